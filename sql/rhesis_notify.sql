@@ -1,0 +1,1 @@
+\echo Use "CREATE EXTENSION rhesis_notify" to load this file. \quit
