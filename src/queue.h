@@ -1,0 +1,82 @@
+/*
+ * queue.h - claim, record, purge: the SQL side of our own tables.
+ *
+ * Each function runs in the transaction that its caller has open, as the extension's owner, over plans that are prepared
+ * once per session. Nothing here reads the app's tables, knows templates or speaks SMTP.
+ */
+#ifndef RHESIS_QUEUE_H
+#define RHESIS_QUEUE_H
+
+#include "notification.h"
+
+typedef enum DeliveryState
+{
+	DELIVERY_PENDING, /* given back, as if never claimed */
+	DELIVERY_DEFERRED,
+	DELIVERY_HELD,
+	DELIVERY_SENT,
+	DELIVERY_FAILED,
+	DELIVERY_SKIPPED
+} DeliveryState;
+
+/* What became of one claimed notification. Strings may be NULL; all are copied into SQL before RecordOutcomes returns. */
+typedef struct DeliveryRecord
+{
+	int64 id;
+	DeliveryState state;
+	const char *reason;			/* a code of interface section 2 */
+	bool counts_attempt;		/* adds one to attempts */
+	int64 delay_ms;				/* PENDING, DEFERRED: due this long after now */
+	const char *recipient_email;
+	const char *message_id;
+	const char *smtp_reply;
+	const char *event;			/* NULL: no delivery_events row */
+	int smtp_code;				/* 0: none */
+	const char *enhanced_code;
+	const char *event_reply;
+	const char *event_detail;	/* plain text for detail->>'message' */
+} DeliveryRecord;
+
+typedef struct ClaimResult
+{
+	Notification **notifications; /* those that may owe a mail */
+	int count;
+	int settled; /* rows that were skipped there and then (silent, expired, no user) */
+	bool full;	 /* as many rows as asked for were due: there may be more */
+} ClaimResult;
+
+/* A new worker epoch, from the sequence. */
+extern int64 QueueNextEpoch(void);
+
+/*
+ * Claim up to limit due rows for the epoch, in (next_attempt_at, id) order. While full batches come back the search goes on
+ * behind the last claimed row; from_start begins at the head of the queue again. Results live in context.
+ */
+extern void ClaimDueNotifications(int64 epoch, int limit, bool from_start, MemoryContext context,
+								  ClaimResult *result);
+
+/*
+ * Record outcomes of rows that are still claimed by the epoch; a row that an operator has cancelled, deleted or taken over
+ * meanwhile is left as it is. Returns the number of rows recorded.
+ */
+extern int RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count);
+
+/*
+ * Rows in `sending` whose epoch is not among the live ones are in doubt: each gets an in_doubt event and becomes due at once,
+ * or `held` where rhesis_notify.in_doubt says so. Returns how many there were.
+ */
+extern int AdoptOrphans(const int64 *live_epochs, int live_count);
+
+/* When the next row is due; false when nothing waits. */
+extern bool NextDueTime(TimestampTz *due);
+
+/* Remove up to limit finished rows older than rhesis_notify.retention; returns how many. */
+extern int PurgeFinished(int limit);
+
+/* pause() was called in this database and resume() was not. */
+extern bool QueueIsPaused(void);
+
+/* One notification by id, whoever holds it, as a claim would hand it out; NULL when there is none. For preview and explain. */
+extern Notification *FetchNotification(int64 id, MemoryContext context);
+
+#endif

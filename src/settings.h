@@ -1,0 +1,59 @@
+/*
+ * settings.h - every setting of rhesis_notify, with its default from the server's environment.
+ *
+ * The accessors give the effective value: what was set, else the environment's, else the default. An empty string is
+ * reported as NULL. The password is handed out here and nowhere else.
+ */
+#ifndef RHESIS_SETTINGS_H
+#define RHESIS_SETTINGS_H
+
+#include "smtp.h"
+
+typedef enum InDoubtPolicy
+{
+	IN_DOUBT_RESEND,
+	IN_DOUBT_HOLD
+} InDoubtPolicy;
+
+extern char *rhesis_smtp_host;
+extern int rhesis_smtp_port;
+extern char *rhesis_smtp_user;
+extern char *rhesis_smtp_ca_file;
+extern char *rhesis_smtp_helo_name;
+extern char *rhesis_reply_to;
+extern char *rhesis_frontend_url;		  /* without a final slash; checked: https, or http to localhost */
+extern char *rhesis_recipients;			  /* empty: the Rhesis schema */
+extern char *rhesis_organization_setting; /* name of the app's tenant setting */
+extern char *rhesis_placeholder_domains;  /* comma-separated */
+extern char *rhesis_redirect_all_to;
+extern int rhesis_smtp_tls; /* SmtpTls */
+extern int rhesis_workers;
+extern int rhesis_smtp_connections;
+extern int rhesis_messages_per_connection;
+extern double rhesis_max_rate;
+extern int rhesis_max_attempts;
+extern int rhesis_retry_delay;	   /* ms */
+extern int rhesis_retry_max_delay; /* ms */
+extern int rhesis_connect_timeout; /* ms */
+extern int rhesis_send_timeout;	   /* ms */
+extern int rhesis_in_doubt;		   /* InDoubtPolicy */
+extern int rhesis_expire_after;	   /* seconds; 0 never */
+extern int rhesis_retention;	   /* seconds; 0 keeps */
+extern bool rhesis_log_deliveries;
+
+extern void DefineSettings(void);
+
+/* The sender, from from_email, smtp_user or the default. Never NULL; static storage until the next call. */
+extern const char *SettingFromName(void);
+extern const char *SettingFromAddress(void);
+
+/* Mail is configured. *missing names what is not, in words for the log, when false. */
+extern bool SmtpIsConfigured(const char **missing);
+
+/*
+ * The password: the mounted file (read now), the setting, or the environment; NULL: none. The caller wipes and frees it.
+ * *problem is set (palloc'd) when the file can't be read.
+ */
+extern char *ReadSmtpPassword(char **problem);
+
+#endif
