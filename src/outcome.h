@@ -1,0 +1,117 @@
+/*
+ * outcome.h - the delivery policy: what a mail server's reply, or its silence, means for a message.
+ *
+ * Pure: no I/O, no state, no allocation. The rules are one table in outcome.c.
+ */
+#ifndef RHESIS_OUTCOME_H
+#define RHESIS_OUTCOME_H
+
+/* Where in the dialogue it happened: the command whose reply was awaited. */
+typedef enum SmtpStage
+{
+	SMTP_STAGE_CONNECT, /* name lookup and TCP */
+	SMTP_STAGE_GREETING,
+	SMTP_STAGE_EHLO,
+	SMTP_STAGE_STARTTLS,
+	SMTP_STAGE_TLS, /* the handshake */
+	SMTP_STAGE_AUTH,
+	SMTP_STAGE_MAIL,
+	SMTP_STAGE_RCPT,
+	SMTP_STAGE_DATA,
+	SMTP_STAGE_BODY,	  /* the body is being written */
+	SMTP_STAGE_FINAL_DOT, /* all is written, the reply is awaited */
+} SmtpStage;
+
+/* What happened there. */
+typedef enum SmtpEventKind
+{
+	SMTP_EVENT_REPLY, /* the server said something: code, enhanced, text */
+	SMTP_EVENT_CONNECTION_LOST,
+	SMTP_EVENT_TIMEOUT,
+	SMTP_EVENT_GARBAGE, /* not SMTP, or a reply that no command asked for */
+	SMTP_EVENT_DNS,
+	SMTP_EVENT_REFUSED,		 /* or unreachable */
+	SMTP_EVENT_TLS_FAILED,	 /* the handshake */
+	SMTP_EVENT_CERTIFICATE,	 /* untrusted, expired, or of another name */
+	SMTP_EVENT_CA_FILE,		 /* our CA file can't be read */
+	SMTP_EVENT_NO_STARTTLS,	 /* not offered, but required */
+	SMTP_EVENT_NO_AUTH,		 /* not offered, but a user is set */
+	SMTP_EVENT_LOGIN_FAILED, /* refused without a reply that says why */
+} SmtpEventKind;
+
+typedef struct SmtpEvent
+{
+	SmtpStage stage;
+	SmtpEventKind kind;
+	int code;			  /* SMTP_EVENT_REPLY only, like the next two */
+	const char *enhanced; /* "4.7.0"; "" or NULL: none */
+	const char *text;	  /* NULL: none */
+	const char
+		*sender;	  /* MAIL FROM address; some refusals are ours only if they name it; or NULL */
+	bool dot_written; /* the final dot had been written, wholly or in part */
+	bool reused;	  /* this connection had been ready before this message came to it */
+} SmtpEvent;
+
+/* Whose trouble it is. */
+typedef enum OutcomeScope
+{
+	OUTCOME_SCOPE_MESSAGE,
+	OUTCOME_SCOPE_ADDRESS,
+	OUTCOME_SCOPE_CONNECTION,
+	OUTCOME_SCOPE_ACCOUNT,
+	OUTCOME_SCOPE_QUOTA,
+	OUTCOME_SCOPE_SERVER,
+} OutcomeScope;
+
+/*
+ * What to do with the message. For every scope but MESSAGE and ADDRESS the server is backed off too (but
+ * after RETRY_FRESH), whatever the action.
+ */
+typedef enum OutcomeAction
+{
+	OUTCOME_SENT,		 /* accepted; counts an attempt */
+	OUTCOME_DEFER,		 /* try later; counts an attempt */
+	OUTCOME_FAIL,		 /* never try again; counts an attempt */
+	OUTCOME_RETURN,		 /* give it back; does not count */
+	OUTCOME_RETRY_FRESH, /* at once, on a new connection; does not count */
+	OUTCOME_IN_DOUBT,	 /* it may have been accepted; counts an attempt */
+} OutcomeAction;
+
+typedef struct Outcome
+{
+	OutcomeScope scope;
+	OutcomeAction action;
+	const char *reason; /* a delivery_reason code, constant; NULL when sent */
+	int delay_seconds; /* wait at least this long: the server named it, or a limit is known to last; or 0 */
+} Outcome;
+
+extern Outcome OutcomeForEvent(const SmtpEvent *event);
+
+/*
+ * The same outcome, or a failure with the reason attempts_exhausted where it would be tried again although
+ * attempts (this one included) have reached max_attempts.
+ */
+extern Outcome LimitAttempts(Outcome outcome, int attempts, int max_attempts);
+
+/* Does this action use up one of a message's attempts? */
+extern bool OutcomeCountsAttempt(OutcomeAction action);
+
+/* Does this outcome back the server off (and not only this message)? */
+extern bool OutcomeBacksOff(const Outcome *outcome);
+
+/*
+ * When to try a message again: base doubled with each attempt made (1, 2, ...), at most max, and shortened
+ * by up to a quarter as jitter (0 to 1) says, so that what failed together is not tried together.
+ */
+extern int64 RetryDelayMs(int attempts, int64 base_ms, int64 max_ms, double jitter);
+
+/* How long a server is left alone after so many failures in a row (1, 2, ...): 1 s doubling to 60 s. */
+extern int64 BackoffDelayMs(int failures, double jitter);
+
+/* Names for logs, events and tests: "rcpt", "connection_lost", "account", "return". Constant strings. */
+extern const char *SmtpStageName(SmtpStage stage);
+extern const char *SmtpEventKindName(SmtpEventKind kind);
+extern const char *OutcomeScopeName(OutcomeScope scope);
+extern const char *OutcomeActionName(OutcomeAction action);
+
+#endif /* RHESIS_OUTCOME_H */
