@@ -1,10 +1,11 @@
 /*
  * smtp.h - connections to one SMTP server, and the mail transaction over them.
  *
- * libcurl connects (name lookup, TLS with verification, STARTTLS, SASL); we speak MAIL, RCPT, DATA and the rest ourselves,
- * pipelined where the server offers it, on up to max_connections connections at once. Nothing here blocks and nothing
- * raises an error: the caller submits mails, calls SmtpRun whenever the descriptor is readable, and collects outcomes.
- * A pool knows nothing about the queue, SQL or retry policy: it reports what happened, stage by stage.
+ * libcurl connects (name lookup, TLS with verification, STARTTLS, SASL); we speak MAIL, RCPT, DATA and
+ * the rest ourselves, pipelined where the server offers it, on up to max_connections connections at once.
+ * Nothing here blocks and nothing raises an error: the caller submits mails, calls SmtpRun whenever the
+ * descriptor is readable, and collects outcomes. A pool knows nothing about the queue, SQL or retry
+ * policy: it reports what happened, stage by stage.
  */
 #ifndef RHESIS_SMTP_H
 #define RHESIS_SMTP_H
@@ -24,39 +25,45 @@ typedef struct SmtpOptions
 	const char *host;
 	int port;
 	const char *user;	  /* NULL: no login */
-	const char *password; /* copied when a connection is opened, wiped after it */
+	const char *password; /* NULL: empty */
 	SmtpTls tls;
-	const char *ca_file;   /* NULL: the system's bundle */
-	const char *helo_name; /* NULL: the machine's name */
+	const char *ca_file;	/* NULL: the system's bundle */
+	const char *helo_name;	/* NULL: the machine's name */
 	int connect_timeout_ms; /* until logged in */
 	int send_timeout_ms;	/* for each reply, and for each write that makes no progress */
 	int max_connections;
 	int messages_per_connection;
 } SmtpOptions;
 
-/* One mail on its way. The caller owns it and all it points to until it comes back from SmtpNextFinished. */
+/* One mail on its way. The caller owns it and all it points to until it leaves the pool. */
 typedef struct SmtpMail
 {
-	const char *sender;	   /* envelope addresses, without angle brackets; already validated */
+	const char *sender; /* envelope addresses, without angle brackets; already validated */
 	const char *recipient;
-	const char *data;	   /* dot-stuffed, with the final CRLF . CRLF */
+	const char *data; /* dot-stuffed, with the final CRLF . CRLF */
 	size_t data_length;
-	void *cookie;		   /* the caller's */
+	void *cookie; /* the caller's */
 
-	/* set when it comes back */
-	SmtpEvent event;	   /* what happened: stage, kind, reply (strings owned by the mail, freed by SmtpMailClear) */
-	bool fresh_connection; /* it was the first transaction of its connection */
+	/*
+	 * What happened, set when it comes back. For kinds other than a reply, text says more for people
+	 * (libcurl's message). The texts live until SmtpMailClear.
+	 */
+	SmtpEvent event;
 
-	struct SmtpMail *next; /* the pool's */
+	/* the pool's */
+	struct SmtpMail *next;
+	char enhanced[12];
+	char *text;
 } SmtpMail;
 
 typedef struct SmtpPool SmtpPool;
 
 typedef struct SmtpPoolStatus
 {
-	int connections;   /* open or opening */
-	int in_flight;	   /* submitted and not yet finished */
-	uint64 connects;   /* connections that were opened, since the pool was made */
+	int connections; /* open or opening */
+	int in_flight;	 /* submitted and not yet finished */
+	bool stalled;	 /* a connection could not be opened: see SmtpPoolResume */
+	uint64 connects; /* connections that were ready for mail, since the pool was made */
 } SmtpPoolStatus;
 
 /* Process-wide: curl_global_init and the check of libcurl's version and features. NULL, or what is wrong (static). */
@@ -65,14 +72,22 @@ extern const char *SmtpInitialize(void);
 /* NULL with *problem set (static text) when it can't be made. The options are copied. */
 extern SmtpPool *SmtpPoolCreate(const SmtpOptions *options, const char **problem);
 
-/* Closes everything at once, without QUIT; unfinished mails are handed back with kind SMTP_FAIL_ABORTED. */
+/*
+ * Closes every connection at once, without QUIT. Mails that were being sent are finished, as
+ * SMTP_EVENT_CONNECTION_LOST; those that still waited are for SmtpTakeBack.
+ */
 extern void SmtpPoolAbort(SmtpPool *pool);
+
+/* Aborts and frees. Mails that the caller did not collect before stay the caller's. NULL is fine. */
 extern void SmtpPoolDestroy(SmtpPool *pool);
 
+/* Readable when SmtpRun has something to do; it stays the same for the life of the pool. */
 extern int SmtpPoolDescriptor(const SmtpPool *pool);
 
-/* How many more mails may be submitted now so that all of them are on the wire at once. */
+/* How many more mails keep all connections busy: one on the wire and one behind it for each. */
 extern int SmtpPoolRoom(const SmtpPool *pool);
+
+/* Queues a mail; the next SmtpRun sends it. */
 extern void SmtpSubmit(SmtpPool *pool, SmtpMail *mail);
 
 /* At most this many connections from now on (1 while probing a server that was in trouble). */
@@ -84,14 +99,22 @@ extern void SmtpPoolSetPassword(SmtpPool *pool, const char *password);
 /* Make what progress can be made without waiting. */
 extern void SmtpRun(SmtpPool *pool);
 
-/* The next mail that is done, or NULL. A connection that could not be opened hands one mail back for its trouble;
- * the others stay queued in the pool until the caller takes them back with SmtpTakeBack. */
+/*
+ * The next mail that is done, or NULL. When a connection could not be opened, one of the waiting mails is
+ * finished with that event; the others stay queued, and the pool is stalled.
+ */
 extern SmtpMail *SmtpNextFinished(SmtpPool *pool);
+
+/*
+ * A stalled pool opens no connection, so that a server in trouble is not hammered; connections that are
+ * open go on. This lets it try again.
+ */
+extern void SmtpPoolResume(SmtpPool *pool);
 
 /* Mails that were submitted and of which no byte has been written yet leave the pool, one a call; NULL when none is left. */
 extern SmtpMail *SmtpTakeBack(SmtpPool *pool);
 
-/* Say QUIT on idle connections and close them. */
+/* Say QUIT on idle connections and close them. (A connection idle for some seconds does it by itself.) */
 extern void SmtpCloseIdle(SmtpPool *pool);
 
 extern void SmtpPoolGetStatus(const SmtpPool *pool, SmtpPoolStatus *status);
@@ -100,9 +123,21 @@ extern void SmtpPoolGetStatus(const SmtpPool *pool, SmtpPoolStatus *status);
 extern void SmtpMailClear(SmtpMail *mail);
 
 /*
- * A probe for check_smtp(): connect, log in, MAIL FROM, RSET, QUIT on one connection, step by step. Started like a mail;
- * the steps reached and the event of the failed one are read from the probe.
+ * A probe for check_smtp(): connect, log in, MAIL FROM, RSET, QUIT on a connection of its own, step by
+ * step. The caller calls SmtpRun until it is done; then steps were reached up to the first that failed,
+ * and the event tells of that one (or of the reply to MAIL). Nothing in it needs to be freed.
  */
+typedef enum SmtpProbeStepName
+{
+	SMTP_PROBE_LOOKUP,
+	SMTP_PROBE_CONNECT, /* up to the answer to EHLO */
+	SMTP_PROBE_TLS,
+	SMTP_PROBE_LOGIN,
+	SMTP_PROBE_SENDER,
+} SmtpProbeStepName;
+
+#define SMTP_PROBE_STEPS 5
+
 typedef struct SmtpProbeStep
 {
 	const char *step; /* "lookup", "connect", "tls", "login", "sender" */
@@ -112,15 +147,15 @@ typedef struct SmtpProbeStep
 	double elapsed_ms;
 } SmtpProbeStep;
 
-#define SMTP_PROBE_STEPS 5
-
 typedef struct SmtpProbe
 {
 	SmtpProbeStep steps[SMTP_PROBE_STEPS];
-	SmtpEvent event; /* of the failed step */
+	SmtpEvent event;
+	char enhanced[12]; /* event.enhanced */
 	bool done;
 } SmtpProbe;
 
+/* The sender and the probe stay the caller's; both must outlive the pool or the end of the probe. */
 extern void SmtpPoolStartProbe(SmtpPool *pool, const char *sender, SmtpProbe *probe);
 
 #endif
