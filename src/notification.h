@@ -19,7 +19,8 @@ typedef struct Notification
 	char *subject_template; /* the row's, else the registration's; NULL: the template's own */
 	char *display_name;		/* the registered one; NULL: the task's name is shown */
 	Jsonb *result;			/* NULL: none */
-	char *error_message;	/* NULL: none */
+	bool result_omitted; /* the row's result is larger than QUEUE_MAX_RESULT, so it was not read */
+	char *error_message; /* NULL: none; at most QUEUE_MAX_ERROR_MESSAGE characters */
 	bool has_started_at;
 	TimestampTz started_at;
 	TimestampTz completed_at;

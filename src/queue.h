@@ -9,6 +9,10 @@
 
 #include "notification.h"
 
+/* What a row may weigh in the worker's memory: a hostile task must not be able to exhaust it. */
+#define QUEUE_MAX_RESULT (1024 * 1024)
+#define QUEUE_MAX_ERROR_MESSAGE 65536
+
 typedef enum DeliveryState
 {
 	DELIVERY_PENDING, /* given back, as if never claimed */
@@ -24,17 +28,17 @@ typedef struct DeliveryRecord
 {
 	int64 id;
 	DeliveryState state;
-	const char *reason;			/* a code of interface section 2 */
-	bool counts_attempt;		/* adds one to attempts */
-	int64 delay_ms;				/* PENDING, DEFERRED: due this long after now */
+	const char *reason;	 /* a code of interface section 2 */
+	bool counts_attempt; /* adds one to attempts */
+	int64 delay_ms;		 /* PENDING, DEFERRED: due this long after now */
 	const char *recipient_email;
 	const char *message_id;
-	const char *smtp_reply;
-	const char *event;			/* NULL: no delivery_events row */
-	int smtp_code;				/* 0: none */
+	const char *smtp_reply; /* any bytes: stored printable and cut at 1,000 characters */
+	const char *event;		/* NULL: no delivery_events row */
+	int smtp_code;			/* 0: none */
 	const char *enhanced_code;
 	const char *event_reply;
-	const char *event_detail;	/* plain text for detail->>'message' */
+	const char *event_detail; /* plain text for detail->>'message' */
 } DeliveryRecord;
 
 typedef struct ClaimResult
@@ -42,15 +46,16 @@ typedef struct ClaimResult
 	Notification **notifications; /* those that may owe a mail */
 	int count;
 	int settled; /* rows that were skipped there and then (silent, expired, no user) */
-	bool full;	 /* as many rows as asked for were due: there may be more */
+	bool full;	 /* as many rows as asked for were due: there may be more behind them */
 } ClaimResult;
 
-/* A new worker epoch, from the sequence. */
+/* A new worker epoch: never used before in this database, also not by the rows of a restored dump. */
 extern int64 QueueNextEpoch(void);
 
 /*
  * Claim up to limit due rows for the epoch, in (next_attempt_at, id) order. While full batches come back the search goes on
- * behind the last claimed row; from_start begins at the head of the queue again. Results live in context.
+ * behind the last claimed row; from_start begins at the head of the queue again. Rows that owe no mail are settled there and
+ * then, for the first of these reasons: silent_task, expired, no_user. Results live in context.
  */
 extern void ClaimDueNotifications(int64 epoch, int limit, bool from_start, MemoryContext context,
 								  ClaimResult *result);
@@ -62,12 +67,17 @@ extern void ClaimDueNotifications(int64 epoch, int limit, bool from_start, Memor
 extern int RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count);
 
 /*
- * Rows in `sending` whose epoch is not among the live ones are in doubt: each gets an in_doubt event and becomes due at once,
- * or `held` where rhesis_notify.in_doubt says so. Returns how many there were.
+ * Rows in `sending` whose epoch is not live are in doubt: each gets an in_doubt event, counts an attempt and becomes due at
+ * once, or `held` where rhesis_notify.in_doubt says so, or `failed` (interrupted) when that was its last attempt, so that a row
+ * that takes the server down does not do so for ever. epoch_is_live is asked after the rows were read: an epoch that is
+ * published before its first claim can't be mistaken for a dead one. It must not raise. Returns how many rows there were.
  */
-extern int AdoptOrphans(const int64 *live_epochs, int live_count);
+extern int AdoptOrphans(bool (*epoch_is_live)(int64 epoch));
 
-/* When the next row is due; false when nothing waits. */
+/*
+ * When the next row is due; false when nothing waits. The time may lie in the past: the row is due and can't be claimed
+ * (somebody holds a lock on it), or came in meanwhile.
+ */
 extern bool NextDueTime(TimestampTz *due);
 
 /* Remove up to limit finished rows older than rhesis_notify.retention; returns how many. */
