@@ -29,6 +29,9 @@ typedef struct Mailbox
 extern const char *AddressProblem(const char *address);
 extern bool IsValidAddress(const char *address);
 
+/* Is it what may stand behind the @ of a valid address? */
+extern bool IsValidDomain(const char *domain);
+
 /* The part behind the last '@' of a valid address; points into it. */
 extern const char *AddressDomain(const char *address);
 

@@ -8,8 +8,9 @@
 
 /* How much of a reply is kept. The limits of RFC 5321 are far lower: 512 bytes a line. */
 #define SMTP_REPLY_MAX_CHARS 1000 /* of text, in characters; the rest is dropped */
-#define SMTP_REPLY_MAX_LINE 2048  /* bytes of one line that are looked at; the rest is dropped */
+#define SMTP_REPLY_MAX_LINE 4096  /* bytes of one line that are looked at; the rest is dropped */
 #define SMTP_REPLY_MAX_LINES 256  /* lines of one reply; more is garbage */
+#define SMTP_REPLY_MAX_BYTES (1024 * 1024) /* of one reply; more is garbage */
 
 /*
  * One reply. The text is safe for logs: valid UTF-8, no control characters ('?' instead), lines joined
@@ -35,7 +36,8 @@ typedef struct SmtpReplyParser
 {
 	SmtpReply reply;
 	SmtpReplyStatus status;
-	int line_count;	 /* finished lines of the reply being read */
+	int byte_count;	 /* bytes of the reply being read */
+	int line_count;	 /* finished lines of it */
 	int line_length; /* bytes in line[] */
 	char line[SMTP_REPLY_MAX_LINE];
 } SmtpReplyParser;

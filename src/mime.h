@@ -1,0 +1,33 @@
+/*
+ * mime.h - RFC 2045 and 2047: text as quoted-printable, and header values that are not plain ASCII.
+ *
+ * Pure: builds inside the server and without it. Input is UTF-8 and may be hostile or broken.
+ */
+#ifndef RHESIS_MIME_H
+#define RHESIS_MIME_H
+
+#include "lib/stringinfo.h"
+
+/* The most that may be asked for as max_chars below. */
+#define MIME_MAX_HEADER_CHARS 256
+
+/*
+ * Appends a text as quoted-printable: lines of at most 76 bytes, CRLF for every line break (CRLF, CR or LF)
+ * of the text, invalid UTF-8 as U+FFFD. No line begins with a dot or "From ", and none contains "=_". Does
+ * not end with a line break unless the text does.
+ */
+extern void AppendQuotedPrintable(StringInfo out, const char *text, size_t length);
+
+/*
+ * Both append a header field, its CRLF included, in lines of at most 78 bytes (longer only where one address
+ * is). At most max_chars characters of the text are shown, the last of them an ellipsis if there were more.
+ * Line breaks and other characters that are not safe in a line become spaces, runs of spaces one. What is
+ * not printable ASCII, or looks like an encoded word, goes into encoded words.
+ */
+extern void AppendTextHeader(StringInfo out, const char *field, const char *text, int max_chars);
+
+/* `field: "name" <address>`; the address alone if the name is empty or the address itself. */
+extern void AppendMailboxHeader(StringInfo out, const char *field, const char *name,
+								const char *address, int max_chars);
+
+#endif /* RHESIS_MIME_H */

@@ -1,0 +1,41 @@
+/*
+ * utf8.h - reading UTF-8 that may be broken, one character at a time.
+ */
+#ifndef RHESIS_UTF8_H
+#define RHESIS_UTF8_H
+
+#include "mb/pg_wchar.h"
+
+#define UTF8_MAX_BYTES 4
+
+/* U+FFFD, what stands in for bytes that are no character. */
+#define UTF8_REPLACEMENT "\xEF\xBF\xBD"
+
+/* The length in bytes of the character at s, which is before end; 0 if there is no legal one. */
+static inline int
+Utf8CharLength(const char *s, const char *end)
+{
+	const unsigned char *bytes = (const unsigned char *) s;
+	int length;
+
+	if (!IS_HIGHBIT_SET(*bytes))
+		return 1;
+	length = *bytes >= 0xF0 ? 4 : *bytes >= 0xE0 ? 3 : 2;
+	if (length > end - s || !pg_utf8_islegal(bytes, length))
+		return 0;
+	return length;
+}
+
+/*
+ * Would this character move, hide or reorder what stands around it on one line? Control characters, line and
+ * paragraph separators, and the bidirectional embeddings, overrides and isolates. (The marks U+200E, U+200F
+ * and U+061C are not: right-to-left text needs them, and they reorder nothing else.)
+ */
+static inline bool
+IsUnsafeInLine(pg_wchar c)
+{
+	return c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0x2028 && c <= 0x202E) ||
+		   (c >= 0x2066 && c <= 0x2069);
+}
+
+#endif /* RHESIS_UTF8_H */
