@@ -1,0 +1,108 @@
+/*
+ * mustache.c - what can be said about a template without rendering it: the
+ * names it uses, and where in it an error is.
+ */
+#ifdef FRONTEND
+#include "postgres_fe.h"
+#else
+#include "postgres.h"
+#endif
+
+#include "mb/pg_wchar.h"
+#include "mustache_internal.h"
+
+#define MAX_TAG_SHOWN 60
+
+/*
+ * The longest prefix of at most "limit" bytes that does not end within a
+ * character.
+ */
+static int
+ClipLength(const char *text, int length, int limit)
+{
+	if (length <= limit)
+		return length;
+#ifdef FRONTEND
+	while (limit > 0 && (text[limit] & 0xC0) == 0x80)
+		limit--;
+	return limit;
+#else
+	return pg_mbcliplen(text, length, limit);
+#endif
+}
+
+/*
+ * A tag for an error message: its first line, cut if long.  Palloc'd.
+ */
+static char *
+ShownTag(const char *tag, int length)
+{
+	StringInfoData shown;
+	int shown_length = ClipLength(tag, length, MAX_TAG_SHOWN);
+
+	for (int i = 0; i < shown_length; i++)
+		if (tag[i] == '\n' || tag[i] == '\r')
+			shown_length = i;
+
+	initStringInfo(&shown);
+	appendBinaryStringInfo(&shown, tag, shown_length);
+	if (shown_length < length)
+		appendStringInfoString(&shown, "...");
+	return shown.data;
+}
+
+int
+MustacheLineOf(const char *source, int offset)
+{
+	int line = 1;
+
+	for (int i = 0; i < offset; i++)
+		if (source[i] == '\n')
+			line++;
+	return line;
+}
+
+void
+MustacheSetError(MustacheError *error, MustacheErrorCode code, const char *template_name,
+				 const char *source, Span tag, const char *message, const char *hint)
+{
+	error->code = code;
+	error->template_name = pstrdup(template_name);
+	error->line = tag.length > 0 ? MustacheLineOf(source, tag.offset) : 0;
+	error->tag = tag.length > 0 ? ShownTag(source + tag.offset, tag.length) : NULL;
+	error->message = message;
+	error->hint = hint;
+}
+
+void
+MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg)
+{
+	for (int i = 0; i < template->node_count; i++)
+	{
+		const Node *node = &template->nodes[i];
+		const char *name = template->source + node->name.offset;
+		MustacheUse use;
+
+		switch ((NodeKind) node->kind)
+		{
+			case NODE_TEXT:
+			case NODE_BLOCK:
+				continue;
+			case NODE_VARIABLE:
+			case NODE_RAW_VARIABLE:
+				use = MUSTACHE_USES_VARIABLE;
+				break;
+			case NODE_SECTION:
+			case NODE_INVERTED:
+				use = MUSTACHE_USES_SECTION;
+				break;
+			case NODE_PARTIAL:
+			case NODE_PARENT:
+				use = node->dynamic ? MUSTACHE_USES_VARIABLE : MUSTACHE_USES_PARTIAL;
+				break;
+			default:
+				continue;
+		}
+		visit(arg, use, name, node->name.length);
+	}
+}

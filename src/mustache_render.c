@@ -1,0 +1,563 @@
+/*
+ * mustache_render.c - a parsed template and a scope become text.
+ *
+ * Rendering walks the node array; a section, partial or block recurses, to a
+ * bounded depth.  Each node and each look-up is a step; steps are bounded too,
+ * since nested lists and partials can ask for endless work without any output.
+ *
+ * Indentation: a frame says what is to be put before each line of the template
+ * being rendered.  Values that are put in are never indented.
+ */
+#ifdef FRONTEND
+#include "postgres_fe.h"
+#else
+#include "postgres.h"
+#endif
+
+#include "mustache_internal.h"
+
+/* How many steps go by between two calls of check_for_interrupts; a power of 2. */
+#define INTERRUPT_INTERVAL 128
+
+/* The values that names are looked up in, innermost first. */
+typedef struct Context
+{
+	MustacheValue value;
+	const struct Context *outer;
+} Context;
+
+/* The blocks that a parent tag hands to its parent, innermost parent first. */
+typedef struct Arguments
+{
+	const MustacheTemplate *template;
+	const Node *parent;
+	const struct Arguments *outer;
+} Arguments;
+
+/* The template being rendered, and how its lines are to be indented. */
+typedef struct Frame
+{
+	const MustacheTemplate *template;
+	const char *indentation;
+	int indentation_length;
+	int dedent;
+	const Arguments *arguments;
+	int partial_depth;
+} Frame;
+
+typedef struct Renderer
+{
+	const MustacheScope *scope;
+	bool escape_html;
+	int max_length; /* of out */
+	int max_steps;
+	int steps;
+	int depth;
+	bool line_indented; /* the line that starts next has its indentation already */
+	StringInfo out;
+	StringInfoData scratch;
+	const char *failure; /* which limit was hit, until the place is known */
+	const char *hint;
+	MustacheError *error;
+} Renderer;
+
+static bool
+RenderNodes(Renderer *renderer, const Frame *frame, const Context *context, int first, int end);
+
+static bool
+FailLimit(Renderer *renderer, const char *failure, const char *hint)
+{
+	renderer->failure = failure;
+	renderer->hint = hint;
+	return false;
+}
+
+static bool
+CountSteps(Renderer *renderer, int steps)
+{
+	int before = renderer->steps;
+
+	renderer->steps += steps;
+	if (renderer->steps > renderer->max_steps)
+		return FailLimit(renderer, "rendering takes too many steps",
+						 "Look for partials or lists that repeat each other many times.");
+	if (before / INTERRUPT_INTERVAL != renderer->steps / INTERRUPT_INTERVAL &&
+		renderer->scope->check_for_interrupts)
+		renderer->scope->check_for_interrupts(renderer->scope->arg);
+	return true;
+}
+
+static bool
+FailOutput(Renderer *renderer)
+{
+	return FailLimit(renderer, "output is too large", "Leave out or shorten the largest values.");
+}
+
+static inline bool
+Append(Renderer *renderer, const char *text, int length)
+{
+	if (length > renderer->max_length - renderer->out->len)
+		return FailOutput(renderer);
+	appendBinaryStringInfo(renderer->out, text, length);
+	return true;
+}
+
+static bool
+AppendEscaped(Renderer *renderer, const char *text, int length)
+{
+	static const struct
+	{
+		char text[7];
+		char length;
+	} entities[256] = {['&'] = {"&amp;", 5},
+					   ['<'] = {"&lt;", 4},
+					   ['>'] = {"&gt;", 4},
+					   ['"'] = {"&quot;", 6},
+					   ['\''] = {"&#39;", 5}};
+	const char *end = text + length;
+
+	while (text < end)
+	{
+		const char *span = text;
+
+		while (text < end && entities[(unsigned char) *text].length == 0)
+			text++;
+		if (!Append(renderer, span, text - span))
+			return false;
+		if (text < end)
+		{
+			unsigned char c = *text++;
+
+			if (!Append(renderer, entities[c].text, entities[c].length))
+				return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * What comes next is the first thing in its line.
+ */
+static inline bool
+StartLine(Renderer *renderer, const Frame *frame)
+{
+	if (renderer->line_indented)
+	{
+		renderer->line_indented = false;
+		return true;
+	}
+	return Append(renderer, frame->indentation, frame->indentation_length);
+}
+
+/*
+ * Text of the template, line by line: the frame's dedent is taken from each and
+ * its indentation put on.  Empty lines stay empty.
+ */
+static bool
+AppendLines(Renderer *renderer, const Frame *frame, const char *text, int length, bool line_start)
+{
+	const char *end = text + length;
+
+	while (text < end)
+	{
+		const char *line_break;
+		const char *next;
+
+		if (line_start)
+		{
+			for (int i = 0; i < frame->dedent && text < end && (*text == ' ' || *text == '\t'); i++)
+				text++;
+			if (text < end && (*text == '\n' || *text == '\r'))
+				renderer->line_indented = false;
+			else if (!StartLine(renderer, frame))
+				return false;
+		}
+		line_break = memchr(text, '\n', end - text);
+		next = line_break ? line_break + 1 : end;
+		if (!Append(renderer, text, next - text))
+			return false;
+		text = next;
+		line_start = true;
+	}
+	return true;
+}
+
+static bool
+RenderText(Renderer *renderer, const Frame *frame, const Node *node)
+{
+	const char *text = frame->template->source + node->tag.offset;
+
+	if (frame->indentation_length > 0 || frame->dedent > 0)
+		return AppendLines(renderer, frame, text, node->tag.length, node->line_start);
+	if (node->line_start)
+		renderer->line_indented = false;
+	return Append(renderer, text, node->tag.length);
+}
+
+/*
+ * Looks the node's name up: its first part in the nearest object that has it,
+ * the others each in what was found before.  What is missing is null.  Returns
+ * false only if the steps are used up.
+ */
+static bool
+LookUp(Renderer *renderer, const Frame *frame, const Context *context, const Node *node,
+	   MustacheValue *value)
+{
+	const MustacheScope *scope = renderer->scope;
+	const MustacheTemplate *template = frame->template;
+	const Span *part = &template->parts[node->first_part];
+	int steps = node->part_count;
+
+	if (node->part_count == 0)
+	{
+		*value = context->value;
+		return true;
+	}
+
+	for (; context != NULL; context = context->outer, steps++)
+		if (context->value.kind == MUSTACHE_OBJECT &&
+			scope->member(scope->arg, &context->value, template->source + part->offset,
+						  part->length, value))
+			break;
+	for (int i = 1; i < node->part_count && context != NULL; i++)
+	{
+		MustacheValue object = *value;
+
+		part++;
+		if (object.kind != MUSTACHE_OBJECT ||
+			!scope->member(scope->arg, &object, template->source + part->offset, part->length,
+						   value))
+			context = NULL;
+	}
+	if (context == NULL)
+		value->kind = MUSTACHE_NULL;
+	return CountSteps(renderer, steps);
+}
+
+static bool
+IsTrue(const Renderer *renderer, const MustacheValue *value)
+{
+	switch (value->kind)
+	{
+		case MUSTACHE_NULL:
+		case MUSTACHE_FALSE:
+			return false;
+		case MUSTACHE_NUMBER:
+			return !renderer->scope->is_zero(renderer->scope->arg, value);
+		case MUSTACHE_STRING:
+		case MUSTACHE_LIST:
+			return value->length > 0;
+		case MUSTACHE_TRUE:
+		case MUSTACHE_OBJECT:
+			break;
+	}
+	return true;
+}
+
+/*
+ * Points text at the value's text, which is in the value itself or in scratch
+ * until the next call.
+ */
+static bool
+ValueText(Renderer *renderer, const MustacheValue *value, const char **text, int *length)
+{
+	switch (value->kind)
+	{
+		case MUSTACHE_NULL:
+			*text = "";
+			*length = 0;
+			return true;
+		case MUSTACHE_FALSE:
+			*text = "false";
+			*length = 5;
+			return true;
+		case MUSTACHE_TRUE:
+			*text = "true";
+			*length = 4;
+			return true;
+		case MUSTACHE_STRING:
+			*text = value->data;
+			*length = value->length;
+			return true;
+		case MUSTACHE_NUMBER:
+		case MUSTACHE_LIST:
+		case MUSTACHE_OBJECT:
+			break;
+	}
+	if (renderer->scratch.data == NULL)
+		initStringInfo(&renderer->scratch);
+	else
+		resetStringInfo(&renderer->scratch);
+	if (!renderer->scope->append_text(renderer->scope->arg, value,
+									  renderer->max_length - renderer->out->len,
+									  &renderer->scratch))
+		return FailOutput(renderer);
+	*text = renderer->scratch.data;
+	*length = renderer->scratch.len;
+	return true;
+}
+
+static bool
+RenderVariable(Renderer *renderer, const Frame *frame, const Context *context, const Node *node)
+{
+	MustacheValue value;
+	const char *text;
+	int length;
+
+	if (!LookUp(renderer, frame, context, node, &value) ||
+		!ValueText(renderer, &value, &text, &length))
+		return false;
+	if (renderer->escape_html && node->kind == NODE_VARIABLE)
+		return AppendEscaped(renderer, text, length);
+	return Append(renderer, text, length);
+}
+
+static bool
+RenderSection(Renderer *renderer, const Frame *frame, const Context *context, const Node *node)
+{
+	int first = node - frame->template->nodes + 1;
+	Context inner = {.outer = context};
+	MustacheValue value;
+
+	if (!LookUp(renderer, frame, context, node, &value))
+		return false;
+	if (node->kind == NODE_INVERTED)
+		return IsTrue(renderer, &value) || RenderNodes(renderer, frame, context, first, node->end);
+	if (value.kind != MUSTACHE_LIST)
+	{
+		inner.value = value;
+		return !IsTrue(renderer, &value) || RenderNodes(renderer, frame, &inner, first, node->end);
+	}
+
+	for (int i = 0; i < value.length; i++)
+	{
+		renderer->scope->element(renderer->scope->arg, &value, i, &inner.value);
+		if (!CountSteps(renderer, 1) || !RenderNodes(renderer, frame, &inner, first, node->end))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Renders nodes of another place where "node" stands, with the indentation that
+ * belongs there.  The caller has filled in the rest of the inner frame.
+ */
+static bool
+RenderElsewhere(Renderer *renderer, const Frame *frame, const Context *context, const Node *node,
+				Frame *inner, int first, int end)
+{
+	const char *own = frame->template->source + node->indentation.offset;
+	int own_length = node->indentation.length;
+	int skipped = Min(frame->dedent, own_length);
+	char *joined = NULL;
+	bool done;
+
+	own += skipped;
+	own_length -= skipped;
+	if (!node->indents)
+	{
+		inner->indentation = "";
+		inner->indentation_length = 0;
+	}
+	else if (own_length == 0)
+	{
+		inner->indentation = frame->indentation;
+		inner->indentation_length = frame->indentation_length;
+	}
+	else if (frame->indentation_length + own_length > MUSTACHE_MAX_INDENTATION)
+		return FailLimit(renderer, "indentation is too deep",
+						 "Remove the white space before the tag.");
+	else
+	{
+		inner->indentation_length = frame->indentation_length + own_length;
+		joined = palloc(inner->indentation_length);
+		memcpy(joined, frame->indentation, frame->indentation_length);
+		memcpy(joined + frame->indentation_length, own, own_length);
+		inner->indentation = joined;
+	}
+
+	done = RenderNodes(renderer, inner, context, first, end);
+	if (joined)
+		pfree(joined);
+	return done;
+}
+
+/*
+ * {{>name}} and {{<name}}.  A partial that does not exist renders as nothing.
+ */
+static bool
+RenderPartial(Renderer *renderer, const Frame *frame, const Context *context, const Node *node)
+{
+	const char *name = frame->template->source + node->name.offset;
+	int name_length = node->name.length;
+	Arguments arguments = {frame->template, node, frame->arguments};
+	Frame inner = {.partial_depth = frame->partial_depth + 1};
+
+	if (node->dynamic)
+	{
+		MustacheValue value;
+
+		if (!LookUp(renderer, frame, context, node, &value) ||
+			!ValueText(renderer, &value, &name, &name_length))
+			return false;
+	}
+	if (inner.partial_depth > MUSTACHE_MAX_PARTIAL_DEPTH)
+		return FailLimit(renderer, "partials are nested too deeply",
+						 "A partial that includes itself needs data that comes to an end.");
+	inner.template =
+		renderer->scope->partial(renderer->scope->arg, name, name_length, renderer->error);
+	if (inner.template == NULL)
+		return renderer->error->code == MUSTACHE_OK;
+
+	inner.arguments = node->kind == NODE_PARENT ? &arguments : frame->arguments;
+	return RenderElsewhere(renderer, frame, context, node, &inner, 0, inner.template->node_count);
+}
+
+/*
+ * The content that replaces a block: the outermost parent tag that has an
+ * argument of its name decides.  None: *argument is NULL.  Returns false only
+ * if the steps are used up.
+ */
+static bool
+FindArgument(Renderer *renderer, const Frame *frame, const Node *block, const Arguments **arguments,
+			 const Node **argument)
+{
+	const char *name = frame->template->source + block->name.offset;
+	int steps = 0;
+
+	*argument = NULL;
+	for (const Arguments *a = frame->arguments; a != NULL; a = a->outer)
+	{
+		const Node *nodes = a->template->nodes;
+
+		for (int i = a->parent - nodes + 1; i < a->parent->end; i = nodes[i].end, steps++)
+			if (nodes[i].name.length == block->name.length &&
+				memcmp(a->template->source + nodes[i].name.offset, name, block->name.length) == 0)
+			{
+				*arguments = a;
+				*argument = &nodes[i];
+				break;
+			}
+	}
+	return CountSteps(renderer, steps);
+}
+
+/*
+ * {{$name}}: the argument of that name, else what stands here.
+ */
+static bool
+RenderBlock(Renderer *renderer, const Frame *frame, const Context *context, const Node *node)
+{
+	int first = node - frame->template->nodes + 1;
+	const Arguments *arguments;
+	const Node *argument;
+	Frame inner;
+	bool in_line;
+	bool done;
+
+	if (!FindArgument(renderer, frame, node, &arguments, &argument))
+		return false;
+	if (argument == NULL)
+		return RenderNodes(renderer, frame, context, first, node->end);
+
+	/* What stands in an argument can only be replaced by parent tags further out. */
+	inner.template = arguments->template;
+	inner.arguments = arguments->outer;
+	inner.dedent = argument->dedent;
+	inner.partial_depth = frame->partial_depth;
+
+	in_line = argument->own_lines && !node->own_lines;
+	if (in_line)
+		renderer->line_indented = true;
+	done = RenderElsewhere(renderer, frame, context, node, &inner,
+						   argument - arguments->template->nodes + 1, argument->end);
+	if (in_line)
+		renderer->line_indented = false;
+	return done;
+}
+
+static bool
+RenderNode(Renderer *renderer, const Frame *frame, const Context *context, const Node *node)
+{
+	if (node->kind == NODE_TEXT)
+		return RenderText(renderer, frame, node);
+
+	if (!CountSteps(renderer, 1) || (node->line_start && !StartLine(renderer, frame)))
+		return false;
+	switch ((NodeKind) node->kind)
+	{
+		case NODE_TEXT:
+			break;
+		case NODE_VARIABLE:
+		case NODE_RAW_VARIABLE:
+			return RenderVariable(renderer, frame, context, node);
+		case NODE_SECTION:
+		case NODE_INVERTED:
+			return RenderSection(renderer, frame, context, node);
+		case NODE_PARTIAL:
+		case NODE_PARENT:
+			return RenderPartial(renderer, frame, context, node);
+		case NODE_BLOCK:
+			return RenderBlock(renderer, frame, context, node);
+	}
+	return true;
+}
+
+/*
+ * Renders the nodes from first to before end.  On failure the error names the
+ * innermost tag that failed.
+ */
+static bool
+RenderNodes(Renderer *renderer, const Frame *frame, const Context *context, int first, int end)
+{
+	const Node *nodes = frame->template->nodes;
+
+	if (++renderer->depth > MUSTACHE_MAX_RENDER_DEPTH)
+		return FailLimit(renderer, "sections and partials are nested too deeply", NULL);
+	for (int i = first; i < end; i = nodes[i].end)
+		if (!RenderNode(renderer, frame, context, &nodes[i]))
+		{
+			if (renderer->error->code == MUSTACHE_OK)
+			{
+				const MustacheTemplate *template = frame->template;
+				Span none = {0, 0};
+
+				MustacheSetError(renderer->error, MUSTACHE_LIMIT_EXCEEDED, template->name,
+								 template->source, nodes[i].kind == NODE_TEXT ? none : nodes[i].tag,
+								 renderer->failure, renderer->hint);
+			}
+			return false;
+		}
+	renderer->depth--;
+	return true;
+}
+
+bool
+MustacheRender(const MustacheTemplate *template, const MustacheScope *scope,
+			   const MustacheOptions *options, StringInfo out, MustacheError *error)
+{
+	int max_output = options->max_output > 0 ? options->max_output : MUSTACHE_DEFAULT_MAX_OUTPUT;
+	Renderer renderer = {.scope = scope,
+						 .escape_html = options->escape_html,
+						 .max_length = out->len + Min(max_output, MUSTACHE_LARGEST_MAX_OUTPUT),
+						 .max_steps = options->max_steps > 0 ? options->max_steps
+															 : MUSTACHE_DEFAULT_MAX_STEPS,
+						 .out = out,
+						 .error = error};
+	Frame frame = {.template = template, .indentation = ""};
+	Context root = {.outer = NULL};
+	int length_before = out->len;
+	bool done;
+
+	memset(error, 0, sizeof(MustacheError));
+	scope->root(scope->arg, &root.value);
+	done = RenderNodes(&renderer, &frame, &root, 0, template->node_count);
+	if (renderer.scratch.data)
+		pfree(renderer.scratch.data);
+	if (!done)
+	{
+		out->len = length_before;
+		out->data[length_before] = '\0';
+	}
+	return done;
+}
