@@ -23,7 +23,7 @@ PG_CONFIG ?= pg_config
 CURL_CONFIG ?= curl-config
 
 # System headers: warnings in them are not ours to mend.
-PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) $(shell $(CURL_CONFIG) --cflags)
+PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CONFIG) --includedir-server) $(shell $(CURL_CONFIG) --cflags)
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs)
 

@@ -1,8 +1,41 @@
 /*
- * rhesis_notify.c - load-time wiring.
+ * rhesis_notify.c - load-time wiring: settings, shared memory, hooks, the launcher.
  */
 #include "postgres.h"
 
+#include "catalog_watch.h"
 #include "fmgr.h"
+#include "launcher.h"
+#include "miscadmin.h"
+#include "settings.h"
+#include "shared_state.h"
 
 PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(rhesis_notify_require_preload);
+
+/* Declared here for PostgreSQL 15, whose headers don't. */
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	DefineSettings();
+
+	/* Loaded by a session, for its functions: the workers' side needs the server's start. */
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
+	RequestSharedState();
+	WatchCatalogs();
+	if (!IsBinaryUpgrade)
+		RegisterLauncher();
+}
+
+/* rhesis_notify.require_preload(): the install script's first question. */
+Datum
+rhesis_notify_require_preload(PG_FUNCTION_ARGS)
+{
+	RequirePreload();
+	PG_RETURN_VOID();
+}

@@ -1,12 +1,12 @@
 /*
  * settings.h - every setting of rhesis_notify, with its default from the server's environment.
  *
- * The accessors give the effective value: what was set, else the environment's, else the default. An empty string is
- * reported as NULL. The password is handed out here and nowhere else.
+ * The password is kept apart, in settings_password.h.
  */
 #ifndef RHESIS_SETTINGS_H
 #define RHESIS_SETTINGS_H
 
+#include "mailbox.h"
 #include "smtp.h"
 
 typedef enum InDoubtPolicy
@@ -21,8 +21,8 @@ extern char *rhesis_smtp_user;
 extern char *rhesis_smtp_ca_file;
 extern char *rhesis_smtp_helo_name;
 extern char *rhesis_reply_to;
-extern char *rhesis_frontend_url;		  /* without a final slash; checked: https, or http to localhost */
-extern char *rhesis_recipients;			  /* empty: the Rhesis schema */
+extern char *rhesis_frontend_url; /* without a final slash; checked: https, or http to localhost */
+extern char *rhesis_recipients;	  /* empty: the Rhesis schema */
 extern char *rhesis_organization_setting; /* name of the app's tenant setting */
 extern char *rhesis_placeholder_domains;  /* comma-separated */
 extern char *rhesis_redirect_all_to;
@@ -43,17 +43,17 @@ extern bool rhesis_log_deliveries;
 
 extern void DefineSettings(void);
 
-/* The sender, from from_email, smtp_user or the default. Never NULL; static storage until the next call. */
+/* The sender: from_email, else smtp_user if that is an address, else the default; never without a display name. palloc'd. */
+extern void SettingFrom(Mailbox *from);
 extern const char *SettingFromName(void);
-extern const char *SettingFromAddress(void);
 
-/* Mail is configured. *missing names what is not, in words for the log, when false. */
-extern bool SmtpIsConfigured(const char **missing);
+/* False: there is no reply_to. */
+extern bool SettingReplyTo(Mailbox *reply_to);
 
-/*
- * The password: the mounted file (read now), the setting, or the environment; NULL: none. The caller wipes and frees it.
- * *problem is set (palloc'd) when the file can't be read.
- */
-extern char *ReadSmtpPassword(char **problem);
+/* What keeps mail from being sent, in words for the log (static); NULL: the settings are complete. */
+extern const char *SmtpSettingsProblem(void);
+
+/* Everything but the password; strings are the settings' own. */
+extern void SmtpOptionsFromSettings(SmtpOptions *options);
 
 #endif

@@ -1,0 +1,36 @@
+/*
+ * compat.h - the differences between the versions of PostgreSQL and of libcurl that we build with. No other file asks for a
+ * version.
+ */
+#ifndef RHESIS_COMPAT_H
+#define RHESIS_COMPAT_H
+
+#ifndef FRONTEND
+
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+
+/* ---- PostgreSQL 16: settings live in a memory context of their own ---- */
+#if PG_VERSION_NUM >= 160000
+#define RhesisGucMalloc(size) guc_malloc(LOG, size)
+#define RhesisGucFree(pointer) guc_free(pointer)
+#else
+#define RhesisGucMalloc(size) malloc(size)
+#define RhesisGucFree(pointer) free(pointer)
+#endif
+
+/* ---- PostgreSQL 17: process numbers, owned wait event sets, named wait events ---- */
+#if PG_VERSION_NUM >= 170000
+#define RhesisMyProcNumber() ((uint32) MyProcNumber)
+#define RhesisCreateWaitEventSet(count) CreateWaitEventSet(NULL, count)
+#define RhesisWaitEvent(name) WaitEventExtensionNew(name)
+#else
+#define RhesisMyProcNumber() ((uint32) MyProc->pgprocno)
+#define RhesisCreateWaitEventSet(count) CreateWaitEventSet(TopMemoryContext, count)
+#define RhesisWaitEvent(name) PG_WAIT_EXTENSION
+#endif
+
+#endif /* FRONTEND */
+
+#endif

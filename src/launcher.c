@@ -1,0 +1,543 @@
+/*
+ * launcher.c - finds databases that have the extension, keeps workers running in them.
+ *
+ * The launcher is connected to no database: it reads pg_database only. Whether a database has the extension is found out by a
+ * probe, which is a worker that stays if it finds it; the answer is remembered until a hook tells of a change. The launcher
+ * alone gives out slots and starts processes. A slot's life:
+ *
+ *   FREE ──a database needs a worker──▶ IDLE ──start_at has come──▶ STARTING ──the process attaches──▶ RUNNING
+ *     ▲                                  ▲ │                            │                                  │
+ *     └── surplus, no extension ─────────┘ └◀─ could not be started ────┘   ◀── it ended, with a farewell ─┘
+ *
+ * A launcher that starts anew finds the slots as they are: workers go on without it.
+ */
+#include "postgres.h"
+
+#include "launcher.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "compat.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "shared_state.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#define SCAN_INTERVAL_MS 60000
+#define FIRST_RESTART_MS 200
+#define LONGEST_RESTART_MS 60000
+#define STEADY_AFTER_MS 60000	/* a worker that ran this long has not failed at the start */
+#define PROBE_PATIENCE_MS 10000 /* a probe that takes longer does not hold up the others */
+
+typedef enum DatabaseAnswer
+{
+	ANSWER_UNKNOWN,
+	ANSWER_NO_EXTENSION,
+	ANSWER_MISFIT,
+	ANSWER_SERVED
+} DatabaseAnswer;
+
+typedef struct KnownDatabase
+{
+	Oid oid; /* hash key */
+	DatabaseAnswer answer;
+	bool seen;
+	bool changed; /* since a process was started for it: its answer may be out of date */
+} KnownDatabase;
+
+/* What the launcher alone knows of a slot. */
+typedef struct SlotCare
+{
+	TimestampTz start_at;
+	TimestampTz asked_at;
+	int restart_delay; /* ms */
+	BackgroundWorkerHandle *handle;
+} SlotCare;
+
+static HTAB *databases;
+static SlotCare *cares;
+static int start_delay;			 /* ms; above 0 while no process is to be had */
+static TimestampTz processes_at; /* when to ask for one again */
+
+void
+RegisterLauncher(void)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	strlcpy(worker.bgw_name, "rhesis_notify launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "rhesis_notify launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "rhesis_notify", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "RhesisLauncherMain", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 5;
+	RegisterBackgroundWorker(&worker);
+}
+
+static TimestampTz
+In(int milliseconds)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+}
+
+static int
+WaitUntil(TimestampTz when, int at_most)
+{
+	long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when);
+
+	return (int) Min(wait, at_most);
+}
+
+/* ---- Databases ---- */
+
+/* Bring the table of known databases up to date with pg_database. */
+static void
+ScanDatabases(void)
+{
+	HASH_SEQ_STATUS sequence;
+	KnownDatabase *known;
+	Relation relation;
+	TableScanDesc scan;
+	HeapTuple tuple;
+
+	hash_seq_init(&sequence, databases);
+	while ((known = hash_seq_search(&sequence)) != NULL)
+		known->seen = false;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(relation, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
+		bool found;
+
+		/* -2 marks a database whose DROP was interrupted. */
+		if (row->datistemplate || !row->datallowconn || row->datconnlimit == -2)
+			continue;
+		known = hash_search(databases, &row->oid, HASH_ENTER, &found);
+		if (!found)
+		{
+			known->answer = ANSWER_UNKNOWN;
+			known->changed = false;
+		}
+		known->seen = true;
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+
+	hash_seq_init(&sequence, databases);
+	while ((known = hash_seq_search(&sequence)) != NULL)
+	{
+		if (!known->seen)
+			hash_search(databases, &known->oid, HASH_REMOVE, NULL);
+	}
+}
+
+static void
+ForgetAnswer(KnownDatabase *known)
+{
+	if (known->answer == ANSWER_NO_EXTENSION || known->answer == ANSWER_MISFIT)
+		known->answer = ANSWER_UNKNOWN;
+	else
+		known->changed = true;
+}
+
+/* Forget what was known of the databases that hooks have told of. True: pg_database has to be scanned too. */
+static bool
+NoticeChanges(void)
+{
+	Oid changed[MAX_CHANGED_DATABASES];
+	int count = TakeChangedDatabases(changed);
+	bool unheard_of = count < 0;
+	HASH_SEQ_STATUS sequence;
+	KnownDatabase *known;
+
+	for (int i = 0; i < count; i++)
+	{
+		known = hash_search(databases, &changed[i], HASH_FIND, NULL);
+		if (known)
+			ForgetAnswer(known);
+		else
+			unheard_of = true;
+	}
+	if (count < 0)
+	{
+		hash_seq_init(&sequence, databases);
+		while ((known = hash_seq_search(&sequence)) != NULL)
+			ForgetAnswer(known);
+	}
+	return unheard_of;
+}
+
+/* ---- Slots ---- */
+
+static Oid
+SlotDatabase(int i)
+{
+	return pg_atomic_read_u32(&rhesis_shared->slots[i].database);
+}
+
+static int
+FindSlot(Oid database, int number)
+{
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		if (SlotDatabase(i) == database && rhesis_shared->slots[i].number == number)
+			return i;
+	}
+	return -1;
+}
+
+static void
+GiveSlot(Oid database, int number)
+{
+	int free_slot = -1;
+
+	LockSlots(LW_EXCLUSIVE);
+	for (int i = 0; i < rhesis_shared->slot_count && free_slot < 0; i++)
+	{
+		if (rhesis_shared->slots[i].state == SLOT_FREE)
+			free_slot = i;
+	}
+	if (free_slot >= 0)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[free_slot];
+
+		slot->state = SLOT_IDLE;
+		slot->number = number;
+		slot->activity = WORKER_STOPPED;
+		slot->farewell = FAREWELL_NONE;
+		slot->last_error[0] = '\0';
+		slot->last_error_at = 0;
+		slot->backing_off_until = 0;
+		slot->complained_of_settings = false;
+		pg_atomic_write_u64(&slot->sent, 0);
+		pg_atomic_write_u64(&slot->deferred, 0);
+		pg_atomic_write_u64(&slot->failed, 0);
+		pg_atomic_write_u64(&slot->in_doubt, 0);
+		pg_atomic_write_u32(&slot->wishes, 0);
+		pg_atomic_write_u32(&slot->wanted_workers, 0);
+		pg_atomic_write_u32(&slot->database, database);
+	}
+	UnlockSlots();
+
+	if (free_slot >= 0)
+	{
+		cares[free_slot].start_at = GetCurrentTimestamp();
+		cares[free_slot].asked_at = GetCurrentTimestamp();
+		cares[free_slot].restart_delay = 0;
+	}
+}
+
+static void
+FreeSlot(int i)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[i];
+
+	LockSlots(LW_EXCLUSIVE);
+	slot->state = SLOT_FREE;
+	pg_atomic_write_u32(&slot->database, InvalidOid);
+	UnlockSlots();
+}
+
+/* The process of a slot has ended: decide what comes next. */
+static void
+HeedFarewell(int i, WorkerFarewell farewell)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[i];
+	SlotCare *care = &cares[i];
+	Oid oid = SlotDatabase(i);
+	KnownDatabase *known = hash_search(databases, &oid, HASH_FIND, NULL);
+	bool steady =
+		slot->started_at != 0 &&
+		TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(), STEADY_AFTER_MS);
+
+	switch (farewell)
+	{
+		case FAREWELL_RELOAD:
+			care->restart_delay = 0;
+			care->start_at = GetCurrentTimestamp();
+			return;
+		case FAREWELL_NONE:
+			care->restart_delay = steady || care->restart_delay == 0
+									  ? FIRST_RESTART_MS
+									  : Min(care->restart_delay * 2, LONGEST_RESTART_MS);
+			care->start_at = In(care->restart_delay);
+			return;
+		case FAREWELL_NO_EXTENSION:
+		case FAREWELL_MISFIT:
+			if (known)
+			{
+				known->answer = farewell == FAREWELL_MISFIT ? ANSWER_MISFIT : ANSWER_NO_EXTENSION;
+				if (known->changed)
+					known->answer = ANSWER_UNKNOWN;
+				known->changed = false;
+			}
+			FreeSlot(i);
+			return;
+		case FAREWELL_SURPLUS:
+			FreeSlot(i);
+			return;
+	}
+}
+
+/* Take note of processes that have begun or ended. */
+static void
+LookAfterSlots(void)
+{
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+		Oid oid = SlotDatabase(i);
+		KnownDatabase *known;
+		WorkerFarewell farewell = FAREWELL_NONE;
+		bool ended = false;
+		pid_t pid;
+
+		LockSlots(LW_EXCLUSIVE);
+		if (slot->state == SLOT_IDLE && slot->pid != 0)
+		{
+			/* It left its farewell; 0 marks that it was heeded. */
+			ended = true;
+			farewell = slot->farewell;
+			slot->pid = 0;
+		}
+		else if (slot->state == SLOT_STARTING && cares[i].handle == NULL)
+		{
+			/* Asked for by a launcher that is gone: it will find another generation. */
+			ended = true;
+			slot->state = SLOT_IDLE;
+			slot->generation++;
+		}
+		else if (slot->state == SLOT_STARTING &&
+				 GetBackgroundWorkerPid(cares[i].handle, &pid) == BGWH_STOPPED)
+		{
+			ended = true;
+			slot->state = SLOT_IDLE;
+		}
+		UnlockSlots();
+
+		if (ended)
+			HeedFarewell(i, farewell);
+
+		known = OidIsValid(oid) ? hash_search(databases, &oid, HASH_FIND, NULL) : NULL;
+		if (slot->state == SLOT_RUNNING && known && slot->activity != WORKER_STARTING)
+			known->answer = ANSWER_SERVED;
+		if (slot->state == SLOT_IDLE && OidIsValid(oid) && known == NULL)
+			FreeSlot(i);
+	}
+}
+
+/* ---- Starting ---- */
+
+/* Ask the postmaster for the process of a slot; false: it has none to give. */
+static bool
+StartWorker(int i)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[i];
+	BackgroundWorker worker;
+	uint32 generation;
+
+	memset(&worker, 0, sizeof(worker));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "rhesis_notify worker %d for database %u", slot->number,
+			 SlotDatabase(i));
+	strlcpy(worker.bgw_type, "rhesis_notify worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "rhesis_notify", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "RhesisWorkerMain", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = Int32GetDatum(i);
+	worker.bgw_notify_pid = MyProcPid;
+
+	LockSlots(LW_EXCLUSIVE);
+	slot->state = SLOT_STARTING;
+	slot->generation++;
+	slot->farewell = FAREWELL_NONE;
+	slot->started_at = 0;
+	generation = slot->generation;
+	UnlockSlots();
+	memcpy(worker.bgw_extra, &generation, sizeof(generation));
+
+	if (cares[i].handle)
+		pfree(cares[i].handle);
+	cares[i].handle = NULL;
+	cares[i].asked_at = GetCurrentTimestamp();
+	if (RegisterDynamicBackgroundWorker(&worker, &cares[i].handle))
+		return true;
+
+	LockSlots(LW_EXCLUSIVE);
+	slot->state = SLOT_IDLE;
+	UnlockSlots();
+	return false;
+}
+
+/* max_worker_processes is used up: say so once, ask again later and later. */
+static void
+NoteLackOfProcesses(void)
+{
+	if (start_delay == 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker process is free for rhesis_notify"),
+				 errdetail("max_worker_processes is %d; notifications of some databases wait.",
+						   max_worker_processes),
+				 errhint("Increase max_worker_processes by one for the launcher and one for "
+						 "each worker, and restart the server.")));
+	start_delay = Min(Max(start_delay * 2, 1000), LONGEST_RESTART_MS);
+	processes_at = In(start_delay);
+}
+
+/* Start what is due; returns how long nothing else will be. */
+static int
+StartDueWorkers(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int wait = SCAN_INTERVAL_MS;
+
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		TimestampTz start_at = Max(cares[i].start_at, processes_at);
+
+		if (rhesis_shared->slots[i].state != SLOT_IDLE)
+			continue;
+		if (start_at > now)
+			wait = Min(wait, WaitUntil(start_at, SCAN_INTERVAL_MS));
+		else if (StartWorker(i))
+			start_delay = 0;
+		else
+		{
+			NoteLackOfProcesses();
+			wait = Min(wait, start_delay);
+		}
+	}
+	return wait;
+}
+
+static bool
+ProbeIsUnderWay(void)
+{
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		Oid oid = SlotDatabase(i);
+		KnownDatabase *known =
+			OidIsValid(oid) ? hash_search(databases, &oid, HASH_FIND, NULL) : NULL;
+
+		if (known && known->answer == ANSWER_UNKNOWN &&
+			!TimestampDifferenceExceeds(cares[i].asked_at, GetCurrentTimestamp(),
+										PROBE_PATIENCE_MS))
+			return true;
+	}
+	return false;
+}
+
+/* Give slots to the database that is probed next, and to further workers of those that want more than one. */
+static void
+GiveSlots(void)
+{
+	HASH_SEQ_STATUS sequence;
+	KnownDatabase *known;
+	bool may_probe = !ProbeIsUnderWay();
+
+	hash_seq_init(&sequence, databases);
+	while ((known = hash_seq_search(&sequence)) != NULL)
+	{
+		int first = FindSlot(known->oid, 0);
+
+		if (known->answer == ANSWER_UNKNOWN && first < 0 && may_probe)
+		{
+			GiveSlot(known->oid, 0);
+			may_probe = false;
+		}
+		else if (known->answer == ANSWER_SERVED && first >= 0)
+		{
+			int wanted = pg_atomic_read_u32(&rhesis_shared->slots[first].wanted_workers);
+
+			for (int number = 1; number < wanted; number++)
+			{
+				if (FindSlot(known->oid, number) < 0)
+					GiveSlot(known->oid, number);
+			}
+		}
+	}
+}
+
+/* ---- The process ---- */
+
+static void
+ForgetLauncher(int code, Datum argument)
+{
+	pg_atomic_write_u32(&rhesis_shared->launcher, NO_PROCESS);
+}
+
+static void
+Prepare(void)
+{
+	HASHCTL control;
+
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	memset(&control, 0, sizeof(control));
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(KnownDatabase);
+	control.hcxt = TopMemoryContext;
+	databases =
+		hash_create("rhesis_notify databases", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	cares = MemoryContextAllocZero(TopMemoryContext, rhesis_shared->slot_count * sizeof(SlotCare));
+
+	before_shmem_exit(ForgetLauncher, (Datum) 0);
+	pg_atomic_write_u32(&rhesis_shared->launcher, RhesisMyProcNumber());
+}
+
+void
+RhesisLauncherMain(Datum argument)
+{
+	TimestampTz scan_at = 0;
+
+	Prepare();
+	ereport(DEBUG1, (errmsg_internal("rhesis_notify launcher started")));
+	for (;;)
+	{
+		int wait;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (NoticeChanges() || GetCurrentTimestamp() >= scan_at)
+		{
+			ScanDatabases();
+			scan_at = In(SCAN_INTERVAL_MS);
+		}
+		LookAfterSlots();
+		GiveSlots();
+		wait = Min(StartDueWorkers(), WaitUntil(scan_at, SCAN_INTERVAL_MS));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
+						 RhesisWaitEvent("RhesisNotifyLauncher"));
+		ResetLatch(MyLatch);
+	}
+}

@@ -1,0 +1,460 @@
+/*
+ * settings.c - every setting of rhesis_notify, with its default from the server's environment.
+ *
+ * Most settings are PGC_SUSET: ALTER DATABASE … SET works, and a user's session can't point mail elsewhere. A value that the
+ * environment supplies is the setting's boot value, so SHOW tells the truth; what is unusable there is a warning and the
+ * built-in default, never a server that won't start.
+ *
+ * The password is kept apart, in settings_password.c.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "settings.h"
+
+#include "mailbox.h"
+#include "settings_password.h"
+#include "datatype/timestamp.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#define DEFAULT_PORT 587
+#define DEFAULT_FROM "\"Rhesis AI\" <engineering@rhesis.ai>"
+#define DEFAULT_FROM_NAME "Rhesis AI"
+
+char *rhesis_smtp_host;
+int rhesis_smtp_port;
+char *rhesis_smtp_user;
+char *rhesis_smtp_ca_file;
+char *rhesis_smtp_helo_name;
+char *rhesis_reply_to;
+char *rhesis_frontend_url;
+char *rhesis_recipients;
+char *rhesis_organization_setting;
+char *rhesis_placeholder_domains;
+char *rhesis_redirect_all_to;
+int rhesis_smtp_tls;
+int rhesis_workers;
+int rhesis_smtp_connections;
+int rhesis_messages_per_connection;
+double rhesis_max_rate;
+int rhesis_max_attempts;
+int rhesis_retry_delay;
+int rhesis_retry_max_delay;
+int rhesis_connect_timeout;
+int rhesis_send_timeout;
+int rhesis_in_doubt;
+int rhesis_expire_after;
+int rhesis_retention;
+bool rhesis_log_deliveries;
+
+static char *from_email;
+static bool smtp_allow_plaintext;
+
+static const struct config_enum_entry tls_options[] = {{"auto", SMTP_TLS_AUTO, false},
+													   {"starttls", SMTP_TLS_STARTTLS, false},
+													   {"implicit", SMTP_TLS_IMPLICIT, false},
+													   {"none", SMTP_TLS_NONE, false},
+													   {NULL, 0, false}};
+
+static const struct config_enum_entry in_doubt_options[] = {
+	{"resend", IN_DOUBT_RESEND, false}, {"hold", IN_DOUBT_HOLD, false}, {NULL, 0, false}};
+
+/* ---- Check hooks ---- */
+
+/* A name or address that goes into a URL or an SMTP command: visible ASCII without delimiters. */
+static bool
+IsHostText(const char *text)
+{
+	for (const char *p = text; *p; p++)
+	{
+		if (*p <= ' ' || *p >= 0x7f || strchr("/@?#\\\"<>%", *p))
+			return false;
+	}
+	return true;
+}
+
+static bool
+CheckHost(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || IsHostText(*newval))
+		return true;
+	GUC_check_errdetail("A host is a name or an address, without scheme, port, user or path.");
+	GUC_check_errhint("For example \"smtp.sendgrid.net\"; the port is rhesis_notify.smtp_port.");
+	return false;
+}
+
+static bool
+CheckUser(char **newval, void **extra, GucSource source)
+{
+	for (const char *p = *newval ? *newval : ""; *p; p++)
+	{
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
+		{
+			GUC_check_errdetail("A user name has no line breaks or control characters.");
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+CheckMailbox(char **newval, void **extra, GucSource source)
+{
+	Mailbox mailbox;
+	const char *problem;
+
+	if (*newval == NULL || **newval == '\0' || ParseMailbox(*newval, &mailbox, &problem))
+		return true;
+	GUC_check_errdetail("The address is not valid: %s.", problem);
+	GUC_check_errhint("Write name@example.com, or \"Display Name\" <name@example.com>.");
+	return false;
+}
+
+static bool
+CheckAddress(char **newval, void **extra, GucSource source)
+{
+	const char *problem;
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+	problem = AddressProblem(*newval);
+	if (problem == NULL)
+		return true;
+	GUC_check_errdetail("The address is not valid: %s.", problem);
+	GUC_check_errhint("Write the address alone, like staging@example.com.");
+	return false;
+}
+
+static bool
+IsLoopbackHost(const char *host, size_t length)
+{
+	static const char *const names[] = {"localhost", "127.0.0.1", "::1", "[::1]"};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (strlen(names[i]) == length && pg_strncasecmp(names[i], host, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Drops final slashes, so that a path can be put behind the value. */
+static bool
+CheckFrontendUrl(char **newval, void **extra, GucSource source)
+{
+	char *url = *newval;
+	size_t length;
+	bool acceptable = false;
+
+	if (url == NULL || *url == '\0')
+		return true;
+	length = strlen(url);
+	while (length > 0 && url[length - 1] == '/')
+		url[--length] = '\0';
+
+	if (pg_strncasecmp(url, "https://", 8) == 0)
+		acceptable = url[8] != '\0';
+	else if (pg_strncasecmp(url, "http://", 7) == 0)
+		acceptable = IsLoopbackHost(url + 7, strcspn(url + 7, ":/?#"));
+	for (const char *p = url; *p; p++)
+	{
+		if (*p <= ' ' || *p >= 0x7f || strchr("\"<>\\^`{|}@", *p))
+			acceptable = false;
+	}
+	if (acceptable)
+		return true;
+	GUC_check_errdetail("Links in mails are https, and http for localhost only.");
+	GUC_check_errhint("Write it as in https://app.example.com.");
+	return false;
+}
+
+static bool
+CheckRecipients(char **newval, void **extra, GucSource source)
+{
+	char *copy;
+	List *parts = NIL;
+	bool acceptable;
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+	copy = pstrdup(*newval);
+	acceptable = SplitIdentifierString(copy, '.', &parts) && list_length(parts) == 2;
+	list_free(parts);
+	pfree(copy);
+	if (acceptable)
+		return true;
+	GUC_check_errdetail("It is no name of a relation with its schema.");
+	GUC_check_errhint("Name a table or a view with its schema, like app.notification_recipients.");
+	return false;
+}
+
+static bool
+CheckOrganizationSetting(char **newval, void **extra, GucSource source)
+{
+	const char *name = *newval ? *newval : "";
+	const char *dot = strchr(name, '.');
+	bool acceptable = dot != NULL && dot != name && dot[1] != '\0' && strlen(name) < NAMEDATALEN;
+
+	for (const char *p = name; *p; p++)
+	{
+		if (!isalnum((unsigned char) *p) && *p != '_' && *p != '.' && *p != '$')
+			acceptable = false;
+	}
+	if (acceptable)
+		return true;
+	GUC_check_errdetail("It is no name of a setting of an application: these have a dot in them.");
+	GUC_check_errhint("For example \"app.current_organization\".");
+	return false;
+}
+
+/* ---- Defaults from the environment ---- */
+
+/* The variable's value if the setting would accept it; else a warning and the default. */
+static char *
+EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check)
+{
+	const char *value = getenv(variable);
+	char *copy;
+	void *extra = NULL;
+
+	if (value == NULL || *value == '\0')
+		return (char *) builtin;
+	copy = strdup(value);
+	if (copy != NULL && check(&copy, &extra, PGC_S_DYNAMIC_DEFAULT))
+		return copy;
+	free(copy);
+	ereport(WARNING, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					  errmsg("ignoring environment variable %s: invalid value", variable),
+					  errdetail("The value is \"%s\".", value)));
+	return (char *) builtin;
+}
+
+static int
+EnvironmentPort(void)
+{
+	const char *value = getenv("SMTP_PORT");
+	char *end;
+	long port;
+
+	if (value == NULL || *value == '\0')
+		return DEFAULT_PORT;
+	errno = 0;
+	port = strtol(value, &end, 10);
+	if (errno == 0 && *end == '\0' && port >= 1 && port <= 65535)
+		return (int) port;
+	ereport(WARNING, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					  errmsg("ignoring environment variable SMTP_PORT: invalid value"),
+					  errdetail("The value is \"%s\".", value),
+					  errhint("A port is a number from 1 to 65535.")));
+	return DEFAULT_PORT;
+}
+
+/* ---- Definitions ---- */
+
+static void
+DefineString(const char *name, const char *description, char **variable, char *boot,
+			 GucStringCheckHook check)
+{
+	DefineCustomStringVariable(name, description, NULL, variable, boot, PGC_SUSET, 0, check, NULL,
+							   NULL);
+}
+
+static void
+DefineInt(const char *name, const char *description, int *variable, int boot, int min, int max,
+		  int flags)
+{
+	DefineCustomIntVariable(name, description, NULL, variable, boot, min, max, PGC_SUSET, flags,
+							NULL, NULL, NULL);
+}
+
+static void
+DefineServerSettings(void)
+{
+	DefineString("rhesis_notify.smtp_host",
+				 "SMTP server: a name or an address. Empty: mail is off and notifications wait.",
+				 &rhesis_smtp_host, EnvironmentDefault("SMTP_HOST", "", CheckHost), CheckHost);
+	DefineInt("rhesis_notify.smtp_port", "Port of the SMTP server (RFC 6409: 587 for submission).",
+			  &rhesis_smtp_port, EnvironmentPort(), 1, 65535, 0);
+	DefineString("rhesis_notify.smtp_user",
+				 "User for SMTP authentication (RFC 4954). Empty: no login.", &rhesis_smtp_user,
+				 EnvironmentDefault("SMTP_USER", "", CheckUser), CheckUser);
+	DefineCustomEnumVariable("rhesis_notify.smtp_tls",
+							 "How the connection is encrypted: auto is implicit TLS on port 465 "
+							 "and STARTTLS, required, on all others.",
+							 "The value none is for loopback hosts, unless "
+							 "rhesis_notify.smtp_allow_plaintext is on.",
+							 &rhesis_smtp_tls, SMTP_TLS_AUTO, tls_options, PGC_SUSET, 0, NULL, NULL,
+							 NULL);
+	DefineCustomBoolVariable("rhesis_notify.smtp_allow_plaintext",
+							 "Allows rhesis_notify.smtp_tls = none for hosts beyond loopback.",
+							 NULL, &smtp_allow_plaintext, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineString("rhesis_notify.smtp_ca_file",
+				 "File with the certificates (PEM) that the SMTP server's certificate must lead "
+				 "to. Empty: the system's.",
+				 &rhesis_smtp_ca_file, "", NULL);
+	DefineString("rhesis_notify.smtp_helo_name",
+				 "What EHLO says (RFC 5321, 4.1.1.1). Empty: the machine's name.",
+				 &rhesis_smtp_helo_name, "", CheckHost);
+	DefineInt("rhesis_notify.smtp_connections",
+			  "Connections to the SMTP server, at most, per worker.", &rhesis_smtp_connections, 8,
+			  1, 256, 0);
+	DefineInt("rhesis_notify.messages_per_connection",
+			  "Mails sent over one connection before it is closed and a new one opened.",
+			  &rhesis_messages_per_connection, 500, 1, INT_MAX, 0);
+	DefineInt("rhesis_notify.connect_timeout",
+			  "Time until a connection must be open and logged in.", &rhesis_connect_timeout, 30000,
+			  100, INT_MAX, GUC_UNIT_MS);
+	DefineInt("rhesis_notify.send_timeout",
+			  "Time that the server may take for each reply (RFC 5321, 4.5.3.2).",
+			  &rhesis_send_timeout, 600000, 100, INT_MAX, GUC_UNIT_MS);
+	DefineCustomRealVariable(
+		"rhesis_notify.max_rate",
+		"Mails per second, of all workers of a database together. 0: no limit.", NULL,
+		&rhesis_max_rate, 0, 0, 1e6, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+DefineMailSettings(void)
+{
+	DefineString(
+		"rhesis_notify.from_email",
+		"Sender: an address, or a display name and an address in angle brackets (RFC 5322, "
+		"3.4).",
+		&from_email, EnvironmentDefault("FROM_EMAIL", "", CheckMailbox), CheckMailbox);
+	DefineString("rhesis_notify.reply_to", "Reply-To address (RFC 5322, 3.6.2). Empty: none.",
+				 &rhesis_reply_to, "", CheckMailbox);
+	DefineString("rhesis_notify.frontend_url",
+				 "Where the application's pages are; links in mails begin with it.",
+				 &rhesis_frontend_url, EnvironmentDefault("FRONTEND_URL", "", CheckFrontendUrl),
+				 CheckFrontendUrl);
+	DefineString("rhesis_notify.recipients",
+				 "Table or view that tells users' addresses, with its schema. Empty: the Rhesis "
+				 "schema, public.\"user\" and public.organization.",
+				 &rhesis_recipients, "", CheckRecipients);
+	DefineString("rhesis_notify.organization_setting",
+				 "Name of the application's setting that holds the current organization; row "
+				 "security of the notifications goes by it.",
+				 &rhesis_organization_setting, "app.current_organization",
+				 CheckOrganizationSetting);
+	DefineString("rhesis_notify.placeholder_domains",
+				 "Domains, comma-separated, whose addresses get no mail.",
+				 &rhesis_placeholder_domains, "placeholder.rhesis.ai", NULL);
+	DefineString("rhesis_notify.redirect_all_to",
+				 "For staging: every mail goes to this address, the original one in a header.",
+				 &rhesis_redirect_all_to, "", CheckAddress);
+	DefineCustomBoolVariable("rhesis_notify.log_deliveries",
+							 "Logs a line for each mail that the server accepted.", NULL,
+							 &rhesis_log_deliveries, true, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+DefinePolicySettings(void)
+{
+	DefineInt("rhesis_notify.workers", "Worker processes per database.", &rhesis_workers, 1, 1, 64,
+			  0);
+	DefineInt("rhesis_notify.max_attempts", "SMTP attempts per notification, at most.",
+			  &rhesis_max_attempts, 12, 1, 1000, 0);
+	DefineInt("rhesis_notify.retry_delay",
+			  "Time before the second attempt; it doubles with each further one.",
+			  &rhesis_retry_delay, 30000, 10, INT_MAX, GUC_UNIT_MS);
+	DefineInt("rhesis_notify.retry_max_delay", "Time between two attempts, at most.",
+			  &rhesis_retry_max_delay, 4 * 3600 * 1000, 10, INT_MAX, GUC_UNIT_MS);
+	DefineCustomEnumVariable("rhesis_notify.in_doubt",
+							 "What becomes of a mail that the server may or may not have accepted: "
+							 "resend it, or hold it until retry() or cancel().",
+							 NULL, &rhesis_in_doubt, IN_DOUBT_RESEND, in_doubt_options, PGC_SUSET,
+							 0, NULL, NULL, NULL);
+	DefineInt("rhesis_notify.expire_after",
+			  "Notifications older than this are not mailed any more. 0: never too old.",
+			  &rhesis_expire_after, 3 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
+	DefineInt("rhesis_notify.retention",
+			  "Finished notifications older than this are removed. 0: they are kept.",
+			  &rhesis_retention, 30 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
+}
+
+void
+DefineSettings(void)
+{
+	DefineServerSettings();
+	DefinePasswordSettings();
+	DefineMailSettings();
+	DefinePolicySettings();
+	MarkGUCPrefixReserved("rhesis_notify");
+}
+
+/* ---- Effective values ---- */
+
+static bool
+IsSet(const char *setting)
+{
+	return setting != NULL && *setting != '\0';
+}
+
+void
+SettingFrom(Mailbox *from)
+{
+	const char *text = DEFAULT_FROM;
+	const char *problem;
+
+	if (IsSet(from_email))
+		text = from_email;
+	else if (IsSet(rhesis_smtp_user) && IsValidAddress(rhesis_smtp_user))
+		text = rhesis_smtp_user;
+	if (!ParseMailbox(text, from, &problem))
+		elog(ERROR, "sender \"%s\" is not valid: %s", text, problem);
+	if (*from->name == '\0')
+		from->name = DEFAULT_FROM_NAME;
+}
+
+const char *
+SettingFromName(void)
+{
+	Mailbox from;
+
+	SettingFrom(&from);
+	return from.name;
+}
+
+bool
+SettingReplyTo(Mailbox *reply_to)
+{
+	const char *problem;
+
+	return IsSet(rhesis_reply_to) && ParseMailbox(rhesis_reply_to, reply_to, &problem);
+}
+
+const char *
+SmtpSettingsProblem(void)
+{
+	if (!IsSet(rhesis_smtp_host))
+		return "rhesis_notify.smtp_host (environment: SMTP_HOST) is not set";
+	if (IsSet(rhesis_smtp_user) && !PasswordIsConfigured())
+		return "rhesis_notify.smtp_user is set, but neither rhesis_notify.smtp_password_file nor "
+			   "rhesis_notify.smtp_password (environment: SMTP_PASSWORD)";
+	if (!IsSet(rhesis_smtp_user) && PasswordIsConfigured())
+		return "an SMTP password is set, but not rhesis_notify.smtp_user (environment: SMTP_USER)";
+	if (rhesis_smtp_tls == SMTP_TLS_NONE && !smtp_allow_plaintext &&
+		!IsLoopbackHost(rhesis_smtp_host, strlen(rhesis_smtp_host)))
+		return "rhesis_notify.smtp_tls is none, which is for loopback hosts unless "
+			   "rhesis_notify.smtp_allow_plaintext is on";
+	return NULL;
+}
+
+void
+SmtpOptionsFromSettings(SmtpOptions *options)
+{
+	memset(options, 0, sizeof(*options));
+	options->host = rhesis_smtp_host;
+	options->port = rhesis_smtp_port;
+	options->user = IsSet(rhesis_smtp_user) ? rhesis_smtp_user : NULL;
+	options->tls = rhesis_smtp_tls;
+	options->ca_file = IsSet(rhesis_smtp_ca_file) ? rhesis_smtp_ca_file : NULL;
+	options->helo_name = IsSet(rhesis_smtp_helo_name) ? rhesis_smtp_helo_name : NULL;
+	options->connect_timeout_ms = rhesis_connect_timeout;
+	options->send_timeout_ms = rhesis_send_timeout;
+	options->max_connections = rhesis_smtp_connections;
+	options->messages_per_connection = rhesis_messages_per_connection;
+}

@@ -1,0 +1,205 @@
+/*
+ * shared_state.c - what the processes of rhesis_notify know of each other.
+ */
+#include "postgres.h"
+
+#include "shared_state.h"
+
+#include "compat.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
+
+#define TRANCHE "rhesis_notify"
+
+SharedState *rhesis_shared = NULL;
+
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+static Size
+SharedStateSize(void)
+{
+	return add_size(offsetof(SharedState, slots),
+					mul_size(max_worker_processes, sizeof(WorkerSlot)));
+}
+
+static void
+RequestMemory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(SharedStateSize());
+	RequestNamedLWLockTranche(TRANCHE, 1);
+}
+
+static void
+InitializeSlot(WorkerSlot *slot)
+{
+	pg_atomic_init_u32(&slot->database, InvalidOid);
+	pg_atomic_init_u32(&slot->process, NO_PROCESS);
+	pg_atomic_init_u32(&slot->wishes, 0);
+	pg_atomic_init_u32(&slot->wanted_workers, 0);
+	pg_atomic_init_u32(&slot->in_flight, 0);
+	pg_atomic_init_u32(&slot->connections, 0);
+	pg_atomic_init_u64(&slot->epoch, 0);
+	pg_atomic_init_u64(&slot->sent, 0);
+	pg_atomic_init_u64(&slot->deferred, 0);
+	pg_atomic_init_u64(&slot->failed, 0);
+	pg_atomic_init_u64(&slot->in_doubt, 0);
+	pg_atomic_init_u64(&slot->pace, 0);
+}
+
+static void
+SetUpMemory(void)
+{
+	bool found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	rhesis_shared = ShmemInitStruct(TRANCHE, SharedStateSize(), &found);
+	if (!found)
+	{
+		memset(rhesis_shared, 0, SharedStateSize());
+		rhesis_shared->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
+		pg_atomic_init_u32(&rhesis_shared->launcher, NO_PROCESS);
+		SpinLockInit(&rhesis_shared->changed_mutex);
+		rhesis_shared->slot_count = max_worker_processes;
+		for (int i = 0; i < rhesis_shared->slot_count; i++)
+			InitializeSlot(&rhesis_shared->slots[i]);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+RequestSharedState(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = RequestMemory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = SetUpMemory;
+}
+
+void
+RequirePreload(void)
+{
+	if (rhesis_shared == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("rhesis_notify must be loaded when the server starts"),
+						errhint("Add rhesis_notify to shared_preload_libraries in postgresql.conf "
+								"(shared_preload_libraries = 'rhesis_notify'; keep what is there "
+								"already, separated by commas) and restart the server.")));
+}
+
+void
+LockSlots(LWLockMode mode)
+{
+	LWLockAcquire(rhesis_shared->lock, mode);
+}
+
+void
+UnlockSlots(void)
+{
+	LWLockRelease(rhesis_shared->lock);
+}
+
+static void
+WakeProcess(pg_atomic_uint32 *process)
+{
+	uint32 number = pg_atomic_read_u32(process);
+
+	if (number != NO_PROCESS)
+		SetLatch(&GetPGProcByNumber(number)->procLatch);
+}
+
+bool
+WishOfWorkers(Oid database, uint32 wishes)
+{
+	bool found = false;
+
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+		Oid owner = pg_atomic_read_u32(&slot->database);
+
+		if (!OidIsValid(owner) || (OidIsValid(database) && owner != database))
+			continue;
+		found = true;
+		pg_atomic_fetch_or_u32(&slot->wishes, wishes);
+		WakeProcess(&slot->process);
+	}
+	return found;
+}
+
+void
+WakeLauncher(void)
+{
+	WakeProcess(&rhesis_shared->launcher);
+}
+
+void
+NoteChangedDatabase(Oid database)
+{
+	SpinLockAcquire(&rhesis_shared->changed_mutex);
+	if (OidIsValid(database) && rhesis_shared->changed_count < MAX_CHANGED_DATABASES)
+		rhesis_shared->changed[rhesis_shared->changed_count++] = database;
+	else
+		rhesis_shared->changed_overflow = true;
+	SpinLockRelease(&rhesis_shared->changed_mutex);
+	WakeLauncher();
+}
+
+int
+TakeChangedDatabases(Oid *databases)
+{
+	int count;
+
+	SpinLockAcquire(&rhesis_shared->changed_mutex);
+	count = rhesis_shared->changed_count;
+	memcpy(databases, rhesis_shared->changed, count * sizeof(Oid));
+	if (rhesis_shared->changed_overflow)
+		count = -1;
+	rhesis_shared->changed_count = 0;
+	rhesis_shared->changed_overflow = false;
+	SpinLockRelease(&rhesis_shared->changed_mutex);
+	return count;
+}
+
+int
+LiveEpochs(Oid database, int64 *epochs)
+{
+	int count = 0;
+
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+		int64 epoch = (int64) pg_atomic_read_u64(&slot->epoch);
+
+		if (pg_atomic_read_u32(&slot->database) == database && epoch != 0)
+			epochs[count++] = epoch;
+	}
+	return count;
+}
+
+const char *
+WorkerActivityName(WorkerActivity activity)
+{
+	static const char *const names[] = {
+		[WORKER_STARTING] = "starting",
+		[WORKER_IDLE] = "idle",
+		[WORKER_SENDING] = "sending",
+		[WORKER_PAUSED] = "paused",
+		[WORKER_MAIL_OFF] = "mail off",
+		[WORKER_BACKING_OFF] = "backing off",
+		[WORKER_WAITING_FOR_RECIPIENTS] = "waiting for recipients",
+		[WORKER_STOPPING] = "stopping",
+		[WORKER_STOPPED] = "stopped",
+	};
+
+	return names[activity];
+}

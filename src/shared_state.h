@@ -1,0 +1,131 @@
+/*
+ * shared_state.h - what the processes of rhesis_notify know of each other.
+ *
+ * One slot per worker: a database and a number in it. A slot is given out by the launcher and keeps its counters when its
+ * process ends and another takes its place. Shared memory holds process numbers and counters, never pointers, descriptors or
+ * latches: a number that has become stale wakes some other process for nothing, and that is all it can do.
+ */
+#ifndef RHESIS_SHARED_STATE_H
+#define RHESIS_SHARED_STATE_H
+
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/s_lock.h"
+#include "datatype/timestamp.h"
+
+typedef enum SlotState
+{
+	SLOT_FREE,
+	SLOT_IDLE,	   /* belongs to a database, no process */
+	SLOT_STARTING, /* a process was asked for */
+	SLOT_RUNNING
+} SlotState;
+
+/* Why a worker ended, for the launcher to decide what comes next. */
+typedef enum WorkerFarewell
+{
+	FAREWELL_NONE,		   /* it was killed, or failed: again, with backoff */
+	FAREWELL_RELOAD,	   /* settings have changed: again, at once */
+	FAREWELL_NO_EXTENSION, /* the database does not have the extension */
+	FAREWELL_MISFIT,	   /* library and SQL objects do not fit: not before something changes */
+	FAREWELL_SURPLUS	   /* fewer workers are wanted */
+} WorkerFarewell;
+
+typedef enum WorkerActivity
+{
+	WORKER_STARTING,
+	WORKER_IDLE,
+	WORKER_SENDING,
+	WORKER_PAUSED,
+	WORKER_MAIL_OFF,
+	WORKER_BACKING_OFF,
+	WORKER_WAITING_FOR_RECIPIENTS,
+	WORKER_STOPPING,
+	WORKER_STOPPED
+} WorkerActivity;
+
+/* Wishes that others leave in a slot; the worker clears them when it has seen them. */
+#define WISH_WORK (1 << 0) /* rows may have become due */
+#define WISH_RELOAD \
+	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
+#define WISH_STOP (1 << 2) /* not needed any more */
+
+#define NO_PROCESS ((uint32) -1)
+#define MAX_LAST_ERROR 512
+
+typedef struct WorkerSlot
+{
+	/* Guarded by the lock. */
+	SlotState state;
+	int number; /* 0 is the database's first worker */
+	uint32 generation;
+	int pid;
+	WorkerFarewell farewell;
+	WorkerActivity activity;
+	TimestampTz started_at;
+	TimestampTz backing_off_until; /* 0: is not */
+	TimestampTz last_error_at;
+	char last_error[MAX_LAST_ERROR];
+	bool complained_of_settings; /* the warning was logged: once is enough */
+
+	/* Read and written without it. */
+	pg_atomic_uint32 database;
+	pg_atomic_uint32 process; /* number of its PGPROC, or NO_PROCESS */
+	pg_atomic_uint32 wishes;
+	pg_atomic_uint32
+		wanted_workers; /* rhesis_notify.workers of the database, known by its worker 0 */
+	pg_atomic_uint32 in_flight;
+	pg_atomic_uint32 connections;
+	pg_atomic_uint64 epoch; /* 0: none */
+	pg_atomic_uint64 sent;
+	pg_atomic_uint64 deferred;
+	pg_atomic_uint64 failed;
+	pg_atomic_uint64 in_doubt;
+	pg_atomic_uint64 pace; /* when the next mail may leave (us), see pace.c */
+} WorkerSlot;
+
+#define MAX_CHANGED_DATABASES 32
+
+typedef struct SharedState
+{
+	LWLock *lock;
+	pg_atomic_uint32 launcher; /* number of its PGPROC, or NO_PROCESS */
+
+	slock_t changed_mutex; /* guards the next three */
+	int changed_count;
+	bool changed_overflow; /* more than there was room for: look at all */
+	Oid changed[MAX_CHANGED_DATABASES];
+
+	int slot_count;
+	WorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
+} SharedState;
+
+/* NULL without shared_preload_libraries. */
+extern SharedState *rhesis_shared;
+
+/* Install the hooks that ask for shared memory and set it up; for _PG_init. */
+extern void RequestSharedState(void);
+
+/* Raise the error that says which line is missing in postgresql.conf, unless the library was preloaded. */
+extern void RequirePreload(void);
+
+extern void LockSlots(LWLockMode mode);
+extern void UnlockSlots(void);
+
+/* Leave wishes for all workers of a database (InvalidOid: of all) and wake them. False: the database has none. Never raises
+ * an error, allocates nothing: for use after commit. */
+extern bool WishOfWorkers(Oid database, uint32 wishes);
+extern void WakeLauncher(void);
+
+/* Tell the launcher that the extension may have come to or left a database, or that the database is new. Never raises. */
+extern void NoteChangedDatabase(Oid database);
+
+/* Fetch and forget the noted databases; returns their number, or -1: look at all. */
+extern int TakeChangedDatabases(Oid *databases);
+
+/* Epochs of this database's live workers; epochs has room for slot_count. */
+extern int LiveEpochs(Oid database, int64 *epochs);
+
+extern const char *WorkerActivityName(WorkerActivity activity);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * wakeup.c - wakes the database's workers when the transaction commits.
+ *
+ * The wake-up is a latch, not NOTIFY, whose lock all commits would share. The callback runs when the commit is durable and can't
+ * fail any more: it touches atomics and latches only.
+ */
+#include "postgres.h"
+
+#include "wakeup.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "shared_state.h"
+
+#define MAX_ANNOUNCED 8
+
+PG_FUNCTION_INFO_V1(rhesis_notify_wake_trigger);
+PG_FUNCTION_INFO_V1(rhesis_notify_wake_workers);
+
+static bool callback_registered = false;
+static bool wake_pending = false;
+static int announced_count = 0;
+static Oid announced[MAX_ANNOUNCED];
+
+static void
+AnnounceChanges(void)
+{
+	for (int i = 0; i < announced_count; i++)
+	{
+		WishOfWorkers(announced[i], WISH_RELOAD);
+		NoteChangedDatabase(announced[i]);
+	}
+}
+
+static void
+AtTransactionEnd(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			/* A database that no worker serves yet is the launcher's. */
+			if (wake_pending && !WishOfWorkers(MyDatabaseId, WISH_WORK))
+				NoteChangedDatabase(MyDatabaseId);
+			AnnounceChanges();
+			wake_pending = false;
+			announced_count = 0;
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			wake_pending = false;
+			announced_count = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+RegisterCallback(void)
+{
+	if (!callback_registered)
+		RegisterXactCallback(AtTransactionEnd, NULL);
+	callback_registered = true;
+}
+
+void
+WakeWorkersAtCommit(void)
+{
+	if (rhesis_shared == NULL || wake_pending)
+		return;
+	RegisterCallback();
+	wake_pending = true;
+}
+
+void
+AnnounceChangeAtCommit(Oid database)
+{
+	if (rhesis_shared == NULL)
+		return;
+	RegisterCallback();
+	for (int i = 0; i < announced_count; i++)
+	{
+		if (announced[i] == database)
+			return;
+	}
+	if (announced_count == MAX_ANNOUNCED)
+	{
+		announced_count = 0;
+		database = InvalidOid;
+	}
+	announced[announced_count++] = database;
+}
+
+/* rhesis_notify.wake_trigger(): AFTER INSERT, for each statement. */
+Datum
+rhesis_notify_wake_trigger(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("function \"%s\" was not called by a trigger", "wake_trigger")));
+	WakeWorkersAtCommit();
+	PG_RETURN_POINTER(NULL);
+}
+
+/* rhesis_notify.wake_workers() */
+Datum
+rhesis_notify_wake_workers(PG_FUNCTION_ARGS)
+{
+	WakeWorkersAtCommit();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,172 @@
+/*
+ * worker_session.c - a worker's session in its database: settings that the app can't change, and its transactions.
+ *
+ * An ALTER DATABASE or ALTER ROLE that is meant for the app (read-only, another isolation, a time-out) must not change the
+ * worker, so these are pinned, as autovacuum's workers pin theirs. All work on our own tables is done as the extension's
+ * owner, in transactions that never wait for a network.
+ */
+#include "postgres.h"
+
+#include "worker_session.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+static Oid extension_owner = InvalidOid;
+
+static void
+PinSetting(const char *name, const char *value)
+{
+	/* Not every version has every setting. */
+	if (GetConfigOption(name, true, false) != NULL)
+		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+PinSession(void)
+{
+	static const char *const pinned[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"role", "none"},
+		{"session_replication_role", "origin"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"zero_damaged_pages", "off"},
+		{"row_security", "on"},
+		{"transform_null_equals", "off"},
+		{"default_tablespace", ""},
+		{"temp_tablespaces", ""},
+		{"enable_indexscan", "on"},
+		{"enable_bitmapscan", "on"},
+		{"plan_cache_mode", "auto"},
+		{"jit", "off"},
+		{"max_parallel_workers_per_gather", "0"},
+	};
+
+	for (int i = 0; i < (int) lengthof(pinned); i++)
+		PinSetting(pinned[i][0], pinned[i][1]);
+
+	/* An outcome that was recorded may not be forgotten: it would be mailed again. */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		PinSetting("synchronous_commit", "local");
+}
+
+void
+ConnectWorker(Oid database)
+{
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	PinSession();
+}
+
+/* The installed version, or NULL; the owner on the side. */
+static char *
+ReadExtension(Oid *owner)
+{
+	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
+	char *version = NULL;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("rhesis_notify"));
+	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool is_null;
+		Datum datum =
+			heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &is_null);
+
+		version = TextDatumGetCString(datum);
+		*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return version;
+}
+
+ExtensionFit
+FindExtension(void)
+{
+	ExtensionFit fit = EXTENSION_FITS;
+	char *version;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	version = ReadExtension(&extension_owner);
+	if (version == NULL)
+		fit = EXTENSION_ABSENT;
+	else if (strcmp(version, RHESIS_NOTIFY_VERSION) != 0)
+	{
+		fit = EXTENSION_MISFIT;
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rhesis_notify sends no mail in database \"%s\": the loaded library and the "
+					"extension's objects are of different versions",
+					get_database_name(MyDatabaseId)),
+			 errdetail("The library is version %s, the objects are version %s.",
+					   RHESIS_NOTIFY_VERSION, version),
+			 errhint("If the objects are older, run ALTER EXTENSION rhesis_notify UPDATE; if the "
+					 "library is older, restart the server.")));
+	}
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	return fit;
+}
+
+void
+BeginWork(void)
+{
+	StartTransactionCommand();
+	SetUserIdAndSecContext(extension_owner, SECURITY_LOCAL_USERID_CHANGE);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, NULL);
+}
+
+/* The end of the transaction does not give the user back, but for an abort. */
+static void
+LeaveOwner(void)
+{
+	SetUserIdAndSecContext(GetSessionUserId(), 0);
+}
+
+void
+CommitWork(void)
+{
+	PopActiveSnapshot();
+	LeaveOwner();
+	CommitTransactionCommand();
+	/* Without this autovacuum never sees what we write. */
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+void
+AbortWork(void)
+{
+	AbortCurrentTransaction();
+	LeaveOwner();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}

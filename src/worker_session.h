@@ -1,0 +1,25 @@
+/*
+ * worker_session.h - a worker's session in its database: settings that the app can't change, and its transactions.
+ */
+#ifndef RHESIS_WORKER_SESSION_H
+#define RHESIS_WORKER_SESSION_H
+
+typedef enum ExtensionFit
+{
+	EXTENSION_ABSENT,
+	EXTENSION_FITS,
+	EXTENSION_MISFIT /* already logged: library and SQL objects are of different versions */
+} ExtensionFit;
+
+/* Connect and pin the session. FATAL when the database can't be had. */
+extern void ConnectWorker(Oid database);
+
+/* Look for the extension, in a transaction of its own, and remember its owner. */
+extern ExtensionFit FindExtension(void);
+
+/* A short transaction as the extension's owner, with a snapshot. What is raised in between is for AbortWork. */
+extern void BeginWork(void);
+extern void CommitWork(void);
+extern void AbortWork(void);
+
+#endif
