@@ -37,6 +37,7 @@ typedef enum SmtpEventKind
 	SMTP_EVENT_NO_STARTTLS,	 /* not offered, but required */
 	SMTP_EVENT_NO_AUTH,		 /* not offered, but a user is set */
 	SMTP_EVENT_LOGIN_FAILED, /* refused without a reply that says why */
+	SMTP_EVENT_ABORTED,		 /* by us: a shutdown, or somebody needs the database */
 } SmtpEventKind;
 
 typedef struct SmtpEvent

@@ -33,15 +33,16 @@ AppendPrintable(SmtpReply *reply, const char *text, const char *end)
 	while (text < end && reply->text_chars < SMTP_REPLY_MAX_CHARS)
 	{
 		int length = Utf8CharLength(text, end);
-		char *to = reply->text + reply->text_length;
+		const char *shown = text;
+		int shown_length = length;
 
-		if (*text == '\t')
-			*to = ' ';
-		else if (length == 0 || IsUnsafeInLine(utf8_to_unicode((const unsigned char *) text)))
-			*to = '?';
-		else
-			memcpy(to, text, length);
-		reply->text_length += (*to == *text) ? length : 1;
+		if (length == 0 || IsUnsafeInLine(utf8_to_unicode((const unsigned char *) text)))
+		{
+			shown = (*text == '\t') ? " " : "?";
+			shown_length = 1;
+		}
+		memcpy(reply->text + reply->text_length, shown, shown_length);
+		reply->text_length += shown_length;
 		reply->text_chars++;
 		text += Max(length, 1);
 	}
@@ -133,7 +134,11 @@ TakeLineText(SmtpReply *reply, const char *text, const char *end, bool first)
 	if (text == end)
 		return;
 	if (reply->text_length > 0)
-		AppendPrintable(reply, " ", " " + 1);
+	{
+		static const char separator[] = " ";
+
+		AppendPrintable(reply, separator, separator + 1);
+	}
 	AppendPrintable(reply, text, end);
 }
 
