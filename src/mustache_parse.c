@@ -18,9 +18,7 @@
 #include "postgres.h"
 #endif
 
-#include "mustache_internal.h"
-
-#define MAX_DELIMITER_LENGTH 16
+#include "mustache_tag.h"
 
 /* A tag with a body, not yet closed. */
 typedef struct OpenTag
@@ -35,15 +33,8 @@ typedef struct OpenTag
 
 typedef struct Parser
 {
-	const char *name;
-	const char *source;
-	int length;
-	int position;
-
-	const char *open; /* delimiters in force */
-	int open_length;
-	const char *close;
-	int close_length;
+	TagReader reader;
+	int position; /* all before it is in the nodes */
 
 	Node *nodes;
 	int node_count;
@@ -56,81 +47,14 @@ typedef struct Parser
 	int depth;
 
 	bool line_start; /* nothing of the current line is rendered yet */
-	MustacheError *error;
 } Parser;
-
-/* A tag as it is read, before it becomes a node. */
-typedef struct Tag
-{
-	char sigil; /* one of "#^/>!=<$&{", or 0 */
-	Span whole;
-	Span content;	  /* between sigil and delimiter, trimmed */
-	Span indentation; /* white space between start of line and tag */
-	bool starts_line; /* nothing but that is before it on its line */
-	int line_end;	  /* behind the line break, if nothing else is behind it; else -1 */
-} Tag;
-
-static bool
-Fail(Parser *parser, Span tag, const char *message, const char *hint)
-{
-	MustacheSetError(parser->error, MUSTACHE_SYNTAX_ERROR, parser->name, parser->source, tag,
-					 message, hint);
-	return false;
-}
-
-static bool
-FailLimit(Parser *parser, Span tag, const char *message, const char *hint)
-{
-	MustacheSetError(parser->error, MUSTACHE_LIMIT_EXCEEDED, parser->name, parser->source, tag,
-					 message, hint);
-	return false;
-}
-
-static inline bool
-IsBlank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static inline bool
-IsSpace(char c)
-{
-	return IsBlank(c) || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-static Span
-Trimmed(const Parser *parser, int start, int end)
-{
-	while (start < end && IsSpace(parser->source[start]))
-		start++;
-	while (end > start && IsSpace(parser->source[end - 1]))
-		end--;
-	return (Span){start, end - start};
-}
 
 static bool
 SameText(const Parser *parser, Span a, Span b)
 {
-	return a.length == b.length &&
-		   memcmp(parser->source + a.offset, parser->source + b.offset, a.length) == 0;
-}
+	const char *source = parser->reader.source;
 
-/*
- * Where the delimiter is next found, or -1.
- */
-static int
-Find(const Parser *parser, int from, const char *delimiter, int delimiter_length)
-{
-	const char *end = parser->source + parser->length - delimiter_length + 1;
-	const char *p = parser->source + from;
-
-	while (p < end && (p = memchr(p, delimiter[0], end - p)) != NULL)
-	{
-		if (memcmp(p, delimiter, delimiter_length) == 0)
-			return p - parser->source;
-		p++;
-	}
-	return -1;
+	return a.length == b.length && memcmp(source + a.offset, source + b.offset, a.length) == 0;
 }
 
 /*
@@ -170,7 +94,7 @@ AddText(Parser *parser, int start, int end)
 		return;
 	node = AddNode(parser, NODE_TEXT, (Span){start, end - start});
 	node->line_start = parser->line_start;
-	parser->line_start = parser->source[end - 1] == '\n';
+	parser->line_start = parser->reader.source[end - 1] == '\n';
 }
 
 /*
@@ -183,19 +107,19 @@ AddNameParts(Parser *parser, Node *node)
 	int end = start + node->name.length;
 
 	node->first_part = parser->part_count;
-	if (node->name.length == 1 && parser->source[start] == '.')
+	if (node->name.length == 1 && parser->reader.source[start] == '.')
 		return true;
 
 	for (int i = start; i <= end; i++)
 	{
-		if (i < end && parser->source[i] != '.')
+		if (i < end && parser->reader.source[i] != '.')
 			continue;
 		if (i == start)
-			return Fail(parser, node->tag, "name has an empty part",
-						"A dot joins two names, as in person.name; a dot alone is the "
-						"current value.");
+			return FailSyntax(&parser->reader, node->tag, "name has an empty part",
+							  "A dot joins two names, as in person.name; a dot alone is the "
+							  "current value.");
 		if (node->part_count == MUSTACHE_MAX_NAME_PARTS)
-			return FailLimit(parser, node->tag, "name has too many parts", NULL);
+			return FailLimit(&parser->reader, node->tag, "name has too many parts", NULL);
 		if (parser->part_count == parser->part_capacity)
 		{
 			parser->part_capacity *= 2;
@@ -209,64 +133,6 @@ AddNameParts(Parser *parser, Node *node)
 }
 
 /*
- * Reads the tag at the position: its kind and extent, and how it stands on its line.
- */
-static bool
-ReadTag(Parser *parser, int start, Tag *tag)
-{
-	static const char sigils[] = {'#', '^', '/', '>', '!', '=', '<', '$', '&', '{'};
-	const char *source = parser->source;
-	int content = start + parser->open_length;
-	int close = Find(parser, content, parser->close, parser->close_length);
-	int end;
-	int i;
-
-	if (close < 0)
-		return Fail(parser, (Span){start, parser->length - start}, "tag is not closed",
-					"Close it with the delimiter in force, which is }} unless it was changed.");
-	end = close + parser->close_length;
-
-	tag->sigil = 0;
-	if (content < close && memchr(sigils, source[content], sizeof(sigils)) != NULL)
-		tag->sigil = source[content++];
-	if (tag->sigil == '{' || tag->sigil == '=')
-	{
-		char mirrored = tag->sigil == '{' ? '}' : '=';
-
-		/* In {{{name}}} the first }} found is not the delimiter. */
-		if (close > content && source[close - 1] == mirrored)
-			close--;
-		else if (end < parser->length && source[close] == mirrored &&
-				 memcmp(source + close + 1, parser->close, parser->close_length) == 0)
-			end++;
-		else
-			return Fail(parser, (Span){start, end - start},
-						tag->sigil == '{' ? "triple mustache is not closed"
-										  : "set-delimiter tag is not closed",
-						tag->sigil == '{'
-							? "Write {{{name}}}, with as many braces behind as before."
-							: "Write {{=<% %>=}}, with an equals sign at both ends.");
-	}
-	tag->whole = (Span){start, end - start};
-	tag->content = Trimmed(parser, content, close);
-
-	for (i = start; i > 0 && IsBlank(source[i - 1]);)
-		i--;
-	tag->indentation = (Span){i, start - i};
-	tag->starts_line = i == 0 || source[i - 1] == '\n';
-
-	for (i = end; i < parser->length && IsBlank(source[i]);)
-		i++;
-	if (i + 1 < parser->length && source[i] == '\r' && source[i + 1] == '\n')
-		i++;
-	if (i == parser->length)
-		tag->line_end = i;
-	else
-		tag->line_end = source[i] == '\n' ? i + 1 : -1;
-	return true;
-}
-
-/*
  * Checks the tag's content as a name and gives it to the node.
  */
 static bool
@@ -274,56 +140,24 @@ SetName(Parser *parser, Node *node, const Tag *tag)
 {
 	node->name = tag->content;
 	if ((node->kind == NODE_PARTIAL || node->kind == NODE_PARENT) && node->name.length > 0 &&
-		parser->source[node->name.offset] == '*')
+		parser->reader.source[node->name.offset] == '*')
 	{
 		node->dynamic = true;
-		node->name = Trimmed(parser, node->name.offset + 1, node->name.offset + node->name.length);
+		node->name =
+			TrimSpan(&parser->reader, node->name.offset + 1, node->name.offset + node->name.length);
 	}
 	if (node->name.length == 0)
-		return Fail(parser, tag->whole, "tag has no name", "Put the name of a variable into it.");
+		return FailSyntax(&parser->reader, tag->whole, "tag has no name",
+						  "Put the name of a variable into it.");
 	for (int i = 0; i < node->name.length; i++)
-		if (IsSpace(parser->source[node->name.offset + i]))
-			return Fail(parser, tag->whole, "name contains white space",
-						"A tag names one variable; there are no expressions in Mustache.");
+		if (IsSpace(parser->reader.source[node->name.offset + i]))
+			return FailSyntax(&parser->reader, tag->whole, "name contains white space",
+							  "A tag names one variable; there are no expressions in Mustache.");
 
 	if (node->kind == NODE_BLOCK ||
 		((node->kind == NODE_PARTIAL || node->kind == NODE_PARENT) && !node->dynamic))
 		return true;
 	return AddNameParts(parser, node);
-}
-
-/*
- * {{=<% %>=}}
- */
-static bool
-SetDelimiters(Parser *parser, const Tag *tag)
-{
-	static const char *hint = "Write {{=<% %>=}}: two delimiters with a space between, without "
-							  "equals signs, of at most 16 bytes each.";
-	const char *content = parser->source + tag->content.offset;
-	int length = tag->content.length;
-	int first = 0;
-	int second;
-
-	while (first < length && !IsSpace(content[first]))
-		first++;
-	second = first;
-	while (second < length && IsSpace(content[second]))
-		second++;
-	if (first == 0 || second == length)
-		return Fail(parser, tag->whole, "set-delimiter tag does not have two delimiters", hint);
-	for (int i = 0; i < length; i++)
-		if (content[i] == '=' || (i >= second && IsSpace(content[i])))
-			return Fail(parser, tag->whole, "delimiter contains an equals sign or white space",
-						hint);
-	if (first > MAX_DELIMITER_LENGTH || length - second > MAX_DELIMITER_LENGTH)
-		return Fail(parser, tag->whole, "delimiter is too long", hint);
-
-	parser->open = content;
-	parser->open_length = first;
-	parser->close = content + second;
-	parser->close_length = length - second;
-	return true;
 }
 
 /*
@@ -333,7 +167,7 @@ SetDelimiters(Parser *parser, const Tag *tag)
 static bool
 CommonIndentation(const Parser *parser, int start, int end, Span *common)
 {
-	const char *source = parser->source;
+	const char *source = parser->reader.source;
 	bool found = false;
 
 	while (start < end)
@@ -374,7 +208,7 @@ OpenBody(Parser *parser, NodeKind kind, const Tag *tag)
 	int text_end = tag->whole.offset;
 
 	if (parser->depth == MUSTACHE_MAX_NESTING)
-		return FailLimit(parser, tag->whole, "tags are nested too deeply",
+		return FailLimit(&parser->reader, tag->whole, "tags are nested too deeply",
 						 "Move a part of the template into a partial.");
 
 	/* Whether a parent stands alone turns out when it is closed. */
@@ -465,17 +299,17 @@ CloseBody(Parser *parser, const Tag *tag)
 	int text_end;
 
 	if (parser->depth == 0)
-		return Fail(parser, tag->whole, "closing tag has no opening tag",
-					"Remove it, or open a section of that name before it.");
+		return FailSyntax(&parser->reader, tag->whole, "closing tag has no opening tag",
+						  "Remove it, or open a section of that name before it.");
 	open = &parser->open_tags[parser->depth - 1];
 	node = &parser->nodes[open->node];
-	if (node->dynamic && name.length > 0 && parser->source[name.offset] == '*')
-		name = Trimmed(parser, name.offset + 1, name.offset + name.length);
+	if (node->dynamic && name.length > 0 && parser->reader.source[name.offset] == '*')
+		name = TrimSpan(&parser->reader, name.offset + 1, name.offset + name.length);
 	if (!SameText(parser, name, node->name))
-		return Fail(parser, tag->whole,
-					psprintf("closing tag does not match the tag opened in line %d",
-							 MustacheLineOf(parser->source, node->tag.offset)),
-					"Close what was opened last first, by the same name.");
+		return FailSyntax(&parser->reader, tag->whole,
+						  psprintf("closing tag does not match the tag opened in line %d",
+								   MustacheLineOf(parser->reader.source, node->tag.offset)),
+						  "Close what was opened last first, by the same name.");
 
 	argument = node->kind == NODE_BLOCK && parser->depth > 1 &&
 			   parser->nodes[parser->open_tags[parser->depth - 2].node].kind == NODE_PARENT;
@@ -545,7 +379,7 @@ SkipTag(Parser *parser, const Tag *tag)
 
 	AddText(parser, parser->position, own_line ? tag->indentation.offset : tag->whole.offset);
 	parser->position = own_line ? tag->line_end : tag->whole.offset + tag->whole.length;
-	return tag->sigil == '!' || SetDelimiters(parser, tag);
+	return tag->sigil == '!' || SetDelimiters(&parser->reader, tag);
 }
 
 static bool
@@ -582,17 +416,17 @@ ParseSource(Parser *parser)
 	int start;
 	Tag tag;
 
-	while ((start = Find(parser, parser->position, parser->open, parser->open_length)) >= 0)
-		if (!ReadTag(parser, start, &tag) || !AddTag(parser, &tag))
+	while ((start = FindTag(&parser->reader, parser->position)) >= 0)
+		if (!ReadTag(&parser->reader, start, &tag) || !AddTag(parser, &tag))
 			return false;
-	AddText(parser, parser->position, parser->length);
+	AddText(parser, parser->position, parser->reader.length);
 
 	if (parser->depth > 0)
 	{
 		const Node *node = &parser->nodes[parser->open_tags[parser->depth - 1].node];
 
-		return Fail(parser, node->tag, "tag is not closed by a closing tag",
-					"Add {{/name}} with the same name behind what it encloses.");
+		return FailSyntax(&parser->reader, node->tag, "tag is not closed by a closing tag",
+						  "Add {{/name}} with the same name behind what it encloses.");
 	}
 	return true;
 }
@@ -605,37 +439,37 @@ BuildTemplate(const Parser *parser)
 {
 	Size nodes_size = parser->node_count * sizeof(Node);
 	Size parts_size = parser->part_count * sizeof(Span);
-	Size name_size = strlen(parser->name) + 1;
+	Size name_size = strlen(parser->reader.name) + 1;
 	MustacheTemplate *template;
 	char *p;
 
-	p = palloc(MAXALIGN(sizeof(MustacheTemplate)) + nodes_size + parts_size + parser->length +
-			   name_size);
+	p = palloc(MAXALIGN(sizeof(MustacheTemplate)) + nodes_size + parts_size +
+			   parser->reader.length + name_size);
 	template = (MustacheTemplate *) p;
 	p += MAXALIGN(sizeof(MustacheTemplate));
 	template->node_count = parser->node_count;
-	template->source_length = parser->length;
+	template->source_length = parser->reader.length;
 	template->nodes = memcpy(p, parser->nodes, nodes_size);
 	p += nodes_size;
 	template->parts = memcpy(p, parser->parts, parts_size);
 	p += parts_size;
-	template->source = memcpy(p, parser->source, parser->length);
-	p += parser->length;
-	template->name = memcpy(p, parser->name, name_size);
+	template->source = memcpy(p, parser->reader.source, parser->reader.length);
+	p += parser->reader.length;
+	template->name = memcpy(p, parser->reader.name, name_size);
 	return template;
 }
 
 MustacheTemplate *
 MustacheParse(const char *name, const char *source, size_t length, MustacheError *error)
 {
-	Parser parser = {.name = name,
-					 .source = source,
-					 .open = "{{",
-					 .open_length = 2,
-					 .close = "}}",
-					 .close_length = 2,
-					 .line_start = true,
-					 .error = error};
+	Parser parser = {.reader = {.name = name,
+								.source = source,
+								.open = "{{",
+								.open_length = 2,
+								.close = "}}",
+								.close_length = 2,
+								.error = error},
+					 .line_start = true};
 	MustacheTemplate *template = NULL;
 
 	memset(error, 0, sizeof(MustacheError));
@@ -645,7 +479,7 @@ MustacheParse(const char *name, const char *source, size_t length, MustacheError
 						 "template is larger than 1 MB", "Split it into partials.");
 		return NULL;
 	}
-	parser.length = (int) length;
+	parser.reader.length = (int) length;
 	parser.node_capacity = 64;
 	parser.nodes = palloc(parser.node_capacity * sizeof(Node));
 	parser.part_capacity = 64;

@@ -15,6 +15,7 @@
 #endif
 
 #include "mustache_internal.h"
+#include "mustache_output.h"
 
 /* How many steps go by between two calls of check_for_interrupts; a power of 2. */
 #define INTERRUPT_INTERVAL 128
@@ -38,9 +39,7 @@ typedef struct Arguments
 typedef struct Frame
 {
 	const MustacheTemplate *template;
-	const char *indentation;
-	int indentation_length;
-	int dedent;
+	Indentation indentation;
 	const Arguments *arguments;
 	int partial_depth;
 } Frame;
@@ -49,14 +48,12 @@ typedef struct Renderer
 {
 	const MustacheScope *scope;
 	bool escape_html;
-	int max_length; /* of out */
 	int max_steps;
 	int steps;
 	int depth;
-	bool line_indented; /* the line that starts next has its indentation already */
-	StringInfo out;
-	StringInfoData scratch;
-	const char *failure; /* which limit was hit, until the place is known */
+	Output output;
+	StringInfoData scratch; /* the text of a number, list or object */
+	const char *failure;	/* which limit was hit, if it wasn't the output's */
 	const char *hint;
 	MustacheError *error;
 } Renderer;
@@ -88,110 +85,16 @@ CountSteps(Renderer *renderer, int steps)
 }
 
 static bool
-FailOutput(Renderer *renderer)
-{
-	return FailLimit(renderer, "output is too large", "Leave out or shorten the largest values.");
-}
-
-static inline bool
-Append(Renderer *renderer, const char *text, int length)
-{
-	if (length > renderer->max_length - renderer->out->len)
-		return FailOutput(renderer);
-	appendBinaryStringInfo(renderer->out, text, length);
-	return true;
-}
-
-static bool
-AppendEscaped(Renderer *renderer, const char *text, int length)
-{
-	static const struct
-	{
-		char text[7];
-		char length;
-	} entities[256] = {['&'] = {"&amp;", 5},
-					   ['<'] = {"&lt;", 4},
-					   ['>'] = {"&gt;", 4},
-					   ['"'] = {"&quot;", 6},
-					   ['\''] = {"&#39;", 5}};
-	const char *end = text + length;
-
-	while (text < end)
-	{
-		const char *span = text;
-
-		while (text < end && entities[(unsigned char) *text].length == 0)
-			text++;
-		if (!Append(renderer, span, text - span))
-			return false;
-		if (text < end)
-		{
-			unsigned char c = *text++;
-
-			if (!Append(renderer, entities[c].text, entities[c].length))
-				return false;
-		}
-	}
-	return true;
-}
-
-/*
- * What comes next is the first thing in its line.
- */
-static inline bool
-StartLine(Renderer *renderer, const Frame *frame)
-{
-	if (renderer->line_indented)
-	{
-		renderer->line_indented = false;
-		return true;
-	}
-	return Append(renderer, frame->indentation, frame->indentation_length);
-}
-
-/*
- * Text of the template, line by line: the frame's dedent is taken from each and
- * its indentation put on.  Empty lines stay empty.
- */
-static bool
-AppendLines(Renderer *renderer, const Frame *frame, const char *text, int length, bool line_start)
-{
-	const char *end = text + length;
-
-	while (text < end)
-	{
-		const char *line_break;
-		const char *next;
-
-		if (line_start)
-		{
-			for (int i = 0; i < frame->dedent && text < end && (*text == ' ' || *text == '\t'); i++)
-				text++;
-			if (text < end && (*text == '\n' || *text == '\r'))
-				renderer->line_indented = false;
-			else if (!StartLine(renderer, frame))
-				return false;
-		}
-		line_break = memchr(text, '\n', end - text);
-		next = line_break ? line_break + 1 : end;
-		if (!Append(renderer, text, next - text))
-			return false;
-		text = next;
-		line_start = true;
-	}
-	return true;
-}
-
-static bool
 RenderText(Renderer *renderer, const Frame *frame, const Node *node)
 {
 	const char *text = frame->template->source + node->tag.offset;
 
-	if (frame->indentation_length > 0 || frame->dedent > 0)
-		return AppendLines(renderer, frame, text, node->tag.length, node->line_start);
+	if (frame->indentation.length > 0 || frame->indentation.dedent > 0)
+		return OutputIndented(&renderer->output, &frame->indentation, text, node->tag.length,
+							  node->line_start);
 	if (node->line_start)
-		renderer->line_indented = false;
-	return Append(renderer, text, node->tag.length);
+		renderer->output.line_indented = false;
+	return OutputAppend(&renderer->output, text, node->tag.length);
 }
 
 /*
@@ -289,9 +192,9 @@ ValueText(Renderer *renderer, const MustacheValue *value, const char **text, int
 	else
 		resetStringInfo(&renderer->scratch);
 	if (!renderer->scope->append_text(renderer->scope->arg, value,
-									  renderer->max_length - renderer->out->len,
+									  renderer->output.max_length - renderer->output.out->len,
 									  &renderer->scratch))
-		return FailOutput(renderer);
+		return false;
 	*text = renderer->scratch.data;
 	*length = renderer->scratch.len;
 	return true;
@@ -308,8 +211,8 @@ RenderVariable(Renderer *renderer, const Frame *frame, const Context *context, c
 		!ValueText(renderer, &value, &text, &length))
 		return false;
 	if (renderer->escape_html && node->kind == NODE_VARIABLE)
-		return AppendEscaped(renderer, text, length);
-	return Append(renderer, text, length);
+		return OutputEscaped(&renderer->output, text, length);
+	return OutputAppend(&renderer->output, text, length);
 }
 
 static bool
@@ -346,34 +249,30 @@ static bool
 RenderElsewhere(Renderer *renderer, const Frame *frame, const Context *context, const Node *node,
 				Frame *inner, int first, int end)
 {
-	const char *own = frame->template->source + node->indentation.offset;
-	int own_length = node->indentation.length;
-	int skipped = Min(frame->dedent, own_length);
+	const Indentation *outer = &frame->indentation;
+	int skipped = Min(outer->dedent, node->indentation.length);
+	const char *own = frame->template->source + node->indentation.offset + skipped;
+	int own_length = node->indentation.length - skipped;
 	char *joined = NULL;
 	bool done;
 
-	own += skipped;
-	own_length -= skipped;
-	if (!node->indents)
+	inner->indentation.text = "";
+	inner->indentation.length = 0;
+	if (node->indents && own_length == 0)
 	{
-		inner->indentation = "";
-		inner->indentation_length = 0;
+		inner->indentation.text = outer->text;
+		inner->indentation.length = outer->length;
 	}
-	else if (own_length == 0)
+	else if (node->indents)
 	{
-		inner->indentation = frame->indentation;
-		inner->indentation_length = frame->indentation_length;
-	}
-	else if (frame->indentation_length + own_length > MUSTACHE_MAX_INDENTATION)
-		return FailLimit(renderer, "indentation is too deep",
-						 "Remove the white space before the tag.");
-	else
-	{
-		inner->indentation_length = frame->indentation_length + own_length;
-		joined = palloc(inner->indentation_length);
-		memcpy(joined, frame->indentation, frame->indentation_length);
-		memcpy(joined + frame->indentation_length, own, own_length);
-		inner->indentation = joined;
+		if (outer->length + own_length > MUSTACHE_MAX_INDENTATION)
+			return FailLimit(renderer, "indentation is too deep",
+							 "Remove the white space before the tag.");
+		joined = palloc(outer->length + own_length);
+		memcpy(joined, outer->text, outer->length);
+		memcpy(joined + outer->length, own, own_length);
+		inner->indentation.text = joined;
+		inner->indentation.length = outer->length + own_length;
 	}
 
 	done = RenderNodes(renderer, inner, context, first, end);
@@ -463,16 +362,16 @@ RenderBlock(Renderer *renderer, const Frame *frame, const Context *context, cons
 	/* What stands in an argument can only be replaced by parent tags further out. */
 	inner.template = arguments->template;
 	inner.arguments = arguments->outer;
-	inner.dedent = argument->dedent;
+	inner.indentation.dedent = argument->dedent;
 	inner.partial_depth = frame->partial_depth;
 
 	in_line = argument->own_lines && !node->own_lines;
 	if (in_line)
-		renderer->line_indented = true;
+		renderer->output.line_indented = true;
 	done = RenderElsewhere(renderer, frame, context, node, &inner,
 						   argument - arguments->template->nodes + 1, argument->end);
 	if (in_line)
-		renderer->line_indented = false;
+		renderer->output.line_indented = false;
 	return done;
 }
 
@@ -482,7 +381,8 @@ RenderNode(Renderer *renderer, const Frame *frame, const Context *context, const
 	if (node->kind == NODE_TEXT)
 		return RenderText(renderer, frame, node);
 
-	if (!CountSteps(renderer, 1) || (node->line_start && !StartLine(renderer, frame)))
+	if (!CountSteps(renderer, 1) ||
+		(node->line_start && !OutputStartLine(&renderer->output, &frame->indentation)))
 		return false;
 	switch ((NodeKind) node->kind)
 	{
@@ -504,6 +404,25 @@ RenderNode(Renderer *renderer, const Frame *frame, const Context *context, const
 }
 
 /*
+ * Makes an error of what failed, unless that was done further in.
+ */
+static void
+NameFailure(Renderer *renderer, const Frame *frame, const Node *node)
+{
+	const MustacheTemplate *template = frame->template;
+	Span tag = node->tag;
+
+	if (renderer->error->code != MUSTACHE_OK)
+		return;
+	if (node->kind == NODE_TEXT)
+		tag.length = 0;
+	if (renderer->failure == NULL)
+		FailLimit(renderer, "output is too large", "Leave out or shorten the largest values.");
+	MustacheSetError(renderer->error, MUSTACHE_LIMIT_EXCEEDED, template->name, template->source,
+					 tag, renderer->failure, renderer->hint);
+}
+
+/*
  * Renders the nodes from first to before end.  On failure the error names the
  * innermost tag that failed.
  */
@@ -517,15 +436,7 @@ RenderNodes(Renderer *renderer, const Frame *frame, const Context *context, int 
 	for (int i = first; i < end; i = nodes[i].end)
 		if (!RenderNode(renderer, frame, context, &nodes[i]))
 		{
-			if (renderer->error->code == MUSTACHE_OK)
-			{
-				const MustacheTemplate *template = frame->template;
-				Span none = {0, 0};
-
-				MustacheSetError(renderer->error, MUSTACHE_LIMIT_EXCEEDED, template->name,
-								 template->source, nodes[i].kind == NODE_TEXT ? none : nodes[i].tag,
-								 renderer->failure, renderer->hint);
-			}
+			NameFailure(renderer, frame, &nodes[i]);
 			return false;
 		}
 	renderer->depth--;
@@ -537,14 +448,14 @@ MustacheRender(const MustacheTemplate *template, const MustacheScope *scope,
 			   const MustacheOptions *options, StringInfo out, MustacheError *error)
 {
 	int max_output = options->max_output > 0 ? options->max_output : MUSTACHE_DEFAULT_MAX_OUTPUT;
-	Renderer renderer = {.scope = scope,
-						 .escape_html = options->escape_html,
-						 .max_length = out->len + Min(max_output, MUSTACHE_LARGEST_MAX_OUTPUT),
-						 .max_steps = options->max_steps > 0 ? options->max_steps
-															 : MUSTACHE_DEFAULT_MAX_STEPS,
-						 .out = out,
-						 .error = error};
-	Frame frame = {.template = template, .indentation = ""};
+	Renderer renderer = {
+		.scope = scope,
+		.escape_html = options->escape_html,
+		.max_steps = options->max_steps > 0 ? options->max_steps : MUSTACHE_DEFAULT_MAX_STEPS,
+		.output = {.out = out,
+				   .max_length = out->len + Min(max_output, MUSTACHE_LARGEST_MAX_OUTPUT)},
+		.error = error};
+	Frame frame = {.template = template, .indentation = {.text = ""}};
 	Context root = {.outer = NULL};
 	int length_before = out->len;
 	bool done;
