@@ -68,7 +68,6 @@ typedef struct MustacheValue
 {
 	MustacheKind kind;
 	int length;		  /* MUSTACHE_STRING: bytes; MUSTACHE_LIST: elements */
-	int size;		  /* for the scope's own use */
 	const void *data; /* MUSTACHE_STRING: the bytes, not terminated */
 } MustacheValue;
 

@@ -243,7 +243,6 @@ SetValue(const JsonValue *json, MustacheValue *value)
 {
 	value->kind = json->kind;
 	value->length = json->kind == MUSTACHE_STRING ? json->text_length : json->count;
-	value->size = json->text_length;
 	value->data = json->kind == MUSTACHE_STRING ? (const void *) json->text : json;
 }
 

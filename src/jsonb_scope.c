@@ -1,0 +1,291 @@
+/*
+ * jsonb_scope.c - a jsonb value as a template's variables.
+ *
+ * Members are read in place: a look-up allocates nothing.  Strings are not
+ * copied, so the jsonb must stay where it is while a template is rendered.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "jsonb_scope.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
+
+static void
+SetValue(const JsonbValue *jsonb, MustacheValue *value)
+{
+	value->length = 0;
+	value->data = NULL;
+	switch (jsonb->type)
+	{
+		case jbvString:
+			value->kind = MUSTACHE_STRING;
+			value->data = jsonb->val.string.val;
+			value->length = jsonb->val.string.len;
+			break;
+		case jbvNumeric:
+			value->kind = MUSTACHE_NUMBER;
+			value->data = jsonb->val.numeric;
+			break;
+		case jbvBool:
+			value->kind = jsonb->val.boolean ? MUSTACHE_TRUE : MUSTACHE_FALSE;
+			break;
+		case jbvBinary:
+			value->data = jsonb->val.binary.data;
+			if (JsonContainerIsArray(jsonb->val.binary.data))
+			{
+				value->kind = MUSTACHE_LIST;
+				value->length = JsonContainerSize(jsonb->val.binary.data);
+			}
+			else
+				value->kind = MUSTACHE_OBJECT;
+			break;
+		default:
+			value->kind = MUSTACHE_NULL;
+			break;
+	}
+}
+
+/* The backend's functions on containers only read, but don't say so. */
+static JsonbContainer *
+ContainerOf(const MustacheValue *value)
+{
+	return (JsonbContainer *) unconstify(void *, value->data);
+}
+
+static void
+SetRoot(const Jsonb *values, MustacheValue *value)
+{
+	JsonbValue jsonb;
+	JsonbContainer *container;
+
+	if (values == NULL)
+	{
+		jsonb.type = jbvNull;
+		SetValue(&jsonb, value);
+		return;
+	}
+	container = unconstify(JsonbContainer *, &values->root);
+	if (!JsonContainerIsScalar(container))
+	{
+		jsonb.type = jbvBinary;
+		jsonb.val.binary.data = container;
+		SetValue(&jsonb, value);
+	}
+	else
+		SetValue(getIthJsonbValueFromContainer(container, 0), value);
+}
+
+static void
+Root(void *arg, MustacheValue *value)
+{
+	*value = ((JsonbScope *) arg)->root;
+}
+
+static bool
+JsonbMember(const MustacheValue *object, const char *name, int name_length, MustacheValue *value)
+{
+	JsonbValue member;
+
+	if (object->data == NULL ||
+		getKeyJsonValueFromContainer(ContainerOf(object), name, name_length, &member) == NULL)
+		return false;
+	SetValue(&member, value);
+	return true;
+}
+
+static const ScopeVariable *
+FindVariable(const JsonbScope *scope, const char *name, int name_length)
+{
+	for (int i = 0; i < scope->variable_count; i++)
+		if (strncmp(scope->variables[i].name, name, name_length) == 0 &&
+			scope->variables[i].name[name_length] == '\0')
+			return &scope->variables[i];
+	return NULL;
+}
+
+static bool
+PlainMember(void *arg, const MustacheValue *object, const char *name, int name_length,
+			MustacheValue *value)
+{
+	return JsonbMember(object, name, name_length, value);
+}
+
+/*
+ * The same where the root has the caller's variables on top.
+ */
+static bool
+LayeredMember(void *arg, const MustacheValue *object, const char *name, int name_length,
+			  MustacheValue *value)
+{
+	const JsonbScope *scope = arg;
+	const ScopeVariable *variable = NULL;
+
+	if (object->data == scope->root.data)
+		variable = FindVariable(scope, name, name_length);
+	if (variable == NULL)
+		return JsonbMember(object, name, name_length, value);
+	if (variable->replaceable && JsonbMember(object, name, name_length, value) &&
+		value->kind != MUSTACHE_NULL)
+		return true;
+
+	value->kind = variable->kind;
+	value->data = variable->text;
+	value->length = variable->kind == MUSTACHE_STRING ? strlen(variable->text) : 0;
+	return true;
+}
+
+static void
+Element(void *arg, const MustacheValue *list, int index, MustacheValue *value)
+{
+	JsonbValue *element = getIthJsonbValueFromContainer(ContainerOf(list), index);
+
+	SetValue(element, value);
+	pfree(element);
+}
+
+static bool
+IsZero(void *arg, const MustacheValue *number)
+{
+	Datum sign = DirectFunctionCall1(numeric_sign, PointerGetDatum(number->data));
+	bool is_zero = DatumGetInt32(DirectFunctionCall1(numeric_int4, sign)) == 0;
+
+	pfree(DatumGetPointer(sign));
+	return is_zero;
+}
+
+static void
+AppendNumber(const void *number, StringInfo out)
+{
+	char *text = DatumGetCString(DirectFunctionCall1(numeric_out, PointerGetDatum(number)));
+
+	appendStringInfoString(out, text);
+	pfree(text);
+}
+
+static void
+AppendJsonString(const JsonbValue *string, StringInfo out)
+{
+	char *text = pnstrdup(string->val.string.val, string->val.string.len);
+
+	escape_json(out, text);
+	pfree(text);
+}
+
+static void
+AppendJsonScalar(const JsonbValue *scalar, StringInfo out)
+{
+	switch (scalar->type)
+	{
+		case jbvString:
+			AppendJsonString(scalar, out);
+			break;
+		case jbvNumeric:
+			AppendNumber(scalar->val.numeric, out);
+			break;
+		case jbvBool:
+			appendStringInfoString(out, scalar->val.boolean ? "true" : "false");
+			break;
+		default:
+			appendStringInfoString(out, "null");
+			break;
+	}
+}
+
+/*
+ * A list or object as jsonb prints it, given up as soon as it is too long: a few
+ * bytes of jsonb can be a number of 100,000 digits, so jsonb's own output could
+ * take all memory.
+ */
+static bool
+AppendJson(JsonbContainer *container, int max_length, StringInfo out)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(container);
+	JsonbIteratorToken token;
+	JsonbValue value;
+	int limit = out->len + max_length;
+	bool separate = false;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token == WJB_END_ARRAY || token == WJB_END_OBJECT)
+		{
+			appendStringInfoChar(out, token == WJB_END_ARRAY ? ']' : '}');
+			separate = true;
+			continue;
+		}
+
+		if (separate)
+			appendStringInfoString(out, ", ");
+		separate = token == WJB_VALUE || token == WJB_ELEM;
+		if (token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT)
+			appendStringInfoChar(out, token == WJB_BEGIN_ARRAY ? '[' : '{');
+		else
+		{
+			if (value.type == jbvString && value.val.string.len > max_length)
+				return false;
+			AppendJsonScalar(&value, out);
+			if (token == WJB_KEY)
+				appendStringInfoString(out, ": ");
+		}
+		if (out->len > limit)
+			return false;
+	}
+	return true;
+}
+
+static bool
+AppendText(void *arg, const MustacheValue *value, int max_length, StringInfo out)
+{
+	if (value->kind == MUSTACHE_NUMBER)
+		AppendNumber(value->data, out);
+	else if (value->data != NULL)
+		return AppendJson(ContainerOf(value), max_length, out);
+	else
+		appendStringInfoString(out, "{}");
+	return true;
+}
+
+static const MustacheTemplate *
+Partial(void *arg, const char *name, int name_length, MustacheError *error)
+{
+	const JsonbScope *scope = arg;
+
+	if (scope->partial_source == NULL)
+		return NULL;
+	return scope->partial_source(scope->partial_arg, name, name_length, error);
+}
+
+static void
+CheckForInterrupts(void *arg)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+InitJsonbScope(JsonbScope *scope, const ScopeVariable *variables, int variable_count,
+			   const Jsonb *values, PartialSource partial_source, void *partial_arg)
+{
+	scope->variables = variables;
+	scope->variable_count = variable_count;
+	scope->partial_source = partial_source;
+	scope->partial_arg = partial_arg;
+	SetRoot(values, &scope->root);
+	if (variable_count > 0 && scope->root.kind != MUSTACHE_OBJECT)
+	{
+		scope->root.kind = MUSTACHE_OBJECT;
+		scope->root.data = NULL;
+	}
+
+	scope->scope.arg = scope;
+	scope->scope.root = Root;
+	scope->scope.member = variable_count > 0 ? LayeredMember : PlainMember;
+	scope->scope.element = Element;
+	scope->scope.is_zero = IsZero;
+	scope->scope.append_text = AppendText;
+	scope->scope.partial = Partial;
+	scope->scope.check_for_interrupts = CheckForInterrupts;
+}

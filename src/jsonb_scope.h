@@ -1,0 +1,48 @@
+/*
+ * jsonb_scope.h - a jsonb value as a template's variables, beneath variables of
+ * the caller's own.
+ *
+ * The caller's variables win; one that is marked as replaceable gives way to a
+ * member of the jsonb value of the same name that is not null.
+ */
+#ifndef RHESIS_NOTIFY_JSONB_SCOPE_H
+#define RHESIS_NOTIFY_JSONB_SCOPE_H
+
+#include "mustache.h"
+#include "utils/jsonb.h"
+
+/* A variable of the caller's own: a text, a boolean or null. */
+typedef struct ScopeVariable
+{
+	const char *name;
+	MustacheKind kind; /* MUSTACHE_STRING, MUSTACHE_TRUE, MUSTACHE_FALSE or MUSTACHE_NULL */
+	const char *text;  /* MUSTACHE_STRING: terminated */
+	bool replaceable;
+} ScopeVariable;
+
+/*
+ * Where partials come from; see MustacheScope.  With no function there are none.
+ */
+typedef const MustacheTemplate *(*PartialSource)(void *arg, const char *name, int name_length,
+												 MustacheError *error);
+
+typedef struct JsonbScope
+{
+	MustacheScope scope; /* for MustacheRender */
+	MustacheValue root;
+	const ScopeVariable *variables;
+	int variable_count;
+	PartialSource partial_source;
+	void *partial_arg;
+} JsonbScope;
+
+/*
+ * Fills in a scope.  "values", a detoasted jsonb that may be NULL, and variables
+ * are not copied: they must live as long as the scope is used.  Without variables
+ * "values" may be any jsonb and is what {{.}} prints; with them it counts if it is
+ * an object.
+ */
+extern void InitJsonbScope(JsonbScope *scope, const ScopeVariable *variables, int variable_count,
+						   const Jsonb *values, PartialSource partial_source, void *partial_arg);
+
+#endif /* RHESIS_NOTIFY_JSONB_SCOPE_H */
