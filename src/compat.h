@@ -20,6 +20,13 @@
 #define RhesisGucFree(pointer) free(pointer)
 #endif
 
+/* ---- PostgreSQL 16: the parser of names reports soft errors on request ---- */
+#if PG_VERSION_NUM >= 160000
+#define RhesisParseQualifiedName(string) stringToQualifiedNameList(string, NULL)
+#else
+#define RhesisParseQualifiedName(string) stringToQualifiedNameList(string)
+#endif
+
 /* ---- PostgreSQL 17: process numbers, owned wait event sets, named wait events ---- */
 #if PG_VERSION_NUM >= 170000
 #define RhesisMyProcNumber() ((uint32) MyProcNumber)

@@ -2,20 +2,32 @@
  * recipients.h - reads the app's user and organization relations, each as its owner.
  *
  * This is the only code that touches relations of the app. It knows nothing about the queue: notifications go in, a verdict
- * for each comes out.
+ * for each comes out. Which relations: rhesis_notify.recipients, or the Rhesis schema when that is empty.
+ *
+ * What the interface leaves open:
+ *  - a name without a schema in rhesis_notify.recipients means schema public, whatever the search path;
+ *  - an empty organization id, in a notification or in a row, is none;
+ *  - where the relation has no column organization_id no row has any pair: a notification with an organization is
+ *    wrong_organization;
+ *  - somebody is inactive when the column says false; null says nothing;
+ *  - an organization's name is its display_name, else its name.
  */
 #ifndef RHESIS_RECIPIENTS_H
 #define RHESIS_RECIPIENTS_H
 
 #include "notification.h"
 
+/*
+ * Strings are in the database's encoding and cut at lengths that no real value has. Beside a skip_reason they are filled where
+ * a row decided it (inactive_user, and what is wrong with an address), NULL otherwise.
+ */
 typedef struct Recipient
 {
 	const char *skip_reason; /* a skip code of interface section 2, or NULL when a mail is owed */
-	char *error;			 /* this row's look-up raised an error (recipients_error); NULL: none */
+	char *error; /* this row's look-up raised this error (recipients_error); NULL: none */
 	char *email;
-	char *name; /* display name: name, else given_name, else the address */
-	char *organization_id;
+	char *name;				 /* display name: name, else given_name, else the address */
+	char *organization_id;	 /* the row's; NULL: none */
 	char *organization_name; /* NULL: unknown */
 	char *timezone;			 /* NULL: unknown */
 } Recipient;
@@ -30,9 +42,13 @@ typedef struct RecipientsProblem
 } RecipientsProblem;
 
 /*
- * Look up count notifications, one statement per relation, in the transaction that the caller has open (errors are contained in
- * subtransactions). False with *problem filled when the relations as a whole can't be read; else each recipients[i] is
- * filled. Results live in the current memory context.
+ * Look up count notifications, one statement per relation, in the transaction that the caller has open. False with *problem
+ * filled when the relations as a whole can't be read; else each recipients[i] is filled. Results live in the current
+ * memory context.
+ *
+ * The relations' errors never come through, and nothing that they do is left behind (each is read in a subtransaction that
+ * is rolled back). Raised are only cancellations, a lack of memory, and the attempt of a relation to look recipients up
+ * itself. Who calls does not matter: no right of the current user is used. Not parallel safe.
  */
 extern bool LookUpRecipients(Notification *const *notifications, int count, Recipient *recipients,
 							 RecipientsProblem *problem);

@@ -1,0 +1,35 @@
+/*
+ * recipients_problem.h - what an error means that an app's relation raised: is it one row's or the relation's, and how is it
+ * told to the person who can mend it.
+ */
+#ifndef RHESIS_RECIPIENTS_PROBLEM_H
+#define RHESIS_RECIPIENTS_PROBLEM_H
+
+#include "recipients.h"
+
+/* One look-up, whatever it takes; a batch needs milliseconds. */
+#ifndef LOOK_UP_LIMIT_MS
+#define LOOK_UP_LIMIT_MS 30000
+#endif
+
+/* What was being read when the error came up. */
+typedef struct Reading
+{
+	const char *name;
+	Oid owner; /* InvalidOid: it was not opened */
+} Reading;
+
+/* Values of one row may have caused the error; anything else would come up for every row. */
+extern bool IsRowError(const ErrorData *error);
+
+/* An error of one row in words, palloc'd and cut. */
+extern char *DescribeRowError(const ErrorData *error);
+
+/*
+ * Fill *problem with what is wrong with the relation, palloc'd and cut. A cancellation is taken for the end of
+ * LOOK_UP_LIMIT_MS. Needs an open transaction.
+ */
+extern void
+ReportProblem(RecipientsProblem *problem, const ErrorData *error, const Reading *reading);
+
+#endif

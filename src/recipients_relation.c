@@ -1,0 +1,388 @@
+/*
+ * recipients_relation.c - see recipients_relation.h.
+ *
+ * What keeps a hostile relation in its cage:
+ *  - The relation is locked before its owner is read, and the statement refuses to run on any other relation than that
+ *    one: nobody can swap another in behind the name and have it read with this owner's rights.
+ *  - It runs as the owner in a security-restricted operation, as REFRESH MATERIALIZED VIEW does: no way back to the
+ *    session's user, no temporary objects, no deferred triggers.
+ *  - The subtransaction is read-only, which can't be undone inside it, so that even a superuser's view changes nothing,
+ *    and is rolled back whatever happened: this also takes back the user, the settings, the locks and notifications.
+ *  - row_security is off: where a policy would hide rows PostgreSQL raises an error instead.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/params.h"
+#include "parser/parse_node.h"
+#include "recipients_relation.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+/* More rows than this for one statement is an error: what a relation may cost us in memory is bounded. */
+#define MAX_ROWS 10000
+
+static void
+SetInSubtransaction(const char *name, const char *value)
+{
+	set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Settings for the rest of the subtransaction. A migration may hold a lock on the app's tables for long: waiting for it
+ * is the queue's business, not ours.
+ */
+static void
+RestrictSubtransaction(void)
+{
+	SetInSubtransaction("search_path", "pg_catalog, pg_temp");
+	SetInSubtransaction("row_security", "off");
+	SetInSubtransaction("lock_timeout", "1s");
+	SetInSubtransaction("transaction_read_only", "on");
+}
+
+/* For the rest of the subtransaction. */
+static void
+BecomeRestricted(Oid user)
+{
+	Oid current_user;
+	int security_context;
+
+	GetUserIdAndSecContext(&current_user, &security_context);
+	SetUserIdAndSecContext(user, security_context | SECURITY_RESTRICTED_OPERATION);
+}
+
+/*
+ * Open and lock the relation of this name. NULL: there is none and it is optional.
+ *
+ * The name means the same whoever asks: no search path, and no right to see the schema is needed. The owner's rights are
+ * checked when the statement runs.
+ */
+static Relation
+OpenAppRelation(const AppRelation *wanted, const char *name)
+{
+	RangeVar *range = makeRangeVarFromNameList(RhesisParseQualifiedName(name));
+	Relation relation;
+	Oid relid;
+
+	if (range->schemaname == NULL)
+		range->schemaname = "public";
+	BecomeRestricted(BOOTSTRAP_SUPERUSERID);
+	relid = RangeVarGetRelid(range, AccessShareLock, wanted->is_optional);
+	if (!OidIsValid(relid))
+		return NULL;
+
+	relation = relation_open(relid, NoLock);
+	switch (relation->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_VIEW:
+		case RELKIND_MATVIEW:
+		case RELKIND_FOREIGN_TABLE:
+			return relation;
+		default:
+			ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+							errmsg("\"%s\" is not a table or view", name)));
+	}
+}
+
+/* The attribute of a wanted column; NULL: the relation has no such column. */
+static const FormData_pg_attribute *
+FindColumn(Relation relation, const AppColumn *column)
+{
+	TupleDesc attributes = RelationGetDescr(relation);
+
+	for (int i = 0; column->name != NULL && i < attributes->natts; i++)
+	{
+		const FormData_pg_attribute *attribute = TupleDescAttr(attributes, i);
+
+		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), column->name) == 0)
+			return attribute;
+	}
+	return NULL;
+}
+
+/* Raises an error when the column can't be used as what it is wanted for. Returns its key type, if it is a key. */
+static const KeyType *
+CheckColumn(Relation relation, const AppColumn *column, Oid type)
+{
+	const KeyType *key_type = column->form == APP_COLUMN_KEY ? KeyTypeOf(type) : NULL;
+
+	if (column->form == APP_COLUMN_KEY && key_type == NULL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of relation \"%s\" has type %s, which can't be a key",
+					column->name, RelationGetRelationName(relation), format_type_be(type)),
+			 errhint("Name a view in rhesis_notify.recipients whose %s is of type " KEY_TYPE_NAMES
+					 ".",
+					 column->name)));
+	if (column->form == APP_COLUMN_FLAG && getBaseType(type) != BOOLOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of relation \"%s\" has type %s, not boolean", column->name,
+						RelationGetRelationName(relation), format_type_be(type)),
+				 errhint("Name a view in rhesis_notify.recipients that compares it.")));
+	return key_type;
+}
+
+static void
+AppendColumn(StringInfo statement, const AppColumn *column, bool exists)
+{
+	const char *name = exists ? quote_identifier(column->name) : NULL;
+
+	if (!exists)
+		appendStringInfoString(statement, "NULL::pg_catalog.text");
+	else if (column->form == APP_COLUMN_TEXT)
+		appendStringInfo(statement, "pg_catalog.left(r.%s::pg_catalog.text, %d)", name,
+						 column->max_chars);
+	else if (column->form == APP_COLUMN_IS_SET)
+		appendStringInfo(statement, "(r.%s IS NOT NULL)::pg_catalog.text", name);
+	else
+		appendStringInfo(statement, "r.%s::pg_catalog.text", name);
+}
+
+/* Fills rows->key_types. NULL: the optional relation has not even a key. */
+static char *
+BuildStatement(const AppRelation *wanted, Relation relation, AppRows *rows)
+{
+	StringInfoData statement;
+
+	initStringInfo(&statement);
+	for (int i = 0; i < wanted->column_count; i++)
+	{
+		const AppColumn *column = &wanted->columns[i];
+		const FormData_pg_attribute *attribute = FindColumn(relation, column);
+
+		if (attribute != NULL)
+			rows->key_types[i] = CheckColumn(relation, column, attribute->atttypid);
+		else if (column->is_required && wanted->is_optional)
+			return NULL;
+		else if (column->is_required)
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+							errmsg("relation \"%s\" has no column \"%s\"",
+								   RelationGetRelationName(relation), column->name)));
+
+		appendStringInfoString(&statement, i == 0 ? "SELECT " : ", ");
+		AppendColumn(&statement, column, attribute != NULL);
+	}
+	appendStringInfo(&statement, " FROM %s AS r WHERE r.%s OPERATOR(pg_catalog.=) ANY ($1)",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+												RelationGetRelationName(relation)),
+					 quote_identifier(wanted->columns[0].name));
+	return statement.data;
+}
+
+/* Fills rows->keys. Returns the array of those that are values of the key's type; *count says how many. */
+static ArrayType *
+BuildKeyArray(const KeyType *type, const char *const *ids, int id_count, AppRows *rows, int *count)
+{
+	Datum *values = palloc(id_count * sizeof(Datum));
+	int16 length;
+	bool by_value;
+	char alignment;
+
+	*count = 0;
+	for (int i = 0; i < id_count; i++)
+	{
+		rows->keys[i] = type->parse(ids[i], &values[*count]);
+		if (rows->keys[i] != NULL)
+			(*count)++;
+	}
+	get_typlenbyvalalign(type->element_type, &length, &by_value, &alignment);
+	return construct_array(values, *count, type->element_type, length, by_value, alignment);
+}
+
+/*
+ * The statement's parameter, whenever PostgreSQL parses it, for the first time or anew. Schemas can be renamed in spite of
+ * our lock, so this is where we insist that the name still means the relation whose owner we are.
+ */
+static Node *
+MakeKeysParam(ParseState *parse_state, ParamRef *reference)
+{
+	const AppRelation *wanted = parse_state->p_ref_hook_state;
+	Param *param = makeNode(Param);
+
+	if (linitial_node(RangeTblEntry, parse_state->p_rtable)->relid != wanted->relid)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the relation was replaced while it was being read")));
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = reference->number;
+	param->paramtype = wanted->key_array_type;
+	param->paramtypmod = -1;
+	param->paramcollid = get_typcollation(wanted->key_array_type);
+	param->location = reference->location;
+	return (Node *) param;
+}
+
+static void
+SetUpParser(ParseState *parse_state, void *wanted)
+{
+	parse_state->p_ref_hook_state = wanted;
+	parse_state->p_paramref_hook = MakeKeysParam;
+}
+
+/* Prepare the statement unless this session has it. The plan outlives the subtransaction. */
+static void
+PrepareStatement(AppRelation *wanted, const char *statement)
+{
+	SPIPlanPtr plan;
+
+	if (wanted->plan != NULL && wanted->planned_relid == wanted->relid &&
+		strcmp(wanted->statement, statement) == 0)
+		return;
+
+	if (wanted->plan != NULL)
+	{
+		SPI_freeplan(wanted->plan);
+		wanted->plan = NULL;
+		pfree(wanted->statement);
+	}
+	plan = SPI_prepare_params(statement, SetUpParser, wanted, 0);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_params failed: %s", SPI_result_code_string(SPI_result));
+	wanted->statement = MemoryContextStrdup(TopMemoryContext, statement);
+	wanted->planned_relid = wanted->relid;
+	SPI_keepplan(plan);
+	wanted->plan = plan;
+}
+
+static void
+ExecuteStatement(const AppRelation *wanted, ArrayType *keys)
+{
+	ParamListInfo params = makeParamList(1);
+	int result;
+
+	params->params[0].value = PointerGetDatum(keys);
+	params->params[0].isnull = false;
+	params->params[0].pflags = PARAM_FLAG_CONST;
+	params->params[0].ptype = wanted->key_array_type;
+
+	result = SPI_execute_plan_with_paramlist(wanted->plan, params, true, MAX_ROWS + 1);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan_with_paramlist failed: %s", SPI_result_code_string(result));
+	if (SPI_processed > MAX_ROWS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the relation has more than %d rows for these ids", MAX_ROWS)));
+}
+
+static int
+CompareRows(const void *a, const void *b)
+{
+	return strcmp((*(const AppValues *) a)[0], (*(const AppValues *) b)[0]);
+}
+
+/* SPI's result, copied to the current memory context and sorted. */
+static void
+CopyRows(const AppRelation *wanted, AppRows *rows)
+{
+	rows->count = (int) SPI_processed;
+	rows->values = palloc0(Max(rows->count, 1) * sizeof(AppValues));
+	for (int i = 0; i < rows->count; i++)
+	{
+		for (int column = 0; column < wanted->column_count; column++)
+			rows->values[i][column] =
+				SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1);
+	}
+	qsort(rows->values, rows->count, sizeof(AppValues), CompareRows);
+}
+
+/* Everything that happens inside the subtransaction. Results go to the current memory context. */
+static void
+ReadAsOwner(AppRelation *wanted, const char *name, const char *const *ids, int id_count,
+			AppRows *rows)
+{
+	MemoryContext result_context = CurrentMemoryContext;
+	Relation relation;
+	char *statement;
+	ArrayType *keys;
+	int key_count;
+
+	RestrictSubtransaction();
+	relation = OpenAppRelation(wanted, name);
+	if (relation == NULL)
+		return;
+	wanted->relid = RelationGetRelid(relation);
+	rows->owner = relation->rd_rel->relowner;
+	statement = BuildStatement(wanted, relation, rows);
+	relation_close(relation, NoLock);
+	if (statement == NULL)
+		return;
+	wanted->key_array_type = get_array_type(rows->key_types[0]->element_type);
+	keys = BuildKeyArray(rows->key_types[0], ids, id_count, rows, &key_count);
+	if (key_count == 0)
+		return;
+
+	BecomeRestricted(rows->owner);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	PrepareStatement(wanted, statement);
+	ExecuteStatement(wanted, keys);
+	MemoryContextSwitchTo(result_context);
+	CopyRows(wanted, rows);
+	SPI_finish();
+	PopActiveSnapshot();
+}
+
+ErrorData *
+ReadAppRelation(AppRelation *wanted, const char *name, const char *const *ids, int id_count,
+				AppRows *rows)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner resource_owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+
+	memset(rows, 0, sizeof(*rows));
+	rows->keys = palloc0(id_count * sizeof(char *));
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		ReadAsOwner(wanted, name, ids, id_count, rows);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = resource_owner;
+	return error;
+}
+
+int
+FirstRowOfKey(const AppRows *rows, const char *key)
+{
+	int low = 0;
+	int high = rows->count;
+
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+
+		if (strcmp(rows->values[middle][0], key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
