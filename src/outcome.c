@@ -323,7 +323,7 @@ RuleMatches(const Rule *rule, const SmtpEvent *event, SmtpEventKind kind)
 	return !(rule->conditions & IF_NAMES_SENDER) || NamesSender(text, event->sender);
 }
 
-/* ---------- The public functions ---------- */
+/* ---------- The outcome ---------- */
 
 /*
  * A reply with a code that no command of ours asks for here ("250" to DATA, "354" to the final dot) tells us
@@ -341,22 +341,27 @@ EffectiveKind(const SmtpEvent *event)
 	return event->kind;
 }
 
+/* The first rule that matches; the last one holds for all that is left. */
+static const Rule *
+FindRule(const SmtpEvent *event, SmtpEventKind kind)
+{
+	const Rule *last = &rules[lengthof(rules) - 1];
+	const Rule *rule = rules;
+
+	while (rule < last && !RuleMatches(rule, event, kind))
+		rule++;
+	return rule;
+}
+
 Outcome
 OutcomeForEvent(const SmtpEvent *event)
 {
 	SmtpEventKind kind = EffectiveKind(event);
-	const Rule *last = &rules[lengthof(rules) - 1];
-	const Rule *rule = rules;
-	Outcome outcome;
+	const Rule *rule = FindRule(event, kind);
+	Outcome outcome = {rule->scope, rule->action, rule->reason, rule->delay_seconds};
+	bool again = (rule->action == OUTCOME_DEFER || rule->action == OUTCOME_RETURN);
 
-	while (rule < last && !RuleMatches(rule, event, kind))
-		rule++;
-	outcome.scope = rule->scope;
-	outcome.action = rule->action;
-	outcome.reason = rule->reason;
-	outcome.delay_seconds = rule->delay_seconds;
-	if (kind == SMTP_EVENT_REPLY && event->text != NULL &&
-		(rule->action == OUTCOME_DEFER || rule->action == OUTCOME_RETURN))
+	if (again && kind == SMTP_EVENT_REPLY && event->text != NULL)
 	{
 		int named = NamedDelaySeconds(event->text);
 
