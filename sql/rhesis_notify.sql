@@ -1,12 +1,793 @@
+-- rhesis_notify: every SQL object of the extension.
+--
+-- The build makes the install script of this file and of templates/. Whatever a user writes lives in tables that are dumped
+-- (pg_extension_config_dump); what we ship lives in tables that are not, and users' rows are laid over it.
+-- Nothing is granted to PUBLIC: section "Privileges" at the end takes back what PostgreSQL gives by default.
+
 \echo Use "CREATE EXTENSION rhesis_notify" to load this file. \quit
 
--- Template engine
+-- The schema is created here, not by the control file: a schema of that name that somebody else has prepared is refused,
+-- and DROP EXTENSION leaves nothing behind.
+CREATE SCHEMA rhesis_notify;
+COMMENT ON SCHEMA rhesis_notify IS 'Mails people when their tasks are done';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Preload
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rhesis_notify.require_preload() RETURNS void
+LANGUAGE c STRICT
+AS 'MODULE_PATHNAME', 'rhesis_notify_require_preload';
+
+SELECT rhesis_notify.require_preload();
+DROP FUNCTION rhesis_notify.require_preload();
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Waking the workers
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rhesis_notify.wake_workers() RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'rhesis_notify_wake_workers';
+COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
+	'Wakes this database''s workers when the current transaction commits';
+
+CREATE FUNCTION rhesis_notify.wake_trigger() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'rhesis_notify_wake_trigger';
+COMMENT ON FUNCTION rhesis_notify.wake_trigger() IS
+	'Trigger function: wakes this database''s workers when the current transaction commits';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- The queue: one row per finished task
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE TYPE rhesis_notify.delivery_state AS ENUM
+	('pending', 'sending', 'deferred', 'held', 'sent', 'failed', 'skipped', 'cancelled');
+COMMENT ON TYPE rhesis_notify.delivery_state IS
+	'pending: waiting for the worker; sending: claimed by one; deferred: due again later; held: stands still until retry() or '
+	'cancel(); sent: accepted by the SMTP server; failed: given up; skipped: no mail is owed; cancelled: by an operator';
+
+CREATE TABLE rhesis_notify.task_notifications
+(
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	-- What the task writes.
+	task_id text NOT NULL UNIQUE
+		CONSTRAINT task_id_has_1_to_500_characters CHECK (pg_catalog.length(task_id) BETWEEN 1 AND 500),
+	task_name text NOT NULL
+		CONSTRAINT task_name_is_not_empty CHECK (task_name <> ''),
+	status text NOT NULL
+		CONSTRAINT status_is_success_or_failed CHECK (status IN ('success', 'failed')),
+	user_id text,
+	organization_id text,
+	template text,
+	subject_template text,
+	result jsonb
+		CONSTRAINT result_is_an_object CHECK (pg_catalog.jsonb_typeof(result) = 'object'),
+	error_message text,
+	started_at timestamptz,
+	completed_at timestamptz DEFAULT pg_catalog.now(),
+	-- What the database and the worker write.
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	delivery_status rhesis_notify.delivery_state NOT NULL DEFAULT 'pending',
+	delivery_reason text,
+	attempts integer NOT NULL DEFAULT 0
+		CONSTRAINT attempts_are_not_negative CHECK (attempts >= 0),
+	next_attempt_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	claimed_by bigint,
+	recipient_email text,
+	message_id text,
+	smtp_reply text,
+	finished_at timestamptz,
+	CONSTRAINT claimed_while_sending CHECK ((claimed_by IS NOT NULL) = (delivery_status = 'sending')),
+	CONSTRAINT finished_in_a_final_state CHECK
+		((finished_at IS NOT NULL) = (delivery_status IN ('sent', 'failed', 'skipped', 'cancelled')))
+)
+-- Each row is updated twice: room on its page keeps the new versions there. Vacuum follows the queue closely and finishes soon.
+WITH (
+	fillfactor = 70,
+	autovacuum_vacuum_threshold = 1000,
+	autovacuum_vacuum_scale_factor = 0.02,
+	autovacuum_vacuum_insert_threshold = 10000,
+	autovacuum_vacuum_insert_scale_factor = 0.05,
+	autovacuum_analyze_threshold = 1000,
+	autovacuum_analyze_scale_factor = 0.05,
+	autovacuum_vacuum_cost_delay = 0
+);
+
+COMMENT ON TABLE rhesis_notify.task_notifications IS
+	'One row per finished task: written by the task in its own transaction, mailed by the worker after its commit';
+COMMENT ON COLUMN rhesis_notify.task_notifications.id IS 'Given by the database';
+COMMENT ON COLUMN rhesis_notify.task_notifications.task_id IS
+	'The task''s id. Unique: a task that reports twice is mailed once';
+COMMENT ON COLUMN rhesis_notify.task_notifications.task_name IS
+	'The task''s registered name, such as rhesis.backend.tasks.execution.results.collect_results';
+COMMENT ON COLUMN rhesis_notify.task_notifications.status IS
+	'The task''s final outcome: success or failed. A task that will be retried writes nothing';
+COMMENT ON COLUMN rhesis_notify.task_notifications.user_id IS
+	'Who submitted the task, as text whatever type the app''s key has. Null or empty: nobody, so no mail';
+COMMENT ON COLUMN rhesis_notify.task_notifications.organization_id IS 'The tenant';
+COMMENT ON COLUMN rhesis_notify.task_notifications.template IS
+	'Which template to use; setting it opts this task in. Null or empty: the registration of the task''s name decides';
+COMMENT ON COLUMN rhesis_notify.task_notifications.subject_template IS
+	'Subject for this mail; null or empty: the registration''s, else the template''s';
+COMMENT ON COLUMN rhesis_notify.task_notifications.result IS
+	'What the task returned, an object: further variables for the template. Read up to 1 MB';
+COMMENT ON COLUMN rhesis_notify.task_notifications.error_message IS 'Why a failed task failed. Any size; a mail shows its beginning';
+COMMENT ON COLUMN rhesis_notify.task_notifications.started_at IS 'When the task began; with completed_at it gives the execution time';
+COMMENT ON COLUMN rhesis_notify.task_notifications.completed_at IS 'When the task ended';
+COMMENT ON COLUMN rhesis_notify.task_notifications.created_at IS
+	'When the row was written; rhesis_notify.expire_after counts from here';
+COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS 'Where the mail is, see type delivery_state';
+COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
+	'Why it was deferred, held, failed or skipped, as a code; null while pending and once sent';
+COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS 'SMTP attempts made for this message; retry() starts again from 0';
+COMMENT ON COLUMN rhesis_notify.task_notifications.next_attempt_at IS 'When the mail is due, or was due last';
+COMMENT ON COLUMN rhesis_notify.task_notifications.claimed_by IS 'The epoch of the worker that holds the row while it is sending';
+COMMENT ON COLUMN rhesis_notify.task_notifications.recipient_email IS 'The address used, as it was when the mail was sent';
+COMMENT ON COLUMN rhesis_notify.task_notifications.message_id IS 'The mail''s Message-ID: the same on every attempt';
+COMMENT ON COLUMN rhesis_notify.task_notifications.smtp_reply IS
+	'The SMTP server''s last reply, printable and cut at 1,000 characters';
+COMMENT ON COLUMN rhesis_notify.task_notifications.finished_at IS
+	'When the state became final; rhesis_notify.retention counts from here';
+COMMENT ON CONSTRAINT task_id_has_1_to_500_characters ON rhesis_notify.task_notifications IS 'The index has to hold it';
+COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.task_notifications IS 'Registrations are found by it';
+COMMENT ON CONSTRAINT status_is_success_or_failed ON rhesis_notify.task_notifications IS 'Only final outcomes are reported';
+COMMENT ON CONSTRAINT result_is_an_object ON rhesis_notify.task_notifications IS 'Its keys become template variables';
+COMMENT ON CONSTRAINT attempts_are_not_negative ON rhesis_notify.task_notifications IS 'They are counted up from 0';
+COMMENT ON CONSTRAINT claimed_while_sending ON rhesis_notify.task_notifications IS
+	'A row that is being sent names the worker that answers for it; no other row does';
+COMMENT ON CONSTRAINT finished_in_a_final_state ON rhesis_notify.task_notifications IS
+	'A final state has its time, so that retention finds it; no other state does';
+
+-- The claim reads the head of this index and nothing else; its condition is repeated in src/queue_claim.c.
+CREATE INDEX task_notifications_due ON rhesis_notify.task_notifications (next_attempt_at, id)
+	WHERE delivery_status IN ('pending', 'deferred');
+COMMENT ON INDEX rhesis_notify.task_notifications_due IS 'The queue in the order in which it is worked off';
+
+CREATE INDEX task_notifications_sending ON rhesis_notify.task_notifications (claimed_by)
+	WHERE delivery_status = 'sending';
+COMMENT ON INDEX rhesis_notify.task_notifications_sending IS 'Finds what a dead worker has left behind';
+
+CREATE INDEX task_notifications_finished ON rhesis_notify.task_notifications (finished_at)
+	WHERE finished_at IS NOT NULL;
+COMMENT ON INDEX rhesis_notify.task_notifications_finished IS 'Finds what retention removes';
+
+CREATE TRIGGER wake_workers AFTER INSERT ON rhesis_notify.task_notifications
+	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.wake_trigger();
+COMMENT ON TRIGGER wake_workers ON rhesis_notify.task_notifications IS
+	'Costs the task nothing but a flag; the workers wake when its transaction commits';
+
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.task_notifications', '');
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.task_notifications_id_seq', '');
+COMMENT ON SEQUENCE rhesis_notify.task_notifications_id_seq IS 'Numbers task_notifications';
+
+
+CREATE TABLE rhesis_notify.delivery_events
+(
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	notification_id bigint NOT NULL REFERENCES rhesis_notify.task_notifications ON DELETE CASCADE,
+	occurred_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	event text NOT NULL,
+	smtp_code integer,
+	enhanced_code text,
+	reply text,
+	detail jsonb
+);
+COMMENT ON TABLE rhesis_notify.delivery_events IS
+	'What happened on the way: each attempt that did not succeed, and what else an operator should know. Rows are only added, and '
+	'leave with their notification. A successful send has no row: the notification says it all';
+COMMENT ON COLUMN rhesis_notify.delivery_events.id IS 'Given by the database';
+COMMENT ON COLUMN rhesis_notify.delivery_events.notification_id IS 'The row of task_notifications';
+COMMENT ON COLUMN rhesis_notify.delivery_events.occurred_at IS 'When it happened';
+COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
+	'deferred, failed, held, skipped, in_doubt, template_fallback, retried, cancelled';
+COMMENT ON COLUMN rhesis_notify.delivery_events.smtp_code IS 'The server''s reply code, such as 451';
+COMMENT ON COLUMN rhesis_notify.delivery_events.enhanced_code IS 'The server''s enhanced status code, such as 4.7.1';
+COMMENT ON COLUMN rhesis_notify.delivery_events.reply IS 'The server''s reply, printable and cut at 1,000 characters';
+COMMENT ON COLUMN rhesis_notify.delivery_events.detail IS 'An object; its message says what happened in words';
+
+CREATE INDEX delivery_events_notification ON rhesis_notify.delivery_events (notification_id);
+COMMENT ON INDEX rhesis_notify.delivery_events_notification IS 'The events of one notification';
+
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.delivery_events', '');
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.delivery_events_id_seq', '');
+COMMENT ON SEQUENCE rhesis_notify.delivery_events_id_seq IS 'Numbers delivery_events';
+
+
+CREATE SEQUENCE rhesis_notify.worker_epoch;
+COMMENT ON SEQUENCE rhesis_notify.worker_epoch IS
+	'Numbers workers, one number for each start of one. It begins with the microsecond at which the extension was created and is '
+	'not dumped, so that the rows of a restored dump never name a worker of the new database';
+SELECT pg_catalog.setval('rhesis_notify.worker_epoch',
+						 (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint);
+
+
+CREATE FUNCTION rhesis_notify.task_completed(task_id text, task_name text, status text, user_id text DEFAULT NULL,
+											 organization_id text DEFAULT NULL, result jsonb DEFAULT NULL,
+											 error_message text DEFAULT NULL, started_at timestamptz DEFAULT NULL,
+											 completed_at timestamptz DEFAULT NULL, template text DEFAULT NULL,
+											 subject_template text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	-- Neither a conflict target nor RETURNING: both would ask the policy for reading, which hides the rows of every
+	-- organization while the tenant setting is not set.
+	INSERT INTO rhesis_notify.task_notifications
+		(task_id, task_name, status, user_id, organization_id, template, subject_template, result, error_message, started_at,
+		 completed_at)
+	VALUES
+		(task_completed.task_id, task_completed.task_name, task_completed.status, task_completed.user_id,
+		 task_completed.organization_id, task_completed.template, task_completed.subject_template, task_completed.result,
+		 task_completed.error_message, task_completed.started_at,
+		 COALESCE(task_completed.completed_at, pg_catalog.now()))
+	ON CONFLICT DO NOTHING;
+
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	RETURN pg_catalog.currval('rhesis_notify.task_notifications_id_seq');
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, jsonb, text, timestamptz, timestamptz, text, text) IS
+	'Reports a finished task: inserts into task_notifications and returns the new id, or null when the task has reported before';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Templates
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE rhesis_notify.shipped_templates
+(
+	name text PRIMARY KEY,
+	subject text,
+	html text,
+	text text
+);
+COMMENT ON TABLE rhesis_notify.shipped_templates IS
+	'The templates that come with the extension. Not dumped: to change one, add a row to templates';
+COMMENT ON COLUMN rhesis_notify.shipped_templates.name IS 'What task_notifications.template, a registration or a partial tag names';
+COMMENT ON COLUMN rhesis_notify.shipped_templates.subject IS 'Mustache template of the subject; null for a partial';
+COMMENT ON COLUMN rhesis_notify.shipped_templates.html IS 'Mustache template of the HTML part';
+COMMENT ON COLUMN rhesis_notify.shipped_templates.text IS 'Mustache template of the plain-text part';
+
+CREATE TABLE rhesis_notify.templates
+(
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	organization_id text,
+	name text NOT NULL
+		CONSTRAINT name_is_not_empty CHECK (name <> ''),
+	subject text,
+	html text,
+	text text,
+	CONSTRAINT templates_organization_and_name UNIQUE NULLS NOT DISTINCT (organization_id, name),
+	CONSTRAINT a_part_is_given CHECK (pg_catalog.num_nonnulls(subject, html, text) > 0)
+);
+COMMENT ON TABLE rhesis_notify.templates IS
+	'Templates of your own, laid over the shipped ones part by part: the organization''s first, then everybody''s, then the shipped '
+	'one. A partial such as layout is replaced in the same way';
+COMMENT ON COLUMN rhesis_notify.templates.id IS 'Given by the database';
+COMMENT ON COLUMN rhesis_notify.templates.organization_id IS 'For this organization alone; null: for everybody';
+COMMENT ON COLUMN rhesis_notify.templates.name IS 'What task_notifications.template, a registration or a partial tag names';
+COMMENT ON COLUMN rhesis_notify.templates.subject IS 'Mustache template of the subject; null: the next one''s';
+COMMENT ON COLUMN rhesis_notify.templates.html IS 'Mustache template of the HTML part; null: the next one''s';
+COMMENT ON COLUMN rhesis_notify.templates.text IS 'Mustache template of the plain-text part; null: the next one''s';
+COMMENT ON CONSTRAINT templates_organization_and_name ON rhesis_notify.templates IS
+	'One row for a template and an organization, or for everybody';
+COMMENT ON CONSTRAINT name_is_not_empty ON rhesis_notify.templates IS 'Templates are found by name';
+COMMENT ON CONSTRAINT a_part_is_given ON rhesis_notify.templates IS 'A row without any part would change nothing';
+
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.templates', '');
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.templates_id_seq', '');
+COMMENT ON SEQUENCE rhesis_notify.templates_id_seq IS 'Numbers templates';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Opting in: which tasks are mailed
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE rhesis_notify.shipped_task_types
+(
+	task_name text PRIMARY KEY,
+	template text NOT NULL,
+	subject_template text,
+	display_name text
+);
+COMMENT ON TABLE rhesis_notify.shipped_task_types IS
+	'The tasks that are mailed from the start. Not dumped: email_notification() and silence() lay your own choice over it';
+COMMENT ON COLUMN rhesis_notify.shipped_task_types.task_name IS 'The task''s full name, or its last part after a dot';
+COMMENT ON COLUMN rhesis_notify.shipped_task_types.template IS 'The template of its mails';
+COMMENT ON COLUMN rhesis_notify.shipped_task_types.subject_template IS 'Subject of its mails; null: the template''s';
+COMMENT ON COLUMN rhesis_notify.shipped_task_types.display_name IS 'What its mails call it; null: the task''s name';
+
+INSERT INTO rhesis_notify.shipped_task_types (task_name, template, display_name)
+VALUES
+	('collect_results', 'test_execution_summary', 'Test Execution Summary'),
+	('email_notification_test', 'task_completion', 'Email Notification Test');
+
+CREATE TABLE rhesis_notify.registered_task_types
+(
+	task_name text PRIMARY KEY
+		CONSTRAINT task_name_is_not_empty CHECK (task_name <> ''),
+	silent boolean NOT NULL DEFAULT false,
+	template text,
+	subject_template text,
+	display_name text,
+	CONSTRAINT silent_or_with_a_template CHECK (silent = (template IS NULL))
+);
+COMMENT ON TABLE rhesis_notify.registered_task_types IS
+	'What email_notification() and silence() have written, laid over shipped_task_types';
+COMMENT ON COLUMN rhesis_notify.registered_task_types.task_name IS 'The task''s full name, or its last part after a dot';
+COMMENT ON COLUMN rhesis_notify.registered_task_types.silent IS 'Not mailed, whatever is shipped';
+COMMENT ON COLUMN rhesis_notify.registered_task_types.template IS 'The template of its mails';
+COMMENT ON COLUMN rhesis_notify.registered_task_types.subject_template IS 'Subject of its mails; null: the template''s';
+COMMENT ON COLUMN rhesis_notify.registered_task_types.display_name IS 'What its mails call it; null: the task''s name';
+COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.registered_task_types IS 'Registrations are found by it';
+COMMENT ON CONSTRAINT silent_or_with_a_template ON rhesis_notify.registered_task_types IS
+	'A task that is mailed needs a template, one that is not needs none';
+
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.registered_task_types', '');
+
+CREATE VIEW rhesis_notify.task_types WITH (security_invoker = true) AS
+	SELECT task_name, silent, template, subject_template, display_name, 'registered'::text AS origin
+	FROM rhesis_notify.registered_task_types
+	UNION ALL
+	SELECT shipped.task_name, false, shipped.template, shipped.subject_template, shipped.display_name, 'shipped'
+	FROM rhesis_notify.shipped_task_types AS shipped
+	WHERE NOT EXISTS
+		(SELECT FROM rhesis_notify.registered_task_types AS registered WHERE registered.task_name = shipped.task_name);
+COMMENT ON VIEW rhesis_notify.task_types IS
+	'Which tasks are mailed, and how. A task is looked up by its full name, then by the last part of it after a dot; a row of '
+	'task_notifications with a template of its own is mailed in any case';
+COMMENT ON COLUMN rhesis_notify.task_types.task_name IS 'The task''s full name, or its last part after a dot';
+COMMENT ON COLUMN rhesis_notify.task_types.silent IS 'Not mailed';
+COMMENT ON COLUMN rhesis_notify.task_types.template IS 'The template of its mails';
+COMMENT ON COLUMN rhesis_notify.task_types.subject_template IS 'Subject of its mails; null: the template''s';
+COMMENT ON COLUMN rhesis_notify.task_types.display_name IS 'What its mails call it; null: the task''s name';
+COMMENT ON COLUMN rhesis_notify.task_types.origin IS 'shipped with the extension, or registered here';
+
+CREATE FUNCTION rhesis_notify.email_notification(task_name text, template text DEFAULT 'task_completion',
+												 subject_template text DEFAULT NULL, display_name text DEFAULT NULL)
+RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF NOT EXISTS (SELECT FROM rhesis_notify.shipped_templates AS shipped
+				   WHERE shipped.name OPERATOR(pg_catalog.=) email_notification.template)
+		AND NOT EXISTS (SELECT FROM rhesis_notify.templates AS own
+						WHERE own.name OPERATOR(pg_catalog.=) email_notification.template)
+	THEN
+		RAISE EXCEPTION 'template "%" does not exist', email_notification.template
+			USING ERRCODE = 'undefined_object',
+				HINT = 'Use a shipped template, such as task_completion, or add one to rhesis_notify.templates first.';
+	END IF;
+
+	INSERT INTO rhesis_notify.registered_task_types AS registered
+		(task_name, silent, template, subject_template, display_name)
+	VALUES
+		(email_notification.task_name, false, email_notification.template,
+		 NULLIF(email_notification.subject_template, ''), NULLIF(email_notification.display_name, ''))
+	ON CONFLICT ON CONSTRAINT registered_task_types_pkey DO UPDATE
+		SET silent = excluded.silent, template = excluded.template, subject_template = excluded.subject_template,
+			display_name = excluded.display_name;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.email_notification(text, text, text, text) IS
+	'Registers a task''s name: from now on every finished task of that name is mailed';
+
+CREATE FUNCTION rhesis_notify.silence(task_name text) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	INSERT INTO rhesis_notify.registered_task_types (task_name, silent)
+	VALUES (silence.task_name, true)
+	ON CONFLICT ON CONSTRAINT registered_task_types_pkey DO UPDATE
+		SET silent = true, template = NULL, subject_template = NULL, display_name = NULL;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.silence(text) IS
+	'Takes a registration back, a shipped one too: from now on finished tasks of that name are skipped (silent_task), unless their '
+	'row names a template';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Mustache, rendering, preview
+------------------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rhesis_notify.mustache(template text, variables jsonb, partials jsonb DEFAULT '{}',
-	escape_html boolean DEFAULT true)
+									   escape_html boolean DEFAULT true)
 RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'rhesis_notify_mustache';
-
 COMMENT ON FUNCTION rhesis_notify.mustache(text, jsonb, jsonb, boolean) IS
-	'Renders a Mustache template (spec 1.4 with inheritance) with the given variables; partials is an object of names and templates.';
+	'Renders a Mustache template (spec 1.4 with inheritance) with the given variables; partials is an object of names and templates';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Sending a mail now, testing the server
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rhesis_notify.email_notification_test(message text DEFAULT 'This is a test of email notifications.',
+													  user_id text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	organization text := NULLIF(pg_catalog.current_setting(
+		NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '');
+	recipient text := COALESCE(NULLIF(email_notification_test.user_id, ''),
+							   NULLIF(pg_catalog.current_setting('app.current_user', true), ''));
+	notification_id bigint;
+BEGIN
+	IF recipient IS NULL THEN
+		RAISE EXCEPTION 'there is nobody to mail'
+			USING ERRCODE = 'null_value_not_allowed',
+				DETAIL = 'No user id was given, and the setting app.current_user is not set in this session.',
+				HINT = 'Name a user: SELECT rhesis_notify.email_notification_test(user_id => ''...'').';
+	END IF;
+
+	INSERT INTO rhesis_notify.task_notifications
+		(task_id, task_name, status, user_id, organization_id, result, started_at, completed_at)
+	VALUES
+		(pg_catalog.concat('email-notification-test-', pg_catalog.gen_random_uuid()), 'email_notification_test', 'success',
+		 recipient, organization, pg_catalog.jsonb_build_object('message', message), pg_catalog.now(), pg_catalog.now())
+	RETURNING id INTO notification_id;
+	RETURN notification_id;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.email_notification_test(text, text) IS
+	'Queues a test mail and returns the notification''s id. It goes to the user given, else to the one in the setting '
+	'app.current_user, in the session''s organization; the message is the template''s variable of that name';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- An operator's hand
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rhesis_notify.retry(id bigint) RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	expire_after interval := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
+	notification record;
+BEGIN
+	SELECT n.delivery_status, n.delivery_reason, n.attempts, n.created_at INTO notification
+	FROM rhesis_notify.task_notifications AS n
+	WHERE n.id OPERATOR(pg_catalog.=) retry.id
+	FOR NO KEY UPDATE;
+
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'notification % does not exist', retry.id USING ERRCODE = 'no_data_found';
+	END IF;
+	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,sending,sent}'::rhesis_notify.delivery_state[]) THEN
+		RAISE NOTICE 'notification % is not retried: it is %', retry.id, notification.delivery_status;
+		RETURN false;
+	END IF;
+	IF expire_after OPERATOR(pg_catalog.>) '0'::interval
+		AND notification.created_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) expire_after)
+	THEN
+		RAISE NOTICE 'notification % is not retried: it is older than rhesis_notify.expire_after (%)', retry.id, expire_after;
+		RETURN false;
+	END IF;
+
+	UPDATE rhesis_notify.task_notifications AS n
+	SET delivery_status = 'pending', delivery_reason = NULL, attempts = 0, next_attempt_at = pg_catalog.now(),
+		finished_at = NULL
+	WHERE n.id OPERATOR(pg_catalog.=) retry.id;
+
+	INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
+	VALUES (retry.id, 'retried', pg_catalog.jsonb_build_object(
+		'message', pg_catalog.format('was %s after %s attempts', pg_catalog.concat_ws(', ',
+			notification.delivery_status, notification.delivery_reason), notification.attempts),
+		'by', SESSION_USER));
+
+	PERFORM rhesis_notify.wake_workers();
+	RETURN true;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
+	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or cancelled. '
+	'False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after';
+
+CREATE FUNCTION rhesis_notify.retry_failed(since timestamptz) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	retried bigint := 0;
+	failed_id bigint;
+BEGIN
+	FOR failed_id IN
+		SELECT n.id FROM rhesis_notify.task_notifications AS n
+		WHERE n.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state
+			AND n.finished_at OPERATOR(pg_catalog.>=) since
+		ORDER BY n.id
+	LOOP
+		IF rhesis_notify.retry(failed_id) THEN
+			retried := retried OPERATOR(pg_catalog.+) 1;
+		END IF;
+	END LOOP;
+	RETURN retried;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.retry_failed(timestamptz) IS
+	'Retries the notifications that have failed since the given time; returns how many';
+
+CREATE FUNCTION rhesis_notify.cancel(id bigint) RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	state rhesis_notify.delivery_state;
+BEGIN
+	SELECT n.delivery_status INTO state
+	FROM rhesis_notify.task_notifications AS n
+	WHERE n.id OPERATOR(pg_catalog.=) cancel.id
+	FOR NO KEY UPDATE;
+
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'notification % does not exist', cancel.id USING ERRCODE = 'no_data_found';
+	END IF;
+	IF state OPERATOR(pg_catalog.<>) ALL ('{pending,deferred,held}'::rhesis_notify.delivery_state[]) THEN
+		RAISE NOTICE 'notification % is not cancelled: it is %', cancel.id, state;
+		RETURN false;
+	END IF;
+
+	UPDATE rhesis_notify.task_notifications AS n
+	SET delivery_status = 'cancelled', finished_at = pg_catalog.clock_timestamp()
+	WHERE n.id OPERATOR(pg_catalog.=) cancel.id;
+
+	INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
+	VALUES (cancel.id, 'cancelled', pg_catalog.jsonb_build_object(
+		'message', pg_catalog.format('was %s', state), 'by', SESSION_USER));
+	RETURN true;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
+	'Stops a notification that is pending, deferred or held. False, with a notice, when it is sending or already finished';
+
+CREATE FUNCTION rhesis_notify.purge(older_than interval) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	removed bigint;
+BEGIN
+	DELETE FROM rhesis_notify.task_notifications AS n
+	WHERE n.finished_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) older_than);
+	GET DIAGNOSTICS removed = ROW_COUNT;
+	RETURN removed;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
+	'Removes what was finished longer ago than that, with its events; returns how many notifications';
+
+CREATE TABLE rhesis_notify.queue_pause
+(
+	paused boolean PRIMARY KEY DEFAULT true
+		CONSTRAINT only_one_row CHECK (paused),
+	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	paused_by text NOT NULL DEFAULT SESSION_USER
+);
+COMMENT ON TABLE rhesis_notify.queue_pause IS 'Holds a row while this database''s mail is paused; see pause() and resume()';
+COMMENT ON COLUMN rhesis_notify.queue_pause.paused IS 'Always true: there is one row or none';
+COMMENT ON COLUMN rhesis_notify.queue_pause.since IS 'When pause() was called';
+COMMENT ON COLUMN rhesis_notify.queue_pause.paused_by IS 'The role that called it';
+COMMENT ON CONSTRAINT only_one_row ON rhesis_notify.queue_pause IS 'A database is paused or not';
+
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.queue_pause', '');
+
+CREATE FUNCTION rhesis_notify.pause() RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	INSERT INTO rhesis_notify.queue_pause DEFAULT VALUES ON CONFLICT DO NOTHING;
+	IF NOT FOUND THEN
+		RAISE NOTICE 'the mail of this database is already paused';
+		RETURN false;
+	END IF;
+	PERFORM rhesis_notify.wake_workers();
+	RETURN true;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.pause() IS
+	'Stops this database''s mail: rows wait, until resume(). What is on the wire goes out. False when it was paused already';
+
+CREATE FUNCTION rhesis_notify.resume() RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	DELETE FROM rhesis_notify.queue_pause;
+	IF NOT FOUND THEN
+		RAISE NOTICE 'the mail of this database is not paused';
+		RETURN false;
+	END IF;
+	PERFORM rhesis_notify.wake_workers();
+	RETURN true;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.resume() IS 'Takes pause() back. False when the mail was not paused';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Looking at it
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE VIEW rhesis_notify.delivery_status WITH (security_invoker = true) AS
+	SELECT id,
+		pg_catalog.date_trunc('second', created_at) AS created_at,
+		pg_catalog.split_part(task_name, '.', -1) AS task,
+		COALESCE(recipient_email, 'user ' || user_id, 'nobody') AS recipient,
+		delivery_status AS state,
+		delivery_reason AS reason,
+		attempts,
+		CASE WHEN delivery_status IN ('pending', 'deferred')
+			THEN pg_catalog.date_trunc('second', next_attempt_at) END AS due_at,
+		pg_catalog.date_trunc('second', finished_at) AS finished_at,
+		smtp_reply
+	FROM rhesis_notify.task_notifications
+	ORDER BY task_notifications.id DESC;
+COMMENT ON VIEW rhesis_notify.delivery_status IS 'One line per notification, the newest first, for reading';
+COMMENT ON COLUMN rhesis_notify.delivery_status.id IS 'The row of task_notifications; what retry(), cancel() and preview() take';
+COMMENT ON COLUMN rhesis_notify.delivery_status.created_at IS 'When the task reported';
+COMMENT ON COLUMN rhesis_notify.delivery_status.task IS 'The last part of the task''s name';
+COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS 'The address used, or the user as long as no address was';
+COMMENT ON COLUMN rhesis_notify.delivery_status.state IS 'Where the mail is, see type delivery_state';
+COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS 'Why it was deferred, held, failed or skipped';
+COMMENT ON COLUMN rhesis_notify.delivery_status.attempts IS 'SMTP attempts made';
+COMMENT ON COLUMN rhesis_notify.delivery_status.due_at IS 'When the next attempt is due';
+COMMENT ON COLUMN rhesis_notify.delivery_status.finished_at IS 'When the state became final';
+COMMENT ON COLUMN rhesis_notify.delivery_status.smtp_reply IS 'The SMTP server''s last reply';
+
+CREATE VIEW rhesis_notify.queue_status WITH (security_invoker = true) AS
+	SELECT state.name AS state,
+		COALESCE(queue.notifications, 0) AS notifications,
+		COALESCE(queue.due, 0) AS due,
+		queue.oldest_due
+	FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::rhesis_notify.delivery_state)) AS state (name)
+	LEFT JOIN
+		(SELECT delivery_status,
+			pg_catalog.count(*) AS notifications,
+			pg_catalog.count(*) FILTER (WHERE is_due) AS due,
+			pg_catalog.date_trunc('second', pg_catalog.now() - pg_catalog.min(next_attempt_at) FILTER (WHERE is_due))
+				AS oldest_due
+		 FROM
+			(SELECT delivery_status, next_attempt_at,
+				delivery_status IN ('pending', 'deferred') AND next_attempt_at <= pg_catalog.now() AS is_due
+			 FROM rhesis_notify.task_notifications) AS notification
+		 GROUP BY delivery_status) AS queue
+		ON queue.delivery_status = state.name
+	ORDER BY state.name;
+COMMENT ON VIEW rhesis_notify.queue_status IS 'How many notifications are in which state, and for how long the oldest has been due';
+COMMENT ON COLUMN rhesis_notify.queue_status.state IS 'See type delivery_state';
+COMMENT ON COLUMN rhesis_notify.queue_status.notifications IS 'How many are in it';
+COMMENT ON COLUMN rhesis_notify.queue_status.due IS 'How many of them should be sent now';
+COMMENT ON COLUMN rhesis_notify.queue_status.oldest_due IS 'For how long the oldest of those has been due: seconds when all is well';
+
+CREATE FUNCTION rhesis_notify.worker_slots()
+RETURNS TABLE (pid integer, database name, worker_number integer, epoch bigint, state text, started_at timestamptz,
+			   in_flight integer, connections integer, sent bigint, deferred bigint, failed bigint, in_doubt bigint,
+			   last_error text, last_error_at timestamptz, paused boolean, backing_off_until timestamptz)
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+ROWS 10
+AS 'MODULE_PATHNAME', 'rhesis_notify_worker_slots';
+COMMENT ON FUNCTION rhesis_notify.worker_slots() IS 'The worker processes of this server, as shared memory has them; see worker_status';
+
+CREATE VIEW rhesis_notify.worker_status WITH (security_invoker = true) AS
+	SELECT pid, database, worker_number AS worker, state, in_flight, connections, sent, deferred, failed, in_doubt,
+		last_error, last_error_at, paused, backing_off_until, started_at
+	FROM rhesis_notify.worker_slots()
+	WHERE database = pg_catalog.current_database() OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+	ORDER BY database, worker_number;
+COMMENT ON VIEW rhesis_notify.worker_status IS
+	'One row per worker process; counts are those since the start of the server. Other databases'' workers are shown to '
+	'pg_read_all_stats, which pg_monitor has';
+COMMENT ON COLUMN rhesis_notify.worker_status.pid IS 'The process, as in pg_stat_activity';
+COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database it serves';
+COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to rhesis_notify.workers';
+COMMENT ON COLUMN rhesis_notify.worker_status.state IS 'What it is doing';
+COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails on the wire';
+COMMENT ON COLUMN rhesis_notify.worker_status.connections IS 'Connections to the SMTP server';
+COMMENT ON COLUMN rhesis_notify.worker_status.sent IS 'Mails that the server has accepted';
+COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS 'Attempts that are to be repeated';
+COMMENT ON COLUMN rhesis_notify.worker_status.failed IS 'Mails that were given up';
+COMMENT ON COLUMN rhesis_notify.worker_status.in_doubt IS 'Mails that the server may or may not have accepted';
+COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS 'The last trouble, of the server or of ours';
+COMMENT ON COLUMN rhesis_notify.worker_status.last_error_at IS 'When it happened';
+COMMENT ON COLUMN rhesis_notify.worker_status.paused IS 'pause() was called in its database';
+COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS 'It leaves the SMTP server alone until then';
+COMMENT ON COLUMN rhesis_notify.worker_status.started_at IS 'When the process started';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Privileges
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION rhesis_notify.grant_to(grantee regrole, privileges text DEFAULT 'task') RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF privileges IS NULL OR privileges OPERATOR(pg_catalog.<>) ALL ('{task,operator}'::text[]) THEN
+		RAISE EXCEPTION 'unknown set of privileges "%"', privileges
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Use ''task'' for the role that tasks run as, ''operator'' for one that works the queue.';
+	END IF;
+
+	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA rhesis_notify TO %s', grantee);
+	EXECUTE pg_catalog.format('GRANT SELECT ON rhesis_notify.task_notifications, rhesis_notify.shipped_task_types, '
+		'rhesis_notify.registered_task_types, rhesis_notify.task_types, rhesis_notify.delivery_status, '
+		'rhesis_notify.queue_status, rhesis_notify.worker_status TO %s', grantee);
+	EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.worker_slots() TO %s', grantee);
+
+	IF privileges OPERATOR(pg_catalog.=) 'task' THEN
+		EXECUTE pg_catalog.format('GRANT INSERT (task_id, task_name, status, user_id, organization_id, template, '
+			'subject_template, result, error_message, started_at, completed_at) '
+			'ON rhesis_notify.task_notifications TO %s', grantee);
+		EXECUTE pg_catalog.format('GRANT SELECT ON SEQUENCE rhesis_notify.task_notifications_id_seq TO %s', grantee);
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.task_completed TO %s', grantee);
+	ELSE
+		EXECUTE pg_catalog.format('GRANT SELECT ON rhesis_notify.delivery_events, rhesis_notify.shipped_templates, '
+			'rhesis_notify.queue_pause TO %s', grantee);
+		EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON rhesis_notify.templates TO %s', grantee);
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rhesis_notify TO %s', grantee);
+	END IF;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
+	'Gives a role what it needs. ''task'': to report tasks (not who is mailed, nor the state of a mail) and to see what became of '
+	'those of its organization. ''operator'': to see every organization''s, and to call every function of the extension. '
+	'DROP OWNED BY takes all of it back';
+
+-- Row security keeps one organization's rows from another's requests. It guards against mistakes of the app: a role that may SET
+-- the setting can choose its organization. The owner is not bound. (The setting's name is itself a setting.)
+ALTER TABLE rhesis_notify.task_notifications ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY read_own_organization ON rhesis_notify.task_notifications FOR SELECT
+	USING (organization_id IS NOT DISTINCT FROM
+		(SELECT NULLIF(pg_catalog.current_setting(
+			NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '')));
+COMMENT ON POLICY read_own_organization ON rhesis_notify.task_notifications IS
+	'A role reads the rows of the organization that its session has set; those without one while it is not set or empty';
+
+CREATE POLICY read_as_operator ON rhesis_notify.task_notifications FOR SELECT
+	USING ((SELECT pg_catalog.has_function_privilege('rhesis_notify.retry(bigint)'::regprocedure, 'EXECUTE')));
+COMMENT ON POLICY read_as_operator ON rhesis_notify.task_notifications IS
+	'A role that works the queue (one that may call retry) reads the rows of every organization';
+
+CREATE POLICY insert_own_organization ON rhesis_notify.task_notifications FOR INSERT
+	WITH CHECK (NULLIF(pg_catalog.current_setting(
+			NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '') IS NULL
+		OR organization_id IS NOT DISTINCT FROM NULLIF(pg_catalog.current_setting(
+			NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), ''));
+COMMENT ON POLICY insert_own_organization ON rhesis_notify.task_notifications IS
+	'A role inserts rows of the organization that its session has set, and of any while it is not set or empty';
+
+-- What PostgreSQL grants to PUBLIC by default. Keep this last: it covers everything above.
+REVOKE ALL ON ALL TABLES IN SCHEMA rhesis_notify FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA rhesis_notify FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rhesis_notify FROM PUBLIC;
+REVOKE ALL ON TYPE rhesis_notify.delivery_state, rhesis_notify.task_notifications, rhesis_notify.delivery_events,
+	rhesis_notify.shipped_templates, rhesis_notify.templates, rhesis_notify.shipped_task_types,
+	rhesis_notify.registered_task_types, rhesis_notify.task_types, rhesis_notify.queue_pause,
+	rhesis_notify.delivery_status, rhesis_notify.queue_status, rhesis_notify.worker_status FROM PUBLIC;
