@@ -257,6 +257,15 @@ MakeClean(CleanText *clean, const char *text, int max_chars)
 	clean->plain = IsPlain(clean);
 }
 
+char *
+HeaderText(const char *text, int max_chars)
+{
+	CleanText clean;
+
+	MakeClean(&clean, text, max_chars);
+	return pstrdup(clean.bytes);
+}
+
 static void
 BeginField(HeaderField *field, StringInfo out, const char *name)
 {

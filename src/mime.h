@@ -19,6 +19,12 @@
 extern void AppendQuotedPrintable(StringInfo out, const char *text, size_t length);
 
 /*
+ * The text of a header value as it will be shown, palloc'd: at most max_chars characters, the last of them an ellipsis if
+ * there were more; line breaks and other characters that are not safe in a line become spaces, runs of spaces one.
+ */
+extern char *HeaderText(const char *text, int max_chars);
+
+/*
  * Both append a header field, its CRLF included, in lines of at most 78 bytes (longer only where one address
  * is). At most max_chars characters of the text are shown, the last of them an ellipsis if there were more.
  * Line breaks and other characters that are not safe in a line become spaces, runs of spaces one. What is

@@ -7,22 +7,34 @@
 #include "notification.h"
 #include "recipients.h"
 
+/* All strings but fallback and error are UTF-8, whatever the database's encoding. */
 typedef struct RenderedMail
 {
-	char *subject;
+	char *subject; /* as the mail shows it: one line, not too long */
 	char *html;
 	char *text;
-	char *fallback; /* why the shipped template or the template's own subject was used instead; NULL: it was not.
+	char *
+		fallback; /* why the shipped template or the template's own subject was used instead; NULL: it was not.
 					 * Recorded as a template_fallback event. */
-	char *error;	/* the mail can't be rendered (render_error); the parts are then NULL */
+	char *error; /* the mail can't be rendered (render_error); the parts are then NULL */
 } RenderedMail;
 
 /*
  * Render in the transaction that the caller has open (templates that are not cached are read from our tables). What is
- * wrong with a template, a row or a value ends up in mail->error; only a cancellation or a lack of memory is raised.
- * Results live in the current memory context.
+ * wrong with a template, a row or a value ends up in mail->error; only a cancellation, a lack of memory or a database that
+ * can't be read is raised. Results live in the current memory context.
+ *
+ * A template that does not exist or can't be rendered is replaced by the shipped one of its name, else by the shipped
+ * task_completion; a subject, by the template's own.
  */
 extern void RenderNotification(const Notification *notification, const Recipient *recipient,
 							   RenderedMail *mail);
+
+/*
+ * Render a template with the variables of a jsonb object, as it is: what can't be rendered is an error in mail->error, and
+ * nothing takes its place. organization_id may be NULL.
+ */
+extern void RenderTemplate(const char *name, const char *organization_id, const Jsonb *variables,
+						   RenderedMail *mail);
 
 #endif

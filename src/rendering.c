@@ -1,0 +1,303 @@
+/*
+ * rendering.c - a notification, its recipient and its template become subject, HTML and text.
+ *
+ * Everything is rendered in the database's encoding and converted at the end. A mail goes out whenever one can be rendered:
+ * where the asked-for template fails, all its parts come from what ships, so that they fit together.
+ */
+#include "postgres.h"
+
+#include "rendering.h"
+
+#include "mb/pg_wchar.h"
+#include "message.h"
+#include "mime.h"
+#include "templates.h"
+#include "variables.h"
+
+/* A mail being rendered. */
+typedef struct Rendering
+{
+	const char *name; /* of the template */
+	const char *organization_id;
+	Variables *variables;
+	TemplateOrigin first; /* where templates are looked for first */
+	bool with_default;	  /* what the template lacks comes from the default one */
+	TemplatePart part;	  /* the one being rendered: its partials come from the same part */
+} Rendering;
+
+static const MustacheTemplate *
+FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
+{
+	Rendering *rendering = arg;
+	bool too_many = false;
+	const StoredPart *found = FindTemplate(name, name_length, rendering->organization_id,
+										   rendering->part, rendering->first, &too_many);
+
+	if (found == NULL || found->problem != NULL)
+	{
+		/* Mustache would render nothing: half a mail is worse than the shipped one. */
+		error->code = MUSTACHE_SYNTAX_ERROR;
+		error->template_name = pnstrdup(name, name_length);
+		error->message = too_many		 ? "the mail uses too many partials"
+						 : found == NULL ? "there is no such partial"
+										 : found->problem;
+		return NULL;
+	}
+	return rendering->part == TEMPLATE_SUBJECT ? SubjectMustache(found->subject) : found->body;
+}
+
+/* A subject has names of its own on top of all variables. */
+static bool
+SubjectMember(void *arg, const MustacheValue *object, const char *name, int name_length,
+			  MustacheValue *value)
+{
+	Rendering *rendering = ((JsonbScope *) arg)->partial_arg;
+	const JsonbScope *scope = &rendering->variables->scope;
+
+	if (object->data == scope->root.data &&
+		LookUpSubjectName(rendering->variables, name, name_length, value))
+		return true;
+	return scope->scope.member(arg, object, name, name_length, value);
+}
+
+/* Render in the current memory context. NULL with *problem set when it fails. */
+static char *
+RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplatePart part,
+			   char **problem)
+{
+	JsonbScope *jsonb_scope = &rendering->variables->scope;
+	MustacheScope scope = jsonb_scope->scope;
+	MustacheOptions options = {.escape_html = (part == TEMPLATE_HTML)};
+	MustacheError error = {0};
+	StringInfoData out;
+
+	rendering->part = part;
+	jsonb_scope->partial_source = FindPartial;
+	jsonb_scope->partial_arg = rendering;
+	if (part == TEMPLATE_SUBJECT)
+		scope.member = SubjectMember;
+
+	initStringInfo(&out);
+	if (MustacheRender(template, &scope, &options, &out, &error))
+		return pg_server_to_any(out.data, out.len, PG_UTF8);
+	*problem = psprintf("%s of template \"%s\": %s", TemplatePartName(part), error.template_name,
+						DescribeTemplateError(&error));
+	return NULL;
+}
+
+/* The part of the template, else, where that is wanted, of the default one; NULL: there is none. */
+static const StoredPart *
+FindPart(const Rendering *rendering, TemplatePart part)
+{
+	bool too_many;
+	const StoredPart *found =
+		FindTemplate(rendering->name, strlen(rendering->name), rendering->organization_id, part,
+					 rendering->first, &too_many);
+
+	if (found == NULL && rendering->with_default)
+		found = FindTemplate(DEFAULT_TEMPLATE, strlen(DEFAULT_TEMPLATE), rendering->organization_id,
+							 part, rendering->first, &too_many);
+	return found;
+}
+
+/* "html of template "x": what is wrong", palloc'd. */
+static char *
+PartProblem(const Rendering *rendering, TemplatePart part, const char *problem)
+{
+	return psprintf("%s of template \"%s\": %s", TemplatePartName(part), rendering->name, problem);
+}
+
+/*
+ * NULL with *problem set when the part can't be rendered. A template without that part is a problem only where the default
+ * one was to stand in.
+ */
+static char *
+RenderBody(Rendering *rendering, TemplatePart part, char **problem)
+{
+	const StoredPart *stored = FindPart(rendering, part);
+
+	if (stored != NULL && stored->problem == NULL)
+		return RenderMustache(rendering, stored->body, part, problem);
+	if (stored != NULL)
+		*problem = PartProblem(rendering, part, stored->problem);
+	else if (rendering->with_default)
+		*problem = PartProblem(rendering, part, "it is missing");
+	return NULL;
+}
+
+/* The same for a subject, which must have something to show. */
+static char *
+RenderSubject(Rendering *rendering, const SubjectTemplate *subject, char **problem)
+{
+	char *text;
+
+	*problem = SubjectProblem(subject, rendering->variables);
+	if (*problem != NULL)
+		return NULL;
+	text = RenderMustache(rendering, SubjectMustache(subject), TEMPLATE_SUBJECT, problem);
+	if (text == NULL)
+		return NULL;
+	text = HeaderText(text, MESSAGE_MAX_SUBJECT_CHARS);
+	if (*text != '\0')
+		return text;
+	*problem = pstrdup("it is empty");
+	return NULL;
+}
+
+static char *
+RenderStoredSubject(Rendering *rendering, char **problem)
+{
+	const StoredPart *stored = FindPart(rendering, TEMPLATE_SUBJECT);
+	const char *cause = NULL;
+	char *subject = NULL;
+
+	*problem = NULL;
+	if (stored == NULL)
+		cause = rendering->with_default ? "it is missing" : NULL;
+	else if (stored->problem != NULL)
+		cause = stored->problem;
+	else
+	{
+		subject = RenderSubject(rendering, stored->subject, problem);
+		cause = *problem;
+	}
+	if (cause != NULL)
+		*problem = PartProblem(rendering, TEMPLATE_SUBJECT, cause);
+	return subject;
+}
+
+/* The subject that the row or its registration asks for. */
+static char *
+RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
+{
+	MustacheError error = {0};
+	SubjectTemplate *parsed = ParseSubject("subject", source, &error);
+	char *subject = NULL;
+
+	if (parsed == NULL)
+		*problem = DescribeTemplateError(&error);
+	else
+		subject = RenderSubject(rendering, parsed, problem);
+	if (subject == NULL)
+		*problem = psprintf("subject template \"%s\": %s", source, *problem);
+	return subject;
+}
+
+/* Say why something else is used than what was asked for. */
+static void
+NoteFallback(RenderedMail *mail, char *problem)
+{
+	if (mail->fallback == NULL)
+		mail->fallback = problem;
+	else
+		mail->fallback = psprintf("%s; %s", mail->fallback, problem);
+}
+
+static void
+Fail(RenderedMail *mail, char *problem)
+{
+	memset(mail, 0, sizeof(*mail));
+	mail->error = problem;
+}
+
+/* HTML and text. False with *problem set when one of them can't be rendered. */
+static bool
+RenderBodies(Rendering *rendering, RenderedMail *mail, char **problem)
+{
+	*problem = NULL;
+	mail->html = RenderBody(rendering, TEMPLATE_HTML, problem);
+	if (*problem == NULL)
+		mail->text = RenderBody(rendering, TEMPLATE_TEXT, problem);
+	return *problem == NULL;
+}
+
+/* All three parts, falling back as far as need be. */
+static void
+RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)
+{
+	char *problem = NULL;
+
+	if (!RenderBodies(rendering, mail, &problem))
+	{
+		NoteFallback(mail, problem);
+		rendering->first = TEMPLATE_SHIPPED;
+		if (!RenderBodies(rendering, mail, &problem))
+		{
+			Fail(mail, problem);
+			return;
+		}
+	}
+
+	if (asked_subject != NULL && *asked_subject != '\0')
+	{
+		mail->subject = RenderAskedSubject(rendering, asked_subject, &problem);
+		if (mail->subject == NULL)
+			NoteFallback(mail, problem);
+	}
+	while (mail->subject == NULL)
+	{
+		mail->subject = RenderStoredSubject(rendering, &problem);
+		if (mail->subject != NULL)
+			break;
+		if (rendering->first == TEMPLATE_SHIPPED)
+		{
+			Fail(mail, problem);
+			return;
+		}
+		NoteFallback(mail, problem);
+		rendering->first = TEMPLATE_SHIPPED;
+	}
+}
+
+static bool
+HasAnyPart(const Rendering *rendering)
+{
+	for (TemplatePart part = 0; part < TEMPLATE_PARTS; part++)
+	{
+		if (FindPart(rendering, part) != NULL)
+			return true;
+	}
+	return false;
+}
+
+void
+RenderNotification(const Notification *notification, const Recipient *recipient, RenderedMail *mail)
+{
+	Rendering rendering = {
+		.name = notification->template_name,
+		.organization_id = recipient->organization_id,
+		.variables = NotificationVariables(notification, recipient),
+		.first = TEMPLATE_OF_ORGANIZATION,
+	};
+
+	memset(mail, 0, sizeof(*mail));
+	BeginTemplates();
+	if (rendering.organization_id == NULL)
+		rendering.organization_id = notification->organization_id;
+	if (!HasAnyPart(&rendering))
+		NoteFallback(mail, psprintf("there is no template \"%s\"", rendering.name));
+	rendering.with_default = true;
+	RenderMail(&rendering, notification->subject_template, mail);
+}
+
+void
+RenderTemplate(const char *name, const char *organization_id, const Jsonb *variables,
+			   RenderedMail *mail)
+{
+	Rendering rendering = {
+		.name = name,
+		.organization_id = organization_id,
+		.variables = GivenVariables(variables),
+		.first = TEMPLATE_OF_ORGANIZATION,
+	};
+	char *problem = NULL;
+
+	memset(mail, 0, sizeof(*mail));
+	BeginTemplates();
+	if (!HasAnyPart(&rendering))
+		problem = psprintf("there is no template \"%s\"", name);
+	else if (RenderBodies(&rendering, mail, &problem))
+		mail->subject = RenderStoredSubject(&rendering, &problem);
+	if (problem != NULL)
+		Fail(mail, problem);
+}

@@ -1,0 +1,278 @@
+/*
+ * templates.c - which template a mail gets, part by part, and the cache of parsed ones.
+ *
+ * The cache holds rows of our two tables, also the absence of a row, each with its parts parsed. It is dropped as a whole when
+ * one of the tables changes: a statement trigger on them sends a relation cache invalidation, which reaches every session at
+ * commit and this one at once, at a rollback too.
+ */
+#include "postgres.h"
+
+#include "templates.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* The cache begins anew when it is larger than this. */
+#define MAX_CACHE_BYTES (16 * 1024 * 1024)
+
+/* A mail may read this many rows that are not in the cache: a template can make up names as it goes. */
+#define MAX_LOADS_PER_MAIL 200
+
+typedef struct StoredKey
+{
+	TemplateOrigin origin;
+	int name_length;
+	const char *name; /* not terminated when a key is looked up */
+	const char *organization_id;
+} StoredKey;
+
+typedef struct StoredTemplate
+{
+	StoredKey key;
+	StoredPart parts[TEMPLATE_PARTS];
+} StoredTemplate;
+
+static MemoryContext cache_context = NULL;
+static HTAB *cache = NULL;
+static bool cache_is_stale = false;
+static Oid overrides_relation = InvalidOid;
+static Oid shipped_relation = InvalidOid;
+static int loads_of_mail = 0;
+
+static const char *const load_commands[TEMPLATE_ORIGINS] = {
+	"SELECT subject, html, text FROM rhesis_notify.templates "
+	"WHERE name OPERATOR(pg_catalog.=) $1 AND organization_id OPERATOR(pg_catalog.=) $2",
+	"SELECT subject, html, text FROM rhesis_notify.templates "
+	"WHERE name OPERATOR(pg_catalog.=) $1 AND organization_id IS NULL",
+	"SELECT subject, html, text FROM rhesis_notify.shipped_templates "
+	"WHERE name OPERATOR(pg_catalog.=) $1",
+};
+static SPIPlanPtr load_plans[TEMPLATE_ORIGINS];
+
+const char *
+TemplatePartName(TemplatePart part)
+{
+	static const char *const names[TEMPLATE_PARTS] = {"subject", "html", "text"};
+
+	return names[part];
+}
+
+char *
+DescribeTemplateError(const MustacheError *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (error->line > 0)
+		appendStringInfo(&text, "line %d, ", error->line);
+	if (error->tag != NULL)
+		appendStringInfo(&text, "%s, ", error->tag);
+	if (text.len > 0)
+	{
+		text.len -= strlen(", ");
+		appendStringInfoString(&text, ": ");
+	}
+	appendStringInfoString(&text, error->message);
+	return text.data;
+}
+
+static uint32
+HashStoredKey(const void *key, Size keysize)
+{
+	const StoredKey *stored = key;
+	uint32 hash = hash_bytes((const unsigned char *) stored->name, stored->name_length);
+
+	if (stored->organization_id != NULL)
+		hash = hash_combine(hash, hash_bytes((const unsigned char *) stored->organization_id,
+											 strlen(stored->organization_id)));
+	return hash_combine(hash, stored->origin);
+}
+
+static int
+CompareStoredKeys(const void *a, const void *b, Size keysize)
+{
+	const StoredKey *one = a;
+	const StoredKey *other = b;
+
+	if (one->origin != other->origin || one->name_length != other->name_length ||
+		memcmp(one->name, other->name, one->name_length) != 0)
+		return 1;
+	if (one->organization_id == NULL || other->organization_id == NULL)
+		return one->organization_id != other->organization_id;
+	return strcmp(one->organization_id, other->organization_id);
+}
+
+static void
+NoteRelationChange(Datum arg, Oid relation)
+{
+	if (relation == InvalidOid || relation == overrides_relation || relation == shipped_relation)
+		cache_is_stale = true;
+}
+
+static void
+DropCache(void)
+{
+	if (cache_context != NULL)
+		MemoryContextDelete(cache_context);
+	cache_context = NULL;
+	cache = NULL;
+}
+
+static void
+CreateCache(void)
+{
+	static bool registered = false;
+	HASHCTL control = {
+		.keysize = sizeof(StoredKey),
+		.entrysize = sizeof(StoredTemplate),
+		.hash = HashStoredKey,
+		.match = CompareStoredKeys,
+	};
+	Oid schema = get_namespace_oid("rhesis_notify", false);
+
+	if (!registered)
+		CacheRegisterRelcacheCallback(NoteRelationChange, (Datum) 0);
+	registered = true;
+
+	overrides_relation = get_relname_relid("templates", schema);
+	shipped_relation = get_relname_relid("shipped_templates", schema);
+	cache_context =
+		AllocSetContextCreate(TopMemoryContext, "rhesis_notify templates", ALLOCSET_DEFAULT_SIZES);
+	control.hcxt = cache_context;
+	cache = hash_create("rhesis_notify templates", 64, &control,
+						HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+void
+BeginTemplates(void)
+{
+	loads_of_mail = 0;
+	if (cache != NULL &&
+		(cache_is_stale || MemoryContextMemAllocated(cache_context, true) > MAX_CACHE_BYTES))
+		DropCache();
+	if (cache == NULL)
+	{
+		/* What changes from here on makes it stale again. */
+		cache_is_stale = false;
+		CreateCache();
+	}
+}
+
+/* Parse one part into the current memory context. */
+static void
+ParsePart(StoredPart *stored, const char *name, TemplatePart part, const char *source)
+{
+	MustacheError error = {0};
+
+	stored->present = true;
+	if (part == TEMPLATE_SUBJECT)
+		stored->subject = ParseSubject(name, source, &error);
+	else
+		stored->body = MustacheParse(name, source, strlen(source), &error);
+	if (error.code != MUSTACHE_OK)
+		stored->problem = DescribeTemplateError(&error);
+}
+
+/* Read and parse the row of that key, if there is one, into the entry; all that is kept goes into the cache's context. */
+static void
+LoadTemplate(StoredTemplate *entry)
+{
+	TemplateOrigin origin = entry->key.origin;
+	Oid types[] = {TEXTOID, TEXTOID};
+	Datum arguments[2] = {CStringGetTextDatum(entry->key.name)};
+	int argument_count = origin == TEMPLATE_OF_ORGANIZATION ? 2 : 1;
+	Snapshot snapshot;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (load_plans[origin] == NULL)
+	{
+		SPIPlanPtr plan = SPI_prepare(load_commands[origin], argument_count, types);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\"", load_commands[origin]);
+		load_plans[origin] = plan;
+	}
+	if (argument_count == 2)
+		arguments[1] = CStringGetTextDatum(entry->key.organization_id);
+
+	/* The latest rows, even if the transaction's snapshot is older: what is read here is kept. */
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	if (SPI_execute_snapshot(load_plans[origin], arguments, NULL, snapshot, InvalidSnapshot, true,
+							 false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read template \"%s\"", entry->key.name);
+	UnregisterSnapshot(snapshot);
+
+	if (SPI_processed > 0)
+	{
+		for (int part = 0; part < TEMPLATE_PARTS; part++)
+		{
+			char *source = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, part + 1);
+			MemoryContext caller;
+
+			if (source == NULL)
+				continue;
+			caller = MemoryContextSwitchTo(cache_context);
+			ParsePart(&entry->parts[part], entry->key.name, part, source);
+			MemoryContextSwitchTo(caller);
+		}
+	}
+	SPI_finish();
+}
+
+/* NULL: the mail has read too many rows. */
+static StoredTemplate *
+FindStored(const StoredKey *key)
+{
+	StoredTemplate *entry = hash_search(cache, key, HASH_FIND, NULL);
+	StoredTemplate loaded = {.key = *key};
+
+	if (entry != NULL)
+		return entry;
+	if (++loads_of_mail > MAX_LOADS_PER_MAIL)
+		return NULL;
+
+	loaded.key.name = MemoryContextAllocZero(cache_context, key->name_length + 1);
+	memcpy(unconstify(char *, loaded.key.name), key->name, key->name_length);
+	if (key->organization_id != NULL)
+		loaded.key.organization_id = MemoryContextStrdup(cache_context, key->organization_id);
+	LoadTemplate(&loaded);
+
+	entry = hash_search(cache, &loaded.key, HASH_ENTER, NULL);
+	memcpy(entry->parts, loaded.parts, sizeof(loaded.parts));
+	return entry;
+}
+
+const StoredPart *
+FindTemplate(const char *name, int name_length, const char *organization_id, TemplatePart part,
+			 TemplateOrigin first, bool *too_many)
+{
+	for (TemplateOrigin origin = first; origin <= TEMPLATE_SHIPPED; origin++)
+	{
+		StoredKey key = {.origin = origin, .name_length = name_length, .name = name};
+		StoredTemplate *stored;
+
+		if (origin == TEMPLATE_OF_ORGANIZATION)
+		{
+			if (organization_id == NULL)
+				continue;
+			key.organization_id = organization_id;
+		}
+		stored = FindStored(&key);
+		if (stored == NULL)
+		{
+			*too_many = true;
+			return NULL;
+		}
+		if (stored->parts[part].present)
+			return &stored->parts[part];
+	}
+	return NULL;
+}

@@ -1,0 +1,275 @@
+/*
+ * variables.c - what a template can name: our variables, and the keys of a task's result beneath them.
+ *
+ * Every variable of ours is always there, empty where there is nothing to say: a key of the result must not be able to
+ * take its place. Text is in the database's encoding.
+ */
+#include "postgres.h"
+
+#include "variables.h"
+
+#include "mb/pg_wchar.h"
+#include "pgtime.h"
+#include "settings.h"
+#include "utils/timestamp.h"
+
+/* An error message is shown up to this many characters; of a longer one, its beginning and its end. */
+#define MAX_ERROR_CHARS 4000
+#define ERROR_HEAD_CHARS 2400
+#define ERROR_TAIL_CHARS 1500
+#define ERROR_CUT_NOTE "\n\n[... the middle of this message is left out ...]\n\n"
+
+/* What is longer is no id. */
+#define MAX_LINKED_ID 255
+
+static void
+AddVariable(Variables *variables, ScopeVariable variable)
+{
+	Assert(variables->own_count < MAX_OWN_VARIABLES);
+	variables->own[variables->own_count++] = variable;
+}
+
+/* NULL is the empty string. */
+static void
+AddString(Variables *variables, const char *name, const char *text)
+{
+	AddVariable(
+		variables,
+		(ScopeVariable){.name = name, .kind = MUSTACHE_STRING, .text = text != NULL ? text : ""});
+}
+
+static void
+AddReplaceable(Variables *variables, const char *name, const char *text)
+{
+	AddString(variables, name, text);
+	variables->own[variables->own_count - 1].replaceable = true;
+}
+
+static void
+AddBool(Variables *variables, const char *name, bool flag)
+{
+	AddVariable(variables,
+				(ScopeVariable){.name = name, .kind = flag ? MUSTACHE_TRUE : MUSTACHE_FALSE});
+}
+
+/* Variables with nothing of ours yet: what is looked up comes from the jsonb. */
+static Variables *
+BeginVariables(const Jsonb *values)
+{
+	Variables *variables = palloc(sizeof(Variables));
+
+	variables->values = values;
+	variables->own_count = 0;
+	InitJsonbScope(&variables->scope, NULL, 0, values, NULL, NULL);
+	return variables;
+}
+
+/* Lay ours over it. */
+static Variables *
+FinishVariables(Variables *variables)
+{
+	InitJsonbScope(&variables->scope, variables->own, variables->own_count, variables->values, NULL,
+				   NULL);
+	return variables;
+}
+
+bool
+LookUpVariable(const Variables *variables, const char *name, int name_length, MustacheValue *value)
+{
+	const MustacheScope *scope = &variables->scope.scope;
+
+	return scope->member(scope->arg, &variables->scope.root, name, name_length, value);
+}
+
+static char *
+FormatExecutionTime(TimestampTz started_at, TimestampTz completed_at)
+{
+	int64 seconds;
+
+	if (TIMESTAMP_NOT_FINITE(started_at) || TIMESTAMP_NOT_FINITE(completed_at) ||
+		completed_at < started_at)
+		return NULL;
+	seconds = (completed_at - started_at) / USECS_PER_SEC;
+	if (seconds < SECS_PER_MINUTE)
+		return psprintf(INT64_FORMAT "s", seconds);
+	if (seconds < SECS_PER_HOUR)
+		return psprintf(INT64_FORMAT "m " INT64_FORMAT "s", seconds / SECS_PER_MINUTE,
+						seconds % SECS_PER_MINUTE);
+	return psprintf(INT64_FORMAT "h " INT64_FORMAT "m", seconds / SECS_PER_HOUR,
+					seconds % SECS_PER_HOUR / SECS_PER_MINUTE);
+}
+
+/* In the recipient's time zone if it is a known one, else in UTC; never without saying which. */
+static char *
+FormatTime(TimestampTz time, const char *timezone)
+{
+	pg_tz *zone = timezone != NULL ? pg_tzset(timezone) : NULL;
+	struct pg_tm tm;
+	fsec_t fraction;
+	int offset;
+	const char *abbreviation;
+
+	if (TIMESTAMP_NOT_FINITE(time))
+		return NULL;
+	if (zone == NULL)
+		zone = pg_tzset("UTC");
+	if (timestamp2tm(time, &offset, &tm, &fraction, &abbreviation, zone) != 0)
+		return NULL;
+	return psprintf("%04d-%02d-%02d %02d:%02d:%02d %s", tm.tm_year, tm.tm_mon, tm.tm_mday,
+					tm.tm_hour, tm.tm_min, tm.tm_sec, abbreviation != NULL ? abbreviation : "UTC");
+}
+
+/* Made fit for reading: no control characters but line breaks and tabs, and not longer than a mail can show. */
+static char *
+ShownError(const char *message)
+{
+	int length = strlen(message);
+	char *shown;
+
+	if (length > MAX_ERROR_CHARS)
+	{
+		int chars = pg_mbstrlen_with_len(message, length);
+
+		if (chars > MAX_ERROR_CHARS)
+		{
+			int head = pg_mbcharcliplen(message, length, ERROR_HEAD_CHARS);
+			int tail = pg_mbcharcliplen(message, length, chars - ERROR_TAIL_CHARS);
+
+			/* The end of a traceback says what happened. */
+			message = psprintf("%.*s" ERROR_CUT_NOTE "%s", head, message, message + tail);
+		}
+	}
+	shown = pstrdup(message);
+	for (char *p = shown; *p != '\0'; p++)
+	{
+		if (((unsigned char) *p < ' ' && *p != '\n' && *p != '\t' && *p != '\r') || *p == 0x7F)
+			*p = ' ';
+	}
+	return shown;
+}
+
+/* The id that the JSON has under this name, as the end of a URL; NULL: none. */
+static char *
+LinkedId(const Variables *variables, const char *name)
+{
+	static const char unreserved[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	const MustacheScope *scope = &variables->scope.scope;
+	MustacheValue id;
+	StringInfoData text;
+	StringInfoData encoded;
+	char *utf8;
+
+	if (!LookUpVariable(variables, name, strlen(name), &id))
+		return NULL;
+	initStringInfo(&text);
+	if (id.kind == MUSTACHE_STRING && id.length <= MAX_LINKED_ID)
+		appendBinaryStringInfo(&text, id.data, id.length);
+	else if (id.kind == MUSTACHE_NUMBER)
+		scope->append_text(scope->arg, &id, MAX_LINKED_ID, &text);
+	if (text.len == 0)
+		return NULL;
+
+	utf8 = pg_server_to_any(text.data, text.len, PG_UTF8);
+	initStringInfo(&encoded);
+	for (const char *p = utf8; *p != '\0'; p++)
+	{
+		if (strchr(unreserved, *p) != NULL)
+			appendStringInfoChar(&encoded, *p);
+		else
+			appendStringInfo(&encoded, "%%%02X", (unsigned char) *p);
+	}
+	return encoded.data;
+}
+
+static char *
+ResultUrl(const Variables *variables)
+{
+	static const struct
+	{
+		const char *variable;
+		const char *path;
+	} links[] = {{"test_run_id", "test-runs"}, {"test_set_id", "test-sets"}};
+
+	if (rhesis_frontend_url == NULL || *rhesis_frontend_url == '\0')
+		return NULL;
+	for (int i = 0; i < (int) lengthof(links); i++)
+	{
+		char *id = LinkedId(variables, links[i].variable);
+
+		if (id != NULL)
+			return psprintf("%s/%s/%s", rhesis_frontend_url, links[i].path, id);
+	}
+	return NULL;
+}
+
+/* A mark for plain text; a database that can't hold the emoji makes do with ASCII. */
+static const char *
+StatusSymbol(bool is_success)
+{
+	int encoding = GetDatabaseEncoding();
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return is_success ? "\xE2\x9C\x85" : "\xE2\x9D\x8C"; /* U+2705, U+274C */
+	return is_success ? "*" : "!";
+}
+
+static void
+AddStatus(Variables *variables, bool is_success)
+{
+	AddString(variables, "status", is_success ? "success" : "failed");
+	AddString(variables, "status_title", is_success ? "Success" : "Failed");
+	AddString(variables, "status_upper", is_success ? "SUCCESS" : "FAILED");
+	AddString(variables, "status_symbol", StatusSymbol(is_success));
+	AddBool(variables, "is_success", is_success);
+	AddBool(variables, "is_failed", !is_success);
+}
+
+Variables *
+NotificationVariables(const Notification *notification, const Recipient *recipient)
+{
+	Variables *variables = BeginVariables(notification->result);
+	const char *organization_id = recipient->organization_id;
+
+	if (organization_id == NULL)
+		organization_id = notification->organization_id;
+	AddString(variables, "recipient_name", recipient->name);
+	AddString(variables, "recipient_email", recipient->email);
+	AddReplaceable(variables, "task_name",
+				   notification->display_name != NULL ? notification->display_name
+													  : notification->task_name);
+	AddString(variables, "task_id", notification->task_id);
+	AddStatus(variables, notification->is_success);
+	AddReplaceable(variables, "execution_time",
+				   notification->has_started_at
+					   ? FormatExecutionTime(notification->started_at, notification->completed_at)
+					   : NULL);
+	AddReplaceable(variables, "completed_at",
+				   FormatTime(notification->completed_at, recipient->timezone));
+	AddString(variables, "error_message",
+			  notification->error_message != NULL ? ShownError(notification->error_message) : NULL);
+	AddString(variables, "frontend_url", rhesis_frontend_url);
+	AddString(variables, "result_url", ResultUrl(variables));
+	AddString(variables, "organization_name", recipient->organization_name);
+	AddString(variables, "organization_id", organization_id);
+	AddString(variables, "from_name", SettingFromName());
+	return FinishVariables(variables);
+}
+
+Variables *
+GivenVariables(const Jsonb *given)
+{
+	Variables *variables = BeginVariables(given);
+	MustacheValue status;
+
+	if (LookUpVariable(variables, "status", strlen("status"), &status) &&
+		status.kind == MUSTACHE_STRING)
+		AddStatus(variables, status.length == (int) strlen("success") &&
+								 memcmp(status.data, "success", status.length) == 0);
+	AddString(variables, "frontend_url", rhesis_frontend_url);
+	AddString(variables, "result_url", ResultUrl(variables));
+	AddString(variables, "from_name", SettingFromName());
+	for (int i = 0; i < variables->own_count; i++)
+		variables->own[i].replaceable = true;
+	return FinishVariables(variables);
+}

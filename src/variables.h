@@ -1,0 +1,38 @@
+/*
+ * variables.h - what a template can name: our variables, and the keys of a task's result beneath them.
+ */
+#ifndef RHESIS_VARIABLES_H
+#define RHESIS_VARIABLES_H
+
+#include "jsonb_scope.h"
+#include "notification.h"
+#include "recipients.h"
+
+#define MAX_OWN_VARIABLES 20
+
+typedef struct Variables
+{
+	JsonbScope scope;
+	const Jsonb *values;
+	ScopeVariable own[MAX_OWN_VARIABLES];
+	int own_count;
+} Variables;
+
+/*
+ * The variables of a notification's mail, in the current memory context. They point into the notification, the recipient
+ * and the settings. Text is in the database's encoding.
+ */
+extern Variables *
+NotificationVariables(const Notification *notification, const Recipient *recipient);
+
+/*
+ * Variables given as a jsonb object; those of ours that follow from them or from the settings are added where they are
+ * absent or null.
+ */
+extern Variables *GivenVariables(const Jsonb *given);
+
+/* A variable as the top level of a template sees it. False: there is none of that name. */
+extern bool
+LookUpVariable(const Variables *variables, const char *name, int name_length, MustacheValue *value);
+
+#endif
