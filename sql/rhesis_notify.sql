@@ -685,9 +685,9 @@ COMMENT ON COLUMN rhesis_notify.queue_status.due IS 'How many of them should be 
 COMMENT ON COLUMN rhesis_notify.queue_status.oldest_due IS 'For how long the oldest of those has been due: seconds when all is well';
 
 CREATE FUNCTION rhesis_notify.worker_slots()
-RETURNS TABLE (pid integer, database name, worker_number integer, epoch bigint, state text, started_at timestamptz,
-			   in_flight integer, connections integer, sent bigint, deferred bigint, failed bigint, in_doubt bigint,
-			   last_error text, last_error_at timestamptz, paused boolean, backing_off_until timestamptz)
+RETURNS TABLE (pid integer, database name, worker_number integer, epoch bigint, state text, in_flight integer,
+			   connections integer, sent bigint, deferred bigint, failed bigint, in_doubt bigint, last_error text,
+			   last_error_at timestamptz, paused boolean, backing_off_until timestamptz, started_at timestamptz)
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 ROWS 10
 AS 'MODULE_PATHNAME', 'rhesis_notify_worker_slots';

@@ -1,0 +1,261 @@
+/*
+ * queue_claim.c - takes due notifications out of the queue: claimed for a worker, or settled because no mail is owed.
+ *
+ * The claim reads the head of one partial index, skips what others have locked, and looks nothing up outside our own tables.
+ * Whether a task is opted in is decided here, so that a silent task costs one update and nothing else.
+ */
+#include "postgres.h"
+
+#include "queue.h"
+
+#include "access/detoast.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "queue_internal.h"
+#include "settings.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define STRINGIFY(number) #number
+#define NUMBER_TEXT(number) STRINGIFY(number)
+
+/* A task's registration: by its full name, else by the last part of it after a dot. For rows that are called "due". */
+#define REGISTRATION_JOIN                                                                           \
+	" LEFT JOIN task_type AS full_name ON full_name.task_name OPERATOR(pg_catalog.=) due.task_name" \
+	" LEFT JOIN task_type AS last_part ON full_name.task_name IS NULL AND"                          \
+	"  last_part.task_name OPERATOR(pg_catalog.=) pg_catalog.split_part(due.task_name, '.', -1)"
+
+#define REGISTRATION_COLUMNS                                                                             \
+	" COALESCE(CASE WHEN due.template OPERATOR(pg_catalog.<>) '' THEN due.template END,"                 \
+	"  full_name.template, last_part.template) AS template,"                                             \
+	" COALESCE(CASE WHEN due.subject_template OPERATOR(pg_catalog.<>) '' THEN due.subject_template END," \
+	"  full_name.subject_template, last_part.subject_template) AS subject_template,"                     \
+	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
+
+/* Small, so it is read once a batch instead of being searched for each row. */
+#define TASK_TYPE_CTE                                                     \
+	"task_type AS MATERIALIZED ("                                         \
+	" SELECT t.task_name, t.template, t.subject_template, t.display_name" \
+	" FROM rhesis_notify.task_types AS t)"
+
+/* In the order of NotificationColumn; "n" is the row, "d" what was found out about it. */
+#define NOTIFICATION_COLUMNS                                                                                                           \
+	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success', n.user_id, n.organization_id,"                          \
+	" d.template, d.subject_template, d.display_name, n.result,"                                                                       \
+	" pg_catalog.left(n.error_message, " NUMBER_TEXT(                                                                                  \
+		QUEUE_MAX_ERROR_MESSAGE) "),"                                                                                                  \
+								 " n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts, n.next_attempt_at," \
+								 " n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+
+typedef enum NotificationColumn
+{
+	COLUMN_ID = 1,
+	COLUMN_TASK_ID,
+	COLUMN_TASK_NAME,
+	COLUMN_IS_SUCCESS,
+	COLUMN_USER_ID,
+	COLUMN_ORGANIZATION_ID,
+	COLUMN_TEMPLATE,
+	COLUMN_SUBJECT_TEMPLATE,
+	COLUMN_DISPLAY_NAME,
+	COLUMN_RESULT,
+	COLUMN_ERROR_MESSAGE,
+	COLUMN_STARTED_AT,
+	COLUMN_COMPLETED_AT,
+	COLUMN_CREATED_AT,
+	COLUMN_ATTEMPTS,
+	COLUMN_NEXT_ATTEMPT_AT,
+	COLUMN_IS_CLAIMED
+} NotificationColumn;
+
+/*
+ * $1 epoch, $2 limit, $3 and $4 the mark: behind which row to go on, $5 what was created before it has expired (null: nothing)
+ *
+ * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index.
+ */
+static QueueStatement claim = {
+	.sql =
+		"WITH due AS MATERIALIZED ("
+		" SELECT n.ctid AS row, n.task_name, n.template, n.subject_template, n.user_id, n.created_at"
+		" FROM rhesis_notify.task_notifications AS n"
+		" WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+		"  AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+		"  AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($3, $4)"
+		" ORDER BY n.next_attempt_at, n.id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
+		"), " TASK_TYPE_CTE ", opted AS ("
+		" SELECT due.row, due.user_id, due.created_at," REGISTRATION_COLUMNS
+		" FROM due" REGISTRATION_JOIN "), d AS ("
+		" SELECT o.row, o.template, o.subject_template, o.display_name,"
+		"  CASE WHEN o.template IS NULL THEN 'silent_task'"
+		"   WHEN o.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"
+		"   WHEN o.user_id IS NULL OR o.user_id OPERATOR(pg_catalog.=) '' THEN 'no_user' END AS reason"
+		" FROM opted AS o"
+		")"
+		"UPDATE rhesis_notify.task_notifications AS n"
+		" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"
+		"   ::rhesis_notify.delivery_state,"
+		"  delivery_reason = d.reason,"
+		"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"
+		"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"
+		" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"
+		" RETURNING" NOTIFICATION_COLUMNS,
+	.parameter_count = 5,
+	.parameter_types = {INT8OID, INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID},
+};
+
+/* $1 id */
+static QueueStatement fetch = {
+	.sql = "WITH " TASK_TYPE_CTE ", due AS ("
+		   " SELECT n.id, n.task_name, n.template, n.subject_template"
+		   " FROM rhesis_notify.task_notifications AS n WHERE n.id OPERATOR(pg_catalog.=) $1"
+		   "), d AS ("
+		   " SELECT due.id," REGISTRATION_COLUMNS " FROM due" REGISTRATION_JOIN ")"
+		   "SELECT" NOTIFICATION_COLUMNS
+		   " FROM rhesis_notify.task_notifications AS n JOIN d ON n.id OPERATOR(pg_catalog.=) d.id",
+	.parameter_count = 1,
+	.parameter_types = {INT8OID},
+};
+
+/* Behind this row the next claim goes on. */
+static TimestampTz mark_time = DT_NOBEGIN;
+static int64 mark_id = 0;
+
+/* A copy in the current context; NULL for null. */
+static char *
+TextColumn(uint64 row, NotificationColumn column)
+{
+	bool is_null;
+	Datum value = QueueValue(row, column, &is_null);
+
+	return is_null ? NULL : TextDatumGetCString(value);
+}
+
+/* A column that is never null. */
+static Datum
+Column(uint64 row, NotificationColumn column)
+{
+	bool is_null;
+
+	return QueueValue(row, column, &is_null);
+}
+
+static void
+ReadResult(uint64 row, Notification *notification)
+{
+	bool is_null;
+	Datum value = QueueValue(row, COLUMN_RESULT, &is_null);
+
+	if (is_null)
+		return;
+	if (toast_raw_datum_size(value) > QUEUE_MAX_RESULT)
+		notification->result_omitted = true;
+	else
+		notification->result = DatumGetJsonbPCopy(value);
+}
+
+/* The row as a notification in the current context. */
+static Notification *
+ReadNotification(uint64 row)
+{
+	Notification *notification = palloc0_object(Notification);
+	bool is_null;
+
+	notification->id = DatumGetInt64(Column(row, COLUMN_ID));
+	notification->task_id = TextColumn(row, COLUMN_TASK_ID);
+	notification->task_name = TextColumn(row, COLUMN_TASK_NAME);
+	notification->is_success = DatumGetBool(Column(row, COLUMN_IS_SUCCESS));
+	notification->user_id = TextColumn(row, COLUMN_USER_ID);
+	notification->organization_id = TextColumn(row, COLUMN_ORGANIZATION_ID);
+	notification->template_name = TextColumn(row, COLUMN_TEMPLATE);
+	notification->subject_template = TextColumn(row, COLUMN_SUBJECT_TEMPLATE);
+	notification->display_name = TextColumn(row, COLUMN_DISPLAY_NAME);
+	ReadResult(row, notification);
+	notification->error_message = TextColumn(row, COLUMN_ERROR_MESSAGE);
+	notification->started_at = DatumGetTimestampTz(QueueValue(row, COLUMN_STARTED_AT, &is_null));
+	notification->has_started_at = !is_null;
+	notification->completed_at = DatumGetTimestampTz(Column(row, COLUMN_COMPLETED_AT));
+	notification->created_at = DatumGetTimestampTz(Column(row, COLUMN_CREATED_AT));
+	notification->attempts = DatumGetInt32(Column(row, COLUMN_ATTEMPTS));
+	return notification;
+}
+
+/* RETURNING promises no order, so the mark is the greatest of the rows. */
+static void
+AdvanceMark(uint64 row)
+{
+	TimestampTz time = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
+	int64 id = DatumGetInt64(Column(row, COLUMN_ID));
+
+	if (time > mark_time || (time == mark_time && id > mark_id))
+	{
+		mark_time = time;
+		mark_id = id;
+	}
+}
+
+/* Runs the claim; returns the number of rows that were claimed or settled. */
+static uint64
+ExecuteClaim(int64 epoch, int limit)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	Datum values[5];
+	char nulls[5] = {' ', ' ', ' ', ' ', ' '};
+
+	values[0] = Int64GetDatum(epoch);
+	values[1] = Int32GetDatum(limit);
+	values[2] = TimestampTzGetDatum(mark_time);
+	values[3] = Int64GetDatum(mark_id);
+	values[4] = TimestampTzGetDatum(now - (TimestampTz) rhesis_expire_after * USECS_PER_SEC);
+	if (rhesis_expire_after == 0)
+		nulls[4] = 'n';
+	return QueueExecute(&claim, values, nulls);
+}
+
+void
+ClaimDueNotifications(int64 epoch, int limit, bool from_start, MemoryContext context,
+					  ClaimResult *result)
+{
+	int nest_level = QueueBegin();
+	MemoryContext caller;
+	uint64 row_count;
+
+	if (from_start)
+	{
+		mark_time = DT_NOBEGIN;
+		mark_id = 0;
+	}
+	row_count = ExecuteClaim(epoch, limit);
+
+	caller = MemoryContextSwitchTo(context);
+	memset(result, 0, sizeof(*result));
+	result->notifications = palloc_array(Notification *, row_count + 1);
+	for (uint64 row = 0; row < row_count; row++)
+	{
+		AdvanceMark(row);
+		if (DatumGetBool(Column(row, COLUMN_IS_CLAIMED)))
+			result->notifications[result->count++] = ReadNotification(row);
+		else
+			result->settled++;
+	}
+	result->full = row_count == (uint64) limit;
+	MemoryContextSwitchTo(caller);
+	QueueEnd(nest_level);
+}
+
+Notification *
+FetchNotification(int64 id, MemoryContext context)
+{
+	int nest_level = QueueBegin();
+	Datum values[1] = {Int64GetDatum(id)};
+	Notification *notification = NULL;
+
+	if (QueueExecute(&fetch, values, NULL) > 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(context);
+
+		notification = ReadNotification(0);
+		MemoryContextSwitchTo(caller);
+	}
+	QueueEnd(nest_level);
+	return notification;
+}

@@ -1,0 +1,33 @@
+/*
+ * queue_internal.h - what the files of the queue share: statements that are planned once per session.
+ */
+#ifndef RHESIS_QUEUE_INTERNAL_H
+#define RHESIS_QUEUE_INTERNAL_H
+
+#include "executor/spi.h"
+
+#define QUEUE_MAX_PARAMETERS 16
+
+/* A statement and, once it was run in this session, its plan. For static variables. */
+typedef struct QueueStatement
+{
+	const char *sql;
+	int parameter_count;
+	Oid parameter_types[QUEUE_MAX_PARAMETERS];
+	SPIPlanPtr plan;
+} QueueStatement;
+
+/*
+ * Between these two, statements can be run; what they palloc is gone after QueueEnd. The planner prefers indexes meanwhile:
+ * a plan that was made when the queue was empty is kept when it holds a million rows. An error needs no QueueEnd.
+ */
+extern int QueueBegin(void);
+extern void QueueEnd(int nest_level);
+
+/* Run a statement; its rows are in SPI_tuptable, their number is returned. nulls may be NULL. */
+extern uint64 QueueExecute(QueueStatement *statement, Datum *values, const char *nulls);
+
+/* A column of one of the rows. */
+extern Datum QueueValue(uint64 row, int column, bool *is_null);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * queue_record.c - writes what became of claimed notifications, a batch in one statement.
+ *
+ * What a mail server said is foreign text: it is made printable here, whatever its bytes are, before it is stored.
+ */
+#include "postgres.h"
+
+#include "queue.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "queue_internal.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define MAX_STORED_CHARACTERS 1000
+
+/*
+ * $1 epoch, $2 to $14 the fields of the records, one array each
+ *
+ * A claimed row is `sending` (a constraint sees to that), so the epoch alone is the guard; naming the state as well would let
+ * the planner look for each row among all that are being sent.
+ */
+static QueueStatement record_outcomes = {
+	.sql =
+		"WITH outcome AS MATERIALIZED ("
+		" SELECT o.id, o.state::rhesis_notify.delivery_state AS state, o.reason, o.attempts, o.delay, o.recipient_email,"
+		"  o.message_id, o.smtp_reply, o.event, o.smtp_code, o.enhanced_code, o.event_reply, o.event_detail"
+		" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
+		"  pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9),"
+		"  pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13),"
+		"  pg_catalog.unnest($14))"
+		" AS o (id, state, reason, attempts, delay, recipient_email, message_id, smtp_reply, event, smtp_code,"
+		"  enhanced_code, event_reply, event_detail)"
+		"), recorded AS ("
+		" UPDATE rhesis_notify.task_notifications AS n"
+		" SET delivery_status = o.state, delivery_reason = o.reason, claimed_by = NULL,"
+		"  attempts = n.attempts OPERATOR(pg_catalog.+) o.attempts,"
+		"  next_attempt_at = CASE WHEN o.state::text OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::text[])"
+		"   THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) o.delay ELSE n.next_attempt_at END,"
+		"  recipient_email = COALESCE(o.recipient_email, n.recipient_email),"
+		"  message_id = COALESCE(o.message_id, n.message_id),"
+		"  smtp_reply = COALESCE(o.smtp_reply, n.smtp_reply),"
+		"  finished_at = CASE WHEN o.state::text OPERATOR(pg_catalog.=) ANY ('{sent,failed,skipped}'::text[])"
+		"   THEN pg_catalog.clock_timestamp() END"
+		" FROM outcome AS o"
+		" WHERE n.id OPERATOR(pg_catalog.=) o.id AND n.claimed_by OPERATOR(pg_catalog.=) $1"
+		" RETURNING n.id"
+		"), event AS ("
+		" INSERT INTO rhesis_notify.delivery_events"
+		"  (notification_id, event, smtp_code, enhanced_code, reply, detail)"
+		" SELECT o.id, o.event, o.smtp_code, o.enhanced_code, o.event_reply,"
+		"  CASE WHEN o.event_detail IS NOT NULL"
+		"   THEN pg_catalog.jsonb_build_object('message', o.event_detail) END"
+		" FROM outcome AS o JOIN recorded AS r ON r.id OPERATOR(pg_catalog.=) o.id"
+		" WHERE o.event IS NOT NULL"
+		")"
+		"SELECT r.id FROM recorded AS r",
+	.parameter_count = 14,
+	.parameter_types = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
+						INTERVALARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+						INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
+};
+
+/* The values of one field of all records, as they become an array. */
+typedef struct Field
+{
+	Datum *values;
+	bool *nulls;
+	int count;
+} Field;
+
+static Field
+EmptyField(int capacity)
+{
+	Field field = {palloc_array(Datum, capacity), palloc_array(bool, capacity), 0};
+
+	return field;
+}
+
+static void
+AppendValue(Field *field, Datum value, bool is_null)
+{
+	field->values[field->count] = value;
+	field->nulls[field->count] = is_null;
+	field->count++;
+}
+
+static Datum
+FieldArray(const Field *field, Oid type, int length, bool by_value, char alignment)
+{
+	int count = field->count;
+	int lower_bound = 1;
+
+	return PointerGetDatum(construct_md_array(field->values, field->nulls, 1, &count, &lower_bound,
+											  type, length, by_value, alignment));
+}
+
+/* Any bytes as text: without control characters, in the database's encoding, at most MAX_STORED_CHARACTERS long. */
+static text *
+PrintableText(const char *bytes)
+{
+	/* No encoding has longer characters. */
+	int length = strnlen(bytes, MAX_STORED_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
+	bool valid =
+		pg_verify_mbstr(GetDatabaseEncoding(), bytes, pg_mbcliplen(bytes, length, length), true);
+	char *printable = pnstrdup(bytes, length);
+
+	for (char *byte = printable; *byte != '\0'; byte++)
+	{
+		if ((unsigned char) *byte < ' ' || *byte == '\x7f')
+			*byte = ' ';
+		else if (!valid && IS_HIGHBIT_SET(*byte))
+			*byte = '?';
+	}
+	return cstring_to_text_with_len(
+		printable, pg_mbcharcliplen(printable, strlen(printable), MAX_STORED_CHARACTERS));
+}
+
+/* The strings at the given offset of each record, as a text[]. */
+static Datum
+TextArray(const DeliveryRecord *records, int count, size_t offset)
+{
+	Field field = EmptyField(count);
+
+	for (int i = 0; i < count; i++)
+	{
+		const char *value = *(const char *const *) ((const char *) &records[i] + offset);
+
+		AppendValue(&field, value ? PointerGetDatum(PrintableText(value)) : (Datum) 0,
+					value == NULL);
+	}
+	return FieldArray(&field, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+static const char *
+StateName(DeliveryState state)
+{
+	switch (state)
+	{
+		case DELIVERY_PENDING:
+			return "pending";
+		case DELIVERY_DEFERRED:
+			return "deferred";
+		case DELIVERY_HELD:
+			return "held";
+		case DELIVERY_SENT:
+			return "sent";
+		case DELIVERY_FAILED:
+			return "failed";
+		case DELIVERY_SKIPPED:
+			return "skipped";
+	}
+	pg_unreachable();
+}
+
+static Datum
+IntervalFromMilliseconds(int64 milliseconds)
+{
+	Interval *interval = palloc0_object(Interval);
+
+	interval->time = milliseconds * 1000;
+	return IntervalPGetDatum(interval);
+}
+
+/* Each field of the records as an array, from values[1] on. */
+static void
+CollectFields(const DeliveryRecord *records, int count, Datum *values)
+{
+	Field ids = EmptyField(count);
+	Field states = EmptyField(count);
+	Field attempts = EmptyField(count);
+	Field delays = EmptyField(count);
+	Field codes = EmptyField(count);
+
+	for (int i = 0; i < count; i++)
+	{
+		const DeliveryRecord *record = &records[i];
+
+		AppendValue(&ids, Int64GetDatum(record->id), false);
+		AppendValue(&states, CStringGetTextDatum(StateName(record->state)), false);
+		AppendValue(&attempts, Int32GetDatum(record->counts_attempt ? 1 : 0), false);
+		AppendValue(&delays, IntervalFromMilliseconds(record->delay_ms), false);
+		AppendValue(&codes, Int32GetDatum(record->smtp_code), record->smtp_code == 0);
+	}
+
+	values[1] = FieldArray(&ids, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	values[2] = FieldArray(&states, TEXTOID, -1, false, TYPALIGN_INT);
+	values[3] = TextArray(records, count, offsetof(DeliveryRecord, reason));
+	values[4] = FieldArray(&attempts, INT4OID, sizeof(int32), true, TYPALIGN_INT);
+	values[5] = FieldArray(&delays, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE);
+	values[6] = TextArray(records, count, offsetof(DeliveryRecord, recipient_email));
+	values[7] = TextArray(records, count, offsetof(DeliveryRecord, message_id));
+	values[8] = TextArray(records, count, offsetof(DeliveryRecord, smtp_reply));
+	values[9] = TextArray(records, count, offsetof(DeliveryRecord, event));
+	values[10] = FieldArray(&codes, INT4OID, sizeof(int32), true, TYPALIGN_INT);
+	values[11] = TextArray(records, count, offsetof(DeliveryRecord, enhanced_code));
+	values[12] = TextArray(records, count, offsetof(DeliveryRecord, event_reply));
+	values[13] = TextArray(records, count, offsetof(DeliveryRecord, event_detail));
+}
+
+int
+RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count)
+{
+	Datum values[14];
+	uint64 recorded;
+	int nest_level;
+
+	if (count == 0)
+		return 0;
+	nest_level = QueueBegin();
+	values[0] = Int64GetDatum(epoch);
+	CollectFields(records, count, values);
+	recorded = QueueExecute(&record_outcomes, values, NULL);
+	QueueEnd(nest_level);
+	return (int) recorded;
+}
