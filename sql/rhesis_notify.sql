@@ -286,6 +286,37 @@ SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.templates', '');
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.templates_id_seq', '');
 COMMENT ON SEQUENCE rhesis_notify.templates_id_seq IS 'Numbers templates';
 
+CREATE FUNCTION rhesis_notify.check_template() RETURNS trigger
+LANGUAGE c
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_check_template';
+COMMENT ON FUNCTION rhesis_notify.check_template() IS
+	'Trigger: refuses a template that can''t be parsed or names a partial that does not exist';
+
+CREATE FUNCTION rhesis_notify.templates_changed() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'rhesis_notify_templates_changed';
+COMMENT ON FUNCTION rhesis_notify.templates_changed() IS
+	'Trigger: makes every session let go of the parsed templates that it keeps';
+
+-- After the statement, so that a template and its partial may come in one.
+CREATE TRIGGER check_template AFTER INSERT OR UPDATE ON rhesis_notify.templates
+	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.check_template();
+COMMENT ON TRIGGER check_template ON rhesis_notify.templates IS 'A template that can''t work is refused when it is written';
+
+-- ALWAYS: what a replica's apply worker writes must not be missed either.
+CREATE TRIGGER templates_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rhesis_notify.templates
+	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.templates_changed();
+ALTER TABLE rhesis_notify.templates ENABLE ALWAYS TRIGGER templates_changed;
+COMMENT ON TRIGGER templates_changed ON rhesis_notify.templates IS 'Parsed templates are kept until this says that they changed';
+
+CREATE TRIGGER templates_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rhesis_notify.shipped_templates
+	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.templates_changed();
+ALTER TABLE rhesis_notify.shipped_templates ENABLE ALWAYS TRIGGER templates_changed;
+COMMENT ON TRIGGER templates_changed ON rhesis_notify.shipped_templates IS
+	'Parsed templates are kept until this says that they changed';
+
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Opting in: which tasks are mailed
@@ -410,6 +441,26 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'rhesis_notify_mustache';
 COMMENT ON FUNCTION rhesis_notify.mustache(text, jsonb, jsonb, boolean) IS
 	'Renders a Mustache template (spec 1.4 with inheritance) with the given variables; partials is an object of names and templates';
+
+CREATE FUNCTION rhesis_notify.render_template(name text, variables jsonb, organization_id text DEFAULT NULL,
+											  OUT subject text, OUT html text, OUT text text)
+LANGUAGE c
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_render_template';
+COMMENT ON FUNCTION rhesis_notify.render_template(text, jsonb, text) IS
+	'A template as an organization''s mail shows it (null: as everybody''s), with variables of your own. from_name, frontend_url, '
+	'result_url and what follows from status are added where you give none. What is wrong with the template is an error';
+
+CREATE FUNCTION rhesis_notify.preview(notification_id bigint, OUT subject text, OUT html text, OUT text text,
+									  OUT recipient_email text, OUT reason text)
+LANGUAGE c STRICT
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_preview';
+COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
+	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, reason '
+	'says why';
 
 
 ------------------------------------------------------------------------------------------------------------------------
