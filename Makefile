@@ -28,6 +28,7 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs)
 
 REGRESS_OPTS = --inputdir=test --outputdir=build --load-extension=rhesis_notify
+REGRESS_PREP = build/results
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 EXTRA_CLEAN = build
 
@@ -38,6 +39,9 @@ sql/rhesis_notify--$(EXTVERSION).sql: sql/rhesis_notify.sql $(wildcard templates
 	sql/build-install-script $< templates > $@
 
 $(OBJS): $(wildcard src/*.h)
+
+build/results:
+	mkdir -p $@
 
 # A private copy of PostgreSQL with the extension in it: tests and demo never touch the system's installation.
 # PostgreSQL finds its files relative to its programs, so a copy of both trees works from anywhere.

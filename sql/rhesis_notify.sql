@@ -541,7 +541,7 @@ BEGIN
 
 	INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
 	VALUES (retry.id, 'retried', pg_catalog.jsonb_build_object(
-		'message', pg_catalog.format('was %s after %s attempts', pg_catalog.concat_ws(', ',
+		'message', pg_catalog.format('was %s; attempts: %s', pg_catalog.concat_ws(', ',
 			notification.delivery_status, notification.delivery_reason), notification.attempts),
 		'by', SESSION_USER));
 
@@ -559,6 +559,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
+	expire_after interval := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
 	retried bigint := 0;
 	failed_id bigint;
 BEGIN
@@ -566,6 +567,8 @@ BEGIN
 		SELECT n.id FROM rhesis_notify.task_notifications AS n
 		WHERE n.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state
 			AND n.finished_at OPERATOR(pg_catalog.>=) since
+			AND (expire_after OPERATOR(pg_catalog.=) '0'::interval
+				 OR n.created_at OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) expire_after))
 		ORDER BY n.id
 	LOOP
 		IF rhesis_notify.retry(failed_id) THEN
@@ -576,7 +579,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry_failed(timestamptz) IS
-	'Retries the notifications that have failed since the given time; returns how many';
+	'Retries the notifications that have failed since the given time, but for those older than rhesis_notify.expire_after; returns '
+	'how many';
 
 CREATE FUNCTION rhesis_notify.cancel(id bigint) RETURNS boolean
 LANGUAGE plpgsql
@@ -802,13 +806,14 @@ BEGIN
 			'rhesis_notify.queue_pause TO %s', grantee);
 		EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON rhesis_notify.templates TO %s', grantee);
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rhesis_notify TO %s', grantee);
+		EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION rhesis_notify.grant_to FROM %s', grantee);
 	END IF;
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
 	'Gives a role what it needs. ''task'': to report tasks (not who is mailed, nor the state of a mail) and to see what became of '
-	'those of its organization. ''operator'': to see every organization''s, and to call every function of the extension. '
-	'DROP OWNED BY takes all of it back';
+	'those of its organization. ''operator'': to see every organization''s, and to call every function of the extension but this '
+	'one. DROP OWNED BY takes all of it back';
 
 -- Row security keeps one organization's rows from another's requests. It guards against mistakes of the app: a role that may SET
 -- the setting can choose its organization. The owner is not bound. (The setting's name is itself a setting.)

@@ -1,0 +1,129 @@
+-- Who may do what: nothing for PUBLIC, a task's role can report and look, an operator can work the queue.
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+SELECT * FROM no_plan();
+
+-- Everything in the schema, with the privileges it has in effect.
+CREATE TEMP VIEW privilege AS
+	SELECT pg_describe_object(classid, objid, 0) AS object, acl.*
+	FROM
+		(SELECT 'pg_namespace'::regclass AS classid, oid AS objid, coalesce(nspacl, acldefault('n', nspowner)) AS acls
+		 FROM pg_namespace WHERE nspname = 'rhesis_notify'
+		 UNION ALL
+		 SELECT 'pg_class'::regclass, oid,
+			coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))
+		 FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind IN ('r', 'v', 'S')
+		 UNION ALL
+		 SELECT 'pg_class'::regclass, attrelid, attacl
+		 FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+		 WHERE relnamespace = 'rhesis_notify'::regnamespace AND attacl IS NOT NULL
+		 UNION ALL
+		 SELECT 'pg_proc'::regclass, oid, coalesce(proacl, acldefault('f', proowner))
+		 FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace
+		 UNION ALL
+		 SELECT 'pg_type'::regclass, oid, coalesce(typacl, acldefault('T', typowner))
+		 FROM pg_type WHERE typnamespace = 'rhesis_notify'::regnamespace AND typcategory <> 'A') AS object,
+		LATERAL aclexplode(acls) AS acl;
+
+SELECT cmp_ok((SELECT count(*) FROM privilege), '>', 100::bigint, 'the privileges were found');
+SELECT is_empty($$ SELECT object, privilege_type FROM privilege WHERE grantee = 0 $$, 'PUBLIC has no privilege on anything');
+SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
+				   WHERE grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
+				'nobody but the owner has any');
+
+-- Runs a statement as a role; the SQLSTATE of its error, or "ok".
+CREATE FUNCTION pg_temp.as_role(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('SET LOCAL ROLE %I', role);
+	EXECUTE statement;
+	RESET ROLE;
+	RETURN 'ok';
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END
+$$;
+
+CREATE ROLE "a Task's role";
+CREATE ROLE an_operator;
+CREATE ROLE nobody_special;
+SELECT rhesis_notify.grant_to('"a Task''s role"');
+SELECT rhesis_notify.grant_to('an_operator', 'operator');
+SELECT throws_ok($$ SELECT rhesis_notify.grant_to('nobody_special', 'everything') $$, '22023', NULL, 'an unknown set is refused');
+SELECT throws_ok($$ SELECT rhesis_notify.grant_to('nobody_special', NULL) $$, '22023', NULL, 'so is null');
+
+SELECT is(pg_temp.as_role('nobody_special', 'TABLE rhesis_notify.task_notifications'), '42501', 'others see nothing');
+
+-- A task's role: what it can do.
+SELECT is(pg_temp.as_role('a Task''s role', statement), 'ok', 'a task''s role can: ' || regexp_replace(statement, '\s+', ' ', 'g'))
+FROM unnest(ARRAY[
+	$$ INSERT INTO rhesis_notify.task_notifications
+		(task_id, task_name, status, user_id, organization_id, template, subject_template, result, error_message, started_at,
+		 completed_at)
+	   VALUES ('p1', 'n', 'failed', '1', '2', 'task_completion', 's', '{}', 'e', now(), now()) $$,
+	$$ INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status) VALUES ('p2', 'n', 'success')
+	   ON CONFLICT (task_id) DO NOTHING $$,
+	$$ SELECT rhesis_notify.task_completed('p3', 'n', 'success') $$,
+	$$ SELECT * FROM rhesis_notify.task_notifications $$,
+	$$ SELECT * FROM rhesis_notify.delivery_status $$,
+	$$ SELECT * FROM rhesis_notify.queue_status $$,
+	$$ SELECT * FROM rhesis_notify.worker_status $$,
+	$$ SELECT * FROM rhesis_notify.task_types $$]) AS statement;
+
+-- What it can't: forge what the database and the worker write …
+SELECT is(pg_temp.as_role('a Task''s role', format(
+			'INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, %I) OVERRIDING SYSTEM VALUE '
+			'VALUES (''p4'', ''n'', ''success'', NULL)', attname)),
+		  '42501', 'a task''s role can''t write ' || attname)
+FROM pg_attribute
+WHERE attrelid = 'rhesis_notify.task_notifications'::regclass AND attnum > 0
+	AND attname <> ALL ('{task_id,task_name,status,user_id,organization_id,template,subject_template,result,error_message,'
+		'started_at,completed_at}');
+
+-- … or touch anything else.
+SELECT is(pg_temp.as_role('a Task''s role', statement), '42501', 'a task''s role can''t: ' || regexp_replace(statement, '\s+', ' ', 'g'))
+FROM unnest(ARRAY[
+	$$ UPDATE rhesis_notify.task_notifications SET status = 'success' $$,
+	$$ DELETE FROM rhesis_notify.task_notifications $$,
+	$$ TRUNCATE rhesis_notify.task_notifications CASCADE $$,
+	$$ SELECT nextval('rhesis_notify.task_notifications_id_seq') $$,
+	$$ SELECT * FROM rhesis_notify.delivery_events $$,
+	$$ SELECT * FROM rhesis_notify.templates $$,
+	$$ INSERT INTO rhesis_notify.templates (name, subject) VALUES ('task_completion', 'Buy') $$,
+	$$ INSERT INTO rhesis_notify.registered_task_types (task_name, template) VALUES ('n', 't') $$,
+	$$ INSERT INTO rhesis_notify.queue_pause DEFAULT VALUES $$,
+	$$ CREATE TABLE rhesis_notify.mine () $$,
+	$$ SELECT nextval('rhesis_notify.worker_epoch') $$]) AS statement;
+SELECT is_empty($$
+	SELECT oid::regprocedure FROM pg_proc
+	WHERE pronamespace = 'rhesis_notify'::regnamespace AND has_function_privilege('a Task''s role', oid, 'EXECUTE')
+		AND proname NOT IN ('task_completed', 'worker_slots') $$,
+	'a task''s role can call nothing but task_completed, and what worker_status needs');
+
+-- An operator: works the queue and the templates, reports no tasks, edits no rows.
+SELECT is(pg_temp.as_role('an_operator', statement), 'ok', 'an operator can: ' || regexp_replace(statement, '\s+', ' ', 'g'))
+FROM unnest(ARRAY[
+	$$ SELECT rhesis_notify.cancel(id) FROM rhesis_notify.delivery_status WHERE state = 'pending' $$,
+	$$ SELECT rhesis_notify.retry(id) FROM rhesis_notify.delivery_status WHERE state = 'cancelled' $$,
+	$$ SELECT rhesis_notify.retry_failed(now()) $$,
+	$$ SELECT rhesis_notify.purge('1 y') $$,
+	$$ SELECT rhesis_notify.pause(), rhesis_notify.resume() $$,
+	$$ SELECT rhesis_notify.email_notification('n'), rhesis_notify.silence('n') $$,
+	$$ SELECT rhesis_notify.email_notification_test(user_id => '1') $$,
+	$$ SELECT * FROM rhesis_notify.delivery_events $$,
+	$$ SELECT * FROM rhesis_notify.queue_pause $$,
+	$$ INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('acme', 'task_completion', 'Done') $$]) AS statement;
+SELECT is(pg_temp.as_role('an_operator', statement), '42501', 'an operator can''t: ' || regexp_replace(statement, '\s+', ' ', 'g'))
+FROM unnest(ARRAY[
+	$$ UPDATE rhesis_notify.task_notifications SET recipient_email = 'me@example.com' $$,
+	$$ INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status) VALUES ('p5', 'n', 'success') $$,
+	$$ INSERT INTO rhesis_notify.delivery_events (notification_id, event) VALUES (1, 'sent') $$,
+	$$ SELECT rhesis_notify.grant_to('an_operator') $$]) AS statement;
+
+-- And it can all be taken back.
+DROP OWNED BY "a Task's role", an_operator;
+SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
+				   WHERE grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
+				'DROP OWNED BY takes it all back');
+
+SELECT * FROM finish();
+ROLLBACK;
