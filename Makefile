@@ -52,3 +52,4 @@ STAGE_BINDIR = $(STAGE)$(shell $(PG_CONFIG) --bindir)
 stage:
 	test -x $(STAGE_BINDIR)/postgres || test/stage-postgresql "$(PG_CONFIG)" "$(STAGE)"
 	$(MAKE) all install DESTDIR=$(STAGE) with_llvm=no
+	for module in test/modules/*/; do $(MAKE) -C $$module install DESTDIR=$(STAGE) with_llvm=no || exit 1; done
