@@ -22,7 +22,7 @@ CREATE TEMP VIEW privilege AS
 		 FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace
 		 UNION ALL
 		 SELECT 'pg_type'::regclass, oid, coalesce(typacl, acldefault('T', typowner))
-		 FROM pg_type WHERE typnamespace = 'rhesis_notify'::regnamespace AND typcategory <> 'A') AS object,
+		 FROM pg_type WHERE typnamespace = 'rhesis_notify'::regnamespace AND typrelid = 0 AND typcategory <> 'A') AS object,
 		LATERAL aclexplode(acls) AS acl;
 
 SELECT cmp_ok((SELECT count(*) FROM privilege), '>', 100::bigint, 'the privileges were found');
