@@ -40,4 +40,33 @@
 
 #endif /* FRONTEND */
 
+/* ---- libcurl, for files that have included <curl/curl.h> before ---- */
+#ifdef LIBCURL_VERSION_NUM
+
+/* 7.87 has CURLOPT_QUICK_EXIT: without it dead DNS stops the process that removes a handle. */
+#define OLDEST_LIBCURL_NUM 0x075700
+#define OLDEST_LIBCURL "7.87"
+
+#if LIBCURL_VERSION_NUM < OLDEST_LIBCURL_NUM
+#error "rhesis_notify needs libcurl 7.87 or later"
 #endif
+
+/*
+ * Never wait for a resolver thread, and let so many lookups go on at once. Since 8.20 the threads are the
+ * multi handle's, and few; before, each lookup had one of its own.
+ */
+static inline void
+SetResolverThreads(CURLM *multi, long threads)
+{
+#if LIBCURL_VERSION_NUM >= 0x081400
+	curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
+	curl_multi_setopt(multi, CURLMOPT_RESOLVE_THREADS_MAX, threads);
+#else
+	(void) multi;
+	(void) threads;
+#endif
+}
+
+#endif /* LIBCURL_VERSION_NUM */
+
+#endif /* RHESIS_COMPAT_H */

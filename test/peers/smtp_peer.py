@@ -13,15 +13,15 @@ rename. A rule says where it applies and what happens there:
     after       leave the first n times alone
     count       apply n times, then no more (default: for ever)
     connection  only on the n-th connection of this server
-    above       only while more than n connections are open
+    above       only if more than n connections are open, counted when this one came
     bytes       at stage body: apply once so many bytes have come (default 1)
     action      reply      answer with text ("\\n" in it makes a multi-line reply)
                 close      close the connection (at stage connect: with a reset)
-                silence    never answer again; the connection stays open
+                silence    never read or answer again; the connection stays open
                 garbage    bytes that are no reply
                 slow       the reply in pieces of one byte, pause_ms (default 1) apart
-                multiline  the reply as ten lines
-                long       the reply with 64 kB of text
+                multiline  the reply's first line as ten
+                long       the reply's first line with 64 kB of text
                 early      the reply before its command
     text        the reply (default: the usual one)
     extra       one more reply behind it, unasked for
@@ -33,6 +33,7 @@ import base64
 import json
 import os
 import re
+import select
 import signal
 import socket
 import ssl
@@ -98,7 +99,7 @@ class Rules:
                 rule["pattern"] = re.compile(rule.get("match", ""))
             self.version, self.rules = version, rules
 
-    def find(self, stage, argument, connection, open_connections, received=None, early=False):
+    def find(self, stage, argument, connection, position, received=None, early=False):
         """The first rule for this moment, or None. Counts the match."""
         if self.path is None:
             return None
@@ -109,7 +110,7 @@ class Rules:
                     continue
                 if rule.get("connection", connection) != connection:
                     continue
-                if open_connections <= rule.get("above", -1):
+                if position <= rule.get("above", -1):
                     continue
                 if received is not None and received < rule.get("bytes", 1):
                     continue
@@ -171,11 +172,11 @@ class Server:
             with self.lock:
                 self.connections += 1
                 self.open_connections += 1
-                number = self.connections
-            threading.Thread(target=self._connection, args=(sock, number), daemon=True).start()
+                session = Session(self, sock, self.connections, self.open_connections)
+            threading.Thread(target=self._connection, args=(session,), daemon=True).start()
 
-    def _connection(self, sock, number):
-        session = Session(self, sock, number)
+    def _connection(self, session):
+        number = session.number
         self.log(number, "-", "connected")
         try:
             session.run()
@@ -191,11 +192,12 @@ class Server:
 class Session:
     """One connection."""
 
-    def __init__(self, server, sock, number):
+    def __init__(self, server, sock, number, position):
         self.server = server
         self.options = server.options
         self.sock = sock
         self.number = number
+        self.position = position  # among the open connections, when it came
         self.input = bytearray()
         self.output = bytearray()
         self.answered_early = set()
@@ -234,9 +236,11 @@ class Session:
         return line.decode("utf-8", "backslashreplace")
 
     def silence(self):
+        """Neither answer nor read, until the client has closed."""
         self.flush()
-        while self.sock.recv(65536):
-            pass
+        poll = select.poll()
+        poll.register(self.sock, select.POLLRDHUP)
+        poll.poll()
         raise Closed
 
     # Replies
@@ -247,9 +251,9 @@ class Session:
         texts = [lines[0][4:]] + list(lines[1:])
         action = rule["action"] if rule else "reply"
         if action == "multiline":
-            texts = [f"{texts[0]} (line {i} of 10)" for i in range(1, 11)]
+            texts[:1] = [f"{texts[0]} (line {i} of 10)" for i in range(1, 11)]
         elif action == "long":
-            texts = [texts[0] + " " + "x" * 65536]
+            texts[0] += " " + "x" * 65536
         for i, text in enumerate(texts):
             separator = " " if i == len(texts) - 1 else "-"
             self.server.log(self.number, "S", f"{code}{separator}{text}"[:200])
@@ -261,7 +265,7 @@ class Session:
                 time.sleep(rule.get("pause_ms", 1) / 1000)
 
     def find_rule(self, stage, argument="", received=None):
-        return self.server.rules.find(stage, argument, self.number, self.server.open_connections, received)
+        return self.server.rules.find(stage, argument, self.number, self.position, received)
 
     def obey(self, rule, usual):
         """Do what a rule says instead of the usual reply (given as lines)."""
@@ -300,9 +304,7 @@ class Session:
 
     def answer_early(self, stage):
         for following in NEXT_STAGES.get(stage, ()):
-            rule = self.server.rules.find(
-                following, "", self.number, self.server.open_connections, early=True
-            )
+            rule = self.server.rules.find(following, "", self.number, self.position, early=True)
             if rule:
                 self.answered_early.add(following)
                 self.send(rule.get("text", USUAL_REPLY[following]).split("\n"))
@@ -441,10 +443,10 @@ class Session:
 
     def receive_mail(self, data):
         recipient = ", ".join(self.recipients)
-        if not self.recipients:
-            self.send(["554 5.5.1 No valid recipients"])
-        elif (rule := self.find_rule("dot", recipient)) is not None:
+        if (rule := self.find_rule("dot", recipient)) is not None:
             self.obey(rule, [USUAL_REPLY["dot"]])
+        elif not self.recipients:
+            self.send(["554 5.5.1 No valid recipients"])
         else:
             if self.options.accept_delay:
                 self.flush()

@@ -1,0 +1,131 @@
+/*
+ * smtp_failure.c - what went wrong with a connection that could not be opened.
+ *
+ * libcurl's codes say too little (67 is a wrong password, a server that is busy, or one that offers no
+ * login) and its messages are for people. So the code, how far the connection came, and the last reply decide
+ * together.
+ */
+#ifdef FRONTEND
+#include "postgres_fe.h"
+#else
+#include "postgres.h"
+#endif
+
+#include "smtp_internal.h"
+
+/* What a failed connection means: sets the event's stage and kind, and the reply if one was the reason. */
+static void
+ExplainFailure(SmtpConnection *connection, CURLcode result, SmtpEvent *event)
+{
+	const SmtpReply *reply = &connection->parser.reply;
+	bool refused = connection->parser.status == SMTP_REPLY_COMPLETE && reply->code >= 400;
+	curl_off_t lookup_time = 0;
+	curl_off_t connect_time = 0;
+	curl_off_t tls_time = 0;
+
+	if (connection->easy != NULL)
+	{
+		curl_easy_getinfo(connection->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup_time);
+		curl_easy_getinfo(connection->easy, CURLINFO_CONNECT_TIME_T, &connect_time);
+		curl_easy_getinfo(connection->easy, CURLINFO_APPCONNECT_TIME_T, &tls_time);
+	}
+	event->stage = connection->opening_stage;
+	if (event->stage == SMTP_STAGE_CONNECT && connect_time > 0)
+		event->stage = connection->over_tls && tls_time == 0 ? SMTP_STAGE_TLS : SMTP_STAGE_GREETING;
+	else if (event->stage == SMTP_STAGE_TLS && tls_time > 0)
+		event->stage = SMTP_STAGE_EHLO;
+
+	switch (result)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+			event->kind = SMTP_EVENT_DNS;
+			break;
+		case CURLE_COULDNT_CONNECT:
+			event->kind = SMTP_EVENT_REFUSED;
+			break;
+		case CURLE_OPERATION_TIMEDOUT:
+			event->kind = lookup_time == 0 ? SMTP_EVENT_DNS : SMTP_EVENT_TIMEOUT;
+			break;
+		case CURLE_PEER_FAILED_VERIFICATION:
+			event->stage = SMTP_STAGE_TLS;
+			event->kind = SMTP_EVENT_CERTIFICATE;
+			break;
+		case CURLE_SSL_CACERT_BADFILE:
+			event->stage = SMTP_STAGE_TLS;
+			event->kind = SMTP_EVENT_CA_FILE;
+			break;
+		case CURLE_SSL_CONNECT_ERROR:
+			event->stage = SMTP_STAGE_TLS;
+			event->kind = SMTP_EVENT_TLS_FAILED;
+			break;
+		case CURLE_USE_SSL_FAILED:
+			event->stage = SMTP_STAGE_STARTTLS;
+			event->kind = refused ? SMTP_EVENT_REPLY : SMTP_EVENT_NO_STARTTLS;
+			break;
+		case CURLE_LOGIN_DENIED:
+			event->stage = SMTP_STAGE_AUTH;
+			if (refused)
+				event->kind = SMTP_EVENT_REPLY;
+			else
+				event->kind =
+					connection->capabilities.auth ? SMTP_EVENT_LOGIN_FAILED : SMTP_EVENT_NO_AUTH;
+			break;
+		case CURLE_WEIRD_SERVER_REPLY:
+		case CURLE_REMOTE_ACCESS_DENIED:
+			event->kind = refused ? SMTP_EVENT_REPLY : SMTP_EVENT_GARBAGE;
+			break;
+		case CURLE_WRITE_ERROR: /* NoteReplyLine's */
+			event->kind = SMTP_EVENT_GARBAGE;
+			break;
+		default:
+			/* refused, and then closed */
+			event->kind = refused ? SMTP_EVENT_REPLY : SMTP_EVENT_CONNECTION_LOST;
+			break;
+	}
+}
+
+/* libcurl's message, or what its code means. It may quote the server: only plain text goes on. */
+static const char *
+Explanation(SmtpConnection *connection, CURLcode result)
+{
+	if (connection->problem[0] == '\0')
+		return curl_easy_strerror(result);
+	for (char *c = connection->problem; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return connection->problem;
+}
+
+/*
+ * Tell the probe, or the mail that has waited longest. The pool opens no more connections until the caller
+ * says so; while it does not, further failures are no news.
+ */
+void
+SmtpOpeningFailed(SmtpConnection *connection, CURLcode result)
+{
+	SmtpPool *pool = connection->pool;
+	const SmtpReply *reply = &connection->parser.reply;
+	SmtpEvent event = {0};
+
+	ExplainFailure(connection, result, &event);
+	if (event.kind == SMTP_EVENT_REPLY)
+	{
+		event.code = reply->code;
+		event.enhanced = reply->enhanced;
+		event.text = reply->text;
+	}
+	else if (connection->parser.status == SMTP_REPLY_GARBAGE)
+		event.text = reply->text;
+	else if (event.kind == SMTP_EVENT_NO_AUTH)
+		event.text = "the server offers no login";
+	else
+		event.text = Explanation(connection, result);
+
+	if (connection->probe != NULL)
+		SmtpProbeFinished(connection, &event);
+	else if (!pool->stalled && pool->waiting.length > 0)
+	{
+		pool->stalled = true;
+		SmtpFinishMail(pool, SmtpTakeWaiting(pool), &event);
+	}
+}
