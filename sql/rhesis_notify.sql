@@ -1,7 +1,9 @@
 -- rhesis_notify: every SQL object of the extension.
 --
 -- The build makes the install script of this file and of templates/. Whatever a user writes lives in tables that are dumped
--- (pg_extension_config_dump); what we ship lives in tables that are not, and users' rows are laid over it.
+-- (pg_extension_config_dump); what we ship lives in tables that are not, and users' rows are laid over it. pg_dump goes by name:
+-- custom_task_types and database_pause are called so because they come before the queue, which a worker may find at any moment
+-- while a dump is being restored.
 -- Nothing is granted to PUBLIC: section "Privileges" at the end takes back what PostgreSQL gives by default.
 
 \echo Use "CREATE EXTENSION rhesis_notify" to load this file. \quit
@@ -341,7 +343,7 @@ VALUES
 	('collect_results', 'test_execution_summary', 'Test Execution Summary'),
 	('email_notification_test', 'task_completion', 'Email Notification Test');
 
-CREATE TABLE rhesis_notify.registered_task_types
+CREATE TABLE rhesis_notify.custom_task_types
 (
 	task_name text PRIMARY KEY
 		CONSTRAINT task_name_is_not_empty CHECK (task_name <> ''),
@@ -351,27 +353,27 @@ CREATE TABLE rhesis_notify.registered_task_types
 	display_name text,
 	CONSTRAINT silent_or_with_a_template CHECK (silent = (template IS NULL))
 );
-COMMENT ON TABLE rhesis_notify.registered_task_types IS
+COMMENT ON TABLE rhesis_notify.custom_task_types IS
 	'What email_notification() and silence() have written, laid over shipped_task_types';
-COMMENT ON COLUMN rhesis_notify.registered_task_types.task_name IS 'The task''s full name, or its last part after a dot';
-COMMENT ON COLUMN rhesis_notify.registered_task_types.silent IS 'Not mailed, whatever is shipped';
-COMMENT ON COLUMN rhesis_notify.registered_task_types.template IS 'The template of its mails';
-COMMENT ON COLUMN rhesis_notify.registered_task_types.subject_template IS 'Subject of its mails; null: the template''s';
-COMMENT ON COLUMN rhesis_notify.registered_task_types.display_name IS 'What its mails call it; null: the task''s name';
-COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.registered_task_types IS 'Registrations are found by it';
-COMMENT ON CONSTRAINT silent_or_with_a_template ON rhesis_notify.registered_task_types IS
+COMMENT ON COLUMN rhesis_notify.custom_task_types.task_name IS 'The task''s full name, or its last part after a dot';
+COMMENT ON COLUMN rhesis_notify.custom_task_types.silent IS 'Not mailed, whatever is shipped';
+COMMENT ON COLUMN rhesis_notify.custom_task_types.template IS 'The template of its mails';
+COMMENT ON COLUMN rhesis_notify.custom_task_types.subject_template IS 'Subject of its mails; null: the template''s';
+COMMENT ON COLUMN rhesis_notify.custom_task_types.display_name IS 'What its mails call it; null: the task''s name';
+COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.custom_task_types IS 'Registrations are found by it';
+COMMENT ON CONSTRAINT silent_or_with_a_template ON rhesis_notify.custom_task_types IS
 	'A task that is mailed needs a template, one that is not needs none';
 
-SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.registered_task_types', '');
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.custom_task_types', '');
 
 CREATE VIEW rhesis_notify.task_types WITH (security_invoker = true) AS
 	SELECT task_name, silent, template, subject_template, display_name, 'registered'::text AS origin
-	FROM rhesis_notify.registered_task_types
+	FROM rhesis_notify.custom_task_types
 	UNION ALL
 	SELECT shipped.task_name, false, shipped.template, shipped.subject_template, shipped.display_name, 'shipped'
 	FROM rhesis_notify.shipped_task_types AS shipped
 	WHERE NOT EXISTS
-		(SELECT FROM rhesis_notify.registered_task_types AS registered WHERE registered.task_name = shipped.task_name);
+		(SELECT FROM rhesis_notify.custom_task_types AS registered WHERE registered.task_name = shipped.task_name);
 COMMENT ON VIEW rhesis_notify.task_types IS
 	'Which tasks are mailed, and how. A task is looked up by its full name, then by the last part of it after a dot; a row of '
 	'task_notifications with a template of its own is mailed in any case';
@@ -400,12 +402,12 @@ BEGIN
 				HINT = 'Use a shipped template, such as task_completion, or add one to rhesis_notify.templates first.';
 	END IF;
 
-	INSERT INTO rhesis_notify.registered_task_types AS registered
+	INSERT INTO rhesis_notify.custom_task_types AS registered
 		(task_name, silent, template, subject_template, display_name)
 	VALUES
 		(email_notification.task_name, false, email_notification.template,
 		 NULLIF(email_notification.subject_template, ''), NULLIF(email_notification.display_name, ''))
-	ON CONFLICT ON CONSTRAINT registered_task_types_pkey DO UPDATE
+	ON CONFLICT ON CONSTRAINT custom_task_types_pkey DO UPDATE
 		SET silent = excluded.silent, template = excluded.template, subject_template = excluded.subject_template,
 			display_name = excluded.display_name;
 END
@@ -419,9 +421,9 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-	INSERT INTO rhesis_notify.registered_task_types (task_name, silent)
+	INSERT INTO rhesis_notify.custom_task_types (task_name, silent)
 	VALUES (silence.task_name, true)
-	ON CONFLICT ON CONSTRAINT registered_task_types_pkey DO UPDATE
+	ON CONFLICT ON CONSTRAINT custom_task_types_pkey DO UPDATE
 		SET silent = true, template = NULL, subject_template = NULL, display_name = NULL;
 END
 $function$;
@@ -633,20 +635,20 @@ $function$;
 COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
 	'Removes what was finished longer ago than that, with its events; returns how many notifications';
 
-CREATE TABLE rhesis_notify.queue_pause
+CREATE TABLE rhesis_notify.database_pause
 (
 	paused boolean PRIMARY KEY DEFAULT true
 		CONSTRAINT only_one_row CHECK (paused),
 	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	paused_by text NOT NULL DEFAULT SESSION_USER
 );
-COMMENT ON TABLE rhesis_notify.queue_pause IS 'Holds a row while this database''s mail is paused; see pause() and resume()';
-COMMENT ON COLUMN rhesis_notify.queue_pause.paused IS 'Always true: there is one row or none';
-COMMENT ON COLUMN rhesis_notify.queue_pause.since IS 'When pause() was called';
-COMMENT ON COLUMN rhesis_notify.queue_pause.paused_by IS 'The role that called it';
-COMMENT ON CONSTRAINT only_one_row ON rhesis_notify.queue_pause IS 'A database is paused or not';
+COMMENT ON TABLE rhesis_notify.database_pause IS 'Holds a row while this database''s mail is paused; see pause() and resume()';
+COMMENT ON COLUMN rhesis_notify.database_pause.paused IS 'Always true: there is one row or none';
+COMMENT ON COLUMN rhesis_notify.database_pause.since IS 'When pause() was called';
+COMMENT ON COLUMN rhesis_notify.database_pause.paused_by IS 'The role that called it';
+COMMENT ON CONSTRAINT only_one_row ON rhesis_notify.database_pause IS 'A database is paused or not';
 
-SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.queue_pause', '');
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.database_pause', '');
 
 CREATE FUNCTION rhesis_notify.pause() RETURNS boolean
 LANGUAGE plpgsql
@@ -654,7 +656,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-	INSERT INTO rhesis_notify.queue_pause DEFAULT VALUES ON CONFLICT DO NOTHING;
+	INSERT INTO rhesis_notify.database_pause DEFAULT VALUES ON CONFLICT DO NOTHING;
 	IF NOT FOUND THEN
 		RAISE NOTICE 'the mail of this database is already paused';
 		RETURN false;
@@ -672,7 +674,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-	DELETE FROM rhesis_notify.queue_pause;
+	DELETE FROM rhesis_notify.database_pause;
 	IF NOT FOUND THEN
 		RAISE NOTICE 'the mail of this database is not paused';
 		RETURN false;
@@ -791,7 +793,7 @@ BEGIN
 
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA rhesis_notify TO %s', grantee);
 	EXECUTE pg_catalog.format('GRANT SELECT ON rhesis_notify.task_notifications, rhesis_notify.shipped_task_types, '
-		'rhesis_notify.registered_task_types, rhesis_notify.task_types, rhesis_notify.delivery_status, '
+		'rhesis_notify.custom_task_types, rhesis_notify.task_types, rhesis_notify.delivery_status, '
 		'rhesis_notify.queue_status, rhesis_notify.worker_status TO %s', grantee);
 	EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.worker_slots() TO %s', grantee);
 
@@ -803,7 +805,7 @@ BEGIN
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.task_completed TO %s', grantee);
 	ELSE
 		EXECUTE pg_catalog.format('GRANT SELECT ON rhesis_notify.delivery_events, rhesis_notify.shipped_templates, '
-			'rhesis_notify.queue_pause TO %s', grantee);
+			'rhesis_notify.database_pause TO %s', grantee);
 		EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON rhesis_notify.templates TO %s', grantee);
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rhesis_notify TO %s', grantee);
 		EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION rhesis_notify.grant_to FROM %s', grantee);

@@ -74,7 +74,7 @@ static QueueStatement purge_finished = {
 };
 
 static QueueStatement queue_is_paused = {
-	.sql = "SELECT 1 FROM rhesis_notify.queue_pause",
+	.sql = "SELECT 1 FROM rhesis_notify.database_pause",
 };
 
 static void

@@ -89,8 +89,8 @@ FROM unnest(ARRAY[
 	$$ SELECT * FROM rhesis_notify.delivery_events $$,
 	$$ SELECT * FROM rhesis_notify.templates $$,
 	$$ INSERT INTO rhesis_notify.templates (name, subject) VALUES ('task_completion', 'Buy') $$,
-	$$ INSERT INTO rhesis_notify.registered_task_types (task_name, template) VALUES ('n', 't') $$,
-	$$ INSERT INTO rhesis_notify.queue_pause DEFAULT VALUES $$,
+	$$ INSERT INTO rhesis_notify.custom_task_types (task_name, template) VALUES ('n', 't') $$,
+	$$ INSERT INTO rhesis_notify.database_pause DEFAULT VALUES $$,
 	$$ CREATE TABLE rhesis_notify.mine () $$,
 	$$ SELECT nextval('rhesis_notify.worker_epoch') $$]) AS statement;
 SELECT is_empty($$
@@ -110,7 +110,7 @@ FROM unnest(ARRAY[
 	$$ SELECT rhesis_notify.email_notification('n'), rhesis_notify.silence('n') $$,
 	$$ SELECT rhesis_notify.email_notification_test(user_id => '1') $$,
 	$$ SELECT * FROM rhesis_notify.delivery_events $$,
-	$$ SELECT * FROM rhesis_notify.queue_pause $$,
+	$$ SELECT * FROM rhesis_notify.database_pause $$,
 	$$ INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('acme', 'task_completion', 'Done') $$]) AS statement;
 SELECT is(pg_temp.as_role('an_operator', statement), '42501', 'an operator can''t: ' || regexp_replace(statement, '\s+', ' ', 'g'))
 FROM unnest(ARRAY[

@@ -81,11 +81,11 @@ ROLLBACK;
 BEGIN;
 SELECT rhesis_notify.pause();
 SELECT rhesis_notify.pause();
-SELECT paused, since = now() AS since_now, paused_by = session_user AS by_me FROM rhesis_notify.queue_pause;
+SELECT paused, since = now() AS since_now, paused_by = session_user AS by_me FROM rhesis_notify.database_pause;
 SELECT rhesis_notify.resume();
 SELECT rhesis_notify.resume();
 SAVEPOINT s;
-INSERT INTO rhesis_notify.queue_pause VALUES (false);
+INSERT INTO rhesis_notify.database_pause VALUES (false);
 ROLLBACK TO s;
 
 -- Errors.
