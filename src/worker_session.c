@@ -18,6 +18,8 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -25,7 +27,28 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+volatile sig_atomic_t shutdown_was_requested = false;
+
+static volatile sig_atomic_t connecting = true;
+static volatile sig_atomic_t in_transaction = false;
 static Oid extension_owner = InvalidOid;
+
+void
+HandleWorkerSigterm(SIGNAL_ARGS)
+{
+	int saved_errno = errno;
+
+	if (connecting)
+		die(postgres_signal_arg);
+	shutdown_was_requested = true;
+	if (in_transaction)
+	{
+		InterruptPending = true;
+		QueryCancelPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = saved_errno;
+}
 
 static void
 PinSetting(const char *name, const char *value)
@@ -75,6 +98,7 @@ ConnectWorker(Oid database)
 {
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	PinSession();
+	connecting = false;
 }
 
 /* The installed version, or NULL; the owner on the side. */
@@ -138,35 +162,41 @@ FindExtension(void)
 void
 BeginWork(void)
 {
+	in_transaction = true;
 	StartTransactionCommand();
 	SetUserIdAndSecContext(extension_owner, SECURITY_LOCAL_USERID_CHANGE);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, NULL);
 }
 
-/* The end of the transaction does not give the user back, but for an abort. */
+/* What every end of a transaction has in common. */
 static void
-LeaveOwner(void)
+EndWork(void)
 {
+	/* A commit does not give the user back. */
 	SetUserIdAndSecContext(GetSessionUserId(), 0);
-}
 
-void
-CommitWork(void)
-{
-	PopActiveSnapshot();
-	LeaveOwner();
-	CommitTransactionCommand();
+	/* A cancel that came too late for this transaction must not hit the next one, which records outcomes. */
+	in_transaction = false;
+	if (shutdown_was_requested)
+		QueryCancelPending = false;
+
 	/* Without this autovacuum never sees what we write. */
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
 void
+CommitWork(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	EndWork();
+}
+
+void
 AbortWork(void)
 {
 	AbortCurrentTransaction();
-	LeaveOwner();
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	EndWork();
 }

@@ -4,12 +4,23 @@
 #ifndef RHESIS_WORKER_SESSION_H
 #define RHESIS_WORKER_SESSION_H
 
+#include <signal.h>
+
 typedef enum ExtensionFit
 {
 	EXTENSION_ABSENT,
 	EXTENSION_FITS,
 	EXTENSION_MISFIT /* already logged: library and SQL objects are of different versions */
 } ExtensionFit;
+
+/* SIGTERM came. Set nowhere else. */
+extern volatile sig_atomic_t shutdown_was_requested;
+
+/*
+ * For SIGTERM, set before signals are unblocked: while connecting it ends the process; a statement under way is cancelled,
+ * which the loop catches; else it is a flag and the latch.
+ */
+extern void HandleWorkerSigterm(SIGNAL_ARGS);
 
 /* Connect and pin the session. FATAL when the database can't be had. */
 extern void ConnectWorker(Oid database);

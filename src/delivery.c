@@ -1,0 +1,285 @@
+/*
+ * delivery.c - one claimed notification on its way: from the claim to a composed mail, and from what the server said to what is
+ * recorded.
+ */
+#include "postgres.h"
+
+#include "delivery.h"
+
+#include "common/pg_prng.h"
+#include "delivery_log.h"
+#include "miscadmin.h"
+#include "outgoing.h"
+#include "rendering.h"
+#include "settings.h"
+#include "utils/memutils.h"
+
+#define MAX_FRESH_TRIES 3
+
+DeliveryBatch *
+MakeBatch(MemoryContext context, const ClaimResult *claim)
+{
+	DeliveryBatch *batch = MemoryContextAllocZero(context, sizeof(DeliveryBatch));
+
+	batch->context = context;
+	batch->count = batch->open = claim->count;
+	batch->deliveries = MemoryContextAllocZero(context, Max(claim->count, 1) * sizeof(Delivery));
+	for (int i = 0; i < claim->count; i++)
+	{
+		Delivery *delivery = &batch->deliveries[i];
+
+		delivery->batch = batch;
+		delivery->notification = claim->notifications[i];
+		delivery->mail.cookie = delivery;
+		delivery->record.id = claim->notifications[i]->id;
+	}
+	return batch;
+}
+
+static void
+Settle(Delivery *delivery, DeliveryState state, const char *reason)
+{
+	delivery->record.state = state;
+	delivery->record.reason = reason;
+}
+
+/* Something other than SMTP failed for this row alone; its detail is recorded as an event. */
+static void
+SettleTrouble(Delivery *delivery, const char *reason, const char *detail, bool again)
+{
+	DeliveryRecord *record = &delivery->record;
+	int attempts = delivery->notification->attempts + 1;
+
+	again = again && attempts < rhesis_max_attempts;
+	Settle(delivery, again ? DELIVERY_DEFERRED : DELIVERY_FAILED, reason);
+	record->counts_attempt = again;
+	record->delay_ms = RetryDelayMs(attempts, rhesis_retry_delay, rhesis_retry_max_delay,
+									pg_prng_double(&pg_global_prng_state));
+	record->event = again ? "deferred" : "failed";
+	record->event_detail = detail;
+}
+
+/* Decide about one notification whose recipient was looked up. */
+static void
+PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
+{
+	RenderedMail rendered = {0};
+	const char *problem;
+
+	if (recipient->error)
+	{
+		SettleTrouble(delivery, "recipients_error", recipient->error, true);
+		return;
+	}
+	delivery->record.recipient_email = recipient->email;
+	if (recipient->skip_reason)
+	{
+		Settle(delivery, DELIVERY_SKIPPED, recipient->skip_reason);
+		return;
+	}
+
+	RenderNotification(delivery->notification, recipient, &rendered);
+	delivery->fallback = rendered.fallback;
+	if (rendered.error)
+	{
+		SettleTrouble(delivery, "render_error", rendered.error, false);
+		return;
+	}
+	delivery->record.message_id = OutgoingMessageId(outgoing, delivery->notification->id);
+	delivery->owes_mail =
+		ComposeOutgoing(outgoing, delivery->notification->id, delivery->record.message_id,
+						recipient, &rendered, &delivery->mail, &problem);
+	if (!delivery->owes_mail)
+		SettleTrouble(delivery, "render_error", problem, false);
+	pfree(rendered.html);
+	pfree(rendered.text);
+}
+
+bool
+PrepareBatch(DeliveryBatch *batch, RecipientsProblem *problem)
+{
+	MemoryContext caller = MemoryContextSwitchTo(batch->context);
+	const Notification **notifications = palloc(Max(batch->count, 1) * sizeof(Notification *));
+	Recipient *recipients = palloc0(Max(batch->count, 1) * sizeof(Recipient));
+	Outgoing outgoing;
+	bool readable;
+
+	for (int i = 0; i < batch->count; i++)
+		notifications[i] = batch->deliveries[i].notification;
+	readable =
+		LookUpRecipients((Notification *const *) notifications, batch->count, recipients, problem);
+	if (readable)
+	{
+		ReadOutgoing(&outgoing);
+		for (int i = 0; i < batch->count; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			PrepareDelivery(&batch->deliveries[i], &recipients[i], &outgoing);
+		}
+	}
+	MemoryContextSwitchTo(caller);
+	return readable;
+}
+
+/* What the server said, as it is recorded. */
+static const char *
+ReplyText(Delivery *delivery)
+{
+	const SmtpEvent *event = &delivery->mail.event;
+	const char *text = event->text ? event->text : "";
+	const char *enhanced = event->enhanced ? event->enhanced : "";
+	MemoryContext context = delivery->batch->context;
+	char *reply;
+
+	if (event->kind != SMTP_EVENT_REPLY)
+		return *text ? MemoryContextStrdup(context, text) : SmtpEventKindName(event->kind);
+	reply = MemoryContextAlloc(context, strlen(text) + strlen(enhanced) + 16);
+	sprintf(reply, "%03d%s%s%s%s", event->code, *enhanced ? " " : "", enhanced, *text ? " " : "",
+			text);
+	return reply;
+}
+
+/* May it try once more on a new connection, uncounted? */
+static bool
+TakesFreshTry(Delivery *delivery, const Outcome *outcome)
+{
+	return outcome->action == OUTCOME_RETRY_FRESH && delivery->fresh_tries++ < MAX_FRESH_TRIES;
+}
+
+static void
+SettleInDoubt(Delivery *delivery, const Outcome *outcome)
+{
+	bool hold = rhesis_in_doubt == IN_DOUBT_HOLD;
+
+	Settle(delivery, hold ? DELIVERY_HELD : DELIVERY_DEFERRED, hold ? "in_doubt" : outcome->reason);
+	delivery->record.event = "in_doubt";
+}
+
+Outcome
+SettleDelivery(Delivery *delivery)
+{
+	DeliveryRecord *record = &delivery->record;
+	const SmtpEvent *event = &delivery->mail.event;
+	int attempts = delivery->notification->attempts + 1;
+	Outcome outcome = OutcomeForEvent(event);
+
+	if (TakesFreshTry(delivery, &outcome))
+		return outcome;
+	if (outcome.action == OUTCOME_RETRY_FRESH)
+		outcome.action = OUTCOME_RETURN;
+	if (outcome.action != OUTCOME_IN_DOUBT || rhesis_in_doubt != IN_DOUBT_HOLD)
+		outcome = LimitAttempts(outcome, attempts, rhesis_max_attempts);
+
+	record->smtp_reply = ReplyText(delivery);
+	record->counts_attempt = OutcomeCountsAttempt(outcome.action);
+	record->delay_ms = Max(RetryDelayMs(attempts, rhesis_retry_delay, rhesis_retry_max_delay,
+										pg_prng_double(&pg_global_prng_state)),
+						   outcome.delay_seconds * INT64CONST(1000));
+	switch (outcome.action)
+	{
+		case OUTCOME_SENT:
+			Settle(delivery, DELIVERY_SENT, NULL);
+			record->event = delivery->fallback ? "template_fallback" : NULL;
+			record->event_detail = delivery->fallback;
+			return outcome;
+		case OUTCOME_DEFER:
+			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);
+			record->event = "deferred";
+			break;
+		case OUTCOME_FAIL:
+			Settle(delivery, DELIVERY_FAILED, outcome.reason);
+			record->event = "failed";
+			break;
+		case OUTCOME_IN_DOUBT:
+			SettleInDoubt(delivery, &outcome);
+			break;
+		case OUTCOME_RETURN:
+		case OUTCOME_RETRY_FRESH:
+			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);
+			record->delay_ms = 0;
+			return outcome;
+	}
+	record->smtp_code = event->kind == SMTP_EVENT_REPLY ? event->code : 0;
+	record->enhanced_code =
+		event->enhanced ? MemoryContextStrdup(delivery->batch->context, event->enhanced) : NULL;
+	record->event_reply = record->smtp_reply;
+	record->event_detail = SmtpStageName(event->stage);
+	return outcome;
+}
+
+static void
+ForgetRecord(Delivery *delivery)
+{
+	int64 id = delivery->record.id;
+
+	memset(&delivery->record, 0, sizeof(delivery->record));
+	delivery->record.id = id;
+}
+
+void
+GiveBack(Delivery *delivery, int64 delay_ms)
+{
+	ForgetRecord(delivery);
+	Settle(delivery, DELIVERY_PENDING, NULL);
+	delivery->record.delay_ms = delay_ms;
+}
+
+void
+GiveBackDeferred(Delivery *delivery, const char *reason)
+{
+	ForgetRecord(delivery);
+	Settle(delivery, DELIVERY_DEFERRED, reason);
+}
+
+void
+BlameDelivery(Delivery *delivery, const char *message)
+{
+	ForgetRecord(delivery);
+	SettleTrouble(delivery, "render_error", MemoryContextStrdup(delivery->batch->context, message),
+				  true);
+}
+
+void
+CloseDelivery(Delivery *delivery)
+{
+	DeliveryBatch *batch = delivery->batch;
+
+	SmtpMailClear(&delivery->mail);
+	if (--batch->open == 0)
+		MemoryContextDelete(batch->context);
+}
+
+static const char *
+StateName(DeliveryState state)
+{
+	switch (state)
+	{
+		case DELIVERY_FAILED:
+			return "failed";
+		case DELIVERY_HELD:
+			return "held";
+		default:
+			return "deferred";
+	}
+}
+
+void
+LogDelivery(const Delivery *delivery)
+{
+	const DeliveryRecord *record = &delivery->record;
+	const char *address = record->recipient_email ? record->recipient_email : "unknown recipient";
+	const char *cause = record->smtp_reply ? record->smtp_reply : record->event_detail;
+	char *detail;
+
+	if (record->state == DELIVERY_SENT)
+	{
+		LogMailSent(address, delivery->notification->task_id);
+		return;
+	}
+	if (record->event == NULL)
+		return;
+	detail = psprintf("Notification " INT64_FORMAT " is %s (%s).", record->id,
+					  StateName(record->state), record->reason);
+	LogMailFailed(address, cause ? cause : record->reason, detail, NULL);
+	pfree(detail);
+}

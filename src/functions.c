@@ -1,0 +1,273 @@
+/*
+ * functions.c - SQL-callable functions that speak SMTP in the caller's session: send_task_completion_email and check_smtp.
+ */
+#include "postgres.h"
+
+#include "delivery_log.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "message.h"
+#include "miscadmin.h"
+#include "outgoing.h"
+#include "settings.h"
+#include "smtp_session.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(rhesis_notify_send_task_completion_email);
+PG_FUNCTION_INFO_V1(rhesis_notify_check_smtp);
+
+/* ---- send_task_completion_email ---- */
+
+static char *
+TextArgument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+static char *
+RequiredArgument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	char *value = TextArgument(fcinfo, argument);
+
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" of send_task_completion_email must not be null", name)));
+	return value;
+}
+
+static void
+PushPair(JsonbParseState **state, const char *name, const char *value)
+{
+	JsonbValue item;
+
+	if (value == NULL)
+		return;
+	item.type = jbvString;
+	item.val.string.val = unconstify(char *, name);
+	item.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &item);
+	item.val.string.val = unconstify(char *, value);
+	item.val.string.len = strlen(value);
+	pushJsonbValue(state, WJB_VALUE, &item);
+}
+
+/* What the original took as arguments and templates read from a task's result. */
+static Jsonb *
+ResultFromArguments(const char *execution_time, const char *test_run_id)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	PushPair(&state, "execution_time", execution_time);
+	PushPair(&state, "test_run_id", test_run_id);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static void
+ReadArguments(FunctionCallInfo fcinfo, Notification *notification, Recipient *recipient)
+{
+	char *status = RequiredArgument(fcinfo, 4, "status");
+
+	if (strcmp(status, "success") != 0 && strcmp(status, "failed") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid status \"%s\"", status),
+				 errhint("A task's final status is \"success\" or \"failed\".")));
+	memset(notification, 0, sizeof(*notification));
+	notification->task_name = RequiredArgument(fcinfo, 2, "task_name");
+	notification->task_id = RequiredArgument(fcinfo, 3, "task_id");
+	notification->is_success = strcmp(status, "success") == 0;
+	notification->template_name = "task_completion";
+	notification->error_message = TextArgument(fcinfo, 6);
+	notification->result = ResultFromArguments(TextArgument(fcinfo, 5), TextArgument(fcinfo, 7));
+	notification->completed_at = GetCurrentTimestamp();
+	notification->created_at = notification->completed_at;
+
+	memset(recipient, 0, sizeof(*recipient));
+	recipient->email = RequiredArgument(fcinfo, 0, "recipient_email");
+	recipient->name = TextArgument(fcinfo, 1);
+	if (recipient->name == NULL || *recipient->name == '\0')
+		recipient->name = recipient->email;
+}
+
+/* Render with another frontend_url for this one mail. False: it is refused, and a WARNING has said why. */
+static bool
+RenderWithFrontend(const Notification *notification, const Recipient *recipient,
+				   const char *frontend_url, RenderedMail *rendered)
+{
+	int nest_level = NewGUCNestLevel();
+	bool accepted = frontend_url == NULL ||
+					set_config_option("rhesis_notify.frontend_url", frontend_url, PGC_SUSET,
+									  PGC_S_SESSION, GUC_ACTION_SAVE, true, WARNING, false) > 0;
+
+	if (accepted)
+		RenderNotification(notification, recipient, rendered);
+	AtEOXact_GUC(false, nest_level);
+	return accepted;
+}
+
+/* Why it was not sent, or NULL. */
+static const char *
+SendNow(const Recipient *recipient, const RenderedMail *rendered)
+{
+	Outgoing outgoing;
+	SmtpMail mail = {0};
+	const char *problem;
+	const char *reason = NULL;
+	int64 id;
+
+	if (rendered->error)
+		return rendered->error;
+	if (!IsValidAddress(recipient->email))
+		return psprintf("address is not valid: %s", AddressProblem(recipient->email));
+	if (!pg_strong_random(&id, sizeof(id)))
+		return "no random number for a Message-ID";
+	ReadOutgoing(&outgoing);
+	/* Not a row of the queue: any number that no row will have. */
+	if (!ComposeOutgoing(&outgoing, 0, OutgoingMessageId(&outgoing, id | PG_INT64_MIN), recipient,
+						 rendered, &mail, &problem))
+		return problem;
+
+	problem = SendInSession(&mail);
+	if (problem)
+		return problem;
+	if (OutcomeForEvent(&mail.event).action != OUTCOME_SENT)
+		reason =
+			mail.event.kind == SMTP_EVENT_REPLY
+				? psprintf("%d %s %s", mail.event.code,
+						   mail.event.enhanced ? mail.event.enhanced : "",
+						   mail.event.text ? mail.event.text : "")
+				: pstrdup(mail.event.text && *mail.event.text ? mail.event.text
+															  : SmtpEventKindName(mail.event.kind));
+	SmtpMailClear(&mail);
+	return reason;
+}
+
+/* rhesis_notify.send_task_completion_email(…) */
+Datum
+rhesis_notify_send_task_completion_email(PG_FUNCTION_ARGS)
+{
+	Notification notification;
+	Recipient recipient;
+	RenderedMail rendered = {0};
+	const char *reason;
+
+	ReadArguments(fcinfo, &notification, &recipient);
+	if (!RenderWithFrontend(&notification, &recipient, TextArgument(fcinfo, 8), &rendered))
+		PG_RETURN_BOOL(false);
+	reason = SendNow(&recipient, &rendered);
+	if (reason)
+	{
+		LogMailFailed(recipient.email, reason, NULL,
+					  "SELECT * FROM rhesis_notify.check_smtp() tells more.");
+		PG_RETURN_BOOL(false);
+	}
+	LogMailSent(recipient.email, notification.task_id);
+	PG_RETURN_BOOL(true);
+}
+
+/* ---- check_smtp ---- */
+
+static const char *
+HintForStep(SmtpProbeStepName step, const SmtpEvent *event)
+{
+	switch (step)
+	{
+		case SMTP_PROBE_LOOKUP:
+			return "Check the spelling of rhesis_notify.smtp_host, and the name servers of this "
+				   "machine.";
+		case SMTP_PROBE_CONNECT:
+			return "Check rhesis_notify.smtp_port, and whether a firewall or network policy blocks "
+				   "it; some networks block SMTP ports.";
+		case SMTP_PROBE_TLS:
+			if (event->kind == SMTP_EVENT_NO_STARTTLS)
+				return "The server offers no STARTTLS on this port: set rhesis_notify.smtp_port to "
+					   "587 for STARTTLS, or to 465 for implicit TLS.";
+			if (event->kind == SMTP_EVENT_CA_FILE)
+				return "Set rhesis_notify.smtp_ca_file to a readable PEM file, or leave it empty for "
+					   "the system's certificates.";
+			if (event->kind == SMTP_EVENT_CERTIFICATE)
+				return "The name in rhesis_notify.smtp_host must be one that the certificate is for; "
+					   "for a private authority set rhesis_notify.smtp_ca_file.";
+			return "For port 465 rhesis_notify.smtp_tls must be implicit or auto; for 587 starttls "
+				   "or auto.";
+		case SMTP_PROBE_LOGIN:
+			if (event->kind == SMTP_EVENT_NO_AUTH)
+				return "The server offers no login: leave rhesis_notify.smtp_user empty, or use its "
+					   "submission port (587 or 465).";
+			return "Check rhesis_notify.smtp_user and the password; SendGrid's user is \"apikey\", "
+				   "Gmail wants an app password, SES has SMTP credentials of its own.";
+		case SMTP_PROBE_SENDER:
+			return "Verify the sender's domain or address with the provider, or set "
+				   "rhesis_notify.from_email to one that is verified.";
+	}
+	return "";
+}
+
+static void
+PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, const char *hint,
+		double elapsed_ms)
+{
+	Datum values[4];
+	bool nulls[4] = {0};
+
+	values[0] = CStringGetTextDatum(step);
+	values[1] = BoolGetDatum(ok);
+	values[2] = CStringGetTextDatum(hint ? psprintf("%s. %s", detail, hint) : detail);
+	values[3] = Float8GetDatum(elapsed_ms);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+PutProbe(ReturnSetInfo *result, const SmtpProbe *probe)
+{
+	static const char *const names[SMTP_PROBE_STEPS] = {"name lookup", "connect", "TLS",
+														"authentication", "MAIL FROM"};
+
+	for (int i = 0; i < SMTP_PROBE_STEPS; i++)
+	{
+		const SmtpProbeStep *step = &probe->steps[i];
+
+		if (step->reached)
+			PutStep(result, names[i], step->ok, step->detail,
+					step->ok ? NULL : HintForStep((SmtpProbeStepName) i, &probe->event),
+					step->elapsed_ms);
+	}
+}
+
+/* rhesis_notify.check_smtp() */
+Datum
+rhesis_notify_check_smtp(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const char *problem = SmtpSettingsProblem();
+	SmtpProbe probe = {0};
+	Mailbox from;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (problem == NULL)
+	{
+		SettingFrom(&from);
+		problem = ProbeInSession(from.address, &probe);
+	}
+	if (problem)
+	{
+		PutStep(
+			result, "settings", false, problem,
+			"Settings are read from postgresql.conf, ALTER SYSTEM, ALTER DATABASE … SET and the "
+			"server's environment.",
+			0);
+		return (Datum) 0;
+	}
+	PutStep(result, "settings", true,
+			psprintf("%s:%d, user %s, sender %s", rhesis_smtp_host, rhesis_smtp_port,
+					 rhesis_smtp_user && *rhesis_smtp_user ? rhesis_smtp_user : "(none)",
+					 from.address),
+			NULL, 0);
+	PutProbe(result, &probe);
+	return (Datum) 0;
+}

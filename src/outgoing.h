@@ -1,0 +1,34 @@
+/*
+ * outgoing.h - a rendered notification becomes a mail that can be handed to SMTP.
+ */
+#ifndef RHESIS_OUTGOING_H
+#define RHESIS_OUTGOING_H
+
+#include "mailbox.h"
+#include "recipients.h"
+#include "rendering.h"
+#include "smtp.h"
+
+/* What the settings say about every mail. */
+typedef struct Outgoing
+{
+	Mailbox from;
+	Mailbox reply_to;	  /* address NULL: none */
+	const char *redirect; /* staging: where every mail goes instead; NULL: nowhere else */
+} Outgoing;
+
+/* Read the settings; strings live in the current memory context. */
+extern void ReadOutgoing(Outgoing *outgoing);
+
+/* The Message-ID of a row of this database, palloc'd. */
+extern char *OutgoingMessageId(const Outgoing *outgoing, int64 notification_id);
+
+/*
+ * Compose the mail and fill in what SMTP needs; the data is palloc'd, addresses point into the arguments. False with a constant
+ * phrase in *problem if it can't be sent.
+ */
+extern bool ComposeOutgoing(const Outgoing *outgoing, int64 notification_id, const char *message_id,
+							const Recipient *recipient, const RenderedMail *rendered,
+							SmtpMail *mail, const char **problem);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * status.c - the slots of shared memory, as SQL sees them.
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "shared_state.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#define COLUMNS 16
+
+PG_FUNCTION_INFO_V1(rhesis_notify_worker_slots);
+
+static void
+PutTime(Datum *values, bool *nulls, int column, TimestampTz time)
+{
+	values[column] = TimestampTzGetDatum(time);
+	nulls[column] = time == 0;
+}
+
+static void
+PutSlot(const WorkerSlot *slot, Datum *values, bool *nulls)
+{
+	Oid database = pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database);
+	char *name = get_database_name(database);
+	uint64 epoch = pg_atomic_read_u64((pg_atomic_uint64 *) &slot->epoch);
+	bool running = slot->state == SLOT_RUNNING;
+
+	values[0] = Int32GetDatum(slot->pid);
+	nulls[0] = !running;
+	nulls[1] = name == NULL;
+	if (name)
+		values[1] = DirectFunctionCall1(namein, CStringGetDatum(name));
+	values[2] = Int32GetDatum(slot->number + 1);
+	values[3] = Int64GetDatum((int64) epoch);
+	nulls[3] = epoch == 0;
+	values[4] = CStringGetTextDatum(WorkerActivityName(slot->activity));
+	values[5] = Int32GetDatum(pg_atomic_read_u32((pg_atomic_uint32 *) &slot->in_flight));
+	values[6] = Int32GetDatum(pg_atomic_read_u32((pg_atomic_uint32 *) &slot->connections));
+	values[7] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->sent));
+	values[8] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->deferred));
+	values[9] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->failed));
+	values[10] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->in_doubt));
+	nulls[11] = slot->last_error[0] == '\0';
+	if (!nulls[11])
+		values[11] = CStringGetTextDatum(slot->last_error);
+	PutTime(values, nulls, 12, slot->last_error_at);
+	values[13] = BoolGetDatum(slot->activity == WORKER_PAUSED);
+	PutTime(values, nulls, 14, slot->backing_off_until);
+	PutTime(values, nulls, 15, running ? slot->started_at : 0);
+}
+
+/* rhesis_notify.worker_slots(): one row per slot that belongs to a database. */
+Datum
+rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	WorkerSlot *copy;
+
+	RequirePreload();
+	InitMaterializedSRF(fcinfo, 0);
+	copy = palloc(rhesis_shared->slot_count * sizeof(WorkerSlot));
+	LockSlots(LW_SHARED);
+	memcpy(copy, rhesis_shared->slots, rhesis_shared->slot_count * sizeof(WorkerSlot));
+	UnlockSlots();
+
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		Datum values[COLUMNS] = {0};
+		bool nulls[COLUMNS] = {0};
+
+		if (copy[i].state == SLOT_FREE)
+			continue;
+		PutSlot(&copy[i], values, nulls);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

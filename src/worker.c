@@ -1,0 +1,336 @@
+/*
+ * worker.c - the process that sends a database's mail: wait, claim, hand over, record; shutdown, reload, pause.
+ *
+ * One loop. A claim is committed before a byte is on the wire and an outcome before it is forgotten; in between, no transaction
+ * is open. The process sleeps in one place, Wait(), on its latch and on the descriptor that stands for all of SMTP. Errors end
+ * up in one place too, Recover(): a statement that failed is logged once per cause and waited out.
+ *
+ * Its parts: worker_state.c (what it holds), worker_queue.c and worker_smtp.c (its two sides), worker_session.c (its session and
+ * signals), worker_slot.c (what others see of it).
+ */
+#include "postgres.h"
+
+#include "worker.h"
+
+#include "compat.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "queue.h"
+#include "settings.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker_queue.h"
+#include "worker_session.h"
+#include "worker_smtp.h"
+#include "worker_state.h"
+
+#define LONGEST_WAIT_MS 60000
+#define SHUTDOWN_GRACE_MS 1000
+#define LONGEST_TROUBLE_MS 60000
+
+static WaitEventSet *waits;
+
+static void
+Drain(WorkerFarewell farewell)
+{
+	worker.draining = true;
+	worker.farewell_when_drained = farewell;
+	GiveBackUnsent();
+}
+
+static void
+HeedWishes(void)
+{
+	uint32 wishes = pg_atomic_exchange_u32(&my_slot->wishes, 0);
+
+	CHECK_FOR_INTERRUPTS();
+	if (wishes & WISH_WORK)
+	{
+		worker.claim_at = 0;
+		worker.from_start_at = 0;
+	}
+	if (ConfigReloadPending || (wishes & WISH_RELOAD))
+	{
+		ConfigReloadPending = false;
+		Drain(FAREWELL_RELOAD);
+	}
+	if (wishes & WISH_STOP)
+		Drain(FAREWELL_SURPLUS);
+	if (worker.paused)
+		GiveBackUnsent();
+}
+
+static WorkerActivity
+CurrentActivity(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (worker.draining || shutdown_was_requested)
+		return WORKER_STOPPING;
+	if (worker.pool == NULL)
+		return WORKER_MAIL_OFF;
+	if (now < worker.backing_off_until)
+		return WORKER_BACKING_OFF;
+	if (now < worker.recipients_at)
+		return WORKER_WAITING_FOR_RECIPIENTS;
+	if (Outstanding() > 0)
+		return WORKER_SENDING;
+	return worker.paused ? WORKER_PAUSED : WORKER_IDLE;
+}
+
+static void
+Earlier(TimestampTz *wake_at, TimestampTz candidate)
+{
+	*wake_at = Min(*wake_at, candidate);
+}
+
+static TimestampTz
+WakeTime(int64 pace_us)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz wake_at = now + LONGEST_WAIT_MS * INT64CONST(1000);
+
+	if (worker.settled.count > 0)
+		Earlier(&wake_at, RecordingTime());
+	if (worker.ready.count > 0 && pace_us > 0)
+		Earlier(&wake_at, now + pace_us);
+	if (worker.draining || worker.pool == NULL)
+		return wake_at;
+	if (worker.backing_off_until > 0)
+		Earlier(&wake_at, worker.backing_off_until);
+	else if (HasRoomForClaim())
+		Earlier(&wake_at,
+				Max(Max(Min(worker.claim_at, worker.safety_check_at), worker.recipients_at),
+					worker.trouble_until));
+	return wake_at;
+}
+
+static void
+Wait(TimestampTz wake_at)
+{
+	long timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at);
+	WaitEvent events[3];
+
+	ShowActivity(CurrentActivity());
+	if (timeout > 0)
+		WaitEventSetWait(waits, timeout, events, lengthof(events),
+						 RhesisWaitEvent("RhesisNotifyWorker"));
+	ResetLatch(MyLatch);
+}
+
+/* One round. Whatever is raised in it is for Recover. */
+static void
+Round(void)
+{
+	int64 pace_us = 0;
+	TimestampTz now;
+	bool claiming;
+
+	HeedWishes();
+	if (worker.pool)
+	{
+		EndBackoff();
+		RunSmtp();
+		pace_us = SubmitReady();
+		if (worker.ready.count + worker.in_flight > 0)
+			RunSmtp();
+	}
+	now = GetCurrentTimestamp();
+	claiming = now >= worker.trouble_until && MayClaim(now);
+	if (claiming || RecordingIsDue(now))
+		WorkOnQueue(claiming);
+	if (worker.preparing)
+		PrepareClaimed();
+	else
+		Wait(WakeTime(pace_us));
+	worker.troubles = 0;
+}
+
+/*
+ * What was being prepared when something was raised goes back (the record does nothing to rows whose claim was not committed).
+ * Then one at a time: the row that does it again is the one to blame, and the others go on.
+ */
+static void
+GiveBackPreparing(const char *message)
+{
+	DeliveryBatch *batch = worker.preparing;
+
+	worker.preparing = NULL;
+	for (int i = 0; i < batch->count; i++)
+	{
+		if (batch->count == 1 && message)
+			BlameDelivery(&batch->deliveries[i], message);
+		else
+			GiveBack(&batch->deliveries[i], 0);
+		AppendSettled(&batch->deliveries[i]);
+	}
+	if (batch->count > 1)
+		worker.singly = batch->count;
+}
+
+/* Something was raised: log it once per cause, put everything where it can be found, wait. */
+static void
+Recover(void)
+{
+	ErrorData *error;
+	bool cancelled;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(TopMemoryContext);
+	error = CopyErrorData();
+	cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	if (!cancelled && IsNewComplaint(error->message))
+		EmitErrorReport();
+	FlushErrorState();
+	AbortWork();
+	RESUME_INTERRUPTS();
+
+	if (worker.preparing)
+		GiveBackPreparing(cancelled ? NULL : error->message);
+	FreeErrorData(error);
+	worker.claim_at = 0;
+	worker.from_start_at = 0;
+	worker.troubles++;
+	worker.trouble_until = After(Min(100 << Min(worker.troubles, 10), LONGEST_TROUBLE_MS));
+}
+
+/* SIGTERM: what is on the wire gets a moment, what came of it is recorded, then we go. */
+static void
+ShutDown(void)
+{
+	TimestampTz until = After(SHUTDOWN_GRACE_MS);
+
+	ShowActivity(WORKER_STOPPING);
+	GiveBackUnsent();
+	while (worker.in_flight > 0 && GetCurrentTimestamp() < until)
+	{
+		RunSmtp();
+		if (worker.in_flight > 0)
+			Wait(until);
+	}
+	if (worker.in_flight > 0)
+	{
+		SmtpPoolAbort(worker.pool);
+		RunSmtp();
+	}
+	RecordBeforeExit();
+}
+
+/* ---- Start ---- */
+
+static void
+ComplainOfSettings(const char *problem)
+{
+	bool complained;
+
+	LockSlots(LW_EXCLUSIVE);
+	complained = my_slot->complained_of_settings;
+	my_slot->complained_of_settings = true;
+	UnlockSlots();
+	ShowError(problem);
+	if (!complained)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("SMTP configuration incomplete. Email notifications will be disabled."),
+				 errdetail("%s.", problem)));
+}
+
+/* Without complete settings there is no pool: rows wait. */
+static void
+TurnMailOn(void)
+{
+	const char *problem = OpenPool();
+
+	if (problem)
+	{
+		ComplainOfSettings(problem);
+		return;
+	}
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->complained_of_settings = false;
+	UnlockSlots();
+}
+
+static void
+PublishEpoch(void)
+{
+	BeginWork();
+	worker.epoch = QueueNextEpoch();
+	CommitWork();
+	pg_atomic_write_u64(&my_slot->epoch, (uint64) worker.epoch);
+}
+
+static void
+Start(int slot, uint32 generation)
+{
+	InitWorkerState();
+	pqsignal(SIGTERM, HandleWorkerSigterm);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+
+	if (!AttachSlot(slot, generation))
+		proc_exit(0);
+	ConnectWorker(pg_atomic_read_u32(&my_slot->database));
+	switch (FindExtension())
+	{
+		case EXTENSION_ABSENT:
+			Leave(FAREWELL_NO_EXTENSION);
+		case EXTENSION_MISFIT:
+			Leave(FAREWELL_MISFIT);
+		case EXTENSION_FITS:
+			break;
+	}
+	if (my_slot->number >= rhesis_workers)
+		Leave(FAREWELL_SURPLUS);
+	pg_atomic_write_u32(&my_slot->wanted_workers, rhesis_workers);
+
+	TurnMailOn();
+	PublishEpoch();
+	waits = RhesisCreateWaitEventSet(3);
+	AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (worker.pool)
+		AddWaitEventToSet(waits, WL_SOCKET_READABLE, SmtpPoolDescriptor(worker.pool), NULL, NULL);
+	ShowActivity(WORKER_IDLE);
+	WakeLauncher();
+}
+
+void
+RhesisWorkerMain(Datum argument)
+{
+	uint32 generation;
+
+	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
+	Start(DatumGetInt32(argument), generation);
+
+	while (!shutdown_was_requested && !(worker.draining && Outstanding() == 0))
+	{
+		PG_TRY();
+		{
+			Round();
+		}
+		PG_CATCH();
+		{
+			Recover();
+			if (worker.draining)
+				Leave(worker.farewell_when_drained);
+		}
+		PG_END_TRY();
+	}
+	if (!shutdown_was_requested)
+		Leave(worker.farewell_when_drained);
+
+	PG_TRY();
+	{
+		ShutDown();
+	}
+	PG_CATCH();
+	{
+		Recover();
+	}
+	PG_END_TRY();
+	Leave(FAREWELL_NONE);
+}

@@ -1,0 +1,230 @@
+/*
+ * worker_queue.c - the worker's side of the queue: when to claim and record, and what becomes of a claim.
+ *
+ * Record and claim share a transaction, the look-up and rendering of what was claimed have one of their own. None is open while
+ * a mail server is waited for.
+ */
+#include "postgres.h"
+
+#include "worker_queue.h"
+
+#include "miscadmin.h"
+#include "queue.h"
+#include "settings.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "worker_session.h"
+#include "worker_state.h"
+
+#define SAFETY_CHECK_MS 60000
+#define RECORD_AGE_MS 20
+#define PURGE_BATCH 1000
+#define UNKNOWN_DUE_MS 1000 /* look again after this while the next due time is not known */
+
+static void
+WaitForRecipients(const RecipientsProblem *problem)
+{
+	int64 delay = BackoffDelayMs(++worker.recipients_failures, 0);
+
+	worker.recipients_at = After(delay);
+	worker.claim_at = worker.recipients_at;
+	if (IsNewComplaint(problem->message))
+		ereport(WARNING,
+				(errcode(problem->sqlstate),
+				 errmsg("notifications wait: recipients can't be read: %s", problem->message),
+				 problem->detail ? errdetail("%s", problem->detail) : 0,
+				 problem->hint ? errhint("%s", problem->hint) : 0));
+}
+
+static bool
+EpochIsLive(int64 candidate)
+{
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		if (pg_atomic_read_u32(&rhesis_shared->slots[i].database) == MyDatabaseId &&
+			(int64) pg_atomic_read_u64(&rhesis_shared->slots[i].epoch) == candidate)
+			return true;
+	}
+	return false;
+}
+
+/* What nobody woke us for: orphans, and finished rows that are too old. */
+static void
+SafetyCheck(void)
+{
+	int orphans = AdoptOrphans(EpochIsLive);
+
+	if (orphans > 0)
+	{
+		pg_atomic_fetch_add_u64(&my_slot->in_doubt, orphans);
+		ereport(WARNING, (errmsg("%d notifications were being sent when a worker ended", orphans),
+						  errdetail("The mail server may or may not have accepted them."),
+						  errhint("They are %s; rhesis_notify.in_doubt decides.",
+								  rhesis_in_doubt == IN_DOUBT_HOLD
+									  ? "held until rhesis_notify.retry() or rhesis_notify.cancel()"
+									  : "sent again with the same Message-ID")));
+	}
+	worker.safety_check_at = After(SAFETY_CHECK_MS);
+	if (my_slot->number == 0 && rhesis_retention > 0 && PurgeFinished(PURGE_BATCH) == PURGE_BATCH)
+		worker.safety_check_at = After(100);
+}
+
+bool
+MayClaim(TimestampTz now)
+{
+	if (worker.draining || shutdown_was_requested || worker.pool == NULL ||
+		now < worker.backing_off_until || now < worker.recipients_at)
+		return false;
+	if (now < worker.claim_at && now < worker.safety_check_at)
+		return false;
+	return HasRoomForClaim();
+}
+
+/* Claim what is due, in the open transaction. */
+static void
+Claim(TimestampTz now)
+{
+	bool from_start = now >= worker.from_start_at;
+	int limit = ClaimLimit();
+	ClaimResult claim;
+	MemoryContext context;
+
+	worker.paused = QueueIsPaused();
+	worker.due_time_known = worker.paused;
+	worker.claim_at = worker.paused ? DT_NOEND : TimestampTzPlusMilliseconds(now, UNKNOWN_DUE_MS);
+	if (worker.paused)
+		return;
+	worker.singly = Max(worker.singly - 1, 0);
+
+	context =
+		AllocSetContextCreate(TopMemoryContext, "rhesis_notify batch", ALLOCSET_DEFAULT_SIZES);
+	ClaimDueNotifications(worker.epoch, limit, from_start, context, &claim);
+	if (claim.count > 0)
+		worker.preparing = MakeBatch(context, &claim);
+	else
+		MemoryContextDelete(context);
+
+	/* Behind the last claimed row there may be more; before it, rows that came in meanwhile. */
+	if (claim.full || !from_start)
+		worker.claim_at = 0;
+	worker.from_start_at = claim.full ? TimestampTzPlusMilliseconds(now, 1000) : 0;
+}
+
+static void
+FindNextDueTime(TimestampTz now)
+{
+	TimestampTz due;
+
+	worker.due_time_known = true;
+	if (!NextDueTime(&due))
+		worker.claim_at = DT_NOEND;
+	else
+		/* Due already: locked by somebody, or it came in just now. Not in a tight loop. */
+		worker.claim_at = Max(due, TimestampTzPlusMilliseconds(now, 100));
+}
+
+static void
+RecordSettled(void)
+{
+	DeliveryRecord *records = palloc(worker.settled.count * sizeof(DeliveryRecord));
+	int count = 0;
+
+	for (Delivery *delivery = worker.settled.first; delivery; delivery = delivery->next)
+		records[count++] = delivery->record;
+	RecordOutcomes(worker.epoch, records, count);
+	pfree(records);
+}
+
+/* The records are on disk: log them and let them go. */
+static void
+CloseSettled(void)
+{
+	Delivery *delivery;
+
+	while ((delivery = TakeFirst(&worker.settled)) != NULL)
+	{
+		LogDelivery(delivery);
+		CloseDelivery(delivery);
+	}
+}
+
+/* Record and claim share a transaction. */
+void
+WorkOnQueue(bool claiming)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool checking = claiming && now >= worker.safety_check_at;
+
+	BeginWork();
+	if (worker.settled.count > 0)
+		RecordSettled();
+	if (checking)
+		SafetyCheck();
+	if (claiming)
+		Claim(now);
+	if (!worker.due_time_known && worker.claim_at != 0 && worker.preparing == NULL)
+		FindNextDueTime(now);
+	CommitWork();
+	CloseSettled();
+}
+
+void
+PrepareClaimed(void)
+{
+	DeliveryBatch *batch = worker.preparing;
+	RecipientsProblem problem = {0};
+	bool readable;
+
+	BeginWork();
+	readable = PrepareBatch(batch, &problem);
+	CommitWork();
+	worker.preparing = NULL;
+	if (!readable)
+		WaitForRecipients(&problem);
+	else if (worker.recipients_failures > 0)
+	{
+		worker.recipients_failures = 0;
+		ForgetComplaint();
+	}
+
+	for (int i = 0; i < batch->count; i++)
+	{
+		Delivery *delivery = &batch->deliveries[i];
+
+		if (!readable)
+			GiveBackDeferred(delivery, "recipients_error");
+		if (readable && delivery->owes_mail)
+			AppendDelivery(&worker.ready, delivery);
+		else
+			AppendSettled(delivery);
+	}
+}
+
+bool
+RecordingIsDue(TimestampTz now)
+{
+	if (worker.settled.count == 0 || now < worker.trouble_until)
+		return false;
+	return worker.ready.count + worker.in_flight == 0 ||
+		   worker.settled.count >= 2 * rhesis_smtp_connections ||
+		   TimestampDifferenceExceeds(worker.settled_at, now, RECORD_AGE_MS);
+}
+
+TimestampTz
+RecordingTime(void)
+{
+	return Max(TimestampTzPlusMilliseconds(worker.settled_at, RECORD_AGE_MS), worker.trouble_until);
+}
+
+void
+RecordBeforeExit(void)
+{
+	if (worker.settled.count == 0)
+		return;
+	SetConfigOption("lock_timeout", "500", PGC_SUSET, PGC_S_OVERRIDE);
+	BeginWork();
+	RecordSettled();
+	CommitWork();
+	CloseSettled();
+}

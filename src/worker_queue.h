@@ -1,0 +1,24 @@
+/*
+ * worker_queue.h - the worker's side of the queue: when to claim and record, and what becomes of a claim.
+ */
+#ifndef RHESIS_WORKER_QUEUE_H
+#define RHESIS_WORKER_QUEUE_H
+
+#include "datatype/timestamp.h"
+
+extern bool MayClaim(TimestampTz now);
+
+/* Settled outcomes wait a moment for company, unless nothing else is going on. */
+extern bool RecordingIsDue(TimestampTz now);
+extern TimestampTz RecordingTime(void);
+
+/* One transaction: record what is settled, and claim if so told; what was claimed is in worker.preparing then. */
+extern void WorkOnQueue(bool claiming);
+
+/* From claimed rows to composed mails, in a transaction of its own. */
+extern void PrepareClaimed(void);
+
+/* One transaction that records what is settled and waits for nobody longer than half a second. */
+extern void RecordBeforeExit(void);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * worker_slot.c - a worker's own slot in shared memory: taking it, keeping it true, leaving it.
+ */
+#include "postgres.h"
+
+#include "worker_slot.h"
+
+#include "compat.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+
+WorkerSlot *my_slot = NULL;
+
+/* The launcher sees the slot idle with a pid in it, which means: it has ended, heed its farewell. */
+static void
+LeaveSlot(int code, Datum argument)
+{
+	pg_atomic_write_u64(&my_slot->epoch, 0);
+	pg_atomic_write_u32(&my_slot->process, NO_PROCESS);
+	pg_atomic_write_u32(&my_slot->in_flight, 0);
+	pg_atomic_write_u32(&my_slot->connections, 0);
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->state = SLOT_IDLE;
+	my_slot->activity = WORKER_STOPPED;
+	my_slot->backing_off_until = 0;
+	UnlockSlots();
+	WakeLauncher();
+}
+
+bool
+AttachSlot(int index, uint32 generation)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[index];
+	bool mine;
+
+	LockSlots(LW_EXCLUSIVE);
+	mine = slot->state == SLOT_STARTING && slot->generation == generation;
+	if (mine)
+	{
+		slot->state = SLOT_RUNNING;
+		slot->pid = MyProcPid;
+		slot->farewell = FAREWELL_NONE;
+		slot->activity = WORKER_STARTING;
+		slot->started_at = GetCurrentTimestamp();
+		slot->backing_off_until = 0;
+	}
+	UnlockSlots();
+	if (!mine)
+		return false;
+
+	my_slot = slot;
+	before_shmem_exit(LeaveSlot, (Datum) 0);
+	pg_atomic_write_u32(&slot->wishes, WISH_WORK);
+	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
+	return true;
+}
+
+void
+ShowActivity(WorkerActivity activity)
+{
+	if (my_slot->activity == activity)
+		return;
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->activity = activity;
+	UnlockSlots();
+	pgstat_report_activity(STATE_IDLE, WorkerActivityName(activity));
+}
+
+void
+ShowBackoff(TimestampTz until)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->backing_off_until = until;
+	UnlockSlots();
+}
+
+void
+ShowError(const char *text)
+{
+	int length = pg_mbcliplen(text, strlen(text), MAX_LAST_ERROR - 1);
+
+	LockSlots(LW_EXCLUSIVE);
+	memcpy(my_slot->last_error, text, length);
+	my_slot->last_error[length] = '\0';
+	my_slot->last_error_at = GetCurrentTimestamp();
+	UnlockSlots();
+}
+
+void
+Leave(WorkerFarewell farewell)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->farewell = farewell;
+	UnlockSlots();
+	proc_exit(0);
+}

@@ -1,0 +1,24 @@
+/*
+ * worker_slot.h - a worker's own slot in shared memory: taking it, keeping it true, leaving it.
+ */
+#ifndef RHESIS_WORKER_SLOT_H
+#define RHESIS_WORKER_SLOT_H
+
+#include "shared_state.h"
+
+/* This process's slot. */
+extern WorkerSlot *my_slot;
+
+/* Take the slot that the launcher gave out; false: it was given to another process since. It is left at exit. */
+extern bool AttachSlot(int index, uint32 generation);
+
+extern void ShowActivity(WorkerActivity activity);
+extern void ShowBackoff(TimestampTz until);
+
+/* Keep for worker_status what went wrong last. */
+extern void ShowError(const char *text);
+
+/* End this process, telling the launcher why. */
+extern void Leave(WorkerFarewell farewell) pg_attribute_noreturn();
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * worker_smtp.h - the worker's side of SMTP: hands mails to the pool, takes outcomes back, leaves a server in trouble alone.
+ */
+#ifndef RHESIS_WORKER_SMTP_H
+#define RHESIS_WORKER_SMTP_H
+
+#include "datatype/timestamp.h"
+
+/* Open the pool by the settings; NULL, or what keeps mail off. */
+extern const char *OpenPool(void);
+
+/* When a pause of the server is over, one mail goes first. */
+extern void EndBackoff(void);
+
+/* Make progress and collect outcomes. */
+extern void RunSmtp(void);
+
+/* Hand ready mails to the pool, as the pace allows; returns the microseconds until the next may follow. */
+extern int64 SubmitReady(void);
+
+#endif

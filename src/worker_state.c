@@ -1,0 +1,124 @@
+/*
+ * worker_state.c - what a worker holds, and the lists that its deliveries pass through.
+ */
+#include "postgres.h"
+
+#include "worker_state.h"
+
+#include "settings.h"
+#include "utils/timestamp.h"
+
+WorkerState worker;
+
+static char last_complaint[256];
+
+static void
+InitList(DeliveryList *list)
+{
+	list->first = NULL;
+	list->tail = &list->first;
+	list->count = 0;
+}
+
+void
+AppendDelivery(DeliveryList *list, Delivery *delivery)
+{
+	delivery->next = NULL;
+	*list->tail = delivery;
+	list->tail = &delivery->next;
+	list->count++;
+}
+
+Delivery *
+TakeFirst(DeliveryList *list)
+{
+	Delivery *delivery = list->first;
+
+	if (delivery == NULL)
+		return NULL;
+	list->first = delivery->next;
+	if (list->first == NULL)
+		list->tail = &list->first;
+	list->count--;
+	return delivery;
+}
+
+void
+AppendSettled(Delivery *delivery)
+{
+	if (worker.settled.count == 0)
+		worker.settled_at = GetCurrentTimestamp();
+	AppendDelivery(&worker.settled, delivery);
+}
+
+int
+Outstanding(void)
+{
+	return worker.ready.count + worker.in_flight + worker.settled.count;
+}
+
+/* Whatever no byte was written of goes back to the queue. */
+void
+GiveBackUnsent(void)
+{
+	Delivery *delivery;
+	SmtpMail *mail;
+
+	while ((delivery = TakeFirst(&worker.ready)) != NULL)
+	{
+		GiveBack(delivery, 0);
+		AppendSettled(delivery);
+	}
+	while (worker.pool && (mail = SmtpTakeBack(worker.pool)) != NULL)
+	{
+		worker.in_flight--;
+		GiveBack(mail->cookie, 0);
+		AppendSettled(mail->cookie);
+	}
+}
+
+int
+ClaimLimit(void)
+{
+	if (worker.probing || worker.singly > 0)
+		return 1 - Outstanding();
+	return 4 * rhesis_smtp_connections - worker.ready.count - worker.in_flight;
+}
+
+/* Not for a handful of rows at a time, while there is enough to do. */
+bool
+HasRoomForClaim(void)
+{
+	int limit = ClaimLimit();
+
+	return limit >= 2 * rhesis_smtp_connections || (limit > 0 && Outstanding() == 0);
+}
+
+bool
+IsNewComplaint(const char *text)
+{
+	ShowError(text);
+	if (strncmp(last_complaint, text, sizeof(last_complaint) - 1) == 0)
+		return false;
+	strlcpy(last_complaint, text, sizeof(last_complaint));
+	return true;
+}
+
+TimestampTz
+After(int64 milliseconds)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+}
+
+void
+ForgetComplaint(void)
+{
+	last_complaint[0] = '\0';
+}
+
+void
+InitWorkerState(void)
+{
+	InitList(&worker.ready);
+	InitList(&worker.settled);
+}

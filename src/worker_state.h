@@ -1,0 +1,80 @@
+/*
+ * worker_state.h - what a worker holds, shared by the files that make it up (worker*.c).
+ *
+ * What is claimed is in one of three places: ready (composed), in flight (with the pool), settled (to be recorded).
+ */
+#ifndef RHESIS_WORKER_STATE_H
+#define RHESIS_WORKER_STATE_H
+
+#include "delivery.h"
+#include "smtp.h"
+#include "worker_slot.h"
+
+typedef struct DeliveryList
+{
+	Delivery *first;
+	Delivery **tail;
+	int count;
+} DeliveryList;
+
+typedef struct WorkerState
+{
+	int64 epoch;
+	SmtpPool *pool; /* NULL: mail is off */
+
+	DeliveryList ready;
+	int in_flight;
+	DeliveryList settled;
+	TimestampTz settled_at;	  /* when the oldest of the settled was */
+	DeliveryBatch *preparing; /* claimed, and not yet in one of the lists */
+
+	/* When there is work on the queue: 0 is now, DT_NOEND never. */
+	TimestampTz claim_at;
+	TimestampTz from_start_at; /* when a claim is to begin at the head of the queue again */
+	TimestampTz safety_check_at;
+	bool due_time_known;
+	bool paused;
+
+	/* Troubles: of the SMTP server, of the app's relations, of our own statements. */
+	int server_failures;
+	TimestampTz backing_off_until; /* 0: is not */
+	bool probing;				   /* one mail goes first to a server that was in trouble */
+	int recipients_failures;
+	TimestampTz recipients_at;
+	int troubles;
+	TimestampTz trouble_until;
+	int singly; /* so many claims of one row each, to find the one that does harm */
+
+	bool draining; /* finish what is on its way, then leave */
+	WorkerFarewell farewell_when_drained;
+} WorkerState;
+
+extern WorkerState worker;
+
+extern void InitWorkerState(void);
+
+extern void AppendDelivery(DeliveryList *list, Delivery *delivery);
+extern Delivery *TakeFirst(DeliveryList *list);
+extern void AppendSettled(Delivery *delivery);
+
+/* All that is claimed and not recorded. */
+extern int Outstanding(void);
+
+/* How many rows may be claimed on top of what is on its way: a little ahead of the connections. */
+extern int ClaimLimit(void);
+extern bool HasRoomForClaim(void);
+
+/* Whatever no byte was written of is settled as given back to the queue. */
+extern void GiveBackUnsent(void);
+
+/*
+ * Show a trouble in worker_status. True when it is to be logged too: a cause is logged once, until another one comes up or
+ * ForgetComplaint says that all is well again.
+ */
+extern bool IsNewComplaint(const char *text);
+extern void ForgetComplaint(void);
+
+/* That many milliseconds from now. */
+extern TimestampTz After(int64 milliseconds);
+
+#endif
