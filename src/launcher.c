@@ -117,6 +117,7 @@ ScanDatabases(void)
 	while ((known = hash_seq_search(&sequence)) != NULL)
 		known->seen = false;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	relation = table_open(DatabaseRelationId, AccessShareLock);

@@ -135,6 +135,7 @@ FindExtension(void)
 	ExtensionFit fit = EXTENSION_FITS;
 	char *version;
 
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	version = ReadExtension(&extension_owner);
@@ -163,6 +164,8 @@ void
 BeginWork(void)
 {
 	in_transaction = true;
+	/* Nobody else does it in a background worker, and now() would stand still. */
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	SetUserIdAndSecContext(extension_owner, SECURITY_LOCAL_USERID_CHANGE);
 	PushActiveSnapshot(GetTransactionSnapshot());
