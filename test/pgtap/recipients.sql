@@ -1,11 +1,12 @@
 -- Who gets a mail: every verdict, every key type, the Rhesis schema and a relation of one's own.
--- Runs in an empty database. The room is called through the test module recipients_probe.
+-- The room is called through the test module recipients_probe, over relations that are rolled back.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
 
+BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION recipients_probe;
 LOAD 'recipients_probe';
@@ -242,3 +243,4 @@ REFRESH MATERIALIZED VIEW public.snapshot;
 SELECT is(verdict('1'), 'mail to part@example.org <part@example.org>', 'a materialized view');
 
 SELECT * FROM finish();
+ROLLBACK;

@@ -1,5 +1,5 @@
 -- What goes wrong while recipients are read: one row's error is that row's, a relation's is the queue's, a cancellation is neither.
--- Runs in an empty database. The test module's time limit is 1.5 s.
+-- Runs in an empty database, because a second session takes part. The test module's time limit is 1.5 s.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -32,7 +32,7 @@ END $$;
 SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1),
 	current_setting('port'), current_database(), current_user) AS here \gset
 
-SELECT plan(27);
+SELECT plan(29);
 
 -- ---- A function that fails for some ----
 
@@ -96,6 +96,14 @@ BEGIN;
 SELECT verdicts(ARRAY['1']) \g /dev/null
 SELECT is(dblink_exec('other', 'BEGIN; LOCK TABLE public.person, public.people IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT'), 'COMMIT',
 	'a look-up does not hold a migration up, even while its transaction goes on');
+COMMIT;
+
+-- Whatever the caller's transaction is like.
+BEGIN READ ONLY;
+SELECT is(verdicts(ARRAY['1']), ARRAY['mail'], 'recipients are read in a read-only transaction');
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT is(verdicts(ARRAY['1']), ARRAY['mail'], 'and in a serializable one');
 COMMIT;
 
 -- ---- Time ----
