@@ -283,6 +283,18 @@ CheckNames(void)
 	is_str(To("\n"), "To: jane@example.com", "a name of nothing");
 }
 
+/* Where the next CRLF is; NULL if there is none. (A sanitizer's strstr looks at the whole rest each time.) */
+static const char *
+NextLineEnd(const char *p)
+{
+	for (; *p; p++)
+	{
+		if (p[0] == '\r' && p[1] == '\n')
+			return p;
+	}
+	return NULL;
+}
+
 /* Is every line of the message ended by CRLF, at most this long and of printable ASCII? */
 static bool
 LinesAreProper(const char *message, int max_length)
@@ -291,7 +303,7 @@ LinesAreProper(const char *message, int max_length)
 
 	while (*line)
 	{
-		const char *end = strstr(line, "\r\n");
+		const char *end = NextLineEnd(line);
 
 		if (end == NULL || end - line > max_length)
 			return false;
