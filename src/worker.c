@@ -93,6 +93,8 @@ WakeTime(int64 pace_us)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake_at = now + LONGEST_WAIT_MS * INT64CONST(1000);
 
+	if (worker.draining && Outstanding() == 0)
+		return now;
 	if (worker.settled.count > 0)
 		Earlier(&wake_at, RecordingTime());
 	if (worker.ready.count > 0 && pace_us > 0)
