@@ -46,8 +46,8 @@ $$;
 CREATE ROLE "a Task's role";
 CREATE ROLE an_operator;
 CREATE ROLE nobody_special;
-SELECT rhesis_notify.grant_to('"a Task''s role"');
-SELECT rhesis_notify.grant_to('an_operator', 'operator');
+SELECT rhesis_notify.grant_to('"a Task''s role"') \g /dev/null
+SELECT rhesis_notify.grant_to('an_operator', 'operator') \g /dev/null
 SELECT throws_ok($$ SELECT rhesis_notify.grant_to('nobody_special', 'everything') $$, '22023', NULL, 'an unknown set is refused');
 SELECT throws_ok($$ SELECT rhesis_notify.grant_to('nobody_special', NULL) $$, '22023', NULL, 'so is null');
 

@@ -5,8 +5,8 @@ SELECT * FROM no_plan();
 
 CREATE ROLE app;
 CREATE ROLE auditor;
-SELECT rhesis_notify.grant_to('app');
-SELECT rhesis_notify.grant_to('auditor', 'operator');
+SELECT rhesis_notify.grant_to('app') \g /dev/null
+SELECT rhesis_notify.grant_to('auditor', 'operator') \g /dev/null
 
 DELETE FROM rhesis_notify.task_notifications;
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, organization_id)
