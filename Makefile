@@ -14,17 +14,21 @@ DATA_built = sql/rhesis_notify--$(EXTVERSION).sql
 DATA = $(wildcard sql/rhesis_notify--*--*.sql)
 DOCS = README.md
 
-# Debian packages: to build, and to run the tests and the demo.
-BUILD_PACKAGES = gcc make pkg-config postgresql-server-dev-all libcurl4-openssl-dev
-TEST_PACKAGES = postgresql postgresql-15-pgtap libtap-parser-sourcehandler-pgtap-perl libipc-run-perl \
-	postfix libsasl2-modules sasl2-bin openssl python3 clang clang-format libclang-rt-14-dev
-
 PG_CONFIG ?= pg_config
 CURL_CONFIG ?= curl-config
 
+# Debian packages: to build, and to run the tests. Of PostgreSQL the version that PG_CONFIG belongs to, else Debian's own.
+PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -n 's/[^0-9]*\([0-9]*\).*/\1/p')
+SERVER_HEADERS = $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
+BUILD_PACKAGES = gcc make pkg-config libcurl4-openssl-dev $(if $(SERVER_HEADERS),,postgresql-server-dev-all)
+TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parser-sourcehandler-pgtap-perl \
+	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl python3 clang clang-format libclang-rt-dev
+
 # System headers: warnings in them are not ours to mend.
 PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CONFIG) --includedir-server) $(shell $(CURL_CONFIG) --cflags)
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror)
+# PGXS hands on options of the compiler that PostgreSQL was built with; clang does not know all of gcc's.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
+	$(if $(findstring clang,$(CC)),-Wno-ignored-optimization-argument)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs)
 
 REGRESS_OPTS = --inputdir=test --outputdir=build --load-extension=rhesis_notify
@@ -32,8 +36,13 @@ REGRESS_PREP = build/results
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 EXTRA_CLEAN = build
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+# Where nothing is installed yet, `make test` and `make demo` begin with the packages.
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+else ifneq ($(filter-out test demo,$(or $(MAKECMDGOALS),all)),)
+$(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
+endif
 
 sql/rhesis_notify--$(EXTVERSION).sql: sql/rhesis_notify.sql $(wildcard templates/*) sql/build-install-script
 	sql/build-install-script $< templates > $@
@@ -53,3 +62,16 @@ stage:
 	test -x $(STAGE_BINDIR)/postgres || test/stage-postgresql "$(PG_CONFIG)" "$(STAGE)"
 	$(MAKE) all install DESTDIR=$(STAGE) with_llvm=no
 	for module in test/modules/*/; do $(MAKE) -C $$module install DESTDIR=$(STAGE) with_llvm=no || exit 1; done
+
+# test/run says what it needs and how to run a part of it. The second make sees the packages that the first has installed.
+.PHONY: test
+test:
+	test/install-packages $(BUILD_PACKAGES)
+	$(MAKE) --no-print-directory test-installed
+
+.PHONY: test-installed
+test-installed:
+	test/install-packages $(TEST_PACKAGES)
+	@mkdir -p build/test
+	@$(MAKE) stage WERROR=1 >build/test/stage.log 2>&1 || { cat build/test/stage.log; exit 1; }
+	@PG_CONFIG=$(PG_CONFIG) test/run
