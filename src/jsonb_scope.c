@@ -165,22 +165,25 @@ AppendNumber(const void *number, StringInfo out)
 	pfree(text);
 }
 
+/*
+ * Of a string that is too long, no more than shows that it is.
+ */
 static void
-AppendJsonString(const JsonbValue *string, StringInfo out)
+AppendJsonString(const JsonbValue *string, int max_length, StringInfo out)
 {
-	char *text = pnstrdup(string->val.string.val, string->val.string.len);
+	char *text = pnstrdup(string->val.string.val, Min(string->val.string.len, max_length));
 
 	escape_json(out, text);
 	pfree(text);
 }
 
 static void
-AppendJsonScalar(const JsonbValue *scalar, StringInfo out)
+AppendJsonScalar(const JsonbValue *scalar, int max_length, StringInfo out)
 {
 	switch (scalar->type)
 	{
 		case jbvString:
-			AppendJsonString(scalar, out);
+			AppendJsonString(scalar, max_length, out);
 			break;
 		case jbvNumeric:
 			AppendNumber(scalar->val.numeric, out);
@@ -195,11 +198,11 @@ AppendJsonScalar(const JsonbValue *scalar, StringInfo out)
 }
 
 /*
- * A list or object as jsonb prints it, given up as soon as it is too long: a few
- * bytes of jsonb can be a number of 100,000 digits, so jsonb's own output could
- * take all memory.
+ * A list or object as jsonb prints it, given up when it is longer than
+ * max_length: a few bytes of jsonb can be a number of 100,000 digits, so jsonb's
+ * own output could take all memory.
  */
-static bool
+static void
 AppendJson(JsonbContainer *container, int max_length, StringInfo out)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(container);
@@ -208,7 +211,7 @@ AppendJson(JsonbContainer *container, int max_length, StringInfo out)
 	int limit = out->len + max_length;
 	bool separate = false;
 
-	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	while (out->len <= limit && (token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (token == WJB_END_ARRAY || token == WJB_END_OBJECT)
@@ -225,28 +228,29 @@ AppendJson(JsonbContainer *container, int max_length, StringInfo out)
 			appendStringInfoChar(out, token == WJB_BEGIN_ARRAY ? '[' : '{');
 		else
 		{
-			if (value.type == jbvString && value.val.string.len > max_length)
-				return false;
-			AppendJsonScalar(&value, out);
+			AppendJsonScalar(&value, max_length, out);
 			if (token == WJB_KEY)
 				appendStringInfoString(out, ": ");
 		}
-		if (out->len > limit)
-			return false;
 	}
-	return true;
 }
 
 static bool
 AppendText(void *arg, const MustacheValue *value, int max_length, StringInfo out)
 {
+	int length_before = out->len;
+
 	if (value->kind == MUSTACHE_NUMBER)
 		AppendNumber(value->data, out);
 	else if (value->data != NULL)
-		return AppendJson(ContainerOf(value), max_length, out);
+		AppendJson(ContainerOf(value), max_length, out);
 	else
 		appendStringInfoString(out, "{}");
-	return true;
+	if (out->len - length_before <= max_length)
+		return true;
+	out->len = length_before;
+	out->data[out->len] = '\0';
+	return false;
 }
 
 static const MustacheTemplate *

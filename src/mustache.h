@@ -93,8 +93,8 @@ typedef struct MustacheScope
 	bool (*is_zero)(void *arg, const MustacheValue *number);
 
 	/*
-	 * Appends the text of a number, list or object.  May do nothing and return
-	 * false if it would be longer than max_length.
+	 * Appends the text of a number, list or object; false, with nothing appended,
+	 * if it is longer than max_length.
 	 */
 	bool (*append_text)(void *arg, const MustacheValue *value, int max_length, StringInfo out);
 
