@@ -5,8 +5,8 @@
  * The caller's variables win; one that is marked as replaceable gives way to a
  * member of the jsonb value of the same name that is not null.
  */
-#ifndef RHESIS_NOTIFY_JSONB_SCOPE_H
-#define RHESIS_NOTIFY_JSONB_SCOPE_H
+#ifndef RHESIS_JSONB_SCOPE_H
+#define RHESIS_JSONB_SCOPE_H
 
 #include "mustache.h"
 #include "utils/jsonb.h"
@@ -45,4 +45,4 @@ typedef struct JsonbScope
 extern void InitJsonbScope(JsonbScope *scope, const ScopeVariable *variables, int variable_count,
 						   const Jsonb *values, PartialSource partial_source, void *partial_arg);
 
-#endif /* RHESIS_NOTIFY_JSONB_SCOPE_H */
+#endif /* RHESIS_JSONB_SCOPE_H */

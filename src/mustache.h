@@ -10,8 +10,8 @@
  * and work are bounded, whatever the template and the data say; nothing but
  * palloc'd memory is held, so a callback may leave by longjmp.
  */
-#ifndef RHESIS_NOTIFY_MUSTACHE_H
-#define RHESIS_NOTIFY_MUSTACHE_H
+#ifndef RHESIS_MUSTACHE_H
+#define RHESIS_MUSTACHE_H
 
 #include "lib/stringinfo.h"
 
@@ -147,4 +147,4 @@ extern bool MustacheRender(const MustacheTemplate *template, const MustacheScope
 extern void
 MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg);
 
-#endif /* RHESIS_NOTIFY_MUSTACHE_H */
+#endif /* RHESIS_MUSTACHE_H */

@@ -105,7 +105,7 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 Datum
 rhesis_notify_mustache(PG_FUNCTION_ARGS)
 {
-	text *source = PG_GETARG_TEXT_PP(0);
+	char *source = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Jsonb *variables = PG_GETARG_JSONB_P(1);
 	JsonbPartials partials = {.sources = PG_GETARG_JSONB_P(2)};
 	MustacheOptions options = {.escape_html = PG_GETARG_BOOL(3)};
@@ -119,7 +119,7 @@ rhesis_notify_mustache(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("partials must be a JSON object"),
 				 errhint("Its keys are the partials' names, its values their templates.")));
 
-	template = MustacheParse("", VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source), &error);
+	template = MustacheParse("", source, strlen(source), &error);
 	if (template == NULL)
 		RaiseMustacheError(&error);
 	InitJsonbScope(&scope, NULL, 0, variables, FindPartial, &partials);

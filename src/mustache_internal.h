@@ -6,8 +6,8 @@
  * the source, and nodes say where.  Node array, name parts and source share one
  * allocation with the MustacheTemplate.
  */
-#ifndef RHESIS_NOTIFY_MUSTACHE_INTERNAL_H
-#define RHESIS_NOTIFY_MUSTACHE_INTERNAL_H
+#ifndef RHESIS_MUSTACHE_INTERNAL_H
+#define RHESIS_MUSTACHE_INTERNAL_H
 
 #include "mustache.h"
 
@@ -66,4 +66,4 @@ extern void
 MustacheSetError(MustacheError *error, MustacheErrorCode code, const char *template_name,
 				 const char *source, Span tag, const char *message, const char *hint);
 
-#endif /* RHESIS_NOTIFY_MUSTACHE_INTERNAL_H */
+#endif /* RHESIS_MUSTACHE_INTERNAL_H */

@@ -4,8 +4,8 @@
  * Every function returns false, with less than all appended, if the output would
  * be too large.
  */
-#ifndef RHESIS_NOTIFY_MUSTACHE_OUTPUT_H
-#define RHESIS_NOTIFY_MUSTACHE_OUTPUT_H
+#ifndef RHESIS_MUSTACHE_OUTPUT_H
+#define RHESIS_MUSTACHE_OUTPUT_H
 
 #include "lib/stringinfo.h"
 
@@ -59,4 +59,4 @@ extern bool OutputEscaped(Output *output, const char *text, int length);
 extern bool OutputIndented(Output *output, const Indentation *indentation, const char *text,
 						   int length, bool line_start);
 
-#endif /* RHESIS_NOTIFY_MUSTACHE_OUTPUT_H */
+#endif /* RHESIS_MUSTACHE_OUTPUT_H */

@@ -46,9 +46,12 @@ TrimSpan(const TagReader *reader, int start, int end)
 static int
 Find(const TagReader *reader, int from, const char *delimiter, int delimiter_length)
 {
-	const char *end = reader->source + reader->length - delimiter_length + 1;
 	const char *p = reader->source + from;
+	const char *end;
 
+	if (reader->length - from < delimiter_length)
+		return -1;
+	end = reader->source + reader->length - delimiter_length + 1;
 	while (p < end && (p = memchr(p, delimiter[0], end - p)) != NULL)
 	{
 		if (memcmp(p, delimiter, delimiter_length) == 0)

@@ -1,8 +1,8 @@
 /*
  * mustache_tag.h - the tags of a template's source, one by one.
  */
-#ifndef RHESIS_NOTIFY_MUSTACHE_TAG_H
-#define RHESIS_NOTIFY_MUSTACHE_TAG_H
+#ifndef RHESIS_MUSTACHE_TAG_H
+#define RHESIS_MUSTACHE_TAG_H
 
 #include "mustache_internal.h"
 
@@ -70,4 +70,4 @@ extern Span TrimSpan(const TagReader *reader, int start, int end);
 extern bool FailSyntax(const TagReader *reader, Span tag, const char *message, const char *hint);
 extern bool FailLimit(const TagReader *reader, Span tag, const char *message, const char *hint);
 
-#endif /* RHESIS_NOTIFY_MUSTACHE_TAG_H */
+#endif /* RHESIS_MUSTACHE_TAG_H */
