@@ -1,0 +1,137 @@
+/*
+ * smtp_reply_fuzz.c - any bytes as what an SMTP server sends, and what the policy makes of it.
+ *
+ * The first byte says how long the pieces are in which the rest arrives. Checked: the same bytes mean the
+ * same replies in whatever pieces they arrive, a reply is within its limits and printable, and each one has
+ * an outcome that is nothing else than the stage allows.
+ */
+#include "postgres_fe.h"
+
+#include "arena.h"
+#include "lib/stringinfo.h"
+#include "outcome.h"
+#include "smtp_reply.h"
+#include "utf8.h"
+
+#define CHECK(condition)                                       \
+	do                                                         \
+	{                                                          \
+		if (!(condition))                                      \
+		{                                                      \
+			fprintf(stderr, "check failed: %s\n", #condition); \
+			abort();                                           \
+		}                                                      \
+	} while (0)
+
+static void
+CheckReply(const SmtpReply *reply)
+{
+	const char *p = reply->text;
+	const char *end = p + reply->text_length;
+	int chars = 0;
+
+	CHECK(reply->code == 0 || (reply->code >= 200 && reply->code <= 599));
+	CHECK(strlen(reply->text) == (size_t) reply->text_length);
+	CHECK(strlen(reply->enhanced) < sizeof(reply->enhanced));
+	for (; p < end; chars++)
+	{
+		int length = Utf8CharLength(p, end);
+
+		CHECK(length > 0 && !IsUnsafeInLine(utf8_to_unicode((const unsigned char *) p)));
+		p += length;
+	}
+	CHECK(chars == reply->text_chars && chars <= SMTP_REPLY_MAX_CHARS);
+}
+
+static void
+CheckOutcomes(const SmtpReply *reply)
+{
+	for (int stage = SMTP_STAGE_CONNECT; stage <= SMTP_STAGE_FINAL_DOT; stage++)
+	{
+		SmtpEvent event = {
+			.stage = stage,
+			.kind = reply->code ? SMTP_EVENT_REPLY : SMTP_EVENT_GARBAGE,
+			.code = reply->code,
+			.enhanced = reply->enhanced,
+			.text = reply->text,
+			.sender = "a@b.c",
+			.dot_written = (stage == SMTP_STAGE_FINAL_DOT),
+			.reused = (reply->text_length % 2 == 0),
+		};
+		Outcome outcome = OutcomeForEvent(&event);
+		bool accepted = (stage == SMTP_STAGE_FINAL_DOT && reply->code / 100 == 2);
+
+		CHECK((outcome.action == OUTCOME_SENT) == accepted);
+		CHECK((outcome.reason == NULL) == accepted);
+		CHECK(outcome.delay_seconds >= 0 && outcome.delay_seconds <= 24 * 60 * 60);
+		CHECK(outcome.action != OUTCOME_FAIL || reply->code >= 500);
+	}
+}
+
+/* All replies in the bytes, arriving in pieces of this length at most, as one text. */
+static char *
+AllReplies(const char *data, size_t length, size_t piece)
+{
+	static SmtpReplyParser parser;
+	StringInfoData all;
+
+	initStringInfo(&all);
+	SmtpReplyInit(&parser);
+	while (length > 0)
+	{
+		size_t used = SmtpReplyFeed(&parser, data, Min(piece, length));
+
+		CHECK(used > 0 && used <= Min(piece, length));
+		if (parser.status != SMTP_REPLY_INCOMPLETE)
+		{
+			CheckReply(&parser.reply);
+			appendStringInfo(
+				&all, "%s\n",
+				FormatSmtpReply(parser.reply.code, parser.reply.enhanced, parser.reply.text));
+			if (all.len < 20000)
+				CheckOutcomes(&parser.reply);
+		}
+		if (parser.status == SMTP_REPLY_GARBAGE)
+			break;
+		data += used;
+		length -= used;
+	}
+	appendStringInfo(&all, "%d", SmtpReplyInProgress(&parser));
+	return all.data;
+}
+
+/* The lines of the bytes as libcurl would hand them over. */
+static void
+NoteLines(const char *data, size_t length)
+{
+	SmtpCapabilities capabilities = {0};
+	const char *end = data + length;
+
+	while (data < end)
+	{
+		const char *newline = memchr(data, '\n', end - data);
+		const char *next = newline ? newline + 1 : end;
+
+		/* A copy of its own, so that a sanitizer sees every byte read beyond it. */
+		char *line = palloc(next - data);
+
+		memcpy(line, data, next - data);
+		NoteEhloLine(&capabilities, line, next - data);
+		pfree(line);
+		data = next;
+	}
+	CHECK(capabilities.seen || !capabilities.pipelining);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *bytes = (const char *) data + 1;
+
+	if (size < 1)
+		return 0;
+	CHECK(strcmp(AllReplies(bytes, size - 1, size), AllReplies(bytes, size - 1, data[0] + 1)) == 0);
+	NoteLines(bytes, size - 1);
+	ArenaReset();
+	return 0;
+}
