@@ -138,6 +138,8 @@ rhesis_notify_preview(PG_FUNCTION_ARGS)
 Datum
 rhesis_notify_render_template(PG_FUNCTION_ARGS)
 {
+	const char *name;
+	const char *organization_id;
 	RenderedMail mail;
 	PreviewRow row = {0};
 
@@ -148,14 +150,15 @@ rhesis_notify_render_template(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("variables must be a JSON object")));
 
-	RenderTemplate(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-				   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
-				   PG_GETARG_JSONB_P(1), &mail);
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	organization_id = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (!RenderTemplate(name, organization_id, PG_GETARG_JSONB_P(1), &mail))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no template \"%s\"", name)));
 	if (mail.error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("template \"%s\" can't be rendered", text_to_cstring(PG_GETARG_TEXT_PP(0))),
-				 errdetail("%s.", mail.error)));
+				 errmsg("template \"%s\" can't be rendered", name), errdetail("%s.", mail.error)));
 	FillParts(&row, &mail);
 	PG_RETURN_DATUM(FormRow(fcinfo, &row));
 }

@@ -30,9 +30,12 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 {
 	Rendering *rendering = arg;
 	bool too_many = false;
-	const StoredPart *found = FindTemplate(name, name_length, rendering->organization_id,
-										   rendering->part, rendering->first, &too_many);
+	const StoredPart *found;
 
+	if (name_length == 0) /* a dynamic name that is empty */
+		return NULL;
+	found = FindTemplate(name, name_length, rendering->organization_id, rendering->part,
+						 rendering->first, &too_many);
 	if (found == NULL || found->problem != NULL)
 	{
 		/* Mustache would render nothing: half a mail is worse than the shipped one. */
@@ -280,7 +283,7 @@ RenderNotification(const Notification *notification, const Recipient *recipient,
 	RenderMail(&rendering, notification->subject_template, mail);
 }
 
-void
+bool
 RenderTemplate(const char *name, const char *organization_id, const Jsonb *variables,
 			   RenderedMail *mail)
 {
@@ -295,9 +298,10 @@ RenderTemplate(const char *name, const char *organization_id, const Jsonb *varia
 	memset(mail, 0, sizeof(*mail));
 	BeginTemplates();
 	if (!HasAnyPart(&rendering))
-		problem = psprintf("there is no template \"%s\"", name);
-	else if (RenderBodies(&rendering, mail, &problem))
+		return false;
+	if (RenderBodies(&rendering, mail, &problem))
 		mail->subject = RenderStoredSubject(&rendering, &problem);
 	if (problem != NULL)
 		Fail(mail, problem);
+	return true;
 }

@@ -32,9 +32,9 @@ extern void RenderNotification(const Notification *notification, const Recipient
 
 /*
  * Render a template with the variables of a jsonb object, as it is: what can't be rendered is an error in mail->error, and
- * nothing takes its place. organization_id may be NULL.
+ * nothing takes its place. organization_id may be NULL. False: there is no such template.
  */
-extern void RenderTemplate(const char *name, const char *organization_id, const Jsonb *variables,
+extern bool RenderTemplate(const char *name, const char *organization_id, const Jsonb *variables,
 						   RenderedMail *mail);
 
 #endif

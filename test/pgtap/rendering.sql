@@ -1,0 +1,384 @@
+-- What a mail says: every variable, both notations of subjects, overrides and what takes their place.
+-- Runs in a database of its own, as superuser; leaves nothing behind but extensions.
+\set ECHO none
+\set QUIET 1
+\set ON_ERROR_STOP true
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+SET client_min_messages = warning;
+
+CREATE EXTENSION IF NOT EXISTS rhesis_notify;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS dblink;
+
+BEGIN;
+SET LOCAL rhesis_notify.frontend_url = 'https://app.rhesis.ai';
+SET LOCAL rhesis_notify.from_email = '"Rhesis AI" <engineering@rhesis.ai>';
+SET LOCAL rhesis_notify.recipients = 'public.people';
+
+CREATE TABLE public.people (user_id text, email text, name text, organization_id text, organization_name text, timezone text);
+INSERT INTO public.people VALUES
+	('john', 'john@example.org', 'John Doe', 'acme', 'Acme & Sons', NULL),
+	('mia', 'mia@example.org', '<b>Mia</b> {{task_id}} {status}', NULL, NULL, NULL),
+	('bea', 'bea@example.org', 'Bea', 'brot', 'Brot AG', 'Europe/Berlin'),
+	('max', 'max@example.org', 'Max', NULL, NULL, 'No/Where');
+
+-- A notification as a task would write it; the keys of "columns" replace what stands here.
+CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS $$
+	INSERT INTO rhesis_notify.task_notifications
+		(task_id, task_name, status, user_id, template, subject_template, result, error_message, started_at, completed_at)
+	SELECT coalesce(given.task_id, gen_random_uuid()::text), coalesce(given.task_name, 'app.tasks.run'),
+		coalesce(given.status, 'success'), coalesce(given.user_id, 'john'),
+		CASE WHEN columns ? 'template' THEN given.template ELSE 'task_completion' END,
+		given.subject_template, given.result, given.error_message,
+		CASE WHEN columns ? 'started_at' THEN given.started_at ELSE '2024-01-15 14:27:40+00' END,
+		coalesce(given.completed_at, '2024-01-15 14:30:25+00')
+	FROM jsonb_populate_record(NULL::rhesis_notify.task_notifications, columns) AS given
+	RETURNING id
+$$;
+
+-- What a text part made of this template alone says.
+CREATE FUNCTION pg_temp.shown(template text, columns jsonb DEFAULT '{}') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	shown text;
+BEGIN
+	INSERT INTO rhesis_notify.templates (name, text) VALUES ('shown', template);
+	SELECT text INTO shown FROM rhesis_notify.preview(pg_temp.notify(columns || '{"template": "shown"}'));
+	DELETE FROM rhesis_notify.templates WHERE name = 'shown';
+	RETURN shown;
+END
+$$;
+
+CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
+$$;
+
+SELECT plan(158);
+
+-- ---- Our variables ----
+
+SELECT is(pg_temp.shown('{{' || name || '}}', columns), expected, coalesce(note, name))
+FROM (VALUES
+	('recipient_name', '{}'::jsonb, 'John Doe', NULL),
+	('recipient_email', '{}', 'john@example.org', NULL),
+	('task_name', '{}', 'app.tasks.run', 'task_name, of a task that is not registered'),
+	('task_name', '{"task_name": "x.collect_results"}', 'Test Execution Summary', 'task_name, of a registered task'),
+	('task_name', '{"result": {"task_name": "Own name"}}', 'Own name', 'task_name, from the result'),
+	('task_name', '{"task_name": "collect_results", "result": {"task_name": null}}', 'Test Execution Summary', 'task_name, null in the result'),
+	('task_id', '{"task_id": "t-1"}', 't-1', NULL),
+	('status', '{}', 'success', NULL),
+	('status', '{"status": "failed"}', 'failed', 'status of a failure'),
+	('status_title', '{}', 'Success', NULL),
+	('status_title', '{"status": "failed"}', 'Failed', 'status_title of a failure'),
+	('status_upper', '{}', 'SUCCESS', NULL),
+	('status_upper', '{"status": "failed"}', 'FAILED', 'status_upper of a failure'),
+	('status_symbol', '{}', '✅', NULL),
+	('status_symbol', '{"status": "failed"}', '❌', 'status_symbol of a failure'),
+	('execution_time', '{}', '2m 45s', NULL),
+	('execution_time', '{"started_at": "2024-01-15 14:29:40+00"}', '45s', 'execution_time under a minute'),
+	('execution_time', '{"started_at": "2024-01-15 14:30:25+00"}', '0s', 'execution_time of nothing'),
+	('execution_time', '{"started_at": "2024-01-15 14:29:25+00"}', '1m 0s', 'execution_time of a minute'),
+	('execution_time', '{"started_at": "2024-01-15 13:27:24+00"}', '1h 3m', 'execution_time over an hour'),
+	('execution_time', '{"started_at": "2024-01-13 14:30:25+00"}', '48h 0m', 'execution_time of days'),
+	('execution_time', '{"started_at": "2024-01-15 14:31:00+00"}', '', 'execution_time that runs backwards'),
+	('execution_time', '{"started_at": null}', '', 'execution_time without a start'),
+	('execution_time', '{"started_at": "-infinity"}', '', 'execution_time since ever'),
+	('execution_time', '{"result": {"execution_time": "3 days"}}', '3 days', 'execution_time, from the result'),
+	('completed_at', '{}', '2024-01-15 14:30:25 UTC', NULL),
+	('completed_at', '{"completed_at": "infinity"}', '', 'completed_at that never comes'),
+	('completed_at', '{"result": {"completed_at": "today"}}', 'today', 'completed_at, from the result'),
+	('completed_at', '{"user_id": "bea"}', '2024-01-15 15:30:25 CET', 'completed_at in the recipient''s time zone'),
+	('completed_at', '{"user_id": "max"}', '2024-01-15 14:30:25 UTC', 'completed_at in a time zone that is none'),
+	('error_message', '{"status": "failed", "error_message": "it broke"}', 'it broke', NULL),
+	('frontend_url', '{}', 'https://app.rhesis.ai', NULL),
+	('result_url', '{"result": {"test_run_id": "r 1/ä?"}}', 'https://app.rhesis.ai/test-runs/r%201%2F%C3%A4%3F', 'result_url of a test run, percent-encoded'),
+	('result_url', '{"result": {"test_set_id": 17}}', 'https://app.rhesis.ai/test-sets/17', 'result_url of a test set'),
+	('result_url', '{"result": {"test_set_id": "s", "test_run_id": "r"}}', 'https://app.rhesis.ai/test-runs/r', 'result_url of both'),
+	('result_url', '{"result": {"test_set_id": "s", "test_run_id": null}}', 'https://app.rhesis.ai/test-sets/s', 'result_url of a test set, test run null'),
+	('result_url', '{"result": {"test_run_id": ""}}', '', 'result_url of an empty id'),
+	('result_url', '{"result": {"test_run_id": {"a": 1}}}', '', 'result_url of what is no id'),
+	('result_url', '{}', '', 'result_url without an id'),
+	('organization_name', '{}', 'Acme & Sons', NULL),
+	('organization_id', '{}', 'acme', NULL),
+	('from_name', '{}', 'Rhesis AI', NULL)
+	) AS cases (name, columns, expected, note);
+
+SELECT is(pg_temp.shown('{{#is_success}}yes{{/is_success}}{{#is_failed}}no{{/is_failed}}'), 'yes', 'is_success');
+SELECT is(pg_temp.shown('{{#is_success}}yes{{/is_success}}{{#is_failed}}no{{/is_failed}}', '{"status": "failed"}'), 'no', 'is_failed');
+
+-- ---- The result's keys ----
+
+SELECT is(pg_temp.shown('{{a}} {{b.c}} {{#d}}{{.}},{{/d}}', '{"result": {"a": 1.50, "b": {"c": "x"}, "d": [1, 2]}}'), '1.50 x 1,2,',
+	'each key of the result is a variable');
+SELECT is(
+	pg_temp.shown('{{recipient_name}}{{recipient_email}}{{task_id}}{{status}}{{status_title}}{{status_upper}}{{status_symbol}}'
+		|| '{{is_success}}{{is_failed}}{{error_message}}{{frontend_url}}{{result_url}}{{organization_name}}{{organization_id}}{{from_name}}',
+		jsonb_build_object('task_id', 't', 'result', (SELECT jsonb_object_agg(key, 'forged')
+			FROM unnest('{recipient_name,recipient_email,task_id,status,status_title,status_upper,status_symbol,is_success,is_failed,'
+				'error_message,frontend_url,result_url,organization_name,organization_id,from_name}'::text[]) AS key))),
+	'John Doejohn@example.orgtsuccessSuccessSUCCESS✅truefalsehttps://app.rhesis.aiAcme & SonsacmeRhesis AI',
+	'no key of the result takes the place of a variable of ours, not even of an empty one');
+SELECT is(pg_temp.shown('{{#n}}yes{{/n}}{{^n}}no{{/n}}', jsonb_build_object('result', jsonb_build_object('n', value))), expected,
+	'in a section, ' || value::text || ' means ' || expected)
+FROM (VALUES ('0'::jsonb, 'no'), ('0.00', 'no'), ('""', 'no'), ('[]', 'no'), ('null', 'no'), ('false', 'no'),
+	('1', 'yes'), ('"0"', 'yes'), ('{}', 'yes'), ('[0]', 'yes')) AS cases (value, expected);
+SELECT is(pg_temp.shown('{{#n}}yes{{/n}}{{^n}}no{{/n}}'), 'no', 'in a section, a missing name means no');
+
+-- ---- Escaping: in HTML alone, and once ----
+
+SELECT ok(html LIKE '%Hello <bdi>&lt;b&gt;Mia&lt;/b&gt; {{task_id}} {status}</bdi>,%', 'HTML is escaped, and values are not expanded')
+FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "mia"}'));
+SELECT ok(text LIKE '%Hello <b>Mia</b> {{task_id}} {status},%', 'text is not escaped, and values are not expanded')
+FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "mia"}'));
+SELECT is(pg_temp.subject('{task_name} {{task_name}}', '{"task_name": "<a> {status} {{status}} &"}'),
+	'<a> {status} {{status}} & <a> {status} {{status}} &', 'a subject is not escaped, and values are not expanded');
+
+-- ---- Subjects ----
+
+SELECT is(pg_temp.subject(template, columns), expected, 'subject ' || translate(template, E'\r\n', '  '))
+FROM (VALUES
+	('Task Complete: {task_name} - {status.title()}', '{}'::jsonb, 'Task Complete: app.tasks.run - Success'),
+	('{status.upper()} {status.lower()} {status.capitalize()}', '{}', 'SUCCESS success Success'),
+	('{{status_title}}: {{task_name}}', '{}', 'Success: app.tasks.run'),
+	('{{#is_failed}}{task_name} failed{{/is_failed}}{{^is_failed}}{{{task_name}}} done{{/is_failed}}', '{}', 'app.tasks.run done'),
+	('{{status_title}} and {status.title()}', '{}', 'Success and Success'),
+	('{ {x y} {1} {} {status } {a.b} {a.b.c()} {status.title(1)} }', '{}', '{ {x y} {1} {} {status } {a.b} {a.b.c()} {status.title(1)} }'),
+	('{{=<% %>=}}<% status %> {status} {{status}}', '{}', 'success {status} {{status}}'),
+	('{n} {n.title()} {s.title()}', '{"result": {"n": 12.50, "s": "they''re 2nd éa-ÉB ßx"}}', '12.50 12.50 They''Re 2Nd Éa-Éb ßX'),
+	('{s.capitalize()}', '{"result": {"s": "éCOLE Da"}}', 'École da'),
+	('{nothing}x', '{"result": {"nothing": null}}', 'x'),
+	('a{{#is_success}}{status}{{/is_success}}{status}}', '{}', 'asuccesssuccess}'),
+	(E'one\r\ntwo\tthree\u0007', '{}', 'one two three')
+	) AS cases (template, columns, expected);
+SELECT is(pg_temp.subject('{s}', jsonb_build_object('result', jsonb_build_object('s', E'a\r\nBcc: all@example.org'))),
+	'a Bcc: all@example.org', 'a value can''t break a subject''s line');
+SELECT is(length(pg_temp.subject(repeat('ä', 1000))), 255, 'a long subject is cut, in characters');
+SELECT is(pg_temp.subject(template, '{"template": "test_execution_summary"}'), 'Task Completed: app.tasks.run - Success',
+	'the template''s own subject instead of ' || template)
+FROM unnest(ARRAY['{no_such_name}', '{status.strip()}', '{{#open}}', '{{task_name', '', ' ', '{{no_such_name}}', '{{>nothing}}']) AS template;
+SELECT is(pg_temp.subject('{recipient_name} {error_message}'), 'John Doe', 'a variable of ours is never unknown');
+
+-- ---- The shipped mails ----
+
+SELECT is(text, $mail$✅ Task Completed
+
+Hello John Doe,
+
+Your task has completed with status: SUCCESS
+
+Task Details:
+- Task Name: Execute Test Configuration
+- Task ID: 12345678-1234-5678-9012-123456789012
+- Status: Success
+- Completed at: 2024-01-15 14:30:25 UTC
+- Execution Time: 2m 45s
+- Test Run ID: abcd1234
+
+View Results:
+https://app.rhesis.ai/test-runs/abcd1234
+
+Best regards,
+Rhesis AI Team
+
+----------------------------------------------------------------------
+You receive this email because you started this task in
+Acme & Sons. It was sent to you alone.
+$mail$, 'the text of a success')
+FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "Execute Test Configuration", "task_id": "12345678-1234-5678-9012-123456789012",
+	"result": {"test_run_id": "abcd1234", "secret": "do not show"}}'));
+SELECT is(text, $mail$❌ Task Failed
+
+Hello Max,
+
+Your task has completed with status: FAILED
+
+Task Details:
+- Task Name: t
+- Task ID: 2
+- Status: Failed
+- Completed at: 2024-01-15 14:30:25 UTC
+- Execution Time: 2m 45s
+
+Error:
+one
+  two
+
+Best regards,
+Rhesis AI Team
+
+----------------------------------------------------------------------
+You receive this email because you started this task. It was sent to you alone.
+$mail$, 'the text of a failure')
+FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "t", "task_id": "2", "user_id": "max", "status": "failed",
+	"error_message": "one\n  two"}'));
+SELECT is(text, $mail$✅ Task Completed
+
+Hello Max,
+
+Your task has completed with status: SUCCESS
+
+Test Results:
+- Passed: 8
+- Failed: 0
+- Errors: 2
+- Total: 10
+
+Two could not be run.
+
+Task Details:
+- Task Name: Test Execution Summary
+- Task ID: 3
+- Status: Success
+- Execution Status: Partial
+- Completed at: 2024-01-15 14:30:25 UTC
+- Execution Time: 2m 45s
+- Project: My Project
+- Endpoint: Chat
+- Endpoint URL: https://e.example/chat
+- Test Set: API Tests
+- Test Run ID: r1
+
+View Results:
+https://app.rhesis.ai/test-runs/r1
+
+Best regards,
+Rhesis AI Team
+
+----------------------------------------------------------------------
+You receive this email because you started this task. It was sent to you alone.
+$mail$, 'the text of a summary')
+FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "collect_results", "template": null, "task_id": "3", "user_id": "max",
+	"result": {"total_tests": 10, "tests_passed": 8, "tests_failed": 0, "execution_errors": 2, "execution_status": "Partial",
+		"status_details": "Two could not be run.", "test_run_id": "r1", "test_set_name": "API Tests", "project_name": "My Project",
+		"endpoint_name": "Chat", "endpoint_url": "https://e.example/chat"}}'));
+
+SELECT ok(html LIKE '%' || needle || '%', 'the HTML of a success has ' || needle)
+FROM rhesis_notify.preview(pg_temp.notify('{"task_id": "t-9", "result": {"test_run_id": "r&1", "test_set_name": "S<1>", "num_tests_generated": 7}}')),
+	unnest(ARRAY['<html lang="en"', '<title>Task Completed: app.tasks.run</title>', '&#9989; Task Completed', 'Hello <bdi>John Doe</bdi>,',
+		'completed with status: <strong>SUCCESS</strong>', 'Task Details', 'app.tasks.run', 't-9', '2024-01-15 14:30:25 UTC', '2m 45s',
+		'r&amp;1', 'S&lt;1&gt;', '>7<', 'View Results', 'href="https://app.rhesis.ai/test-runs/r%261"', 'Acme &amp; Sons',
+		'Best regards,<br>Rhesis AI Team', 'because you started this task', 'prefers-color-scheme: dark']) AS needle;
+SELECT ok(html LIKE '%&#10060; Task Failed%' AND html LIKE '%<pre%it broke</pre>%' AND html NOT LIKE '%View Results%',
+	'the HTML of a failure has the error, and no button without an id')
+FROM rhesis_notify.preview(pg_temp.notify('{"status": "failed", "error_message": "it broke"}'));
+SELECT ok(html NOT LIKE '%do not show%' AND text NOT LIKE '%do not show%' AND subject NOT LIKE '%do not show%',
+	'no value of the result is in a mail unless a template names it, ' || template)
+FROM unnest('{task_completion,test_execution_summary}'::text[]) AS template,
+	rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', template, 'result', '{"secret": "do not show", "nested": {"a": "do not show"}}'::jsonb)));
+SELECT ok(length(html) < 102000 AND html LIKE '%begin %' AND html LIKE '%the middle of this message is left out%' AND html LIKE '%end</pre>%',
+	'of a 1 MB error message the mail shows the beginning and the end')
+FROM rhesis_notify.preview(pg_temp.notify(jsonb_build_object('status', 'failed',
+	'error_message', 'begin ' || repeat('ä&', 30000) || ' end')));
+SELECT ok(length(html) < 102000, 'a 1 MB error message does not make a 1 MB mail')
+FROM rhesis_notify.preview(pg_temp.notify(jsonb_build_object('status', 'failed', 'error_message', repeat('<"', 500000))));
+SELECT is(reason, NULL, 'a result that can''t be shown is no hindrance: ' || result::text)
+FROM unnest(ARRAY['{}', '{"total_tests": []}', '{"total_tests": {"a": 1}, "tests_passed": "many"}', '{"": "", ".": ".", "{{": "}}"}']::jsonb[]) AS result,
+	rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', 'test_execution_summary', 'result', result)));
+
+-- ---- Overrides: the organization's, everybody's, what ships ----
+
+SELECT alike(text, '✅ Task Completed%', 'a template that does not exist: the shipped task_completion')
+FROM rhesis_notify.preview(pg_temp.notify('{"template": "no_such_template"}'));
+
+INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES (NULL, 'task_completion', 'everybody {{status}}');
+SELECT results_eq(
+	$$ SELECT text, html LIKE '<!DOCTYPE%', subject FROM rhesis_notify.preview(pg_temp.notify()) $$,
+	$$ VALUES ('everybody success', true, 'Task Completed: app.tasks.run - Success') $$, 'everybody''s text beneath the shipped rest');
+
+INSERT INTO rhesis_notify.templates (organization_id, name, subject, text) VALUES ('acme', 'task_completion', 'acme {status}', 'acme {{status}}');
+SELECT is(text, 'acme success', 'the organization''s goes before everybody''s') FROM rhesis_notify.preview(pg_temp.notify());
+SELECT is(subject, 'acme success', 'its subject too') FROM rhesis_notify.preview(pg_temp.notify());
+SELECT is(subject, 'row', 'but the row''s goes before it') FROM rhesis_notify.preview(pg_temp.notify('{"subject_template": "row"}'));
+SELECT is(text, 'everybody success', 'another organization does not get it')
+FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
+SELECT is(text, 'everybody success', 'nor does a user without one') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "max"}'));
+
+SAVEPOINT before_update;
+UPDATE rhesis_notify.templates SET text = 'changed' WHERE organization_id = 'acme';
+SELECT is(text, 'changed', 'a changed override counts at once') FROM rhesis_notify.preview(pg_temp.notify());
+ROLLBACK TO before_update;
+SELECT is(text, 'acme success', 'and not after a rollback') FROM rhesis_notify.preview(pg_temp.notify());
+
+DELETE FROM rhesis_notify.templates;
+SELECT alike(text, '✅ Task Completed%', 'without overrides the shipped one is back') FROM rhesis_notify.preview(pg_temp.notify());
+
+INSERT INTO rhesis_notify.templates (organization_id, name, html) VALUES ('acme', 'layout', 'ACME {{$content}}{{/content}} ACME');
+SELECT ok(html LIKE 'ACME %Task Details%ACME' AND text LIKE '✅ Task Completed%', 'an overridden layout brands every mail')
+FROM unnest('{task_completion,test_execution_summary}'::text[]) AS template,
+	rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', template)));
+SELECT ok(html LIKE '<!DOCTYPE%', 'of that organization alone') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
+DELETE FROM rhesis_notify.templates;
+
+INSERT INTO rhesis_notify.templates (name, html) VALUES ('welcome', '<p>{{>footer}}</p>'), ('footer', '{{status}}');
+SELECT results_eq($$ SELECT html, text LIKE '✅ Task Completed%' FROM rhesis_notify.preview(pg_temp.notify('{"template": "welcome"}')) $$,
+	$$ VALUES ('<p>success</p>', true) $$, 'a template of one''s own, with a partial that came in the same statement; its text is the default');
+DELETE FROM rhesis_notify.templates WHERE name = 'footer';
+SELECT ok(html LIKE '<!DOCTYPE%' AND reason IS NULL, 'when its partial is gone, the shipped task_completion goes out')
+FROM rhesis_notify.preview(pg_temp.notify('{"template": "welcome"}'));
+DELETE FROM rhesis_notify.templates;
+
+INSERT INTO rhesis_notify.templates (organization_id, name, html) VALUES
+	('acme', 'layout', '{{>layout}}'), ('acme', 'loop', '{{>loop}}'), (NULL, 'big', '{{#a}}{{#a}}{{#a}}{{#a}}{{b}}{{/a}}{{/a}}{{/a}}{{/a}}'),
+	(NULL, 'made_up', '{{#a}}{{>*.}}{{/a}}');
+SELECT ok(html LIKE '<!DOCTYPE%' AND reason IS NULL, 'what exceeds a limit is replaced by what ships: ' || template)
+FROM unnest('{task_completion,loop,big,made_up}'::text[]) AS template,
+	rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', template,
+		'result', jsonb_build_object('b', repeat('x', 1000), 'a', (SELECT jsonb_agg('p' || i) FROM generate_series(1, 300) AS i)))));
+DELETE FROM rhesis_notify.templates;
+
+-- ---- Refused when written ----
+
+SELECT throws_ok(format('INSERT INTO rhesis_notify.templates (name, %I) VALUES (''x'', %L)', part, source), code, NULL, left(translate(source, E'\n', ' '), 30) || ' is refused, ' || code)
+FROM (VALUES
+	('html', E'a\n{{#open}}', '42601'), ('text', '{{/closed}}', '42601'), ('subject', '{{name', '42601'), ('html', '{{>no_such}}', '42704'),
+	('html', '{{<no_such}}{{/no_such}}', '42704'), ('subject', '{{>layout}}', '42704'), ('html', repeat('x', 1048577), '54000')
+	) AS cases (part, source, code);
+INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('acme', 'own', 'own'), ('acme', 'user', '{{>own}}{{>*any}}');
+SELECT throws_ok($$ UPDATE rhesis_notify.templates SET organization_id = NULL WHERE name = 'user' $$, '42704', NULL,
+	'everybody''s template can''t use an organization''s partial');
+SELECT is(text, 'own', 'a refused change leaves nothing behind') FROM rhesis_notify.preview(pg_temp.notify('{"template": "user"}'));
+DELETE FROM rhesis_notify.templates;
+
+-- ---- render_template() ----
+
+SELECT results_eq(
+	$$ SELECT subject, html LIKE '%Task Failed%', text LIKE '%Hello Ada,%https://app.rhesis.ai/test-runs/9%Rhesis AI Team%'
+		FROM rhesis_notify.render_template('task_completion', '{"status": "failed", "task_name": "T", "recipient_name": "Ada", "test_run_id": 9}') $$,
+	$$ VALUES ('Task Completed: T - Failed', true, true) $$, 'render_template() adds what follows from the given variables');
+SELECT ok(text LIKE '%Other Team%', 'and what is given counts')
+FROM rhesis_notify.render_template('task_completion', '{"status": "failed", "task_name": "T", "from_name": "Other"}');
+INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('acme', 'own', 'acme {{a}}');
+SELECT results_eq($$ SELECT * FROM rhesis_notify.render_template('own', '{"a": 1}', 'acme') $$,
+	$$ VALUES (NULL::text, NULL::text, 'acme 1') $$, 'an organization''s template, as it is');
+SELECT throws_ok($$ SELECT rhesis_notify.render_template('own', '{}') $$, '42704', NULL, 'which is not everybody''s');
+SELECT throws_ok($$ SELECT rhesis_notify.render_template('task_completion', '[]') $$, '22023', NULL, 'variables are an object');
+SELECT throws_ok($$ SELECT rhesis_notify.render_template('task_completion', NULL) $$, '22004', NULL, 'and not null');
+SELECT throws_ok($$ SELECT rhesis_notify.render_template('task_completion', '{}') $$, '22023', NULL, 'a subject that can''t be filled in is an error');
+DELETE FROM rhesis_notify.templates;
+
+-- ---- preview() ----
+
+SELECT results_eq(format('SELECT reason, recipient_email, coalesce(subject, html, text) FROM rhesis_notify.preview(%s)', pg_temp.notify(columns)),
+	format('VALUES (%L, %L, NULL::text)', reason, email), 'preview() says ' || reason)
+FROM (VALUES
+	('{"template": null}'::jsonb, 'silent_task', NULL),
+	('{"user_id": "nobody"}', 'unknown_user', NULL)
+	) AS cases (columns, reason, email);
+SELECT is(recipient_email, 'john@example.org', 'preview() says to whom') FROM rhesis_notify.preview(pg_temp.notify());
+SELECT throws_ok('SELECT rhesis_notify.preview(-1)', 'P0002', NULL, 'a notification that does not exist is an error');
+SELECT ok(NOT has_function_privilege('pg_monitor', function::regprocedure, 'EXECUTE'), function || ' is not for everybody')
+FROM unnest(ARRAY['rhesis_notify.preview(bigint)', 'rhesis_notify.render_template(text,jsonb,text)']) AS function;
+
+-- ---- Another session's change ----
+
+SELECT dblink_connect('other', format('dbname=%s port=%s host=%s', current_database(), current_setting('port'),
+	split_part(current_setting('unix_socket_directories'), ',', 1)));
+SELECT alike(text, '✅ Task Completed%', 'before') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
+SELECT dblink_exec('other', $$ INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('brot', 'task_completion', 'theirs') $$);
+SELECT is(text, 'theirs', 'another session''s override counts when it is committed') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
+SELECT dblink_exec('other', 'DELETE FROM rhesis_notify.templates');
+SELECT alike(text, '✅ Task Completed%', 'and is gone when it is removed') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
+
+SELECT * FROM finish();
+ROLLBACK;
