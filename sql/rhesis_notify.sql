@@ -844,13 +844,13 @@ COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
 	'one. DROP OWNED BY takes all of it back';
 
 -- Row security keeps one organization's rows from another's requests. It guards against mistakes of the app: a role that may SET
--- the setting can choose its organization. The owner is not bound. (The setting's name is itself a setting.)
+-- the setting can choose its organization. The owner is not bound. The setting's name is itself a setting; its default is repeated
+-- here, so that tasks go on where the library is not loaded. Functions of ours would have to be granted to who inserts.
 ALTER TABLE rhesis_notify.task_notifications ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY read_own_organization ON rhesis_notify.task_notifications FOR SELECT
-	USING (organization_id IS NOT DISTINCT FROM
-		(SELECT NULLIF(pg_catalog.current_setting(
-			NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '')));
+	USING (organization_id IS NOT DISTINCT FROM (SELECT NULLIF(pg_catalog.current_setting(NULLIF(COALESCE(
+		pg_catalog.current_setting('rhesis_notify.organization_setting', true), 'app.current_organization'), ''), true), '')));
 COMMENT ON POLICY read_own_organization ON rhesis_notify.task_notifications IS
 	'A role reads the rows of the organization that its session has set; those without one while it is not set or empty';
 
@@ -860,10 +860,12 @@ COMMENT ON POLICY read_as_operator ON rhesis_notify.task_notifications IS
 	'A role that works the queue (one that may call retry) reads the rows of every organization';
 
 CREATE POLICY insert_own_organization ON rhesis_notify.task_notifications FOR INSERT
-	WITH CHECK (NULLIF(pg_catalog.current_setting(
-			NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '') IS NULL
-		OR organization_id IS NOT DISTINCT FROM NULLIF(pg_catalog.current_setting(
-			NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), ''));
+	WITH CHECK (
+		NULLIF(pg_catalog.current_setting(NULLIF(COALESCE(
+			pg_catalog.current_setting('rhesis_notify.organization_setting', true), 'app.current_organization'), ''), true), '')
+			IS NULL
+		OR organization_id IS NOT DISTINCT FROM pg_catalog.current_setting(COALESCE(
+			pg_catalog.current_setting('rhesis_notify.organization_setting', true), 'app.current_organization'), true));
 COMMENT ON POLICY insert_own_organization ON rhesis_notify.task_notifications IS
 	'A role inserts rows of the organization that its session has set, and of any while it is not set or empty';
 
