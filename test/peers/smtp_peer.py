@@ -2,7 +2,7 @@
 """A real SMTP server for tests and the demo, that misbehaves where its rules say so.
 
 It listens on 127.0.0.1, takes pipelined input, speaks STARTTLS and AUTH, stores each mail with its
-envelope, and writes a transcript. Only Python's standard library; one thread a connection.
+envelope behind those that its directory has, and writes a transcript. Only Python's standard library; one thread a connection.
 
 Rules (--rules FILE) are a JSON list, read again whenever the file changes; replace the file with a
 rename. A rule says where it applies and what happens there:
@@ -30,6 +30,7 @@ rename. A rule says where it applies and what happens there:
 
 import argparse
 import base64
+import glob
 import json
 import os
 import re
@@ -133,7 +134,7 @@ class Server:
         self.transcript = open(options.transcript, "a", encoding="utf-8") if options.transcript else None
         self.connections = 0
         self.open_connections = 0
-        self.mails = 0
+        self.mails = len(glob.glob(f"{glob.escape(options.directory)}/*.json")) if options.directory else 0
         self.tls_version = None
         self.tls_cached = None
 

@@ -1,0 +1,224 @@
+
+# A PostgreSQL server of a test's own, with the extension and a small app like Rhesis in its database "postgres".
+package RhesisNotify::Cluster;
+
+use strict;
+use warnings;
+
+use parent 'PostgreSQL::Test::Cluster';
+
+use Carp;
+use Exporter qw(import);
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Peer;
+
+our @EXPORT_OK = qw($ACME $GLOBEX $JANE $JOSE $GLOBEX_USER);
+
+# The app's data.
+our $ACME = '11111111-1111-1111-1111-111111111111';
+our $GLOBEX = '11111111-1111-1111-1111-222222222222';
+our $JANE = '22222222-2222-2222-2222-111111111111';
+our $JOSE = '22222222-2222-2222-2222-222222222222';
+our $GLOBEX_USER = '22222222-2222-2222-2222-333333333333';
+
+my $app_schema = qq{
+	CREATE TABLE public.organization (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text, display_name text);
+	CREATE TABLE public."user" (
+		id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text, name text, given_name text,
+		organization_id uuid REFERENCES public.organization, is_active boolean DEFAULT true, deleted_at timestamptz);
+	INSERT INTO public.organization VALUES ('$ACME', 'acme', 'Acme GmbH'), ('$GLOBEX', 'globex', NULL);
+	INSERT INTO public."user" (id, email, name, given_name, organization_id) VALUES
+		('$JANE', 'jane\@example.com', 'Jane Doe', 'Jane', '$ACME'),
+		('$JOSE', 'jose\@example.com', 'Jos\xc3\xa9 N\xc3\xba\xc3\xb1ez', NULL, '$ACME'),
+		('$GLOBEX_USER', 'hank\@globex.example', NULL, 'Hank', '$GLOBEX');
+};
+
+my $tasks = 0;
+
+# Starts a server that preloads the extension. Options:
+#   peer         the mail server that its mails go to, with the login that it wants
+#   settings     of rhesis_notify ("workers") or of PostgreSQL ("server.max_worker_processes")
+#   environment  variables of the server
+#   bare         neither the app nor the extension is created
+sub serve
+{
+	my ($class, $name, %options) = @_;
+	my $self = $class->new($name);
+	my $peer = $options{peer};
+
+	$self->{rhesis_environment} = $options{environment} // {};
+	$self->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ], allows_streaming => $options{allows_streaming});
+	$self->append_conf('postgresql.conf', "shared_preload_libraries = 'rhesis_notify'\nlog_statement = none\n");
+	$self->configure(from_email => 'Rhesis AI <noreply@rhesis.example>', frontend_url => 'https://app.rhesis.example')
+	  unless $options{environment};
+	$self->configure(peer_settings($peer)) if $peer;
+	$self->configure(%{ $options{settings} // {} });
+	$self->start;
+	$self->create_app('postgres') unless $options{bare};
+	return $self;
+}
+
+sub peer_settings
+{
+	my ($peer) = @_;
+	return (
+		smtp_host => 'localhost',
+		smtp_port => $peer->port,
+		smtp_ca_file => RhesisNotify::Peer::certificates() . '/ca.pem',
+		(defined $peer->user ? (smtp_user => $peer->user, smtp_password => $peer->password) : ()));
+}
+
+# Add settings to postgresql.conf; the last one counts. They apply after reload or restart.
+sub configure
+{
+	my ($self, %settings) = @_;
+	foreach my $name (sort keys %settings)
+	{
+		my $full_name = $name =~ /^server\.(.*)/ ? $1 : "rhesis_notify.$name";
+		$self->append_conf('postgresql.conf', "$full_name = '" . ($settings{$name} =~ s/'/''/gr) . "'");
+	}
+	return;
+}
+
+# Add settings and reload; returns when the workers of the app's database go by them.
+sub reconfigure
+{
+	my ($self, %settings) = @_;
+	my $workers = "SELECT coalesce(string_agg(pid::text, ','), '0') FROM rhesis_notify.worker_status WHERE pid IS NOT NULL";
+	my $before = $self->sql($workers);
+
+	$self->configure(%settings);
+	$self->reload;
+	$self->wait_for("SELECT count(*) > 0 AND bool_and(pid NOT IN ($before) AND state NOT IN ('starting', 'stopping'))
+		FROM rhesis_notify.worker_status WHERE database = current_database()");
+	return;
+}
+
+sub start
+{
+	my ($self, @options) = @_;
+	my @mail_variables = qw(SMTP_HOST SMTP_PORT SMTP_USER SMTP_PASSWORD SMTP_PASSWORD_FILE FROM_EMAIL FRONTEND_URL);
+	local %ENV = %ENV;
+
+	delete @ENV{@mail_variables};
+	@ENV{ keys %{ $self->{rhesis_environment} } } = values %{ $self->{rhesis_environment} };
+	return $self->SUPER::start(@options);
+}
+
+sub create_app
+{
+	my ($self, $database) = @_;
+	$self->safe_psql($database, $app_schema);
+	$self->safe_psql($database, 'CREATE EXTENSION rhesis_notify');
+	return;
+}
+
+# One value, or psql's output, of the app's database.
+sub sql
+{
+	my ($self, $query, $database) = @_;
+	return $self->safe_psql($database // 'postgres', $query);
+}
+
+# A statement that must fail: its message, with DETAIL and HINT.
+sub sql_error
+{
+	my ($self, $query, $database) = @_;
+	my $message;
+	my $result = $self->psql($database // 'postgres', $query, stderr => \$message);
+
+	croak "this did not fail: $query" if $result == 0;
+	return $message;
+}
+
+sub literal
+{
+	my ($value) = @_;
+	return defined $value ? "E'" . ($value =~ s/\\/\\\\/gr =~ s/'/''/gr) . "'" : 'NULL';
+}
+
+# The INSERT of a finished task: Jane's at Acme, unless columns say otherwise.
+sub insert_of
+{
+	my (%columns) = @_;
+	my %row = (
+		task_id => sprintf('task %d of %d', ++$tasks, $$),
+		task_name => 'app.tasks.export',
+		status => 'success',
+		user_id => $JANE,
+		organization_id => $ACME,
+		template => 'task_completion',
+		%columns);
+	my @names = sort keys %row;
+
+	return sprintf('INSERT INTO rhesis_notify.task_notifications (%s) VALUES (%s)',
+		join(', ', @names), join(', ', map { literal($row{$_}) } @names));
+}
+
+# A task finishes; returns the notification's id.
+sub report
+{
+	my ($self, %columns) = @_;
+	my $database = delete $columns{database};
+
+	return $self->sql(insert_of(%columns) . ' RETURNING id', $database);
+}
+
+# Many tasks finish in one transaction; their ids are task_name and a number.
+sub report_many
+{
+	my ($self, $count, %columns) = @_;
+	my $insert = insert_of(task_name => 'app.tasks.batch', %columns, task_id => 'TASK ID');
+	my $name = literal(($columns{task_name} // 'app.tasks.batch') . ' ');
+
+	$insert =~ s/VALUES \((.*)\)$/SELECT $1 FROM generate_series(1, $count) AS n/s;
+	$insert =~ s/E'TASK ID'/$name || n/;
+	return $self->sql($insert);
+}
+
+# A notification as a hash.
+sub notification
+{
+	my ($self, $id, $database) = @_;
+	return decode_json($self->sql("SELECT row_to_json(n) FROM rhesis_notify.task_notifications AS n WHERE id = $id", $database));
+}
+
+# Wait until it is in this state; returns it.
+sub wait_for_state
+{
+	my ($self, $id, $state, $database) = @_;
+	$self->poll_query_until($database // 'postgres', "SELECT delivery_status FROM rhesis_notify.task_notifications WHERE id = $id", $state)
+	  or croak "notification $id did not become $state: " . encode_json($self->notification($id, $database));
+	return $self->notification($id, $database);
+}
+
+# Wait until a query says true.
+sub wait_for
+{
+	my ($self, $query, $database) = @_;
+	$self->poll_query_until($database // 'postgres', $query) or croak "waited in vain for: $query";
+	return;
+}
+
+# Events of a notification, the oldest first, as hashes.
+sub events
+{
+	my ($self, $id) = @_;
+	return @{ decode_json($self->sql("SELECT coalesce(json_agg(e ORDER BY id), '[]') FROM rhesis_notify.delivery_events AS e WHERE notification_id = $id")) };
+}
+
+# The worker's line in worker_status, of the app's database.
+sub worker
+{
+	my ($self, $column) = @_;
+	return $self->sql("SELECT $column FROM rhesis_notify.worker_status WHERE database = 'postgres' ORDER BY worker LIMIT 1");
+}
+
+sub log
+{
+	my ($self, $offset) = @_;
+	return slurp_file($self->logfile, $offset // 0);
+}
+
+1;

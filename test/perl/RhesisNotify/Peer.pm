@@ -1,0 +1,201 @@
+
+# test/peers/smtp_peer.py as a test's own mail server: started, told to misbehave, looked into, stopped.
+package RhesisNotify::Peer;
+
+use strict;
+use warnings;
+
+use Carp;
+use Cwd qw(abs_path);
+use File::Basename;
+use File::Copy;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Mail;
+use Time::HiRes qw(usleep);
+
+my $peers = abs_path(dirname(__FILE__) . '/../../peers');
+my @running;
+
+# The directory of test/peers/make-certificates.
+sub certificates
+{
+	$ENV{RHESIS_CERTIFICATES} //= do
+	{
+		my $directory = PostgreSQL::Test::Utils::tempdir('certificates');
+		system("$peers/make-certificates", $directory) == 0 or croak 'could not make certificates';
+		$directory;
+	};
+	return $ENV{RHESIS_CERTIFICATES};
+}
+
+# Options are smtp_peer.py's, with "_" for "-"; true for those without a value. It offers STARTTLS with the certificate
+# "good", unless certificate names another one or is undefined, and wants a login unless user is undefined.
+sub start
+{
+	my ($class, %options) = @_;
+	my $directory = PostgreSQL::Test::Utils::tempdir('peer');
+	my $self = bless { directory => $directory, port => 0 }, $class;
+
+	%options = (certificate => 'good', user => 'mailer', password => 'peer secret', %options);
+	my $certificate = delete $options{certificate};
+	delete @options{qw(user password)} unless defined $options{user};
+	mkdir "$directory/mails" or croak "could not make a directory: $!";
+	my @arguments = map {
+		my $option = '--' . tr/_/-/r;
+		$_ =~ /^(?:no_|implicit_|data_without)/ ? ($option) : ($option, $options{$_})
+	} sort keys %options;
+	if (defined $certificate)
+	{
+		$self->certificate($certificate);
+		push @arguments, '--tls-cert', "$directory/server.pem", '--tls-key', "$directory/server.key";
+	}
+	$self->{user} = $options{user};
+	$self->{password} = $options{password};
+	$self->{arguments} = \@arguments;
+	$self->start_again;
+	return $self;
+}
+
+# After stop: on the same port, with the same mails.
+sub start_again
+{
+	my ($self) = @_;
+	my $directory = $self->{directory};
+	my @command = (
+		'/usr/bin/python3', "$peers/smtp_peer.py", '--port', $self->{port}, '--port-file', "$directory/port",
+		'--directory', "$directory/mails", '--transcript', "$directory/transcript", '--rules', "$directory/rules",
+		@{ $self->{arguments} });
+
+	unlink "$directory/port";
+	$self->{pid} = fork() // croak "could not fork: $!";
+	if ($self->{pid} == 0)
+	{
+		open(STDIN, '<', '/dev/null');
+		exec(@command) or POSIX::_exit(127);
+	}
+	push @running, $self;
+	wait_until(sub { -s "$directory/port" }, 'the mail server listens');
+	$self->{port} = slurp_file("$directory/port") + 0;
+	return;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	my $pid = delete $self->{pid} or return;
+
+	kill 'TERM', $pid;
+	waitpid($pid, 0);
+	return;
+}
+
+sub port { return shift->{port}; }
+sub user { return shift->{user}; }
+sub password { return shift->{password}; }
+
+# Show this certificate from the next connection on.
+sub certificate
+{
+	my ($self, $name) = @_;
+	foreach my $suffix ('key', 'pem')
+	{
+		copy(certificates() . "/$name.$suffix", "$self->{directory}/new.$suffix") or croak "could not copy: $!";
+		rename("$self->{directory}/new.$suffix", "$self->{directory}/server.$suffix") or croak "could not rename: $!";
+	}
+	return;
+}
+
+# Rules as smtp_peer.py describes them; none: behave again.
+sub rules
+{
+	my ($self, @rules) = @_;
+	my $file = "$self->{directory}/rules";
+
+	open(my $handle, '>', "$file.new") or croak "could not write $file: $!";
+	print $handle encode_json(\@rules);
+	close $handle;
+	rename("$file.new", $file) or croak "could not rename $file: $!";
+	return;
+}
+
+# All mails so far, the oldest first.
+sub mails
+{
+	my ($self) = @_;
+	return map { RhesisNotify::Mail->new(slurp_file(s/json$/eml/r), decode_json(slurp_file($_))) }
+	  sort glob "$self->{directory}/mails/*.json";
+}
+
+sub mail_count
+{
+	my ($self) = @_;
+	return scalar(my @files = glob "$self->{directory}/mails/*.json");
+}
+
+# The mails, once there are so many.
+sub wait_for_mails
+{
+	my ($self, $count) = @_;
+	wait_until(sub { $self->mail_count >= $count }, "there are $count mails");
+	return $self->mails;
+}
+
+# The mail with this Message-ID, once Postfix has put it into a Maildir.
+sub mail_in_maildir
+{
+	my ($maildir, $message_id) = @_;
+	my $mail;
+
+	wait_until(
+		sub {
+			($mail) = grep { $_->raw_header('Message-ID') eq $message_id }
+			  map { RhesisNotify::Mail->new(slurp_file($_)) } glob "$maildir/new/*";
+		},
+		"$message_id is in $maildir");
+	return $mail;
+}
+
+# Lines "CONNECTION C|S|- TEXT".
+sub transcript
+{
+	my ($self) = @_;
+	return -e "$self->{directory}/transcript" ? slurp_file("$self->{directory}/transcript") : '';
+}
+
+# What clients have said, command by command.
+sub commands
+{
+	my ($self) = @_;
+	return $self->transcript =~ /^\d+ C (.*)$/mg;
+}
+
+# Wait for something in the transcript.
+sub wait_for_transcript
+{
+	my ($self, $pattern) = @_;
+	wait_until(sub { $self->transcript =~ $pattern }, "the transcript has $pattern");
+	return;
+}
+
+# Poll a condition; give up after the usual time of the PostgreSQL tests.
+sub wait_until
+{
+	my ($condition, $what) = @_;
+	my $tries = 50 * $PostgreSQL::Test::Utils::timeout_default;
+
+	while (!$condition->())
+	{
+		croak "waited in vain until $what" if --$tries < 0;
+		usleep(20_000);
+	}
+	return;
+}
+
+END
+{
+	local $?;
+	$_->stop foreach @running;
+}
+
+1;
