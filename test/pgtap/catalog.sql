@@ -1,6 +1,10 @@
 -- What must be true of every SQL object, also of those that are yet to be written.
+\set ON_ERROR_STOP on
 BEGIN;
+SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS rhesis_notify;
+SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
 CREATE TEMP VIEW member AS

@@ -1,6 +1,10 @@
 -- Who may do what: nothing for PUBLIC, a task's role can report and look, an operator can work the queue.
+\set ON_ERROR_STOP on
 BEGIN;
+SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS rhesis_notify;
+SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
 -- Everything in the schema, with the privileges it has in effect.

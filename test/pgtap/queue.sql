@@ -4,6 +4,7 @@
 BEGIN;
 SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS rhesis_notify;
 CREATE EXTENSION IF NOT EXISTS queue_probe;
 LOAD 'queue_probe';
 SET LOCAL client_min_messages = notice;

@@ -1,6 +1,10 @@
 -- One organization's requests neither read nor write another's rows.
+\set ON_ERROR_STOP on
 BEGIN;
+SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS rhesis_notify;
+SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
 CREATE ROLE app;
