@@ -267,6 +267,8 @@ CheckCuts(void)
 static void
 CheckNames(void)
 {
+	char quotes[40];
+
 	is_str(To("Doe, Jane"), "To: \"Doe, Jane\" <jane@example.com>", "specials are quoted");
 	is_str(To("Jane \"JD\" D\\oe"), "To: \"Jane \\\"JD\\\" D\\\\oe\" <jane@example.com>",
 		   "and escaped");
@@ -280,6 +282,13 @@ CheckNames(void)
 		   "no text runs backwards");
 	is_str(To("\xE2\x80\x8F\xD7\xA9"), "To: =?UTF-8?B?4oCP16k=?= <jane@example.com>",
 		   "but right-to-left names stay what they are");
+	memset(quotes, '"', sizeof(quotes));
+	quotes[30] = '\0';
+	ok(strstr(To(quotes), "\"\\\"\\\"") != NULL, "30 quotes are escaped");
+	memset(quotes, '"', sizeof(quotes));
+	quotes[31] = '\0';
+	ok(strstr(To(quotes), "To: =?UTF-8?B?") != NULL,
+	   "31 are encoded: with their escapes they are a word that no line should be as long as");
 	is_str(To("\n"), "To: jane@example.com", "a name of nothing");
 }
 
