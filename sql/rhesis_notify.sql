@@ -118,17 +118,21 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.subject_template IS
 	'Subject for this mail; null or empty: the registration''s, else the template''s';
 COMMENT ON COLUMN rhesis_notify.task_notifications.result IS
 	'What the task returned, an object: further variables for the template. Read up to 1 MB';
-COMMENT ON COLUMN rhesis_notify.task_notifications.error_message IS 'Why a failed task failed. Any size; a mail shows its beginning';
-COMMENT ON COLUMN rhesis_notify.task_notifications.started_at IS 'When the task began; with completed_at it gives the execution time';
+COMMENT ON COLUMN rhesis_notify.task_notifications.error_message IS
+	'Why a failed task failed. Any size; a mail shows its beginning';
+COMMENT ON COLUMN rhesis_notify.task_notifications.started_at IS
+	'When the task began; with completed_at it gives the execution time';
 COMMENT ON COLUMN rhesis_notify.task_notifications.completed_at IS 'When the task ended';
 COMMENT ON COLUMN rhesis_notify.task_notifications.created_at IS
 	'When the row was written; rhesis_notify.expire_after counts from here';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS 'Where the mail is, see type delivery_state';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
 	'Why it was deferred, held, failed or skipped, as a code; null while pending and once sent';
-COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS 'SMTP attempts made for this message; retry() starts again from 0';
+COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS
+	'SMTP attempts made for this message; retry() starts again from 0';
 COMMENT ON COLUMN rhesis_notify.task_notifications.next_attempt_at IS 'When the mail is due, or was due last';
-COMMENT ON COLUMN rhesis_notify.task_notifications.claimed_by IS 'The epoch of the worker that holds the row while it is sending';
+COMMENT ON COLUMN rhesis_notify.task_notifications.claimed_by IS
+	'The epoch of the worker that holds the row while it is sending';
 COMMENT ON COLUMN rhesis_notify.task_notifications.recipient_email IS 'The address used, as it was when the mail was sent';
 COMMENT ON COLUMN rhesis_notify.task_notifications.message_id IS 'The mail''s Message-ID: the same on every attempt';
 COMMENT ON COLUMN rhesis_notify.task_notifications.smtp_reply IS
@@ -186,7 +190,7 @@ COMMENT ON COLUMN rhesis_notify.delivery_events.id IS 'Given by the database';
 COMMENT ON COLUMN rhesis_notify.delivery_events.notification_id IS 'The row of task_notifications';
 COMMENT ON COLUMN rhesis_notify.delivery_events.occurred_at IS 'When it happened';
 COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
-	'deferred, failed, held, skipped, in_doubt, template_fallback, retried, cancelled';
+	'deferred, failed, in_doubt, template_fallback, retried, cancelled';
 COMMENT ON COLUMN rhesis_notify.delivery_events.smtp_code IS 'The server''s reply code, such as 451';
 COMMENT ON COLUMN rhesis_notify.delivery_events.enhanced_code IS 'The server''s enhanced status code, such as 4.7.1';
 COMMENT ON COLUMN rhesis_notify.delivery_events.reply IS 'The server''s reply, printable and cut at 1,000 characters';
@@ -253,7 +257,8 @@ CREATE TABLE rhesis_notify.shipped_templates
 );
 COMMENT ON TABLE rhesis_notify.shipped_templates IS
 	'The templates that come with the extension. Not dumped: to change one, add a row to templates';
-COMMENT ON COLUMN rhesis_notify.shipped_templates.name IS 'What task_notifications.template, a registration or a partial tag names';
+COMMENT ON COLUMN rhesis_notify.shipped_templates.name IS
+	'What task_notifications.template, a registration or a partial tag names';
 COMMENT ON COLUMN rhesis_notify.shipped_templates.subject IS 'Mustache template of the subject; null for a partial';
 COMMENT ON COLUMN rhesis_notify.shipped_templates.html IS 'Mustache template of the HTML part';
 COMMENT ON COLUMN rhesis_notify.shipped_templates.text IS 'Mustache template of the plain-text part';
@@ -311,7 +316,8 @@ COMMENT ON TRIGGER check_template ON rhesis_notify.templates IS 'A template that
 CREATE TRIGGER templates_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rhesis_notify.templates
 	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.templates_changed();
 ALTER TABLE rhesis_notify.templates ENABLE ALWAYS TRIGGER templates_changed;
-COMMENT ON TRIGGER templates_changed ON rhesis_notify.templates IS 'Parsed templates are kept until this says that they changed';
+COMMENT ON TRIGGER templates_changed ON rhesis_notify.templates IS
+	'Parsed templates are kept until this says that they changed';
 
 CREATE TRIGGER templates_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rhesis_notify.shipped_templates
 	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.templates_changed();
@@ -705,7 +711,8 @@ CREATE VIEW rhesis_notify.delivery_status WITH (security_invoker = true) AS
 	FROM rhesis_notify.task_notifications
 	ORDER BY task_notifications.id DESC;
 COMMENT ON VIEW rhesis_notify.delivery_status IS 'One line per notification, the newest first, for reading';
-COMMENT ON COLUMN rhesis_notify.delivery_status.id IS 'The row of task_notifications; what retry(), cancel() and preview() take';
+COMMENT ON COLUMN rhesis_notify.delivery_status.id IS
+	'The row of task_notifications; what retry(), cancel() and preview() take';
 COMMENT ON COLUMN rhesis_notify.delivery_status.created_at IS 'When the task reported';
 COMMENT ON COLUMN rhesis_notify.delivery_status.task IS 'The last part of the task''s name';
 COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS 'The address used, or the user as long as no address was';
@@ -735,11 +742,13 @@ CREATE VIEW rhesis_notify.queue_status WITH (security_invoker = true) AS
 		 GROUP BY delivery_status) AS queue
 		ON queue.delivery_status = state.name
 	ORDER BY state.name;
-COMMENT ON VIEW rhesis_notify.queue_status IS 'How many notifications are in which state, and for how long the oldest has been due';
+COMMENT ON VIEW rhesis_notify.queue_status IS
+	'How many notifications are in which state, and for how long the oldest has been due';
 COMMENT ON COLUMN rhesis_notify.queue_status.state IS 'See type delivery_state';
 COMMENT ON COLUMN rhesis_notify.queue_status.notifications IS 'How many are in it';
 COMMENT ON COLUMN rhesis_notify.queue_status.due IS 'How many of them should be sent now';
-COMMENT ON COLUMN rhesis_notify.queue_status.oldest_due IS 'For how long the oldest of those has been due: seconds when all is well';
+COMMENT ON COLUMN rhesis_notify.queue_status.oldest_due IS
+	'For how long the oldest of those has been due: seconds when all is well';
 
 CREATE FUNCTION rhesis_notify.worker_slots()
 RETURNS TABLE (pid integer, database name, worker_number integer, epoch bigint, state text, in_flight integer,
@@ -748,7 +757,8 @@ RETURNS TABLE (pid integer, database name, worker_number integer, epoch bigint, 
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 ROWS 10
 AS 'MODULE_PATHNAME', 'rhesis_notify_worker_slots';
-COMMENT ON FUNCTION rhesis_notify.worker_slots() IS 'The worker processes of this server, as shared memory has them; see worker_status';
+COMMENT ON FUNCTION rhesis_notify.worker_slots() IS
+	'The worker processes of this server, as shared memory has them; see worker_status';
 
 CREATE VIEW rhesis_notify.worker_status WITH (security_invoker = true) AS
 	SELECT pid, database, worker_number AS worker, state, in_flight, connections, sent, deferred, failed, in_doubt,
@@ -844,8 +854,8 @@ COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
 	'one. DROP OWNED BY takes all of it back';
 
 -- Row security keeps one organization's rows from another's requests. It guards against mistakes of the app: a role that may SET
--- the setting can choose its organization. The owner is not bound. The setting's name is itself a setting; its default is repeated
--- here, so that tasks go on where the library is not loaded. Functions of ours would have to be granted to who inserts.
+-- the setting can choose its organization. The owner is not bound. The setting's name is itself a setting; its default is
+-- repeated here, so that tasks go on where the library is not loaded. Functions of ours would have to be granted to who inserts.
 ALTER TABLE rhesis_notify.task_notifications ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY read_own_organization ON rhesis_notify.task_notifications FOR SELECT

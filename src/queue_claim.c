@@ -18,6 +18,7 @@
 
 #define STRINGIFY(number) #number
 #define NUMBER_TEXT(number) STRINGIFY(number)
+#define MAX_ERROR_MESSAGE_TEXT NUMBER_TEXT(QUEUE_MAX_ERROR_MESSAGE)
 
 /* A task's registration: by its full name, else by the last part of it after a dot. For rows that are called "due". */
 #define REGISTRATION_JOIN                                                                           \
@@ -39,13 +40,13 @@
 	" FROM rhesis_notify.task_types AS t)"
 
 /* In the order of NotificationColumn; "n" is the row, "d" what was found out about it. */
-#define NOTIFICATION_COLUMNS                                                                                                           \
-	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success', n.user_id, n.organization_id,"                          \
-	" d.template, d.subject_template, d.display_name, n.result,"                                                                       \
-	" pg_catalog.left(n.error_message, " NUMBER_TEXT(                                                                                  \
-		QUEUE_MAX_ERROR_MESSAGE) "),"                                                                                                  \
-								 " n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts, n.next_attempt_at," \
-								 " n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+#define NOTIFICATION_COLUMNS                                                                   \
+	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success',"                \
+	" n.user_id, n.organization_id, d.template, d.subject_template, d.display_name, n.result," \
+	" pg_catalog.left(n.error_message, " MAX_ERROR_MESSAGE_TEXT "),"                           \
+	" n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts,"         \
+	" n.next_attempt_at,"                                                                      \
+	" n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
 
 typedef enum NotificationColumn
 {
