@@ -106,3 +106,9 @@ MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, 
 		visit(arg, use, name, node->name.length);
 	}
 }
+
+int
+MustacheLineOfName(const MustacheTemplate *template, const char *name)
+{
+	return MustacheLineOf(template->source, name - template->source);
+}

@@ -147,4 +147,9 @@ extern bool MustacheRender(const MustacheTemplate *template, const MustacheScope
 extern void
 MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg);
 
+/*
+ * The line, from 1, of a name that was visited.
+ */
+extern int MustacheLineOfName(const MustacheTemplate *template, const char *name);
+
 #endif /* RHESIS_MUSTACHE_H */

@@ -102,8 +102,8 @@ PreviewMail(const Notification *notification, const Recipient *recipient, Previe
 
 	RenderNotification(notification, recipient, &mail);
 	if (mail.fallback != NULL)
-		ereport(NOTICE, (errmsg("something else is used than what was asked for"),
-						 errdetail("%s.", mail.fallback)));
+		ereport(NOTICE,
+				(errmsg("the mail falls back to what ships"), errdetail("%s.", mail.fallback)));
 	FillParts(row, &mail);
 	row->columns[COLUMN_REASON] = mail.error;
 }

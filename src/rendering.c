@@ -36,14 +36,20 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 		return NULL;
 	found = FindTemplate(name, name_length, rendering->organization_id, rendering->part,
 						 rendering->first, &too_many);
-	if (found == NULL || found->problem != NULL)
+	if (found == NULL)
 	{
 		/* Mustache would render nothing: half a mail is worse than the shipped one. */
 		error->code = MUSTACHE_SYNTAX_ERROR;
+		error->template_name = pstrdup(rendering->name);
+		error->message = too_many ? "the mail uses too many partials"
+								  : psprintf("there is no partial \"%.*s\"", name_length, name);
+		return NULL;
+	}
+	if (found->problem != NULL)
+	{
+		error->code = MUSTACHE_SYNTAX_ERROR;
 		error->template_name = pnstrdup(name, name_length);
-		error->message = too_many		 ? "the mail uses too many partials"
-						 : found == NULL ? "there is no such partial"
-										 : found->problem;
+		error->message = found->problem;
 		return NULL;
 	}
 	return rendering->part == TEMPLATE_SUBJECT ? SubjectMustache(found->subject) : found->body;

@@ -24,6 +24,7 @@ typedef struct CheckedPart
 	const char *name;
 	const char *organization_id; /* NULL: for everybody */
 	TemplatePart part;
+	const MustacheTemplate *parsed;
 } CheckedPart;
 
 static TriggerData *
@@ -59,6 +60,16 @@ RaiseParseError(const CheckedPart *checked, const MustacheError *error)
 					error->hint != NULL ? errhint("%s", error->hint) : 0));
 }
 
+/* '>' or '<' of the tag that the name stands in; white space may be between them. */
+static char
+SigilBefore(const char *name)
+{
+	do
+		name--;
+	while (*name != '>' && *name != '<');
+	return *name;
+}
+
 static void
 CheckName(void *arg, MustacheUse use, const char *name, int name_length)
 {
@@ -74,31 +85,32 @@ CheckName(void *arg, MustacheUse use, const char *name, int name_length)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("%s of template \"%s\" uses too many partials",
 							   TemplatePartName(checked->part), checked->name)));
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("%s of template \"%s\" uses a partial that does not exist",
-						   TemplatePartName(checked->part), checked->name),
-					errdetail("There is no template \"%.*s\" with a part \"%s\".", name_length,
-							  name, TemplatePartName(checked->part)),
-					errhint("Add the partial first, or both in one statement.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s of template \"%s\" uses a partial that does not exist",
+					TemplatePartName(checked->part), checked->name),
+			 errdetail("Line %d, {{%c%.*s}}: there is no template of that name with a part \"%s\".",
+					   MustacheLineOfName(checked->parsed, name), SigilBefore(name), name_length,
+					   name, TemplatePartName(checked->part)),
+			 errhint("Add the partial first, or both in one statement.")));
 }
 
 static void
 CheckPart(CheckedPart *checked, const char *source)
 {
 	MustacheError error = {0};
-	const MustacheTemplate *parsed;
 
 	if (checked->part == TEMPLATE_SUBJECT)
 	{
 		const SubjectTemplate *subject = ParseSubject(checked->name, source, &error);
 
-		parsed = subject != NULL ? SubjectMustache(subject) : NULL;
+		checked->parsed = subject != NULL ? SubjectMustache(subject) : NULL;
 	}
 	else
-		parsed = MustacheParse(checked->name, source, strlen(source), &error);
-	if (parsed == NULL)
+		checked->parsed = MustacheParse(checked->name, source, strlen(source), &error);
+	if (checked->parsed == NULL)
 		RaiseParseError(checked, &error);
-	MustacheVisitNames(parsed, CheckName, checked);
+	MustacheVisitNames(checked->parsed, CheckName, checked);
 }
 
 static char *

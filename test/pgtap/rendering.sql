@@ -373,11 +373,11 @@ FROM unnest(ARRAY['rhesis_notify.preview(bigint)', 'rhesis_notify.render_templat
 -- ---- Another session's change ----
 
 SELECT dblink_connect('other', format('dbname=%s port=%s host=%s', current_database(), current_setting('port'),
-	split_part(current_setting('unix_socket_directories'), ',', 1)));
+	split_part(current_setting('unix_socket_directories'), ',', 1))) AS connected \gset
 SELECT alike(text, '✅ Task Completed%', 'before') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
-SELECT dblink_exec('other', $$ INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('brot', 'task_completion', 'theirs') $$);
+SELECT dblink_exec('other', $$ INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('brot', 'task_completion', 'theirs') $$) AS done \gset
 SELECT is(text, 'theirs', 'another session''s override counts when it is committed') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
-SELECT dblink_exec('other', 'DELETE FROM rhesis_notify.templates');
+SELECT dblink_exec('other', 'DELETE FROM rhesis_notify.templates') AS done \gset
 SELECT alike(text, '✅ Task Completed%', 'and is gone when it is removed') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
 
 SELECT * FROM finish();
