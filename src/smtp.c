@@ -205,7 +205,7 @@ SmtpNextMail(SmtpConnection *connection)
 	SmtpPool *pool = connection->pool;
 
 	if (connection->probe != NULL)
-		return connection->transactions == 0 ? &connection->probe_mail : NULL;
+		return NULL;
 	if (connection->expected_count > 0 &&
 		pool->opening_count + pool->idle_count >= pool->waiting.length)
 		return NULL;

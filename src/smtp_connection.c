@@ -233,6 +233,7 @@ SetUpHandle(SmtpConnection *connection)
 	SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
 	SET(CURLOPT_URL, pool->url);
 	SET(CURLOPT_CONNECT_ONLY, 1L);
+	SET(CURLOPT_FRESH_CONNECT, 1L);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_PROXY, "");
@@ -338,10 +339,7 @@ OpeningDone(SmtpConnection *connection, CURLcode result)
 	ReleaseDescriptors(connection, DESCRIPTORS_READY);
 	SmtpReplyInit(&connection->parser);
 	connection->ready_us = SmtpNowUs();
-
-	/* Until something was received libcurl takes the connection for an idle one, and may close it. */
-	SmtpListen(connection);
-	SmtpSpeak(connection);
+	SmtpBegin(connection);
 }
 
 /* The connection is not used any more; it is closed and freed at the end of SmtpRun. */

@@ -193,6 +193,7 @@ extern void SmtpFreeConnection(SmtpConnection *connection);
 extern void SmtpOpeningFailed(SmtpConnection *connection, CURLcode result);
 
 /* smtp_transaction.c */
+extern void SmtpBegin(SmtpConnection *connection);
 extern void SmtpListen(SmtpConnection *connection);
 extern void SmtpSpeak(SmtpConnection *connection);
 extern void SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *reply,

@@ -203,30 +203,50 @@ SayBody(SmtpConnection *connection)
 	}
 }
 
-/* Between two mails: QUIT, the next mail, or nothing. False: nothing. */
-static bool
+static void
+BeginMail(SmtpConnection *connection, SmtpMail *mail)
+{
+	connection->mail = mail;
+	connection->data_said = 0;
+	connection->step = SMTP_STEP_MAIL;
+	mail->event.reused = connection->served;
+	connection->served = true;
+	if (++connection->transactions >= connection->pool->messages_per_connection)
+		connection->leaving = true;
+	NoteProgress(connection);
+}
+
+/* Between two mails: the next one, QUIT, or nothing. */
+static void
 BeginNext(SmtpConnection *connection)
 {
-	SmtpPool *pool = connection->pool;
+	SmtpMail *mail = connection->leaving ? NULL : SmtpNextMail(connection);
 
-	if (!connection->leaving)
-		connection->mail = SmtpNextMail(connection);
-	if (connection->mail != NULL)
-	{
-		connection->step = SMTP_STEP_MAIL;
-		connection->data_said = 0;
-		connection->mail->event.reused = connection->served;
-		connection->served = true;
-		if (++connection->transactions >= pool->messages_per_connection)
-			connection->leaving = true;
-		return true;
-	}
-	if (connection->leaving)
+	if (mail != NULL)
+		BeginMail(connection, mail);
+	else if (connection->leaving)
 	{
 		Say(connection, SMTP_COMMAND_QUIT, NULL, "QUIT\r\n");
 		connection->step = SMTP_STEP_GONE;
 	}
-	return false;
+}
+
+/*
+ * The connection is ready. It gets its first mail before it is listened to: so there is always somebody to
+ * tell when a server closes what it has just opened, and the pool does not open one after another.
+ */
+void
+SmtpBegin(SmtpConnection *connection)
+{
+	SmtpMail *mail =
+		connection->probe != NULL ? &connection->probe_mail : SmtpTakeWaiting(connection->pool);
+
+	if (mail != NULL)
+		BeginMail(connection, mail);
+
+	/* Until something was received libcurl takes the connection for an idle one, and may close it. */
+	SmtpListen(connection);
+	SmtpSpeak(connection);
 }
 
 /* Put into the empty output all that may be said now. */
@@ -250,8 +270,12 @@ FillOutput(SmtpConnection *connection)
 					Say(connection, SMTP_COMMAND_RSET, NULL, "RSET\r\n");
 					connection->reset_needed = false;
 				}
-				else if (!BeginNext(connection))
-					return;
+				else
+				{
+					BeginNext(connection);
+					if (connection->step == SMTP_STEP_REST)
+						return;
+				}
 				break;
 			case SMTP_STEP_MAIL:
 				SayMail(connection, connection->mail);
