@@ -19,8 +19,9 @@
 extern void AppendQuotedPrintable(StringInfo out, const char *text, size_t length);
 
 /*
- * The text of a header value as it will be shown, palloc'd: at most max_chars characters, the last of them an ellipsis if
- * there were more; line breaks and other characters that are not safe in a line become spaces, runs of spaces one.
+ * The text of a header value as it will be shown, palloc'd: at most max_chars characters, the last of them an
+ * ellipsis if there were more; line breaks and other characters that are not safe in a line become spaces,
+ * runs of spaces one.
  */
 extern char *HeaderText(const char *text, int max_chars);
 

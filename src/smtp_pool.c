@@ -182,7 +182,7 @@ SmtpPoolAbort(SmtpPool *pool)
 	pool->stalled = true;
 	for (int i = 0; i < pool->connection_count; i++)
 	{
-		SmtpGiveUp(pool->connections[i], SMTP_EVENT_CONNECTION_LOST, NULL, "aborted");
+		SmtpGiveUp(pool->connections[i], SMTP_EVENT_ABORTED, NULL, "aborted");
 		SmtpKill(pool->connections[i]);
 	}
 	SmtpReapConnections(pool);

@@ -388,7 +388,7 @@ SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *repl
 			break;
 
 		LocateMail(connection, mail, &event);
-		event.kind = first ? kind : SMTP_EVENT_CONNECTION_LOST;
+		event.kind = (first || kind == SMTP_EVENT_ABORTED) ? kind : SMTP_EVENT_CONNECTION_LOST;
 		event.text = text;
 		if (event.kind == SMTP_EVENT_REPLY)
 			SetReply(&event, reply);

@@ -157,8 +157,7 @@ WasAborted(const Delivery *delivery)
 {
 	const SmtpEvent *event = &delivery->mail.event;
 
-	return shutdown_was_requested && event->kind == SMTP_EVENT_CONNECTION_LOST &&
-		   !event->dot_written;
+	return event->kind == SMTP_EVENT_ABORTED && !event->dot_written;
 }
 
 static void
