@@ -84,7 +84,10 @@ extern void SmtpPoolDestroy(SmtpPool *pool);
 /* Readable when SmtpRun has something to do; it stays the same for the life of the pool. */
 extern int SmtpPoolDescriptor(const SmtpPool *pool);
 
-/* How many more mails keep all connections busy: one on the wire and one behind it for each. */
+/*
+ * How many more mails keep all connections busy: one on the wire and one behind it for each. A stalled pool
+ * counts only the connections that it has.
+ */
 extern int SmtpPoolRoom(const SmtpPool *pool);
 
 /* Queues a mail; the next SmtpRun sends it. */
