@@ -28,7 +28,7 @@ TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parse
 PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CONFIG) --includedir-server) $(shell $(CURL_CONFIG) --cflags)
 # PGXS hands on options of the compiler that PostgreSQL was built with; clang does not know all of gcc's.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
-	$(if $(findstring clang,$(CC)),-Wno-ignored-optimization-argument)
+	$(if $(findstring clang,$(CC)),-Wno-ignored-optimization-argument -Wno-unknown-warning-option)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs)
 
 REGRESS_OPTS = --inputdir=test --outputdir=build --load-extension=rhesis_notify

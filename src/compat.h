@@ -38,6 +38,13 @@
 #define RhesisWaitEvent(name) PG_WAIT_EXTENSION
 #endif
 
+/* ---- PostgreSQL 18: an attribute that goes before the declaration ---- */
+#if PG_VERSION_NUM >= 180000
+#define RHESIS_NORETURN pg_noreturn
+#else
+#define RHESIS_NORETURN pg_attribute_noreturn()
+#endif
+
 #endif /* FRONTEND */
 
 /* ---- libcurl, for files that have included <curl/curl.h> before ---- */

@@ -10,6 +10,7 @@
 #include "postgres.h"
 #endif
 
+#include <inttypes.h>
 #include <time.h>
 
 #include "common/hashfn.h"
@@ -22,7 +23,7 @@
 #define MAX_MESSAGE_ID 400
 
 /* No line of quoted-printable contains "=_", so no body can contain a boundary. */
-#define BOUNDARY_FORMAT "=_rhesis_%016" INT64_MODIFIER "x"
+#define BOUNDARY_FORMAT "=_rhesis_%016" PRIx64
 
 /* RFC 5322 date-time in UTC. Names are written here: strftime's follow the locale. */
 static void
@@ -134,8 +135,8 @@ MessageIdFor(uint64 system_identifier, uint32 database_oid, int64 notification_i
 	uint64 database[2] = {system_identifier, database_oid};
 	uint64 hash = hash_bytes_extended((const unsigned char *) database, sizeof(database), 0);
 
-	return psprintf("<rhesis-notify." INT64_FORMAT ".%016" INT64_MODIFIER "x@%s>", notification_id,
-					hash, IsValidDomain(domain) ? domain : "localhost");
+	return psprintf("<rhesis-notify." INT64_FORMAT ".%016" PRIx64 "@%s>", notification_id, hash,
+					IsValidDomain(domain) ? domain : "localhost");
 }
 
 /* The end of the line that begins at p: its CR or LF, or end. *newline caches where the next LF is. */

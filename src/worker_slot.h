@@ -4,6 +4,7 @@
 #ifndef RHESIS_WORKER_SLOT_H
 #define RHESIS_WORKER_SLOT_H
 
+#include "compat.h"
 #include "shared_state.h"
 
 /* This process's slot. */
@@ -19,6 +20,6 @@ extern void ShowBackoff(TimestampTz until);
 extern void ShowError(const char *text);
 
 /* End this process, telling the launcher why. */
-extern void Leave(WorkerFarewell farewell) pg_attribute_noreturn();
+RHESIS_NORETURN extern void Leave(WorkerFarewell farewell);
 
 #endif
