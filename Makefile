@@ -2,7 +2,7 @@
 #
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
-#   make demo                 see it work (KEEP=1 leaves it running)
+#   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
 #   make installcheck         SQL tests against an installed, running server
 #   make stage                a private copy of PostgreSQL with the extension, under build/stage
 
@@ -17,12 +17,13 @@ DOCS = README.md
 PG_CONFIG ?= pg_config
 CURL_CONFIG ?= curl-config
 
-# Debian packages: to build, and to run the tests. Of PostgreSQL the version that PG_CONFIG belongs to, else Debian's own.
+# Debian packages: to build, and to run the tests and the demo. Of PostgreSQL the version that PG_CONFIG belongs to, else Debian's own.
 PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -n 's/[^0-9]*\([0-9]*\).*/\1/p')
 SERVER_HEADERS = $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 BUILD_PACKAGES = gcc make pkg-config libcurl4-openssl-dev $(if $(SERVER_HEADERS),,postgresql-server-dev-all)
 TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parser-sourcehandler-pgtap-perl \
 	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl python3 iproute2 clang clang-format libclang-rt-dev
+DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
 # System headers: warnings in them are not ours to mend.
 PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CONFIG) --includedir-server) $(shell $(CURL_CONFIG) --cflags)
@@ -40,7 +41,7 @@ EXTRA_CLEAN = build
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifneq ($(filter-out test demo,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out test demo demo-stop,$(or $(MAKECMDGOALS),all)),)
 $(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
 endif
 
@@ -75,3 +76,18 @@ test-installed:
 	@mkdir -p build/test
 	@$(MAKE) stage WERROR=1 >build/test/stage.log 2>&1 || { cat build/test/stage.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) test/run
+
+# demo/run says what it does.
+.PHONY: demo
+demo:
+	@test/install-packages $(BUILD_PACKAGES)
+	@$(MAKE) --no-print-directory demo-installed
+
+.PHONY: demo-installed
+demo-installed:
+	@test/install-packages $(DEMO_PACKAGES)
+	@PG_CONFIG=$(PG_CONFIG) demo/run $(if $(KEEP),--keep)
+
+.PHONY: demo-stop
+demo-stop:
+	@demo/run --stop
