@@ -131,7 +131,13 @@ RecordSettled(void)
 	int count = 0;
 
 	for (Delivery *delivery = worker.settled.first; delivery; delivery = delivery->next)
+	{
+		/* It may be due before all that was in the queue when the next due time was looked up. */
+		if (delivery->record.state == DELIVERY_PENDING ||
+			delivery->record.state == DELIVERY_DEFERRED)
+			worker.due_time_known = worker.paused;
 		records[count++] = delivery->record;
+	}
 	RecordOutcomes(worker.epoch, records, count);
 	pfree(records);
 }
