@@ -60,9 +60,9 @@ STAGE_BINDIR = $(STAGE)$(shell $(PG_CONFIG) --bindir)
 
 .PHONY: stage
 stage:
-	test -x $(STAGE_BINDIR)/postgres || test/stage-postgresql "$(PG_CONFIG)" "$(STAGE)"
-	$(MAKE) all install DESTDIR=$(STAGE) with_llvm=no
-	for module in test/modules/*/; do $(MAKE) -C $$module install DESTDIR=$(STAGE) with_llvm=no || exit 1; done
+	test -x "$(STAGE_BINDIR)/postgres" || test/stage-postgresql "$(PG_CONFIG)" "$(STAGE)"
+	$(MAKE) all install DESTDIR="$(STAGE)" with_llvm=no
+	for module in test/modules/*/; do $(MAKE) -C $$module install DESTDIR="$(STAGE)" with_llvm=no || exit 1; done
 
 # test/run says what it needs and how to run a part of it. The second make sees the packages that the first has installed.
 .PHONY: test
