@@ -4,28 +4,7 @@
 It listens on 127.0.0.1, takes pipelined input, speaks STARTTLS and AUTH, stores each mail with its
 envelope behind those that its directory has, and writes a transcript. Only Python's standard library; one thread a connection.
 
-Rules (--rules FILE) are a JSON list, read again whenever the file changes; replace the file with a
-rename. A rule says where it applies and what happens there:
-
-    stage       connect greeting ehlo starttls tls auth mail rcpt data body dot accepted rset noop quit
-                ("dot": the final dot has come, nothing is stored; "accepted": stored, not yet answered)
-    match       regular expression for the command's argument or the recipient (default: any)
-    after       leave the first n times alone
-    count       apply n times, then no more (default: for ever)
-    connection  only on the n-th connection of this server
-    above       only if more than n connections are open, counted when this one came
-    bytes       at stage body: apply once so many bytes have come (default 1)
-    action      reply      answer with text ("\\n" in it makes a multi-line reply)
-                close      close the connection (at stage connect: with a reset)
-                silence    never read or answer again; the connection stays open
-                garbage    bytes that are no reply
-                slow       the reply in pieces of one byte, pause_ms (default 1) apart
-                multiline  the reply's first line as ten
-                long       the reply's first line with 64 kB of text
-                early      the reply before its command
-    text        the reply (default: the usual one)
-    extra       one more reply behind it, unasked for
-    then        "close": close the connection afterwards
+What rules can say is in smtp_rules.py.
 """
 
 import argparse
@@ -42,6 +21,8 @@ import struct
 import sys
 import threading
 import time
+
+from smtp_rules import Rules
 
 LONGEST_COMMAND = 65536
 GARBAGE = b"\x00\xff\xfe\x80 this is no reply \x1b[31m\r\n"
@@ -74,54 +55,6 @@ USUAL_REPLY = {
 
 class Closed(Exception):
     """The connection is over, by the client or by a rule."""
-
-
-class Rules:
-    """The rules file, read again when it changes, and how often each rule has matched."""
-
-    def __init__(self, path):
-        self.path = path
-        self.lock = threading.Lock()
-        self.version = None
-        self.rules = []
-
-    def _refresh(self):
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            self.version, self.rules = None, []
-            return
-        version = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if version != self.version:
-            with open(self.path, encoding="utf-8") as file:
-                rules = json.load(file)
-            for rule in rules:
-                rule["seen"] = 0
-                rule["pattern"] = re.compile(rule.get("match", ""))
-            self.version, self.rules = version, rules
-
-    def find(self, stage, argument, connection, position, received=None, early=False):
-        """The first rule for this moment, or None. Counts the match."""
-        if self.path is None:
-            return None
-        with self.lock:
-            self._refresh()
-            for rule in self.rules:
-                if rule["stage"] != stage or (rule["action"] == "early") != early:
-                    continue
-                if rule.get("connection", connection) != connection:
-                    continue
-                if position <= rule.get("above", -1):
-                    continue
-                if received is not None and received < rule.get("bytes", 1):
-                    continue
-                if not early and not rule["pattern"].search(argument):
-                    continue
-                rule["seen"] += 1
-                number = rule["seen"] - rule.get("after", 0)
-                if 0 < number <= rule.get("count", number):
-                    return rule
-            return None
 
 
 class Server:
@@ -513,7 +446,7 @@ def parse_arguments():
     parser.add_argument("--size-limit", type=int, default=26214400)
     parser.add_argument("--reply-delay", type=float, default=0, help="milliseconds before replies")
     parser.add_argument("--accept-delay", type=float, default=0, help="milliseconds to accept a mail")
-    parser.add_argument("--rules", help="JSON; see the top of this file")
+    parser.add_argument("--rules", help="JSON; see smtp_rules.py")
     return parser.parse_args()
 
 
