@@ -55,10 +55,25 @@ FormRow(FunctionCallInfo fcinfo, const PreviewRow *row)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
 }
 
+/*
+ * A subject that a database can hold. All its characters come from there but for the ellipsis of one that was cut, which not
+ * every encoding has.
+ */
+static const char *
+StorableSubject(const char *subject)
+{
+	static const char ellipsis[] = "\xE2\x80\xA6";
+	int kept = subject != NULL ? (int) (strlen(subject) - strlen(ellipsis)) : -1;
+
+	if (kept < 0 || GetDatabaseEncoding() == PG_UTF8 || strcmp(subject + kept, ellipsis) != 0)
+		return subject;
+	return psprintf("%.*s...", kept, subject);
+}
+
 static void
 FillParts(PreviewRow *row, const RenderedMail *mail)
 {
-	const char *parts[] = {mail->subject, mail->html, mail->text};
+	const char *parts[] = {StorableSubject(mail->subject), mail->html, mail->text};
 
 	for (int part = 0; part < (int) lengthof(parts); part++)
 	{

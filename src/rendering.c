@@ -14,6 +14,9 @@
 #include "templates.h"
 #include "variables.h"
 
+/* What of a name or a template's source is shown in a message. */
+#define MAX_SHOWN_BYTES 200
+
 /* A mail being rendered. */
 typedef struct Rendering
 {
@@ -24,6 +27,15 @@ typedef struct Rendering
 	bool with_default;	  /* what the template lacks comes from the default one */
 	TemplatePart part;	  /* the one being rendered: its partials come from the same part */
 } Rendering;
+
+/* A name or a template's source as a message shows it: not longer than a line or two. palloc'd. */
+static char *
+Shown(const char *text, int length)
+{
+	int shown = pg_mbcliplen(text, length, MAX_SHOWN_BYTES);
+
+	return psprintf("\"%.*s%s\"", shown, text, shown < length ? "..." : "");
+}
 
 static const MustacheTemplate *
 FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
@@ -42,7 +54,7 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 		error->code = MUSTACHE_SYNTAX_ERROR;
 		error->template_name = pstrdup(rendering->name);
 		error->message = too_many ? "the mail uses too many partials"
-								  : psprintf("there is no partial \"%.*s\"", name_length, name);
+								  : psprintf("there is no partial %s", Shown(name, name_length));
 		return NULL;
 	}
 	if (found->problem != NULL)
@@ -188,7 +200,7 @@ RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
 	else
 		subject = RenderSubject(rendering, parsed, problem);
 	if (subject == NULL)
-		*problem = psprintf("subject template \"%s\": %s", source, *problem);
+		*problem = psprintf("subject template %s: %s", Shown(source, strlen(source)), *problem);
 	return subject;
 }
 
@@ -284,7 +296,8 @@ RenderNotification(const Notification *notification, const Recipient *recipient,
 	if (rendering.organization_id == NULL)
 		rendering.organization_id = notification->organization_id;
 	if (!HasAnyPart(&rendering))
-		NoteFallback(mail, psprintf("there is no template \"%s\"", rendering.name));
+		NoteFallback(mail, psprintf("there is no template %s",
+									Shown(rendering.name, strlen(rendering.name))));
 	rendering.with_default = true;
 	RenderMail(&rendering, notification->subject_template, mail);
 }

@@ -54,7 +54,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(158);
+SELECT plan(159);
 
 -- ---- Our variables ----
 
@@ -379,6 +379,24 @@ SELECT dblink_exec('other', $$ INSERT INTO rhesis_notify.templates (organization
 SELECT is(text, 'theirs', 'another session''s override counts when it is committed') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
 SELECT dblink_exec('other', 'DELETE FROM rhesis_notify.templates') AS done \gset
 SELECT alike(text, '✅ Task Completed%', 'and is gone when it is removed') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
+
+-- ---- A database whose encoding can't hold everything ----
+
+SELECT dblink_exec('other', 'DROP DATABASE IF EXISTS rendering_latin1') AS done \gset
+SELECT dblink_exec('other', 'CREATE DATABASE rendering_latin1 ENCODING ''LATIN1'' LOCALE ''C'' TEMPLATE template0') AS done \gset
+SELECT dblink_connect('latin1', format('dbname=rendering_latin1 port=%s host=%s', current_setting('port'),
+	split_part(current_setting('unix_socket_directories'), ',', 1))) AS connected \gset
+SELECT dblink_exec('latin1', $$ CREATE EXTENSION rhesis_notify $$) AS done \gset
+SELECT results_eq(
+	$$ SELECT subject, md5(html), text FROM dblink('latin1', format('SELECT subject, html, left(text, 30) FROM rhesis_notify.render_template(''task_completion'', %L)',
+		jsonb_build_object('task_name', repeat('ä', 300), 'recipient_name', 'Jürgen', 'status', 'success')))
+		AS mail (subject text, html text, text text) WHERE html LIKE '%Hello <bdi>Jürgen</bdi>,%' $$,
+	$$ SELECT 'Task Completed: ' || repeat('ä', 238) || '...', md5(html), E'* Task Completed\n\nHello Jürgen'
+		FROM rhesis_notify.render_template('task_completion',
+			jsonb_build_object('task_name', repeat('ä', 300), 'recipient_name', 'Jürgen', 'status', 'success')) $$,
+	'in a LATIN1 database the mail is the same but for the emoji');
+SELECT dblink_disconnect('latin1') AS done \gset
+SELECT dblink_exec('other', 'DROP DATABASE rendering_latin1') AS done \gset
 
 SELECT * FROM finish();
 ROLLBACK;
