@@ -27,6 +27,17 @@
 #define RhesisParseQualifiedName(string) stringToQualifiedNameList(string)
 #endif
 
+/* ---- PostgreSQL 16: privileges of all kinds of objects by one function ---- */
+#if PG_VERSION_NUM >= 160000
+#define RhesisOwnsDatabase(oid) object_ownercheck(DatabaseRelationId, oid, GetUserId())
+#define RhesisMayCreateInTablespace(oid) \
+	(object_aclcheck(TableSpaceRelationId, oid, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+#else
+#define RhesisOwnsDatabase(oid) pg_database_ownercheck(oid, GetUserId())
+#define RhesisMayCreateInTablespace(oid) \
+	(pg_tablespace_aclcheck(oid, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+#endif
+
 /* ---- PostgreSQL 17: process numbers, owned wait event sets, named wait events ---- */
 #if PG_VERSION_NUM >= 170000
 #define RhesisMyProcNumber() ((uint32) MyProcNumber)

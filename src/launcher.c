@@ -15,13 +15,9 @@
 
 #include "launcher.h"
 
-#include "access/genam.h"
-#include "access/heapam.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/pg_database.h"
 #include "compat.h"
+#include "database_hold.h"
+#include "launcher_databases.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -32,7 +28,6 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #define SCAN_INTERVAL_MS 60000
@@ -40,22 +35,6 @@
 #define LONGEST_RESTART_MS 60000
 #define STEADY_AFTER_MS 60000	/* a worker that ran this long has not failed at the start */
 #define PROBE_PATIENCE_MS 10000 /* a probe that takes longer does not hold up the others */
-
-typedef enum DatabaseAnswer
-{
-	ANSWER_UNKNOWN,
-	ANSWER_NO_EXTENSION,
-	ANSWER_MISFIT,
-	ANSWER_SERVED
-} DatabaseAnswer;
-
-typedef struct KnownDatabase
-{
-	Oid oid; /* hash key */
-	DatabaseAnswer answer;
-	bool seen;
-	bool changed; /* since a process was started for it: its answer may be out of date */
-} KnownDatabase;
 
 /* What the launcher alone knows of a slot. */
 typedef struct SlotCare
@@ -66,7 +45,6 @@ typedef struct SlotCare
 	BackgroundWorkerHandle *handle;
 } SlotCare;
 
-static HTAB *databases;
 static SlotCare *cares;
 static int start_delay;			 /* ms; above 0 while no process is to be had */
 static TimestampTz processes_at; /* when to ask for one again */
@@ -99,93 +77,6 @@ WaitUntil(TimestampTz when, int at_most)
 	long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when);
 
 	return (int) Min(wait, at_most);
-}
-
-/* ---- Databases ---- */
-
-/* Bring the table of known databases up to date with pg_database. */
-static void
-ScanDatabases(void)
-{
-	HASH_SEQ_STATUS sequence;
-	KnownDatabase *known;
-	Relation relation;
-	TableScanDesc scan;
-	HeapTuple tuple;
-
-	hash_seq_init(&sequence, databases);
-	while ((known = hash_seq_search(&sequence)) != NULL)
-		known->seen = false;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	relation = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(relation, 0, NULL);
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
-		bool found;
-
-		/* -2 marks a database whose DROP was interrupted. */
-		if (row->datistemplate || !row->datallowconn || row->datconnlimit == -2)
-			continue;
-		known = hash_search(databases, &row->oid, HASH_ENTER, &found);
-		if (!found)
-		{
-			known->answer = ANSWER_UNKNOWN;
-			known->changed = false;
-		}
-		known->seen = true;
-	}
-	table_endscan(scan);
-	table_close(relation, AccessShareLock);
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
-
-	hash_seq_init(&sequence, databases);
-	while ((known = hash_seq_search(&sequence)) != NULL)
-	{
-		if (!known->seen)
-			hash_search(databases, &known->oid, HASH_REMOVE, NULL);
-	}
-}
-
-static void
-ForgetAnswer(KnownDatabase *known)
-{
-	if (known->answer == ANSWER_NO_EXTENSION || known->answer == ANSWER_MISFIT)
-		known->answer = ANSWER_UNKNOWN;
-	else
-		known->changed = true;
-}
-
-/* Forget what was known of the databases that hooks have told of. True: pg_database has to be scanned too. */
-static bool
-NoticeChanges(void)
-{
-	Oid changed[MAX_CHANGED_DATABASES];
-	int count = TakeChangedDatabases(changed);
-	bool unheard_of = count < 0;
-	HASH_SEQ_STATUS sequence;
-	KnownDatabase *known;
-
-	for (int i = 0; i < count; i++)
-	{
-		known = hash_search(databases, &changed[i], HASH_FIND, NULL);
-		if (known)
-			ForgetAnswer(known);
-		else
-			unheard_of = true;
-	}
-	if (count < 0)
-	{
-		hash_seq_init(&sequence, databases);
-		while ((known = hash_seq_search(&sequence)) != NULL)
-			ForgetAnswer(known);
-	}
-	return unheard_of;
 }
 
 /* ---- Slots ---- */
@@ -266,13 +157,17 @@ HeedFarewell(int i, WorkerFarewell farewell)
 	WorkerSlot *slot = &rhesis_shared->slots[i];
 	SlotCare *care = &cares[i];
 	Oid oid = SlotDatabase(i);
-	KnownDatabase *known = hash_search(databases, &oid, HASH_FIND, NULL);
+	KnownDatabase *known = FindKnownDatabase(oid);
 	bool steady =
 		slot->started_at != 0 &&
 		TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(), STEADY_AFTER_MS);
 
 	switch (farewell)
 	{
+		case FAREWELL_TERMINATED:
+			care->restart_delay = 0;
+			care->start_at = In(FIRST_RESTART_MS);
+			return;
 		case FAREWELL_RELOAD:
 			care->restart_delay = 0;
 			care->start_at = GetCurrentTimestamp();
@@ -285,13 +180,7 @@ HeedFarewell(int i, WorkerFarewell farewell)
 			return;
 		case FAREWELL_NO_EXTENSION:
 		case FAREWELL_MISFIT:
-			if (known)
-			{
-				known->answer = farewell == FAREWELL_MISFIT ? ANSWER_MISFIT : ANSWER_NO_EXTENSION;
-				if (known->changed)
-					known->answer = ANSWER_UNKNOWN;
-				known->changed = false;
-			}
+			KeepAnswer(known, farewell == FAREWELL_MISFIT ? ANSWER_MISFIT : ANSWER_NO_EXTENSION);
 			FreeSlot(i);
 			return;
 		case FAREWELL_SURPLUS:
@@ -339,7 +228,7 @@ LookAfterSlots(void)
 		if (ended)
 			HeedFarewell(i, farewell);
 
-		known = OidIsValid(oid) ? hash_search(databases, &oid, HASH_FIND, NULL) : NULL;
+		known = FindKnownDatabase(oid);
 		if (slot->state == SLOT_RUNNING && known && slot->activity != WORKER_STARTING)
 			known->answer = ANSWER_SERVED;
 		if (slot->state == SLOT_IDLE && OidIsValid(oid) && known == NULL)
@@ -348,6 +237,25 @@ LookAfterSlots(void)
 }
 
 /* ---- Starting ---- */
+
+/* Mark the slot as starting; false if its database is held. The holder looks at the slots after it published the hold. */
+static bool
+ReserveSlot(WorkerSlot *slot, uint32 *generation)
+{
+	bool free_to_start;
+
+	LockSlots(LW_EXCLUSIVE);
+	free_to_start = !DatabaseIsHeld(pg_atomic_read_u32(&slot->database));
+	if (free_to_start)
+	{
+		slot->state = SLOT_STARTING;
+		slot->farewell = FAREWELL_NONE;
+		slot->started_at = 0;
+		*generation = ++slot->generation;
+	}
+	UnlockSlots();
+	return free_to_start;
+}
 
 /* Ask the postmaster for the process of a slot; false: it has none to give. */
 static bool
@@ -369,13 +277,8 @@ StartWorker(int i)
 	worker.bgw_main_arg = Int32GetDatum(i);
 	worker.bgw_notify_pid = MyProcPid;
 
-	LockSlots(LW_EXCLUSIVE);
-	slot->state = SLOT_STARTING;
-	slot->generation++;
-	slot->farewell = FAREWELL_NONE;
-	slot->started_at = 0;
-	generation = slot->generation;
-	UnlockSlots();
+	if (!ReserveSlot(slot, &generation))
+		return true;
 	memcpy(worker.bgw_extra, &generation, sizeof(generation));
 
 	if (cares[i].handle)
@@ -418,7 +321,7 @@ StartDueWorkers(void)
 	{
 		TimestampTz start_at = Max(cares[i].start_at, processes_at);
 
-		if (rhesis_shared->slots[i].state != SLOT_IDLE)
+		if (rhesis_shared->slots[i].state != SLOT_IDLE || DatabaseIsHeld(SlotDatabase(i)))
 			continue;
 		if (start_at > now)
 			wait = Min(wait, WaitUntil(start_at, SCAN_INTERVAL_MS));
@@ -439,8 +342,7 @@ ProbeIsUnderWay(void)
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
 		Oid oid = SlotDatabase(i);
-		KnownDatabase *known =
-			OidIsValid(oid) ? hash_search(databases, &oid, HASH_FIND, NULL) : NULL;
+		KnownDatabase *known = FindKnownDatabase(oid);
 
 		if (known && known->answer == ANSWER_UNKNOWN &&
 			!TimestampDifferenceExceeds(cares[i].asked_at, GetCurrentTimestamp(),
@@ -458,7 +360,7 @@ GiveSlots(void)
 	KnownDatabase *known;
 	bool may_probe = !ProbeIsUnderWay();
 
-	hash_seq_init(&sequence, databases);
+	StartKnownDatabases(&sequence);
 	while ((known = hash_seq_search(&sequence)) != NULL)
 	{
 		int first = FindSlot(known->oid, 0);
@@ -492,19 +394,12 @@ ForgetLauncher(int code, Datum argument)
 static void
 Prepare(void)
 {
-	HASHCTL control;
-
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 
-	memset(&control, 0, sizeof(control));
-	control.keysize = sizeof(Oid);
-	control.entrysize = sizeof(KnownDatabase);
-	control.hcxt = TopMemoryContext;
-	databases =
-		hash_create("rhesis_notify databases", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	InitKnownDatabases();
 	cares = MemoryContextAllocZero(TopMemoryContext, rhesis_shared->slot_count * sizeof(SlotCare));
 
 	before_shmem_exit(ForgetLauncher, (Datum) 0);

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "catalog_watch.h"
+#include "database_hold.h"
 #include "fmgr.h"
 #include "launcher.h"
 #include "miscadmin.h"
@@ -28,6 +29,7 @@ _PG_init(void)
 
 	RequestSharedState();
 	WatchCatalogs();
+	HoldDatabases();
 	if (!IsBinaryUpgrade)
 		RegisterLauncher();
 }

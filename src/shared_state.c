@@ -69,6 +69,7 @@ SetUpMemory(void)
 		rhesis_shared->lock = &GetNamedLWLockTranche(TRANCHE)->lock;
 		pg_atomic_init_u32(&rhesis_shared->launcher, NO_PROCESS);
 		SpinLockInit(&rhesis_shared->changed_mutex);
+		SpinLockInit(&rhesis_shared->holds_mutex);
 		rhesis_shared->slot_count = max_worker_processes;
 		for (int i = 0; i < rhesis_shared->slot_count; i++)
 			InitializeSlot(&rhesis_shared->slots[i]);

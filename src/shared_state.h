@@ -25,6 +25,7 @@ typedef enum SlotState
 typedef enum WorkerFarewell
 {
 	FAREWELL_NONE,		   /* it was killed, or failed: again, with backoff */
+	FAREWELL_TERMINATED,   /* by SIGTERM: again, after a moment */
 	FAREWELL_RELOAD,	   /* settings have changed: again, at once */
 	FAREWELL_NO_EXTENSION, /* the database does not have the extension */
 	FAREWELL_MISFIT,	   /* library and SQL objects do not fit: not before something changes */
@@ -48,7 +49,6 @@ typedef enum WorkerActivity
 #define WISH_WORK (1 << 0) /* rows may have become due */
 #define WISH_RELOAD \
 	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
-#define WISH_STOP (1 << 2) /* not needed any more */
 
 #define NO_PROCESS ((uint32) -1)
 #define MAX_LAST_ERROR 512
@@ -85,6 +85,15 @@ typedef struct WorkerSlot
 } WorkerSlot;
 
 #define MAX_CHANGED_DATABASES 32
+#define MAX_DATABASE_HOLDS 32
+
+/* A session works on a whole database, see database_hold.c. */
+typedef struct DatabaseHold
+{
+	Oid database; /* InvalidOid: free */
+	int pid;
+	uint32 process; /* number of the holder's PGPROC */
+} DatabaseHold;
 
 typedef struct SharedState
 {
@@ -95,6 +104,9 @@ typedef struct SharedState
 	int changed_count;
 	bool changed_overflow; /* more than there was room for: look at all */
 	Oid changed[MAX_CHANGED_DATABASES];
+
+	slock_t holds_mutex; /* guards the next one */
+	DatabaseHold holds[MAX_DATABASE_HOLDS];
 
 	int slot_count;
 	WorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];

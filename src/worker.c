@@ -57,8 +57,6 @@ HeedWishes(void)
 		ConfigReloadPending = false;
 		Drain(FAREWELL_RELOAD);
 	}
-	if (wishes & WISH_STOP)
-		Drain(FAREWELL_SURPLUS);
 	if (worker.paused)
 		GiveBackUnsent();
 }
@@ -334,5 +332,5 @@ RhesisWorkerMain(Datum argument)
 		Recover();
 	}
 	PG_END_TRY();
-	Leave(FAREWELL_NONE);
+	Leave(FAREWELL_TERMINATED);
 }

@@ -1,0 +1,45 @@
+/*
+ * launcher_databases.h - what the launcher knows of the server's databases.
+ */
+#ifndef RHESIS_LAUNCHER_DATABASES_H
+#define RHESIS_LAUNCHER_DATABASES_H
+
+#include "utils/hsearch.h"
+
+typedef enum DatabaseAnswer
+{
+	ANSWER_UNKNOWN,
+	ANSWER_NO_EXTENSION,
+	ANSWER_MISFIT,
+	ANSWER_SERVED
+} DatabaseAnswer;
+
+typedef struct KnownDatabase
+{
+	Oid oid; /* hash key */
+	DatabaseAnswer answer;
+	bool seen;
+	bool changed; /* since a process was started for it: its answer may be out of date */
+} KnownDatabase;
+
+extern void InitKnownDatabases(void);
+
+/* NULL: not known, like InvalidOid. */
+extern KnownDatabase *FindKnownDatabase(Oid oid);
+
+/* Go through all of them. */
+extern void StartKnownDatabases(HASH_SEQ_STATUS *sequence);
+
+/* Bring what is known up to date with pg_database, in a transaction of its own. */
+extern void ScanDatabases(void);
+
+/*
+ * Forget what was known of the databases that hooks have told of; true if there were any. An answer that a process is about to
+ * give may be out of date by now: that is remembered too.
+ */
+extern bool NoticeChanges(void);
+
+/* A process has found out about its database; NULL is fine. */
+extern void KeepAnswer(KnownDatabase *known, DatabaseAnswer answer);
+
+#endif
