@@ -90,10 +90,9 @@ ReasonToSkip(const Notification *notification)
 	if (notification->template_name == NULL)
 		return "silent_task";
 	if (rhesis_expire_after > 0 &&
-		TimestampDifferenceExceeds(notification->created_at, GetCurrentTimestamp(),
-								   rhesis_expire_after * 1000))
+		notification->created_at < GetCurrentTimestamp() - rhesis_expire_after * USECS_PER_SEC)
 		return "expired";
-	if (notification->user_id == NULL)
+	if (notification->user_id == NULL || *notification->user_id == '\0')
 		return "no_user";
 	return NULL;
 }

@@ -163,6 +163,12 @@ ParseSubject(const char *name, const char *source, MustacheError *error)
 	StringInfoData mustache;
 	int capacity = 0;
 
+	if (strlen(source) > MUSTACHE_MAX_TEMPLATE_SIZE)
+	{
+		MustacheParse(name, source, strlen(source), error);
+		return NULL;
+	}
+
 	initStringInfo(&mustache);
 	for (const char *p = source; *p != '\0';)
 	{

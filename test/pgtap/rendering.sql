@@ -22,7 +22,8 @@ INSERT INTO public.people VALUES
 	('john', 'john@example.org', 'John Doe', 'acme', 'Acme & Sons', NULL),
 	('mia', 'mia@example.org', '<b>Mia</b> {{task_id}} {status}', NULL, NULL, NULL),
 	('bea', 'bea@example.org', 'Bea', 'brot', 'Brot AG', 'Europe/Berlin'),
-	('max', 'max@example.org', 'Max', NULL, NULL, 'No/Where');
+	('max', 'max@example.org', 'Max', NULL, NULL, 'No/Where'),
+	('sys', 'sys@placeholder.rhesis.ai', 'System', NULL, NULL, NULL);
 
 -- A notification as a task would write it; the keys of "columns" replace what stands here.
 CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS $$
@@ -54,7 +55,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(159);
+SELECT plan(164);
 
 -- ---- Our variables ----
 
@@ -332,7 +333,7 @@ DELETE FROM rhesis_notify.templates;
 SELECT throws_ok(format('INSERT INTO rhesis_notify.templates (name, %I) VALUES (''x'', %L)', part, source), code, NULL, left(translate(source, E'\n', ' '), 30) || ' is refused, ' || code)
 FROM (VALUES
 	('html', E'a\n{{#open}}', '42601'), ('text', '{{/closed}}', '42601'), ('subject', '{{name', '42601'), ('html', '{{>no_such}}', '42704'),
-	('html', '{{<no_such}}{{/no_such}}', '42704'), ('subject', '{{>layout}}', '42704'), ('html', repeat('x', 1048577), '54000')
+	('html', '{{<no_such}}{{/no_such}}', '42704'), ('subject', '{{>layout}}', '42704'), ('html', repeat('x', 1048577), '54000'), ('subject', repeat('x', 1048577), '54000')
 	) AS cases (part, source, code);
 INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('acme', 'own', 'own'), ('acme', 'user', '{{>own}}{{>*any}}');
 SELECT throws_ok($$ UPDATE rhesis_notify.templates SET organization_id = NULL WHERE name = 'user' $$, '42704', NULL,
@@ -363,8 +364,15 @@ SELECT results_eq(format('SELECT reason, recipient_email, coalesce(subject, html
 	format('VALUES (%L, %L, NULL::text)', reason, email), 'preview() says ' || reason)
 FROM (VALUES
 	('{"template": null}'::jsonb, 'silent_task', NULL),
-	('{"user_id": "nobody"}', 'unknown_user', NULL)
+	('{"user_id": ""}', 'no_user', NULL),
+	('{"user_id": "nobody"}', 'unknown_user', NULL),
+	('{"user_id": "sys"}', 'placeholder_email', 'sys@placeholder.rhesis.ai')
 	) AS cases (columns, reason, email);
+SELECT pg_temp.notify() AS old \gset
+UPDATE rhesis_notify.task_notifications SET created_at = now() - interval '4 days' WHERE id = :old;
+SELECT is(reason, 'expired', 'preview() says expired') FROM rhesis_notify.preview(:old);
+SET LOCAL rhesis_notify.expire_after = 0;
+SELECT is(reason, NULL, 'and that nothing expires where that is set') FROM rhesis_notify.preview(:old);
 SELECT is(recipient_email, 'john@example.org', 'preview() says to whom') FROM rhesis_notify.preview(pg_temp.notify());
 SELECT throws_ok('SELECT rhesis_notify.preview(-1)', 'P0002', NULL, 'a notification that does not exist is an error');
 SELECT ok(NOT has_function_privilege('pg_monitor', function::regprocedure, 'EXECUTE'), function || ' is not for everybody')
