@@ -154,15 +154,13 @@ void
 BeginTemplates(void)
 {
 	loads_of_mail = 0;
-	if (cache != NULL &&
-		(cache_is_stale || MemoryContextMemAllocated(cache_context, true) > MAX_CACHE_BYTES))
-		DropCache();
-	if (cache == NULL)
-	{
-		/* What changes from here on makes it stale again. */
-		cache_is_stale = false;
-		CreateCache();
-	}
+	if (cache != NULL && !cache_is_stale &&
+		MemoryContextMemAllocated(cache_context, true) <= MAX_CACHE_BYTES)
+		return;
+	DropCache();
+	/* What changes from here on makes it stale again. */
+	cache_is_stale = false;
+	CreateCache();
 }
 
 /* Parse one part into the current memory context. */
