@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+"""Tests the checks of mails: each must report a mail that is broken in its way, and nothing else, as TAP."""
+
+import sys
+
+from chromium import Chromium
+from mail_checks import CHECKS, GMAIL_CLIPS_AT, check_mail
+
+STYLE = "body{margin:16px;color:#222;background:#fff} @media (prefers-color-scheme:dark){body{color:#eee;background:#111}}"
+
+
+def page(body, head="<title>Mail</title>", style="", lang='lang="en"'):
+    return (
+        f'<!DOCTYPE html><html {lang}><head><meta charset="utf-8">'
+        f'<meta name="color-scheme" content="light dark">{head}<style>:root{{color-scheme:light dark}}{STYLE}{style}</style>'
+        f"</head><body>{body}</body></html>"
+    )
+
+
+LINK = '<a href="https://app.example" style="display:inline-block;padding:12px;line-height:20px">Open</a>'
+GOOD = f"""<h1>Task Completed</h1>
+<p>Hello <span dir="auto">محمد</span>,</p><table role="presentation"><tr><td>ID</td><td>1</td></tr></table>
+<table><tr><th>Name</th><td>data</td></tr></table>{LINK}
+<img alt="Logo" src="data:image/gif;base64,R0lGODlhAQABAAAAACw="><div style="display:none;font-size:1px">preheader</div>"""
+
+# What is wrong, the check that must say so, the page, and what else it depends on (width, scheme).
+BROKEN = [
+    ("a wide box", "overflow", page('<div style="width:500px;height:9px"></div>'), 375, "light"),
+    ("a wide box on a narrow phone", "overflow", page('<div style="width:310px;height:9px"></div>'), 320, "light"),
+    ("text cut off", "cut-off", page(f'<div style="overflow:hidden">{"x" * 200}</div>'), 375, "light"),
+    ("text cut off below", "cut-off", page('<div style="overflow:hidden;height:9px">text</div>'), 375, "light"),
+    (
+        "text that runs into the next cell",
+        "cut-off",
+        page(
+            '<table role="presentation" style="table-layout:fixed;width:200px">'
+            "<tr><td>Donaudampfschifffahrt</td><td>x</td></tr></table>"
+        ),
+        375,
+        "light",
+    ),
+    ("12 px", "small-text", page('<p style="font-size:12px">text</p>'), 700, "light"),
+    ("12 px on phones alone", "small-text", page("<p>text</p>", style="@media(max-width:480px){p{font-size:12px}}"), 375, "light"),
+    ("grey on white", "contrast", page('<p style="color:#888">text</p>'), 700, "light"),
+    ("ink that stays dark in dark mode", "contrast", page('<p style="color:#222">text</p>'), 700, "dark"),
+    (
+        "a box that stays light in dark mode",
+        "contrast",
+        page('<div style="background:#fff"><div><p>text</p></div></div>'),
+        700,
+        "dark",
+    ),
+    (
+        "a half transparent box in between",
+        "contrast",
+        page('<div style="background:rgb(0 0 0/60%)"><p>text</p></div>'),
+        700,
+        "light",
+    ),
+    ("faded text", "contrast", page('<div style="opacity:.5"><p>text</p></div>'), 700, "light"),
+    (
+        "large text that isn't bold enough",
+        "contrast",
+        page('<p style="font-size:20px;color:#888">text</p>'),
+        700,
+        "light",
+    ),
+    (
+        "text on a gradient",
+        "contrast",
+        page('<p style="background-image:linear-gradient(#fff,#eee)">text</p>'),
+        700,
+        "light",
+    ),
+    ("an image without alt", "alt", page('<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">'), 700, "light"),
+    ("a drawing without a name", "alt", page('<svg width="9" height="9"></svg>'), 700, "light"),
+    ("no title", "title", page("text", head=""), 700, "light"),
+    ("an empty title", "title", page("text", head="<title> </title>"), 700, "light"),
+    ("no language", "lang", page("text", lang=""), 700, "light"),
+    ("a table without role", "layout-table", page("<table><tr><td>text</td></tr></table>"), 700, "light"),
+    (
+        "a flat button",
+        "tap-target",
+        page('<a href="#x" style="display:inline-block;padding:11px 20px;line-height:20px">Open</a>'),
+        375,
+        "light",
+    ),
+    (
+        "a narrow button",
+        "tap-target",
+        page('<a href="#x" style="display:inline-block;padding:12px 0;width:40px;line-height:20px">Go</a>'),
+        375,
+        "light",
+    ),
+    ("Arabic among English", "direction", page("<p>Hello محمد (12),</p>"), 700, "light"),
+    ("Hebrew in a cell from left to right", "direction", page('<p dir="ltr">בדיקות</p>'), 700, "light"),
+    ("an image from elsewhere", "external", page('<img alt="" src="https://cdn.invalid/x.png">'), 700, "light"),
+    ("an image beside the mail", "external", page('<img alt="" src="logo.png">'), 700, "light"),
+    (
+        "a background from elsewhere",
+        "external",
+        page('<div style="background-image:url(https://cdn.invalid/x.png);height:9px"></div>'),
+        700,
+        "light",
+    ),
+    ("a style sheet from elsewhere", "external", page("text", style="@import 'https://cdn.invalid/x.css';"), 700, "light"),
+    ("a font that only Outlook loads", "external", page('<!--[if mso]><v:fill src="https://cdn.invalid/x"/><![endif]-->text'), 700, "light"),
+    ("a script that loads", "external", page("text", head="<title>x</title><script>new Image().src='/x'</script>"), 700, "light"),
+    ("a mail that Gmail clips", "size", page("<p>text</p>" + "<!-- -->" * (GMAIL_CLIPS_AT // 8)), 700, "light"),
+    ("a tag that was left", "unfilled", page("<p>Hello {{recipient_name}}</p>"), 700, "light"),
+]
+
+
+def main():
+    cases = [("nothing", None, page(GOOD), width, scheme) for width in (320, 700) for scheme in ("light", "dark")] + BROKEN
+    print(f"1..{len(cases) + 2}")
+    number = 0
+
+    def ok(is_ok, name, *notes):
+        nonlocal number
+        number += 1
+        print(f"{'' if is_ok else 'not '}ok {number} - {name}")
+        if not is_ok:
+            for note in notes:
+                print(f"# {note}")
+        sys.stdout.flush()
+
+    with Chromium() as browser:
+        for what, check, html, width, scheme in cases:
+            problems = check_mail(browser, html, width, scheme)
+            expected = set() if check is None else {check}
+            ok({found for found, _ in problems} == expected, f"{check or 'no check'} reports: {what}", *problems)
+        browser.show(page('<img alt="" src="https://cdn.invalid/x.png">'), 700, "light")
+        ok(browser.requests == ["https://cdn.invalid/x.png"], "a request is seen, and refused", browser.requests)
+    ok({check for _, check, *_ in BROKEN} == set(CHECKS), "every check has been seen to fail")
+
+
+main()

@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+"""Looks at the shipped mails in a browser, as TAP.
+
+Every template with every sample is rendered by the server and shown at three widths, in light and in dark mode, and as by
+a client that drops style sheets, so that only inline styles are left (Gmail does so for some accounts). mail_checks.py
+says what must be true of each; the pictures are left in the directory PICTURES.
+"""
+
+import os
+import re
+import sys
+
+from chromium import Chromium
+from mail_checks import check_mail
+from mails import SAMPLES, TEMPLATES, preview_failure, render
+
+WIDTHS = (320, 375, 700)
+ERROR_LENGTH = 100_000
+
+MODES = {
+    "light": ("light", lambda html: html),
+    "dark": ("dark", lambda html: html),
+    "no-style-sheet": ("light", lambda html: re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)),
+}
+
+
+def mails():
+    for template in TEMPLATES:
+        for name, variables in SAMPLES.items():
+            yield f"{template}-{name}", render(template, variables)
+        yield f"{template}-long-error", preview_failure(template, ERROR_LENGTH)
+
+
+def main():
+    directory = os.environ.get("PICTURES", "build/test/pictures")
+    os.makedirs(directory, exist_ok=True)
+    print(f"1..{len(TEMPLATES) * (len(SAMPLES) + 1) * len(MODES) * len(WIDTHS)}")
+    number = 0
+    with Chromium() as browser:
+        for mail, html in mails():
+            for mode, (scheme, seen_by_client) in MODES.items():
+                for width in WIDTHS:
+                    problems = check_mail(browser, seen_by_client(html), width, scheme)
+                    name = f"{mail}-{mode}-{width}"
+                    with open(os.path.join(directory, name + ".png"), "wb") as file:
+                        file.write(browser.picture(width))
+                    number += 1
+                    print(f"{'not ' if problems else ''}ok {number} - {name}")
+                    for check, found in problems:
+                        print(f"# {check}: {found}")
+                    sys.stdout.flush()
+
+
+main()
