@@ -106,6 +106,15 @@ sub start
 	return $self->SUPER::start(@options);
 }
 
+# Also with another environment.
+sub restart
+{
+	my ($self) = @_;
+	$self->stop('fast');
+	$self->start;
+	return;
+}
+
 sub create_app
 {
 	my ($self, $database) = @_;

@@ -37,24 +37,40 @@ sub start
 	my $directory = PostgreSQL::Test::Utils::tempdir('peer');
 	my $self = bless { directory => $directory, port => 0 }, $class;
 
-	%options = (certificate => 'good', user => 'mailer', password => 'peer secret', %options);
-	my $certificate = delete $options{certificate};
-	delete @options{qw(user password)} unless defined $options{user};
 	mkdir "$directory/mails" or croak "could not make a directory: $!";
-	my @arguments = map {
-		my $option = '--' . tr/_/-/r;
-		$_ =~ /^(?:no_|implicit_|data_without)/ ? ($option) : ($option, $options{$_})
-	} sort keys %options;
-	if (defined $certificate)
-	{
-		$self->certificate($certificate);
-		push @arguments, '--tls-cert', "$directory/server.pem", '--tls-key', "$directory/server.key";
-	}
-	$self->{user} = $options{user};
-	$self->{password} = $options{password};
-	$self->{arguments} = \@arguments;
+	$self->{options} = { certificate => 'good', user => 'mailer', password => 'peer secret', %options };
+	$self->certificate($self->{options}{certificate}) if defined $self->{options}{certificate};
 	$self->start_again;
 	return $self;
+}
+
+# Stop, and start again with these options changed; undef takes one back.
+sub start_otherwise
+{
+	my ($self, %options) = @_;
+
+	$self->stop;
+	$self->{options} = { %{ $self->{options} }, %options };
+	$self->start_again;
+	return;
+}
+
+sub arguments
+{
+	my ($self) = @_;
+	my %options = %{ $self->{options} };
+	my @tls =
+	  defined delete $options{certificate}
+	  ? ('--tls-cert', "$self->{directory}/server.pem", '--tls-key', "$self->{directory}/server.key")
+	  : ();
+
+	delete $options{password} unless defined $options{user};
+	return (
+		@tls,
+		map {
+			my $option = '--' . tr/_/-/r;
+			/^(?:no_|implicit_|data_without)/ ? ($option) : ($option, $options{$_})
+		} grep { defined $options{$_} } sort keys %options);
 }
 
 # After stop: on the same port, with the same mails.
@@ -65,7 +81,7 @@ sub start_again
 	my @command = (
 		'/usr/bin/python3', "$peers/smtp_peer.py", '--port', $self->{port}, '--port-file', "$directory/port",
 		'--directory', "$directory/mails", '--transcript', "$directory/transcript", '--rules', "$directory/rules",
-		@{ $self->{arguments} });
+		$self->arguments);
 
 	unlink "$directory/port";
 	$self->{pid} = fork() // croak "could not fork: $!";
@@ -91,8 +107,8 @@ sub stop
 }
 
 sub port { return shift->{port}; }
-sub user { return shift->{user}; }
-sub password { return shift->{password}; }
+sub user { return shift->{options}{user}; }
+sub password { return shift->{options}{password}; }
 
 # Show this certificate from the next connection on.
 sub certificate

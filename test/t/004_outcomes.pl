@@ -1,0 +1,148 @@
+
+# What the server says about a message decides about that message; what ails the server decides about none. Each attempt that
+# did not succeed is on record.
+use strict;
+use warnings FATAL => 'all';
+
+use RhesisNotify::Cluster qw($ACME);
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve(
+	'main',
+	peer => $peer,
+	settings => { retry_delay => '100ms', retry_max_delay => '400ms', max_attempts => 3 });
+
+my $people = 0;
+
+# A new user of Acme: (id, address).
+sub somebody
+{
+	my $address = sprintf 'somebody.%d@example.com', ++$people;
+	return ($node->sql("INSERT INTO public.\"user\" (email, name, organization_id) VALUES ('$address', 'Some Body', '$ACME') RETURNING id"), $address);
+}
+
+# ---- Replies about a message ----
+
+foreach my $case (
+	# stage, reply, how often, then: state, reason, attempts
+	[ 'rcpt', '450 4.2.0 Mailbox busy', 1, 'sent', undef, 2 ],
+	[ 'rcpt', '550 5.1.1 No such user', 1, 'failed', 'smtp_permanent', 1 ],
+	[ 'data', '451 4.3.0 Try later', 1, 'sent', undef, 2 ],
+	[ 'data', '554 5.6.0 Not like this', 1, 'failed', 'smtp_permanent', 1 ],
+	[ 'dot', '451 4.3.0 Queue file write error', 2, 'sent', undef, 3 ],
+	[ 'dot', '554 5.7.0 Content rejected', 1, 'failed', 'smtp_permanent', 1 ],
+	[ 'rcpt', '451 4.7.1 Greylisted', 99, 'failed', 'attempts_exhausted', 3 ],)
+{
+	my ($stage, $reply, $count, $state, $reason, $attempts) = @$case;
+	my ($code, $enhanced) = split ' ', $reply;
+	my $what = "$reply, at $stage" . ($count > 1 ? ", $count times" : '');
+	my ($user, $address) = somebody();
+	my $before = $peer->mail_count;
+	my $log_offset = -s $node->logfile;
+
+	$peer->rules({ stage => $stage, action => 'reply', text => $reply, count => $count, $stage eq 'data' ? () : (match => $address) });
+	my $id = $node->report(user_id => $user);
+	my $row = $node->wait_for_state($id, $state);
+	is($row->{delivery_reason}, $reason, "$what: is $state" . ($reason ? ", $reason" : ''));
+	is($row->{attempts}, $attempts, "$what: after $attempts attempts");
+	is($peer->mail_count, $before + ($state eq 'sent'), "$what: " . ($state eq 'sent' ? 'it has arrived, once' : 'it has not arrived'));
+
+	my @events = $node->events($id);
+	my $failures = $state eq 'sent' ? $attempts - 1 : $attempts;
+	is(scalar(@events), $failures, "$what: each failure has its event");
+	is_deeply([ map { $_->{event} } @events ], [ ('deferred') x ($attempts - 1), ('failed') x ($state eq 'failed') ],
+		"$what: deferred until it is decided");
+	is_deeply([ map { "$_->{smtp_code} $_->{enhanced_code}" } @events ], [ ("$code $enhanced") x $failures ], "$what: with the codes");
+	is_deeply([ map { $_->{reply} } @events ], [ ($reply) x $failures ], "$what: with the reply");
+	if ($state eq 'failed')
+	{
+		is($row->{smtp_reply}, $reply, "$what: the row has the reply");
+		like($node->log($log_offset), qr/WARNING:  Failed to send task completion email to \Q$address\E: \Q$reply\E\n/, "$what: the log says so");
+	}
+	if ($attempts == 3)
+	{
+		my $waits = $node->sql("SELECT min(wait) >= 75 AND max(wait) >= 150 FROM (SELECT 1000 * EXTRACT(epoch FROM
+			occurred_at - lag(occurred_at) OVER (ORDER BY id)) AS wait FROM rhesis_notify.delivery_events WHERE notification_id = $id
+			UNION ALL SELECT 1000 * EXTRACT(epoch FROM finished_at - max(occurred_at)) FROM rhesis_notify.delivery_events AS e
+			JOIN rhesis_notify.task_notifications AS n ON n.id = notification_id WHERE n.id = $id AND delivery_status = 'sent' GROUP BY finished_at) AS waits");
+		is($waits, 't', "$what: the second wait is longer than the first");
+	}
+}
+like($peer->transcript, qr/^(\d+) S 550 5\.1\.1 No such user\n(?:\1 .*\n)*?\1 C RSET\n(?:\1 .*\n|\d+ .*\n)*?\1 C MAIL/m,
+	'a refused recipient costs a RSET, not the connection');
+
+# ---- One message's trouble is not another's ----
+
+my ($refused, $refused_address) = somebody();
+$peer->rules({ stage => 'rcpt', action => 'reply', text => '450 4.2.0 Mailbox busy', match => $refused_address });
+my $waiting = $node->report(user_id => $refused);
+my $passing = $node->report;
+$node->wait_for_state($passing, 'sent');
+pass('a mail behind one that is deferred goes out');
+$node->wait_for_state($waiting, 'failed');
+
+# ---- The server's trouble ----
+
+sub costs_nothing
+{
+	my ($what, $bring, $mend, $error) = @_;
+	my ($user) = somebody();
+
+	$bring->();
+	my $id = $node->report(user_id => $user);
+	$node->wait_for("SELECT state = 'backing off' AND last_error ~ '$error' FROM rhesis_notify.worker_status");
+	my $row = $node->notification($id);
+	is($row->{attempts}, 0, "$what: costs no attempt");
+	isnt($row->{delivery_status}, 'failed', "$what: the mail waits");
+	isnt($node->worker('backing_off_until'), '', "$what: worker_status shows until when the server is left alone");
+	$mend->();
+	$row = $node->wait_for_state($id, 'sent');
+	is($row->{attempts}, 1, "$what: then it goes out, with its first attempt");
+	is_deeply([ $node->events($id) ], [], "$what: nothing has happened to it");
+	return;
+}
+
+my $well = sub { $peer->rules };
+costs_nothing('a refused connection', sub { $peer->stop }, sub { $peer->start_again }, 'connect|refused');
+costs_nothing('421 as the greeting', sub { $peer->stop; $peer->start_again;
+	$peer->rules({ stage => 'greeting', action => 'reply', text => '421 4.3.2 Shutting down', then => 'close' }) }, $well, '421');
+costs_nothing('421 for MAIL', sub { $peer->rules({ stage => 'mail', action => 'reply', text => '421 4.7.0 Not now', then => 'close' }) }, $well, '421');
+costs_nothing('421 for RCPT', sub { $peer->rules({ stage => 'rcpt', action => 'reply', text => '421 4.7.0 Not now', then => 'close' }) }, $well, '421');
+costs_nothing('a reset connection', sub { $peer->stop; $peer->start_again;
+	$peer->rules({ stage => 'connect', action => 'close' }) }, $well, '.');
+costs_nothing('garbage for a greeting', sub { $peer->stop; $peer->start_again;
+	$peer->rules({ stage => 'greeting', action => 'garbage' }) }, $well, '.');
+
+# A silent server: the time-out is ours.
+$node->reconfigure(connect_timeout => '500ms', send_timeout => '500ms');
+costs_nothing('a server that never greets', sub { $peer->stop; $peer->start_again;
+	$peer->rules({ stage => 'greeting', action => 'silence' }) }, $well, '.');
+
+# ---- In the middle of a message ----
+
+$peer->rules({ stage => 'data', action => 'close', count => 1 });
+my $id = $node->report;
+my $row = $node->wait_for_state($id, 'sent');
+is($row->{attempts}, 2, 'a connection lost at DATA costs an attempt: the message may be why');
+is(($node->events($id))[0]{event}, 'deferred', 'and is on record');
+
+$peer->rules({ stage => 'rcpt', action => 'silence', count => 1 });
+$id = $node->report;
+$row = $node->wait_for_state($id, 'sent');
+is($row->{attempts}, 2, 'so does a server that falls silent');
+
+# ---- A server that answers 354 although it has refused the recipient ----
+
+my $odd_peer = RhesisNotify::Peer->start(data_without_recipient => 1);
+$node->reconfigure(RhesisNotify::Cluster::peer_settings($odd_peer));
+$odd_peer->rules({ stage => 'rcpt', action => 'reply', text => '550 5.1.1 No such user', count => 1 });
+$id = $node->report;
+$row = $node->wait_for_state($id, 'failed');
+is($row->{smtp_reply}, '550 5.1.1 No such user', 'the refusal counts, whatever is said to DATA');
+$node->wait_for_state($node->report, 'sent');
+is($odd_peer->mail_count, 1, 'and the next mail is the only one');
+
+$node->stop;
+done_testing();
