@@ -186,11 +186,11 @@ sub report_many
 	return $self->sql($insert);
 }
 
-# A notification as a hash.
+# A notification as a hash, but for the task's result.
 sub notification
 {
 	my ($self, $id, $database) = @_;
-	return decode_json($self->sql("SELECT row_to_json(n) FROM rhesis_notify.task_notifications AS n WHERE id = $id", $database));
+	return decode_json($self->sql("SELECT to_jsonb(n) - 'result' FROM rhesis_notify.task_notifications AS n WHERE id = $id", $database));
 }
 
 # Wait until it is in this state; returns it.
