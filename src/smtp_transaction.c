@@ -89,7 +89,14 @@ SmtpSpeak(SmtpConnection *connection)
 	while (connection->state == SMTP_CONNECTION_READY && !blocked)
 	{
 		if (connection->output_done == connection->output_length)
+		{
+			/* In a long mail: what the server says in the middle of it counts before the rest is written. */
+			if (connection->step == SMTP_STEP_BODY && connection->data_said > 0)
+				SmtpListen(connection);
+			if (connection->state != SMTP_CONNECTION_READY)
+				break;
 			FillOutput(connection);
+		}
 		if (connection->output_done == connection->output_length)
 			break;
 		blocked = !WriteOutput(connection);
