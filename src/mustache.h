@@ -113,7 +113,7 @@ typedef struct MustacheOptions
 {
 	bool escape_html; /* {{name}} is escaped; {{{name}}} and {{&name}} never are */
 	int max_output;	  /* bytes; 0 for the default */
-	int max_steps;	  /* tags and names looked up; 0 for the default */
+	int max_steps; /* tags and names looked up, long ones counting as several; 0 for the default */
 } MustacheOptions;
 
 /* What a template uses a name for. */

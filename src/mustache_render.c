@@ -4,6 +4,7 @@
  * Rendering walks the node array; a section, partial or block recurses, to a
  * bounded depth.  Each node and each look-up is a step; steps are bounded too,
  * since nested lists and partials can ask for endless work without any output.
+ * Long names, and text that is taken away, count as more than one.
  *
  * Indentation: a frame says what is to be put before each line of the template
  * being rendered.  Values that are put in are never indented.
@@ -19,6 +20,9 @@
 
 /* How many steps go by between two calls of check_for_interrupts; a power of 2. */
 #define INTERRUPT_INTERVAL 128
+
+/* What costs time by its length, without being put out, is a step for so many bytes. */
+#define BYTES_PER_STEP 64
 
 /* The values that names are looked up in, innermost first. */
 typedef struct Context
@@ -89,6 +93,8 @@ RenderText(Renderer *renderer, const Frame *frame, const Node *node)
 {
 	const char *text = frame->template->source + node->tag.offset;
 
+	if (frame->indentation.dedent > 0 && !CountSteps(renderer, node->tag.length / BYTES_PER_STEP))
+		return false;
 	if (frame->indentation.length > 0 || frame->indentation.dedent > 0)
 		return OutputIndented(&renderer->output, &frame->indentation, text, node->tag.length,
 							  node->line_start);
@@ -109,7 +115,7 @@ LookUp(Renderer *renderer, const Frame *frame, const Context *context, const Nod
 	const MustacheScope *scope = renderer->scope;
 	const MustacheTemplate *template = frame->template;
 	const Span *part = &template->parts[node->first_part];
-	int steps = node->part_count;
+	int steps = node->part_count + node->name.length / BYTES_PER_STEP;
 
 	if (node->part_count == 0)
 	{
@@ -117,7 +123,7 @@ LookUp(Renderer *renderer, const Frame *frame, const Context *context, const Nod
 		return true;
 	}
 
-	for (; context != NULL; context = context->outer, steps++)
+	for (; context != NULL; context = context->outer, steps += 1 + part->length / BYTES_PER_STEP)
 		if (context->value.kind == MUSTACHE_OBJECT &&
 			scope->member(scope->arg, &context->value, template->source + part->offset,
 						  part->length, value))
@@ -303,6 +309,8 @@ RenderPartial(Renderer *renderer, const Frame *frame, const Context *context, co
 	if (inner.partial_depth > MUSTACHE_MAX_PARTIAL_DEPTH)
 		return FailLimit(renderer, "partials are nested too deeply",
 						 "A partial that includes itself needs data that comes to an end.");
+	if (!CountSteps(renderer, name_length / BYTES_PER_STEP))
+		return false;
 	inner.template =
 		renderer->scope->partial(renderer->scope->arg, name, name_length, renderer->error);
 	if (inner.template == NULL)
@@ -329,7 +337,8 @@ FindArgument(Renderer *renderer, const Frame *frame, const Node *block, const Ar
 	{
 		const Node *nodes = a->template->nodes;
 
-		for (int i = a->parent - nodes + 1; i < a->parent->end; i = nodes[i].end, steps++)
+		for (int i = a->parent - nodes + 1; i < a->parent->end;
+			 i = nodes[i].end, steps += 1 + block->name.length / BYTES_PER_STEP)
 			if (nodes[i].name.length == block->name.length &&
 				memcmp(a->template->source + nodes[i].name.offset, name, block->name.length) == 0)
 			{

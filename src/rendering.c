@@ -17,6 +17,13 @@
 /* What of a name or a template's source is shown in a message. */
 #define MAX_SHOWN_BYTES 200
 
+/*
+ * What rendering one part may cost, and how long a subject may be before it is cut: a hostile template holds its worker up for
+ * a tenth of a second, no longer.
+ */
+#define MAX_STEPS_PER_PART 500000
+#define MAX_UNCUT_SUBJECT 100000
+
 /* A mail being rendered. */
 typedef struct Rendering
 {
@@ -88,7 +95,11 @@ RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplateP
 {
 	JsonbScope *jsonb_scope = &rendering->variables->scope;
 	MustacheScope scope = jsonb_scope->scope;
-	MustacheOptions options = {.escape_html = (part == TEMPLATE_HTML)};
+	MustacheOptions options = {
+		.escape_html = (part == TEMPLATE_HTML),
+		.max_output = part == TEMPLATE_SUBJECT ? MAX_UNCUT_SUBJECT : MUSTACHE_DEFAULT_MAX_OUTPUT,
+		.max_steps = MAX_STEPS_PER_PART,
+	};
 	MustacheError error = {0};
 	StringInfoData out;
 

@@ -2,8 +2,8 @@
  * subject.c - subjects in Mustache and in the single-brace form: {task_name}, {status.title()}.
  *
  * The single-brace form is translated into Mustache tags before anything is filled in, so that there is one pass and what
- * a value contains is never expanded: {status.title()} becomes {{status:title}}, {status} becomes {{status:}}. Names with
- * a colon are looked up here, at the top level, and cut there.
+ * a value contains is never expanded: {status.title()} becomes {{status:title}}, {status} becomes {{status:}}, where the colon
+ * stands for a character that no source has. Names with one are looked up here, at the top level, and cut there.
  */
 #include "postgres.h"
 
@@ -16,13 +16,19 @@
 /* A subject is cut much shorter: no need to change the case of a novel. */
 #define MAX_CHANGED_CHARS 1000
 
+/*
+ * Between name and method. Only the translation writes it, so methods are only called where their result is put out: the limit
+ * of the output is one of their work too.
+ */
+#define METHOD_SEPARATOR '\x1F'
+
 typedef char *(*TextMethod)(const char *text, int length);
 
 struct SubjectTemplate
 {
 	MustacheTemplate *mustache;
 	int name_count;
-	char **names; /* the translated ones, with their colons */
+	char **names; /* the translated ones */
 };
 
 static char *
@@ -41,9 +47,19 @@ LowerText(const char *text, int length)
 static bool
 IsCased(const char *character, int length)
 {
+	char *upper;
+	char *lower;
+	bool cased;
+
 	if (!IS_HIGHBIT_SET(*character))
 		return (*character >= 'a' && *character <= 'z') || (*character >= 'A' && *character <= 'Z');
-	return strcmp(UpperText(character, length), LowerText(character, length)) != 0;
+
+	upper = UpperText(character, length);
+	lower = LowerText(character, length);
+	cased = strcmp(upper, lower) != 0;
+	pfree(upper);
+	pfree(lower);
+	return cased;
 }
 
 /* As in Python, and unlike initcap(), a letter behind a digit or an apostrophe begins a word. */
@@ -60,8 +76,12 @@ TitleText(const char *text, int length)
 		bool cased = IsCased(p, char_length);
 
 		if (cased)
-			appendStringInfoString(&title,
-								   in_word ? LowerText(p, char_length) : UpperText(p, char_length));
+		{
+			char *changed = in_word ? LowerText(p, char_length) : UpperText(p, char_length);
+
+			appendStringInfoString(&title, changed);
+			pfree(changed);
+		}
 		else
 			appendBinaryStringInfo(&title, p, char_length);
 		in_word = cased;
@@ -119,7 +139,7 @@ IdentifierLength(const char *p)
 	return length;
 }
 
-/* Reads {name} or {name.method()} at p. Returns what is behind it and the name with a colon, or NULL. */
+/* Reads {name} or {name.method()} at p. Returns what is behind it and the translated name, or NULL. */
 static const char *
 ReadPlaceholder(const char *p, char **name)
 {
@@ -142,7 +162,7 @@ ReadPlaceholder(const char *p, char **name)
 	}
 	if (*p != '}')
 		return NULL;
-	*name = psprintf("%.*s:%.*s", name_length, start, method_length, method);
+	*name = psprintf("%.*s%c%.*s", name_length, start, METHOD_SEPARATOR, method_length, method);
 	return p + 1;
 }
 
@@ -156,11 +176,23 @@ SkipTag(const char *p)
 	return end != NULL ? end + strlen(closing) : p + strlen(p);
 }
 
+/* A copy in which the separator is a space, as control characters of a subject are in the end. */
+static char *
+WithoutSeparators(const char *source)
+{
+	char *copy = pstrdup(source);
+
+	for (char *p = copy; (p = strchr(p, METHOD_SEPARATOR)) != NULL;)
+		*p = ' ';
+	return copy;
+}
+
 SubjectTemplate *
 ParseSubject(const char *name, const char *source, MustacheError *error)
 {
 	SubjectTemplate *subject = palloc0(sizeof(SubjectTemplate));
 	StringInfoData mustache;
+	char *plain;
 	int capacity = 0;
 
 	if (strlen(source) > MUSTACHE_MAX_TEMPLATE_SIZE)
@@ -169,8 +201,9 @@ ParseSubject(const char *name, const char *source, MustacheError *error)
 		return NULL;
 	}
 
+	plain = WithoutSeparators(source);
 	initStringInfo(&mustache);
-	for (const char *p = source; *p != '\0';)
+	for (const char *p = plain; *p != '\0';)
 	{
 		const char *end = NULL;
 		char *placeholder;
@@ -201,6 +234,7 @@ ParseSubject(const char *name, const char *source, MustacheError *error)
 	}
 	subject->mustache = MustacheParse(name, mustache.data, mustache.len, error);
 	pfree(mustache.data);
+	pfree(plain);
 	return subject->mustache != NULL ? subject : NULL;
 }
 
@@ -216,28 +250,36 @@ SubjectProblem(const SubjectTemplate *subject, const Variables *variables)
 	for (int i = 0; i < subject->name_count; i++)
 	{
 		const char *name = subject->names[i];
-		const char *colon = strchr(name, ':');
+		const char *separator = strchr(name, METHOD_SEPARATOR);
 		MustacheValue value;
 
-		if (!LookUpVariable(variables, name, colon - name, &value))
-			return psprintf("there is no variable \"%.*s\"", (int) (colon - name), name);
-		if (colon[1] != '\0' && FindMethod(colon + 1, strlen(colon + 1)) == NULL)
-			return psprintf("there is no method \"%s()\"", colon + 1);
+		if (!LookUpVariable(variables, name, separator - name, &value))
+			return psprintf("there is no variable \"%.*s\"", (int) (separator - name), name);
+		if (separator[1] != '\0' && FindMethod(separator + 1, strlen(separator + 1)) == NULL)
+			return psprintf("there is no method \"%s()\"", separator + 1);
 	}
 	return NULL;
+}
+
+int
+SubjectNameLength(const char *name, int name_length)
+{
+	const char *separator = memchr(name, METHOD_SEPARATOR, name_length);
+
+	return separator != NULL ? (int) (separator - name) : name_length;
 }
 
 bool
 LookUpSubjectName(const Variables *variables, const char *name, int name_length,
 				  MustacheValue *value)
 {
-	const char *colon = memchr(name, ':', name_length);
+	const char *separator = memchr(name, METHOD_SEPARATOR, name_length);
 	TextMethod method;
 	StringInfoData text;
 
-	if (colon == NULL || !LookUpVariable(variables, name, colon - name, value))
+	if (separator == NULL || !LookUpVariable(variables, name, separator - name, value))
 		return false;
-	method = FindMethod(colon + 1, name + name_length - (colon + 1));
+	method = FindMethod(separator + 1, name + name_length - (separator + 1));
 	if (method == NULL)
 		return true;
 

@@ -21,6 +21,9 @@ extern const MustacheTemplate *SubjectMustache(const SubjectTemplate *subject);
 /* NULL if everything in single braces can be filled in, else what can't, palloc'd. */
 extern char *SubjectProblem(const SubjectTemplate *subject, const Variables *variables);
 
+/* The length of the variable's name in a name that MustacheVisitNames shows of a subject. */
+extern int SubjectNameLength(const char *name, int name_length);
+
 /*
  * Looks up what ParseSubject made of something in single braces. False: the name is none of those, or there is no such
  * variable.

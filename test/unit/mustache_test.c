@@ -313,6 +313,16 @@ TestLimits(void)
 			  "\"q\": \"{{#a}}{{#a}}{{#a}}{{#a}}{{#a}}{{/a}}{{/a}}{{/a}}{{/a}}{{/a}}\"}",
 			  few_steps, "q", "rendering takes too many steps");
 
+	/* Work that leaves no output: long names, and white space that is taken away. */
+	HitsLimit(psprintf("{{#a}}{{%s}}{{/a}}", Repeat("n", 200000)), "{\"a\": [1, 2, 3, 4]}", "{}",
+			  few_steps, "main", "rendering takes too many steps");
+	HitsLimit("{{#a}}{{>*p}}{{/a}}",
+			  psprintf("{\"a\": [1, 2, 3, 4], \"p\": \"%s\"}", Repeat("n", 200000)), "{}",
+			  few_steps, "main", "rendering takes too many steps");
+	HitsLimit(psprintf("{{<p}}{{$b}}\n%sx\n{{/b}}{{/p}}", Repeat(" ", 200000)),
+			  "{\"a\": [1, 2, 3, 4]}", "{\"p\": \"{{#a}}\\n{{$b}}{{/b}}\\n{{/a}}\"}", few_steps,
+			  "main", "rendering takes too many steps");
+
 	Renders(Repeat("x", 100), "{}", "{}", Repeat("x", 100), "an output of a hundred bytes");
 	HitsLimit(Repeat("x", 101), "{}", "{}", small_output, "main", "output is too large");
 	HitsLimit(psprintf("%s{{a}}", Repeat("x", 95)), "{\"a\": \"<<\"}", "{}", small_output, "main",
