@@ -1,0 +1,87 @@
+# A standby sends nothing, a promoted one takes over, and a demoted one is quiet; a pause survives all of that.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $primary = RhesisNotify::Cluster->serve('primary', peer => $peer, allows_streaming => 1,
+	settings => { 'server.wal_log_hints' => 'on', 'server.wal_keep_size' => '256MB' });
+my $ours = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ 'rhesis_notify'};
+my $due = q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE delivery_status IN ('pending', 'deferred', 'sending')};
+
+sub follow
+{
+	my ($follower, $leader) = @_;
+	my $leader_is_at = $leader->lsn('write');
+
+	$follower->wait_for("SELECT pg_last_wal_replay_lsn() >= '$leader_is_at'");
+	return;
+}
+
+$primary->backup('base');
+my $standby = RhesisNotify::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+# ---- A standby ----
+
+$primary->wait_for_state($primary->report, 'sent');
+is($primary->sql('SELECT rhesis_notify.pause()'), 't', 'the primary\'s mail is paused');
+$primary->report_many(20, task_name => 'app.waiting');
+follow($standby, $primary);
+is($standby->sql($due), 20, 'the standby has rows that are due');
+is($standby->sql($ours), 0, 'and no process that could mail them');
+is($standby->sql('SELECT count(*) FROM rhesis_notify.worker_status'), 0, 'worker_status says so');
+like($standby->sql_error('SELECT rhesis_notify.resume()'), qr/read-only transaction/, 'an operator is told that it is a standby');
+
+# A restart keeps the pause.
+$primary->restart;
+$primary->wait_for(q{SELECT state = 'paused' AND paused FROM rhesis_notify.worker_status});
+is($primary->sql($due), 20, 'after a restart the primary is still paused');
+
+# ---- Promoted ----
+
+follow($standby, $primary);
+$primary->stop('immediate');
+my $before = $peer->mail_count;
+$standby->promote;
+$standby->wait_for(q{SELECT state = 'paused' AND paused FROM rhesis_notify.worker_status});
+is($standby->sql($due), 20, 'the promoted standby is paused as its primary was');
+is($standby->sql('SELECT rhesis_notify.resume()'), 't', 'mail is resumed');
+$standby->wait_for("SELECT ($due) = 0");
+is($peer->mail_count, $before + 20, 'each mail went out once');
+$standby->wait_for_state($standby->report, 'sent');
+pass('and new ones do');
+
+# ---- Demoted and rewound ----
+
+# The old primary mailed something that the new one knows nothing of.
+$primary->start;
+$primary->sql('SELECT rhesis_notify.resume()');
+$primary->wait_for_state($primary->report, 'sent');
+$primary->stop('fast');
+# Up to version 15 pg_rewind learns of the new timeline from the control file, which a checkpoint writes.
+$standby->sql('CHECKPOINT');
+command_ok(
+	[ 'pg_rewind', '--target-pgdata', $primary->data_dir, '--source-server', $standby->connstr('postgres'), '--no-sync' ],
+	'pg_rewind turns the old primary into a standby');
+$primary->append_conf('postgresql.conf', 'port = ' . $primary->port);
+$primary->enable_streaming($standby);
+$primary->set_standby_mode;
+$primary->start;
+$standby->report_many(20, task_name => 'app.after the failover');
+$standby->wait_for("SELECT ($due) = 0");
+$before = $peer->mail_count;
+follow($primary, $standby);
+is($primary->sql($ours), 0, 'the demoted server is quiet');
+is($primary->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name ~ '^app.after' AND delivery_status = 'sent'}),
+	20, 'it has what the new primary has');
+is($peer->mail_count, $before, 'and mails none of it again');
+
+$primary->stop;
+$standby->stop;
+done_testing();
