@@ -24,15 +24,19 @@
 #define MAX_STEPS_PER_PART 500000
 #define MAX_UNCUT_SUBJECT 100000
 
+/* Of more variables than this, and of longer names, nobody can be told. */
+#define MAX_NOTED_NAMES 500
+#define MAX_NOTED_NAME 100
+
 /* A mail being rendered. */
 typedef struct Rendering
 {
 	const char *name; /* of the template */
-	const char *organization_id;
+	TemplateSearch search;
 	Variables *variables;
-	TemplateOrigin first; /* where templates are looked for first */
-	bool with_default;	  /* what the template lacks comes from the default one */
-	TemplatePart part;	  /* the one being rendered: its partials come from the same part */
+	UsedVariables *used; /* NULL: nobody wants to know */
+	bool with_default;	 /* what the template lacks comes from the default one */
+	TemplatePart part;	 /* the one being rendered: its partials come from the same part */
 } Rendering;
 
 /* A name or a template's source as a message shows it: not longer than a line or two. palloc'd. */
@@ -48,20 +52,19 @@ static const MustacheTemplate *
 FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 {
 	Rendering *rendering = arg;
-	bool too_many = false;
 	const StoredPart *found;
 
 	if (name_length == 0) /* a dynamic name that is empty */
 		return NULL;
-	found = FindTemplate(name, name_length, rendering->organization_id, rendering->part,
-						 rendering->first, &too_many);
+	found = FindTemplate(&rendering->search, name, name_length, rendering->part);
 	if (found == NULL)
 	{
 		/* Mustache would render nothing: half a mail is worse than the shipped one. */
 		error->code = MUSTACHE_SYNTAX_ERROR;
 		error->template_name = pstrdup(rendering->name);
-		error->message = too_many ? "the mail uses too many partials"
-								  : psprintf("there is no partial %s", Shown(name, name_length));
+		error->message = rendering->search.too_many
+							 ? "the mail uses too many partials"
+							 : psprintf("there is no partial %s", Shown(name, name_length));
 		return NULL;
 	}
 	if (found->problem != NULL)
@@ -88,6 +91,62 @@ SubjectMember(void *arg, const MustacheValue *object, const char *name, int name
 	return scope->scope.member(arg, object, name, name_length, value);
 }
 
+/* Null, false, and what is empty: nothing that a mail could lose. */
+static bool
+HasValue(const MustacheValue *value)
+{
+	switch (value->kind)
+	{
+		case MUSTACHE_NULL:
+		case MUSTACHE_FALSE:
+			return false;
+		case MUSTACHE_STRING:
+		case MUSTACHE_LIST:
+			return value->length > 0;
+		default:
+			return true;
+	}
+}
+
+static void
+NoteUse(UsedVariables *used, TemplatePart part, const char *name, int name_length)
+{
+	if (name_length > MAX_NOTED_NAME || list_length(used->names[part]) >= MAX_NOTED_NAMES)
+		return;
+	name = pnstrdup(name, name_length);
+	if (!IsUsed(used, part, name))
+		used->names[part] = lappend(used->names[part], unconstify(char *, name));
+}
+
+bool
+IsUsed(const UsedVariables *used, TemplatePart part, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, used->names[part])
+	{
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Looks up what the part may name, and notes it. */
+static bool
+NotedMember(void *arg, const MustacheValue *object, const char *name, int name_length,
+			MustacheValue *value)
+{
+	Rendering *rendering = ((JsonbScope *) arg)->partial_arg;
+	const JsonbScope *scope = &rendering->variables->scope;
+	bool found = rendering->part == TEMPLATE_SUBJECT
+					 ? SubjectMember(arg, object, name, name_length, value)
+					 : scope->scope.member(arg, object, name, name_length, value);
+
+	if (found && object->data == scope->root.data && HasValue(value))
+		NoteUse(rendering->used, rendering->part, name, SubjectNameLength(name, name_length));
+	return found;
+}
+
 /* Render in the current memory context. NULL with *problem set when it fails. */
 static char *
 RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplatePart part,
@@ -108,6 +167,11 @@ RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplateP
 	jsonb_scope->partial_arg = rendering;
 	if (part == TEMPLATE_SUBJECT)
 		scope.member = SubjectMember;
+	if (rendering->used != NULL)
+	{
+		rendering->used->names[part] = NIL;
+		scope.member = NotedMember;
+	}
 
 	initStringInfo(&out);
 	if (MustacheRender(template, &scope, &options, &out, &error))
@@ -119,16 +183,13 @@ RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplateP
 
 /* The part of the template, else, where that is wanted, of the default one; NULL: there is none. */
 static const StoredPart *
-FindPart(const Rendering *rendering, TemplatePart part)
+FindPart(Rendering *rendering, TemplatePart part)
 {
-	bool too_many;
 	const StoredPart *found =
-		FindTemplate(rendering->name, strlen(rendering->name), rendering->organization_id, part,
-					 rendering->first, &too_many);
+		FindTemplate(&rendering->search, rendering->name, strlen(rendering->name), part);
 
 	if (found == NULL && rendering->with_default)
-		found = FindTemplate(DEFAULT_TEMPLATE, strlen(DEFAULT_TEMPLATE), rendering->organization_id,
-							 part, rendering->first, &too_many);
+		found = FindTemplate(&rendering->search, DEFAULT_TEMPLATE, strlen(DEFAULT_TEMPLATE), part);
 	return found;
 }
 
@@ -252,7 +313,7 @@ RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)
 	if (!RenderBodies(rendering, mail, &problem))
 	{
 		NoteFallback(mail, problem);
-		rendering->first = TEMPLATE_SHIPPED;
+		rendering->search.first = TEMPLATE_SHIPPED;
 		if (!RenderBodies(rendering, mail, &problem))
 		{
 			Fail(mail, problem);
@@ -271,18 +332,18 @@ RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)
 		mail->subject = RenderStoredSubject(rendering, &problem);
 		if (mail->subject != NULL)
 			break;
-		if (rendering->first == TEMPLATE_SHIPPED)
+		if (rendering->search.first == TEMPLATE_SHIPPED)
 		{
 			Fail(mail, problem);
 			return;
 		}
 		NoteFallback(mail, problem);
-		rendering->first = TEMPLATE_SHIPPED;
+		rendering->search.first = TEMPLATE_SHIPPED;
 	}
 }
 
 static bool
-HasAnyPart(const Rendering *rendering)
+HasAnyPart(Rendering *rendering)
 {
 	for (TemplatePart part = 0; part < TEMPLATE_PARTS; part++)
 	{
@@ -293,24 +354,31 @@ HasAnyPart(const Rendering *rendering)
 }
 
 void
-RenderNotification(const Notification *notification, const Recipient *recipient, RenderedMail *mail)
+RenderNotificationWith(const Notification *notification, const Recipient *recipient,
+					   const TemplateProposal *proposal, UsedVariables *used, RenderedMail *mail)
 {
 	Rendering rendering = {
 		.name = notification->template_name,
-		.organization_id = recipient->organization_id,
+		.search = {.organization_id = recipient->organization_id, .proposal = proposal},
 		.variables = NotificationVariables(notification, recipient),
-		.first = TEMPLATE_OF_ORGANIZATION,
+		.used = used,
 	};
 
 	memset(mail, 0, sizeof(*mail));
 	BeginTemplates();
-	if (rendering.organization_id == NULL)
-		rendering.organization_id = notification->organization_id;
+	if (rendering.search.organization_id == NULL)
+		rendering.search.organization_id = notification->organization_id;
 	if (!HasAnyPart(&rendering))
 		NoteFallback(mail, psprintf("there is no template %s",
 									Shown(rendering.name, strlen(rendering.name))));
 	rendering.with_default = true;
 	RenderMail(&rendering, notification->subject_template, mail);
+}
+
+void
+RenderNotification(const Notification *notification, const Recipient *recipient, RenderedMail *mail)
+{
+	RenderNotificationWith(notification, recipient, NULL, NULL, mail);
 }
 
 bool
@@ -319,9 +387,8 @@ RenderTemplate(const char *name, const char *organization_id, const Jsonb *varia
 {
 	Rendering rendering = {
 		.name = name,
-		.organization_id = organization_id,
+		.search = {.organization_id = organization_id},
 		.variables = GivenVariables(variables),
-		.first = TEMPLATE_OF_ORGANIZATION,
 	};
 	char *problem = NULL;
 

@@ -4,8 +4,10 @@
 #ifndef RHESIS_RENDERING_H
 #define RHESIS_RENDERING_H
 
+#include "nodes/pg_list.h"
 #include "notification.h"
 #include "recipients.h"
+#include "templates.h"
 
 /* All strings but fallback and error are UTF-8, whatever the database's encoding. */
 typedef struct RenderedMail
@@ -29,6 +31,19 @@ typedef struct RenderedMail
  */
 extern void RenderNotification(const Notification *notification, const Recipient *recipient,
 							   RenderedMail *mail);
+
+/* The variables that a mail's parts look up and that have a value there, by the first part of a dotted name. */
+typedef struct UsedVariables
+{
+	List *names[TEMPLATE_PARTS]; /* of char * */
+} UsedVariables;
+
+extern bool IsUsed(const UsedVariables *used, TemplatePart part, const char *name);
+
+/* The same as if the proposed row were there; used is filled in. Both may be NULL. */
+extern void
+RenderNotificationWith(const Notification *notification, const Recipient *recipient,
+					   const TemplateProposal *proposal, UsedVariables *used, RenderedMail *mail);
 
 /*
  * Render a template with the variables of a jsonb object, as it is: what can't be rendered is an error in mail->error, and

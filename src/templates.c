@@ -163,8 +163,7 @@ BeginTemplates(void)
 	CreateCache();
 }
 
-/* Parse one part into the current memory context. */
-static void
+void
 ParsePart(StoredPart *stored, const char *name, TemplatePart part, const char *source)
 {
 	MustacheError error = {0};
@@ -248,25 +247,47 @@ FindStored(const StoredKey *key)
 	return entry;
 }
 
-const StoredPart *
-FindTemplate(const char *name, int name_length, const char *organization_id, TemplatePart part,
-			 TemplateOrigin first, bool *too_many)
+/* The proposed part, if that is what the origin would have. */
+static const StoredPart *
+FindProposed(const TemplateSearch *search, const char *name, int name_length, TemplatePart part,
+			 TemplateOrigin origin)
 {
-	for (TemplateOrigin origin = first; origin <= TEMPLATE_SHIPPED; origin++)
+	const TemplateProposal *proposal = search->proposal;
+
+	if (proposal == NULL || !proposal->parts[part].present ||
+		(int) strlen(proposal->name) != name_length ||
+		memcmp(proposal->name, name, name_length) != 0)
+		return NULL;
+	if (proposal->organization_id == NULL)
+		return origin == TEMPLATE_OF_EVERYBODY ? &proposal->parts[part] : NULL;
+	if (origin != TEMPLATE_OF_ORGANIZATION ||
+		strcmp(proposal->organization_id, search->organization_id) != 0)
+		return NULL;
+	return &proposal->parts[part];
+}
+
+const StoredPart *
+FindTemplate(TemplateSearch *search, const char *name, int name_length, TemplatePart part)
+{
+	for (TemplateOrigin origin = search->first; origin <= TEMPLATE_SHIPPED; origin++)
 	{
 		StoredKey key = {.origin = origin, .name_length = name_length, .name = name};
+		const StoredPart *proposed;
 		StoredTemplate *stored;
 
 		if (origin == TEMPLATE_OF_ORGANIZATION)
 		{
-			if (organization_id == NULL)
+			if (search->organization_id == NULL)
 				continue;
-			key.organization_id = organization_id;
+			key.organization_id = search->organization_id;
 		}
+		proposed = FindProposed(search, name, name_length, part, origin);
+		if (proposed != NULL)
+			return proposed;
 		stored = FindStored(&key);
 		if (stored == NULL)
 		{
-			*too_many = true;
+			search->too_many = true;
 			return NULL;
 		}
 		if (stored->parts[part].present)

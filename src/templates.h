@@ -41,6 +41,22 @@ typedef struct StoredPart
 	char *problem;			  /* why it can't be parsed */
 } StoredPart;
 
+/* A row of templates that is not there: parts that are not present are those of the row that is. */
+typedef struct TemplateProposal
+{
+	const char *name;
+	const char *organization_id; /* NULL: for everybody */
+	StoredPart parts[TEMPLATE_PARTS];
+} TemplateProposal;
+
+typedef struct TemplateSearch
+{
+	const char *organization_id; /* NULL: none */
+	TemplateOrigin first;
+	const TemplateProposal *proposal; /* NULL: none */
+	bool too_many; /* set when a mail has read more rows than one can reasonably need */
+} TemplateSearch;
+
 /*
  * To be called before a mail is rendered: lets go of what has changed, or grown too large. What FindTemplate has returned is
  * valid until then.
@@ -48,13 +64,15 @@ typedef struct StoredPart
 extern void BeginTemplates(void);
 
 /*
- * The part, from the first origin that has it, beginning with the given one; NULL: none has it. organization_id may be NULL.
- * Reads our tables as the current user, which must be the extension's owner, in the open transaction. More than a mail can
- * reasonably need is an error that the caller reports: *too_many is set then.
+ * The part, from the first origin that has it, beginning with the search's; NULL: none has it, or too many were read, which is
+ * an error that the caller reports. Reads our tables as the current user, which must be the extension's owner, in the open
+ * transaction.
  */
 extern const StoredPart *
-FindTemplate(const char *name, int name_length, const char *organization_id, TemplatePart part,
-			 TemplateOrigin first, bool *too_many);
+FindTemplate(TemplateSearch *search, const char *name, int name_length, TemplatePart part);
+
+/* Parse one part into the current memory context. */
+extern void ParsePart(StoredPart *stored, const char *name, TemplatePart part, const char *source);
 
 extern const char *TemplatePartName(TemplatePart part);
 
