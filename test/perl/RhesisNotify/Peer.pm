@@ -98,10 +98,10 @@ sub start_again
 
 sub stop
 {
-	my ($self) = @_;
+	my ($self, $signal) = @_;
 	my $pid = delete $self->{pid} or return;
 
-	kill 'TERM', $pid;
+	kill $signal // 'TERM', $pid;
 	waitpid($pid, 0);
 	return;
 }
