@@ -60,13 +60,18 @@ CREATE TABLE rhesis_notify.task_notifications
 	task_id text NOT NULL UNIQUE
 		CONSTRAINT task_id_has_1_to_500_characters CHECK (pg_catalog.length(task_id) BETWEEN 1 AND 500),
 	task_name text NOT NULL
-		CONSTRAINT task_name_is_not_empty CHECK (task_name <> ''),
+		CONSTRAINT task_name_has_1_to_100000_characters CHECK (pg_catalog.length(task_name) BETWEEN 1 AND 100000),
 	status text NOT NULL
 		CONSTRAINT status_is_success_or_failed CHECK (status IN ('success', 'failed')),
-	user_id text,
-	organization_id text,
-	template text,
-	subject_template text,
+	-- No key, name or subject is longer; a row must not be able to fill the worker's memory.
+	user_id text
+		CONSTRAINT user_id_has_at_most_100000_characters CHECK (pg_catalog.length(user_id) <= 100000),
+	organization_id text
+		CONSTRAINT organization_id_has_at_most_100000_characters CHECK (pg_catalog.length(organization_id) <= 100000),
+	template text
+		CONSTRAINT template_has_at_most_100000_characters CHECK (pg_catalog.length(template) <= 100000),
+	subject_template text
+		CONSTRAINT subject_template_has_at_most_100000_characters CHECK (pg_catalog.length(subject_template) <= 100000),
 	result jsonb
 		CONSTRAINT result_is_an_object CHECK (pg_catalog.jsonb_typeof(result) = 'object'),
 	error_message text,
@@ -140,7 +145,15 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.smtp_reply IS
 COMMENT ON COLUMN rhesis_notify.task_notifications.finished_at IS
 	'When the state became final; rhesis_notify.retention counts from here';
 COMMENT ON CONSTRAINT task_id_has_1_to_500_characters ON rhesis_notify.task_notifications IS 'The index has to hold it';
-COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.task_notifications IS 'Registrations are found by it';
+COMMENT ON CONSTRAINT task_name_has_1_to_100000_characters ON rhesis_notify.task_notifications IS 'Registrations are found by it';
+COMMENT ON CONSTRAINT user_id_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
+	'A row must not be able to fill the worker''s memory';
+COMMENT ON CONSTRAINT organization_id_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
+	'A row must not be able to fill the worker''s memory';
+COMMENT ON CONSTRAINT template_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
+	'A row must not be able to fill the worker''s memory';
+COMMENT ON CONSTRAINT subject_template_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
+	'A row must not be able to fill the worker''s memory';
 COMMENT ON CONSTRAINT status_is_success_or_failed ON rhesis_notify.task_notifications IS 'Only final outcomes are reported';
 COMMENT ON CONSTRAINT result_is_an_object ON rhesis_notify.task_notifications IS 'Its keys become template variables';
 COMMENT ON CONSTRAINT attempts_are_not_negative ON rhesis_notify.task_notifications IS 'They are counted up from 0';
@@ -794,7 +807,8 @@ CREATE FUNCTION rhesis_notify.send_task_completion_email(recipient_email text, r
 	task_id text, status text, execution_time text DEFAULT NULL, error_message text DEFAULT NULL,
 	test_run_id text DEFAULT NULL, frontend_url text DEFAULT NULL)
 RETURNS boolean
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rhesis_notify_send_task_completion_email';
 COMMENT ON FUNCTION rhesis_notify.send_task_completion_email(text, text, text, text, text, text, text, text, text) IS
 	'Sends one mail now, in this session, past the queue: true when the SMTP server accepted it; false otherwise, with the reason '
