@@ -483,6 +483,39 @@ COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
 	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, reason '
 	'says why';
 
+CREATE FUNCTION rhesis_notify.preview_message(notification_id bigint) RETURNS text
+LANGUAGE c STRICT
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_preview_message';
+COMMENT ON FUNCTION rhesis_notify.preview_message(bigint) IS
+	'The mail of a notification byte by byte, as the SMTP server would get it now (before dots are doubled); nothing is sent. Null, '
+	'with a notice that says why, where no mail is owed or none can be composed';
+
+CREATE FUNCTION rhesis_notify.render_diff(name text, html text DEFAULT NULL, text text DEFAULT NULL,
+										  subject text DEFAULT NULL, last integer DEFAULT 1000,
+										  organization_id text DEFAULT NULL)
+RETURNS TABLE (notification_id bigint, what text, detail text, current_subject text, proposed_subject text)
+LANGUAGE c
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_render_diff';
+COMMENT ON FUNCTION rhesis_notify.render_diff(text, text, text, text, integer, text) IS
+	'What a change of a template would do: renders the last notifications of that template (of a partial, which is a template '
+	'without a subject, of any) as they are now and as if this row were in templates, null parts as they are. One row for each '
+	'mail that would not be the same: it fails, loses variable (one that has a value), or differs';
+
+CREATE FUNCTION rhesis_notify.template_variables(name text, organization_id text DEFAULT NULL)
+RETURNS TABLE (variable text, used_as text, part text, template text, line integer, description text, example text)
+LANGUAGE c
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_template_variables';
+COMMENT ON FUNCTION rhesis_notify.template_variables(text, text) IS
+	'What a template uses, its partials included: a row for each name, with how (variable, section, partial), in which part, and '
+	'where first; then the variables that it could use and does not. A name without a description is a key of the task''s result, '
+	'or of something in it. organization_id: as that organization''s mails use it';
+
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Sending a mail now, testing the server

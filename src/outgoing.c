@@ -29,20 +29,25 @@ OutgoingMessageId(const Outgoing *outgoing, int64 notification_id)
 						AddressDomain(outgoing->from.address));
 }
 
+/* The address that the mail goes to. */
+static const char *
+Destination(const Outgoing *outgoing, const Recipient *recipient)
+{
+	return outgoing->redirect ? outgoing->redirect : recipient->email;
+}
+
 bool
-ComposeOutgoing(const Outgoing *outgoing, int64 notification_id, const char *message_id,
-				const Recipient *recipient, const RenderedMail *rendered, SmtpMail *mail,
-				const char **problem)
+ComposeOutgoingMessage(const Outgoing *outgoing, int64 notification_id, const char *message_id,
+					   const Recipient *recipient, const RenderedMail *rendered, StringInfo message,
+					   const char **problem)
 {
 	MessageParts parts = {0};
-	StringInfoData message;
-	StringInfoData stuffed;
 
 	parts.date = (int64) time(NULL);
 	parts.from = outgoing->from;
 	parts.reply_to = outgoing->reply_to;
 	parts.to.name = recipient->name;
-	parts.to.address = outgoing->redirect ? outgoing->redirect : recipient->email;
+	parts.to.address = Destination(outgoing, recipient);
 	parts.original_recipient = outgoing->redirect ? recipient->email : NULL;
 	parts.subject = rendered->subject;
 	parts.message_id = message_id;
@@ -51,16 +56,27 @@ ComposeOutgoing(const Outgoing *outgoing, int64 notification_id, const char *mes
 	parts.text_length = strlen(rendered->text);
 	parts.html = rendered->html;
 	parts.html_length = strlen(rendered->html);
+	return ComposeMessage(&parts, message, problem);
+}
+
+bool
+ComposeOutgoing(const Outgoing *outgoing, int64 notification_id, const char *message_id,
+				const Recipient *recipient, const RenderedMail *rendered, SmtpMail *mail,
+				const char **problem)
+{
+	StringInfoData message;
+	StringInfoData stuffed;
 
 	initStringInfo(&message);
-	if (!ComposeMessage(&parts, &message, problem))
+	if (!ComposeOutgoingMessage(outgoing, notification_id, message_id, recipient, rendered,
+								&message, problem))
 		return false;
 	initStringInfo(&stuffed);
 	AppendDotStuffed(&stuffed, message.data, message.len);
 	pfree(message.data);
 
 	mail->sender = outgoing->from.address;
-	mail->recipient = parts.to.address;
+	mail->recipient = Destination(outgoing, recipient);
 	mail->data = stuffed.data;
 	mail->data_length = stuffed.len;
 	return true;

@@ -23,6 +23,12 @@ extern void ReadOutgoing(Outgoing *outgoing);
 /* The Message-ID of a row of this database, palloc'd. */
 extern char *OutgoingMessageId(const Outgoing *outgoing, int64 notification_id);
 
+/* Append the mail as it is before SMTP stuffs its dots. False with a constant phrase in *problem if it can't be sent. */
+extern bool
+ComposeOutgoingMessage(const Outgoing *outgoing, int64 notification_id, const char *message_id,
+					   const Recipient *recipient, const RenderedMail *rendered, StringInfo message,
+					   const char **problem);
+
 /*
  * Compose the mail and fill in what SMTP needs; the data is palloc'd, addresses point into the arguments. False with a constant
  * phrase in *problem if it can't be sent.

@@ -1,7 +1,7 @@
 /*
- * preview.c - what would be sent, without sending: rhesis_notify.preview() and render_template().
+ * preview.c - what would be sent, without sending: rhesis_notify.preview(), preview_message() and render_template().
  *
- * Both are SECURITY DEFINER: they read templates as the extension's owner; the app's relations are read as their owners, as
+ * All are SECURITY DEFINER: they read templates as the extension's owner; the app's relations are read as their owners, as
  * the worker does it.
  */
 #include "postgres.h"
@@ -10,6 +10,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "outgoing.h"
+#include "preview.h"
 #include "queue.h"
 #include "rendering.h"
 #include "settings.h"
@@ -17,6 +19,7 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(rhesis_notify_preview);
+PG_FUNCTION_INFO_V1(rhesis_notify_preview_message);
 PG_FUNCTION_INFO_V1(rhesis_notify_render_template);
 
 /* The same columns in both functions' results, as far as they go. */
@@ -56,31 +59,27 @@ FormRow(FunctionCallInfo fcinfo, const PreviewRow *row)
 }
 
 /*
- * A subject that a database can hold. All its characters come from there but for the ellipsis of one that was cut, which not
- * every encoding has.
+ * All characters of a subject come from the database but for the ellipsis of one that was cut, which not every encoding has.
  */
-static const char *
+const char *
 StorableSubject(const char *subject)
 {
 	static const char ellipsis[] = "\xE2\x80\xA6";
 	int kept = subject != NULL ? (int) (strlen(subject) - strlen(ellipsis)) : -1;
 
-	if (kept < 0 || GetDatabaseEncoding() == PG_UTF8 || strcmp(subject + kept, ellipsis) != 0)
-		return subject;
-	return psprintf("%.*s...", kept, subject);
+	if (kept >= 0 && GetDatabaseEncoding() != PG_UTF8 && strcmp(subject + kept, ellipsis) == 0)
+		subject = psprintf("%.*s...", kept, subject);
+	return subject != NULL ? pg_any_to_server(subject, strlen(subject), PG_UTF8) : NULL;
 }
 
 static void
 FillParts(PreviewRow *row, const RenderedMail *mail)
 {
-	const char *parts[] = {StorableSubject(mail->subject), mail->html, mail->text};
-
-	for (int part = 0; part < (int) lengthof(parts); part++)
-	{
-		if (parts[part] != NULL)
-			row->columns[COLUMN_SUBJECT + part] =
-				pg_any_to_server(parts[part], strlen(parts[part]), PG_UTF8);
-	}
+	row->columns[COLUMN_SUBJECT] = StorableSubject(mail->subject);
+	if (mail->html != NULL)
+		row->columns[COLUMN_HTML] = pg_any_to_server(mail->html, strlen(mail->html), PG_UTF8);
+	if (mail->text != NULL)
+		row->columns[COLUMN_TEXT] = pg_any_to_server(mail->text, strlen(mail->text), PG_UTF8);
 }
 
 /* The reason for which the claim would settle this notification without a look at its user, or NULL. */
@@ -97,55 +96,87 @@ ReasonToSkip(const Notification *notification)
 	return NULL;
 }
 
-static void
-LookUpRecipient(Notification *notification, Recipient *recipient)
+void
+LookUpForPreview(Notification *const *notifications, int count, Recipient *recipients)
 {
 	RecipientsProblem problem;
 
-	if (LookUpRecipients(&notification, 1, recipient, &problem))
+	if (LookUpRecipients(notifications, count, recipients, &problem))
 		return;
 	ereport(ERROR, (errcode(problem.sqlstate), errmsg("%s", problem.message),
 					problem.detail != NULL ? errdetail("%s", problem.detail) : 0,
 					problem.hint != NULL ? errhint("%s", problem.hint) : 0));
 }
 
-static void
-PreviewMail(const Notification *notification, const Recipient *recipient, PreviewRow *row)
+/* Why no mail is owed or can be rendered, or NULL with the mail rendered. */
+static const char *
+RenderForPreview(Notification *notification, Recipient *recipient, RenderedMail *mail)
 {
-	RenderedMail mail;
+	const char *reason = ReasonToSkip(notification);
 
-	RenderNotification(notification, recipient, &mail);
-	if (mail.fallback != NULL)
+	if (reason != NULL)
+		return reason;
+	LookUpForPreview(&notification, 1, recipient);
+	if (recipient->skip_reason != NULL)
+		return recipient->skip_reason;
+	if (recipient->error != NULL)
+		return recipient->error;
+	RenderNotification(notification, recipient, mail);
+	if (mail->fallback != NULL)
 		ereport(NOTICE,
-				(errmsg("the mail falls back to what ships"), errdetail("%s.", mail.fallback)));
-	FillParts(row, &mail);
-	row->columns[COLUMN_REASON] = mail.error;
+				(errmsg("the mail falls back to what ships"), errdetail("%s.", mail->fallback)));
+	return mail->error;
+}
+
+static Notification *
+RequireNotification(int64 id)
+{
+	Notification *notification = FetchNotification(id, CurrentMemoryContext);
+
+	if (notification == NULL)
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+						errmsg("there is no notification " INT64_FORMAT, id)));
+	return notification;
 }
 
 /* rhesis_notify.preview(notification_id bigint) returns (subject, html, text, recipient_email, reason) */
 Datum
 rhesis_notify_preview(PG_FUNCTION_ARGS)
 {
-	int64 id = PG_GETARG_INT64(0);
-	Notification *notification = FetchNotification(id, CurrentMemoryContext);
+	Notification *notification = RequireNotification(PG_GETARG_INT64(0));
 	Recipient recipient = {0};
+	RenderedMail mail = {0};
 	PreviewRow row = {0};
 
-	if (notification == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
-						errmsg("there is no notification " INT64_FORMAT, id)));
-
-	row.columns[COLUMN_REASON] = ReasonToSkip(notification);
-	if (row.columns[COLUMN_REASON] == NULL)
-	{
-		LookUpRecipient(notification, &recipient);
-		row.columns[COLUMN_RECIPIENT_EMAIL] = recipient.email;
-		row.columns[COLUMN_REASON] =
-			recipient.skip_reason != NULL ? recipient.skip_reason : recipient.error;
-	}
-	if (row.columns[COLUMN_REASON] == NULL)
-		PreviewMail(notification, &recipient, &row);
+	row.columns[COLUMN_REASON] = RenderForPreview(notification, &recipient, &mail);
+	row.columns[COLUMN_RECIPIENT_EMAIL] = recipient.email;
+	FillParts(&row, &mail);
 	PG_RETURN_DATUM(FormRow(fcinfo, &row));
+}
+
+/* rhesis_notify.preview_message(notification_id bigint) returns text */
+Datum
+rhesis_notify_preview_message(PG_FUNCTION_ARGS)
+{
+	Notification *notification = RequireNotification(PG_GETARG_INT64(0));
+	Recipient recipient = {0};
+	RenderedMail mail = {0};
+	Outgoing outgoing;
+	StringInfoData message;
+	const char *reason = RenderForPreview(notification, &recipient, &mail);
+
+	initStringInfo(&message);
+	if (reason == NULL)
+	{
+		ReadOutgoing(&outgoing);
+		if (ComposeOutgoingMessage(&outgoing, notification->id,
+								   OutgoingMessageId(&outgoing, notification->id), &recipient,
+								   &mail, &message, &reason))
+			PG_RETURN_TEXT_P(cstring_to_text_with_len(message.data, message.len));
+	}
+	ereport(NOTICE, (errmsg("notification " INT64_FORMAT " sends no mail", notification->id),
+					 errdetail("%s.", reason)));
+	PG_RETURN_NULL();
 }
 
 /* rhesis_notify.render_template(name text, variables jsonb, organization_id text) returns (subject, html, text) */

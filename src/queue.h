@@ -89,4 +89,11 @@ extern bool QueueIsPaused(void);
 /* One notification by id, whoever holds it, as a claim would hand it out; NULL when there is none. For preview and explain. */
 extern Notification *FetchNotification(int64 id, MemoryContext context);
 
+/*
+ * The ids of the last notifications that ask for the template (NULL: for any), the latest first, at most limit; those of other
+ * organizations than the given one are left out (NULL: none is). Their number is in *count. The array is palloc'd in context.
+ */
+extern int64 *LatestNotifications(const char *template_name, const char *organization_id, int limit,
+								  MemoryContext context, int *count);
+
 #endif

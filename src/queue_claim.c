@@ -117,6 +117,19 @@ static QueueStatement fetch = {
 	.parameter_types = {INT8OID},
 };
 
+/* $1 template (null: any), $2 organization (null: all), $3 limit */
+static QueueStatement latest = {
+	.sql = "WITH " TASK_TYPE_CTE ", opted AS ("
+		   " SELECT due.id, due.organization_id," REGISTRATION_COLUMNS
+		   " FROM rhesis_notify.task_notifications AS due" REGISTRATION_JOIN ")"
+		   "SELECT o.id FROM opted AS o"
+		   " WHERE o.template OPERATOR(pg_catalog.=) COALESCE($1, o.template)"
+		   "  AND ($2 IS NULL OR COALESCE(o.organization_id, $2) OPERATOR(pg_catalog.=) $2)"
+		   " ORDER BY o.id DESC LIMIT $3",
+	.parameter_count = 3,
+	.parameter_types = {TEXTOID, TEXTOID, INT4OID},
+};
+
 /* Behind this row the next claim goes on. */
 static TimestampTz mark_time = DT_NOBEGIN;
 static int64 mark_id = 0;
@@ -259,4 +272,31 @@ FetchNotification(int64 id, MemoryContext context)
 	}
 	QueueEnd(nest_level);
 	return notification;
+}
+
+int64 *
+LatestNotifications(const char *template_name, const char *organization_id, int limit,
+					MemoryContext context, int *count)
+{
+	int nest_level = QueueBegin();
+	Datum values[3] = {0, 0, Int32GetDatum(limit)};
+	char nulls[3] = {'n', 'n', ' '};
+	int64 *ids;
+
+	if (template_name != NULL)
+	{
+		values[0] = CStringGetTextDatum(template_name);
+		nulls[0] = ' ';
+	}
+	if (organization_id != NULL)
+	{
+		values[1] = CStringGetTextDatum(organization_id);
+		nulls[1] = ' ';
+	}
+	*count = (int) QueueExecute(&latest, values, nulls);
+	ids = MemoryContextAlloc(context, Max(*count, 1) * sizeof(int64));
+	for (int row = 0; row < *count; row++)
+		ids[row] = DatumGetInt64(Column(row, COLUMN_ID));
+	QueueEnd(nest_level);
+	return ids;
 }

@@ -99,11 +99,33 @@ FormatExecutionTime(TimestampTz started_at, TimestampTz completed_at)
 					seconds % SECS_PER_HOUR / SECS_PER_MINUTE);
 }
 
+/*
+ * A zone of the time zone database; NULL: there is none of that name. PostgreSQL keeps each zone that it was asked for, and takes
+ * rules such as XYZ4:05 for zones too: a relation of the app could make up endless ones. All rules have digits; of names, few.
+ */
+static pg_tz *
+FindZone(const char *name)
+{
+	static const char *const names_with_digits[] = {"EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT"};
+	static const char hours_prefix[] = "Etc/GMT";
+	const char *digits = strpbrk(name, "0123456789");
+	bool is_name = digits == NULL;
+	pg_tz *zone;
+
+	for (int i = 0; i < (int) lengthof(names_with_digits) && !is_name; i++)
+		is_name = strcmp(name, names_with_digits[i]) == 0;
+	if (!is_name)
+		is_name = strncmp(name, hours_prefix, strlen(hours_prefix)) == 0 &&
+				  digits == name + strlen(hours_prefix) + 1 && strlen(digits) <= 2;
+	zone = is_name ? pg_tzset(name) : NULL;
+	return zone != NULL && pg_tz_acceptable(zone) ? zone : NULL;
+}
+
 /* In the recipient's time zone if it is a known one, else in UTC; never without saying which. */
 static char *
 FormatTime(TimestampTz time, const char *timezone)
 {
-	pg_tz *zone = timezone != NULL ? pg_tzset(timezone) : NULL;
+	pg_tz *zone = timezone != NULL ? FindZone(timezone) : NULL;
 	struct pg_tm tm;
 	fsec_t fraction;
 	int offset;

@@ -23,6 +23,13 @@ INSERT INTO public.people VALUES
 	('mia', 'mia@example.org', '<b>Mia</b> {{task_id}} {status}', NULL, NULL, NULL),
 	('bea', 'bea@example.org', 'Bea', 'brot', 'Brot AG', 'Europe/Berlin'),
 	('max', 'max@example.org', 'Max', NULL, NULL, 'No/Where'),
+	('ny', 'ny@example.org', 'Ny', NULL, NULL, 'EST5EDT'),
+	('rio', 'rio@example.org', 'Rio', NULL, NULL, 'Etc/GMT+3'),
+	('india', 'india@example.org', 'India', NULL, NULL, 'asia/kolkata'),
+	('rule', 'rule@example.org', 'Rule', NULL, NULL, 'XYZ4:05'),
+	('digits', 'digits@example.org', 'Digits', NULL, NULL, 'Etc/GMT+3:30'),
+	('path', 'path@example.org', 'Path', NULL, NULL, '../../../../etc/localtime'),
+	('empty', 'empty@example.org', 'Empty', NULL, NULL, ''),
 	('sys', 'sys@placeholder.rhesis.ai', 'System', NULL, NULL, NULL);
 
 -- A notification as a task would write it; the keys of "columns" replace what stands here.
@@ -55,7 +62,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(164);
+SELECT plan(184);
 
 -- ---- Our variables ----
 
@@ -90,7 +97,15 @@ FROM (VALUES
 	('completed_at', '{"completed_at": "infinity"}', '', 'completed_at that never comes'),
 	('completed_at', '{"result": {"completed_at": "today"}}', 'today', 'completed_at, from the result'),
 	('completed_at', '{"user_id": "bea"}', '2024-01-15 15:30:25 CET', 'completed_at in the recipient''s time zone'),
+	('completed_at', '{"user_id": "bea", "completed_at": "2024-07-15 23:30:25+00"}', '2024-07-16 01:30:25 CEST', 'completed_at in summer'),
+	('completed_at', '{"user_id": "ny"}', '2024-01-15 09:30:25 EST', 'completed_at in a time zone with digits'),
+	('completed_at', '{"user_id": "rio"}', '2024-01-15 11:30:25 -03', 'completed_at in a time zone of whole hours'),
+	('completed_at', '{"user_id": "india"}', '2024-01-15 20:00:25 IST', 'completed_at in a time zone in small letters'),
 	('completed_at', '{"user_id": "max"}', '2024-01-15 14:30:25 UTC', 'completed_at in a time zone that is none'),
+	('completed_at', '{"user_id": "rule"}', '2024-01-15 14:30:25 UTC', 'completed_at by a rule instead of a time zone'),
+	('completed_at', '{"user_id": "digits"}', '2024-01-15 14:30:25 UTC', 'completed_at by what looks like a time zone'),
+	('completed_at', '{"user_id": "path"}', '2024-01-15 14:30:25 UTC', 'completed_at by a path instead of a time zone'),
+	('completed_at', '{"user_id": "empty"}', '2024-01-15 14:30:25 UTC', 'completed_at in an empty time zone'),
 	('error_message', '{"status": "failed", "error_message": "it broke"}', 'it broke', NULL),
 	('frontend_url', '{}', 'https://app.rhesis.ai', NULL),
 	('result_url', '{"result": {"test_run_id": "r 1/ä?"}}', 'https://app.rhesis.ai/test-runs/r%201%2F%C3%A4%3F', 'result_url of a test run, percent-encoded'),
@@ -150,14 +165,27 @@ FROM (VALUES
 	('{s.capitalize()}', '{"result": {"s": "éCOLE Da"}}', 'École da'),
 	('{nothing}x', '{"result": {"nothing": null}}', 'x'),
 	('a{{#is_success}}{status}{{/is_success}}{status}}', '{}', 'asuccesssuccess}'),
-	(E'one\r\ntwo\tthree\u0007', '{}', 'one two three')
+	(E'one\r\ntwo\tthree\u0007', '{}', 'one two three'),
+	(E'{status\u001Ftitle}', '{}', '{status title}'),
+	('{{a:b}} {{status:title}}', '{"result": {"a:b": "colon"}}', 'colon'),
+	('{{#a}}{s.upper()},{{/a}}', '{"result": {"a": [1, 2], "s": "x"}}', 'X,X,'),
+	('{a.upper()} {b.title()} {o.lower()} {e.capitalize()}', '{"result": {"a": ["x"], "b": true, "o": {"K": "V"}, "e": ""}}', '["x"] true {"K": "V"}'),
+	('{ñ} {status.title} {status.title()', '{}', '{ñ} {status.title} {status.title()'),
+	('{{status.title}}{{{status}}}{{&status}}', '{}', 'successsuccess')
 	) AS cases (template, columns, expected);
 SELECT is(pg_temp.subject('{s}', jsonb_build_object('result', jsonb_build_object('s', E'a\r\nBcc: all@example.org'))),
 	'a Bcc: all@example.org', 'a value can''t break a subject''s line');
-SELECT is(length(pg_temp.subject(repeat('ä', 1000))), 255, 'a long subject is cut, in characters');
+SELECT is(pg_temp.subject(repeat('ä', 1000)), repeat('ä', 254) || '…', 'a long subject is cut, in characters');
+SELECT is(pg_temp.subject('{s.' || method || '()}', jsonb_build_object('result', jsonb_build_object('s', repeat('äé ', 100000)))),
+	expected, 'a huge value is cut too, by ' || method)
+FROM (VALUES ('upper', left(repeat('ÄÉ ', 100), 254) || '…'), ('title', left(repeat('Äé ', 100), 254) || '…')) AS cases (method, expected);
+SELECT is(pg_temp.subject('{{#a}}{{#a}}{{#a}}' || tag || '{{/a}}{{/a}}{{/a}}', jsonb_build_object('result',
+		jsonb_build_object('s', repeat('ä', 1000), 'a', (SELECT jsonb_agg(i) FROM generate_series(1, 300) AS i)))),
+	'Task Completed: app.tasks.run - Success', 'endless ' || tag || ' ends')
+FROM unnest(ARRAY['{s.title()}', '{{#s:title}}x{{/s:title}}', '{{#s}}{{/s}}']) AS tag;
 SELECT is(pg_temp.subject(template, '{"template": "test_execution_summary"}'), 'Task Completed: app.tasks.run - Success',
 	'the template''s own subject instead of ' || template)
-FROM unnest(ARRAY['{no_such_name}', '{status.strip()}', '{{#open}}', '{{task_name', '', ' ', '{{no_such_name}}', '{{>nothing}}']) AS template;
+FROM unnest(ARRAY['{no_such_name}', '{status.strip()}', '{{#open}}', '{{task_name', '', ' ', '{{no_such_name}}', '{{>nothing}}', E'{{status\u001Ftitle}}']) AS template;
 SELECT is(pg_temp.subject('{recipient_name} {error_message}'), 'John Doe', 'a variable of ours is never unknown');
 
 -- ---- The shipped mails ----

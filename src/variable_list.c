@@ -1,0 +1,63 @@
+/*
+ * variable_list.c - the variables that a template's author can count on, for the author to read.
+ *
+ * What they hold is made in variables.c; a test sees to it that the two agree.
+ */
+#include "postgres.h"
+
+#include "variable_list.h"
+
+#define OF_RESULT "From the task's result: "
+
+const ListedVariable listed_variables[] = {
+	{"recipient_name", "Whom the mail is for: the name, else the address", "John Doe"},
+	{"recipient_email", "The address that the mail is for", "john@acme.example"},
+	{"task_name", "The task's registered display name, else its name", "Test Execution Summary"},
+	{"task_id", "The task's id", "12345678-1234-5678-9012-123456789012"},
+	{"status", "success or failed", "success"},
+	{"status_title", "Success or Failed", "Success"},
+	{"status_upper", "SUCCESS or FAILED", "SUCCESS"},
+	{"status_symbol", "A check mark or a cross; in a database whose encoding has no emoji, * or !",
+	 "*"},
+	{"is_success", "Whether the task succeeded, for sections", "true"},
+	{"is_failed", "Whether the task failed, for sections", "false"},
+	{"execution_time", "How long the task took; empty without started_at", "2m 45s"},
+	{"completed_at",
+	 "When the task ended, in the recipient's time zone if it is known, else in UTC",
+	 "2024-01-15 14:30:25 UTC"},
+	{"error_message",
+	 "Why the task failed; of more than 4,000 characters, the beginning and the end",
+	 "connection refused"},
+	{"frontend_url", "The setting rhesis_notify.frontend_url", "https://app.rhesis.ai"},
+	{"result_url", "The page of test_run_id, else of test_set_id; empty without an id",
+	 "https://app.rhesis.ai/test-runs/abcd1234"},
+	{"organization_name", "The name of the recipient's organization", "Acme Corporation"},
+	{"organization_id", "The id of the recipient's organization", "acme"},
+	{"from_name", "The sender's name", "Rhesis AI"},
+	{"test_run_id", OF_RESULT "the test run that result_url leads to", "abcd1234"},
+	{"test_set_id", OF_RESULT "the test set that result_url leads to", "7"},
+	{"test_set_name", OF_RESULT "the name of the test set", "API Tests"},
+	{"num_tests_generated", OF_RESULT "how many tests were generated", "25"},
+	{"total_tests", OF_RESULT "how many tests there are", "10"},
+	{"tests_passed", OF_RESULT "how many of them passed", "8"},
+	{"tests_failed", OF_RESULT "how many of them failed", "1"},
+	{"execution_errors", OF_RESULT "how many of them could not be run", "1"},
+	{"execution_status", OF_RESULT "Complete, Partial or Failed", "Partial"},
+	{"status_details", OF_RESULT "what there is to say about the status",
+	 "One test could not be run."},
+	{"project_name", OF_RESULT "the name of the project", "My Project"},
+	{"endpoint_name", OF_RESULT "the name of the endpoint", "Chat"},
+	{"endpoint_url", OF_RESULT "the address of the endpoint", "https://chat.example.com/v1"},
+	{NULL, NULL, NULL},
+};
+
+const ListedVariable *
+FindListedVariable(const char *name)
+{
+	for (const ListedVariable *listed = listed_variables; listed->name != NULL; listed++)
+	{
+		if (strcmp(listed->name, name) == 0)
+			return listed;
+	}
+	return NULL;
+}
