@@ -3,11 +3,16 @@
 import base64
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
 PROGRAM = "chromium"
+
+# What the browser asks for by itself.
+FAVICON = re.compile(r"https://page-\d+\.invalid/favicon\.ico")
 
 FLAGS = (
     "--headless",
@@ -31,7 +36,7 @@ class Chromium:
         program = shutil.which(PROGRAM)
         if program is None:
             raise RuntimeError(f"there is no {PROGRAM}")
-        self.profile = tempfile.TemporaryDirectory()
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         their_commands, self.commands = os.pipe()
         self.answers, their_answers = os.pipe()
 
@@ -46,6 +51,7 @@ class Chromium:
             [program, *FLAGS, "--user-data-dir=" + self.profile.name, "about:blank"],
             close_fds=False,
             preexec_fn=hand_over,
+            start_new_session=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -55,19 +61,28 @@ class Chromium:
         self.buffer = b""
         self.last_id = 0
         self.session = None
+        self.pages = 0
+        self.document = None
         self.requests = []
+        self.loaded = None
 
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.frame = self.call("Page.getFrameTree")["frameTree"]["frame"]["id"]
+        self.call("Page.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
         self.call("Fetch.enable")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        # Its helpers may outlive it for a moment, and write to the profile: they are in a process group of its own.
         self.process.terminate()
         self.process.wait()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         os.close(self.commands)
         os.close(self.answers)
         self.profile.cleanup()
@@ -91,23 +106,34 @@ class Chromium:
         message, self.buffer = self.buffer.split(b"\0", 1)
         return json.loads(message)
 
-    def refuse(self, paused):
-        """A page that asks for anything is remembered, and does not get it."""
-        url = paused["request"]["url"]
-        if url.startswith("data:"):
-            self.send("Fetch.continueRequest", {"requestId": paused["requestId"]})
-            return
-        self.requests.append(url)
-        self.send("Fetch.failRequest", {"requestId": paused["requestId"], "errorReason": "AccessDenied"})
+    def answer_request(self, paused):
+        """The page itself comes from us. Whatever else it asks for is remembered, and does not come."""
+        request, url = {"requestId": paused["requestId"]}, paused["request"]["url"]
+        if self.document is not None and url == self.document[0]:
+            body = base64.b64encode(self.document[1].encode()).decode()
+            headers = [{"name": "Content-Type", "value": "text/html; charset=utf-8"}]
+            self.send("Fetch.fulfillRequest", {**request, "responseCode": 200, "responseHeaders": headers, "body": body})
+        elif url.startswith("data:"):
+            self.send("Fetch.continueRequest", request)
+        else:
+            if not FAVICON.fullmatch(url):
+                self.requests.append(url)
+            self.send("Fetch.failRequest", {**request, "errorReason": "AccessDenied"})
+
+    def handle(self, event):
+        if event["method"] == "Fetch.requestPaused":
+            self.answer_request(event["params"])
+        elif event["method"] == "Page.lifecycleEvent" and event["params"]["name"] == "load":
+            self.loaded = event["params"]["loaderId"]
 
     def call(self, method, **parameters):
         """The result of a command; what happens until it comes is dealt with."""
         call_id = self.send(method, parameters)
         while True:
             message = self.receive()
-            if message.get("method") == "Fetch.requestPaused":
-                self.refuse(message["params"])
-            elif message.get("id") == call_id:
+            if "method" in message:
+                self.handle(message)
+            elif message["id"] == call_id:
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']['message']}")
                 return message["result"]
@@ -121,21 +147,25 @@ class Chromium:
 
     def show(self, html, width, scheme, scale=1):
         """Shows a page, loaded as far as it can be without a network; returns the addresses that it asked for."""
-        self.requests = []
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=480, deviceScaleFactor=scale, mobile=False
         )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call("Page.setDocumentContent", frameId=self.frame, html=html)
-        self.evaluate(
-            "new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))"
-            ".then(() => document.fonts.ready).then(() => true)"
-        )
+        # Each page has an address and a loader of its own: nothing that an earlier one asks for late is taken for its.
+        self.pages += 1
+        self.document = (f"https://page-{self.pages}.invalid/", html)
+        self.requests = []
+        loader = self.call("Page.navigate", url=self.document[0])["loaderId"]
+        while self.loaded != loader:
+            message = self.receive()
+            if "method" in message:
+                self.handle(message)
+        self.evaluate("document.fonts.ready.then(() => true)")
         return self.requests
 
-    def picture(self, width):
-        """The whole page that is shown, as PNG."""
+    def picture(self, width, quick=False):
+        """The whole page that is shown, as PNG: a larger one where it is made quickly."""
         height = self.evaluate("document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip, optimizeForSpeed=quick)
         return base64.b64decode(shot["data"])

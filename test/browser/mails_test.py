@@ -43,7 +43,7 @@ def main():
                     problems = check_mail(browser, seen_by_client(html), width, scheme)
                     name = f"{mail}-{mode}-{width}"
                     with open(os.path.join(directory, name + ".png"), "wb") as file:
-                        file.write(browser.picture(width))
+                        file.write(browser.picture(width, quick=True))
                     number += 1
                     print(f"{'not ' if problems else ''}ok {number} - {name}")
                     for check, found in problems:

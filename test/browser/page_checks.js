@@ -75,7 +75,20 @@
   };
 
   // Text stays within its own box (or it would run into what is beside it) and within whatever would cut it off.
-  const checkPlace = (text, element, box) => {
+  // Words are measured: a space may hang over the end of a preformatted line, where nobody sees it.
+  const wordBoxes = node => [...node.textContent.matchAll(/\S+/g)].flatMap(word => {
+    const range = document.createRange();
+    range.setStart(node, word.index);
+    range.setEnd(node, word.index + word[0].length);
+    return [...range.getClientRects()];
+  });
+  const checkPlace = (text, element, node) => {
+    const boxes = wordBoxes(node);
+    const box = {
+      left: Math.min(...boxes.map(b => b.left)),
+      right: Math.max(...boxes.map(b => b.right)),
+      bottom: Math.max(...boxes.map(b => b.bottom)),
+    };
     let isOwn = true;
     for (let e = element; e && e !== root; e = e.parentElement) {
       const style = getComputedStyle(e);
@@ -106,7 +119,7 @@
     const style = getComputedStyle(element);
     if (parseFloat(style.fontSize) < 13) report('small-text', `${sample(text)} has ${style.fontSize}`);
     checkColors(text, element, style);
-    checkPlace(text, element, box);
+    checkPlace(text, element, walker.currentNode);
     checkDirection(text, element);
   }
   return [...problems.values()];

@@ -143,7 +143,7 @@ SELECT is(pg_temp.shown('{{#n}}yes{{/n}}{{^n}}no{{/n}}'), 'no', 'in a section, a
 
 -- ---- Escaping: in HTML alone, and once ----
 
-SELECT ok(html LIKE '%Hello <bdi>&lt;b&gt;Mia&lt;/b&gt; {{task_id}} {status}</bdi>,%', 'HTML is escaped, and values are not expanded')
+SELECT ok(html LIKE '%Hello <span dir="auto">&lt;b&gt;Mia&lt;/b&gt; {{task_id}} {status}</span>,%', 'HTML is escaped, and values are not expanded')
 FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "mia"}'));
 SELECT ok(text LIKE '%Hello <b>Mia</b> {{task_id}} {status},%', 'text is not escaped, and values are not expanded')
 FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "mia"}'));
@@ -212,7 +212,8 @@ Rhesis AI Team
 
 ----------------------------------------------------------------------
 You receive this email because you started this task in
-Acme & Sons. It was sent to you alone.
+Acme & Sons.
+It was sent to you alone.
 $mail$, 'the text of a success')
 FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "Execute Test Configuration", "task_id": "12345678-1234-5678-9012-123456789012",
 	"result": {"test_run_id": "abcd1234", "secret": "do not show"}}'));
@@ -222,6 +223,10 @@ Hello Max,
 
 Your task has completed with status: FAILED
 
+Error:
+one
+  two
+
 Task Details:
 - Task Name: t
 - Task ID: 2
@@ -229,15 +234,12 @@ Task Details:
 - Completed at: 2024-01-15 14:30:25 UTC
 - Execution Time: 2m 45s
 
-Error:
-one
-  two
-
 Best regards,
 Rhesis AI Team
 
 ----------------------------------------------------------------------
-You receive this email because you started this task. It was sent to you alone.
+You receive this email because you started this task.
+It was sent to you alone.
 $mail$, 'the text of a failure')
 FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "t", "task_id": "2", "user_id": "max", "status": "failed",
 	"error_message": "one\n  two"}'));
@@ -248,10 +250,7 @@ Hello Max,
 Your task has completed with status: SUCCESS
 
 Test Results:
-- Passed: 8
-- Failed: 0
-- Errors: 2
-- Total: 10
+Passed: 8 | Failed: 0 | Errors: 2 | Total: 10
 
 Two could not be run.
 
@@ -275,7 +274,8 @@ Best regards,
 Rhesis AI Team
 
 ----------------------------------------------------------------------
-You receive this email because you started this task. It was sent to you alone.
+You receive this email because you started this task.
+It was sent to you alone.
 $mail$, 'the text of a summary')
 FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "collect_results", "template": null, "task_id": "3", "user_id": "max",
 	"result": {"total_tests": 10, "tests_passed": 8, "tests_failed": 0, "execution_errors": 2, "execution_status": "Partial",
@@ -284,7 +284,7 @@ FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "collect_results", "tem
 
 SELECT ok(html LIKE '%' || needle || '%', 'the HTML of a success has ' || needle)
 FROM rhesis_notify.preview(pg_temp.notify('{"task_id": "t-9", "result": {"test_run_id": "r&1", "test_set_name": "S<1>", "num_tests_generated": 7}}')),
-	unnest(ARRAY['<html lang="en"', '<title>Task Completed: app.tasks.run</title>', '&#9989; Task Completed', 'Hello <bdi>John Doe</bdi>,',
+	unnest(ARRAY['<html lang="en"', '<title>Task Completed: app.tasks.run</title>', '&#9989; Task Completed', 'Hello <span dir="auto">John Doe</span>,',
 		'completed with status: <strong>SUCCESS</strong>', 'Task Details', 'app.tasks.run', 't-9', '2024-01-15 14:30:25 UTC', '2m 45s',
 		'r&amp;1', 'S&lt;1&gt;', '>7<', 'View Results', 'href="https://app.rhesis.ai/test-runs/r%261"', 'Acme &amp; Sons',
 		'Best regards,<br>Rhesis AI Team', 'because you started this task', 'prefers-color-scheme: dark']) AS needle;
@@ -426,7 +426,7 @@ SELECT dblink_exec('latin1', $$ CREATE EXTENSION rhesis_notify $$) AS done \gset
 SELECT results_eq(
 	$$ SELECT subject, md5(html), text FROM dblink('latin1', format('SELECT subject, html, left(text, 30) FROM rhesis_notify.render_template(''task_completion'', %L)',
 		jsonb_build_object('task_name', repeat('ä', 300), 'recipient_name', 'Jürgen', 'status', 'success')))
-		AS mail (subject text, html text, text text) WHERE html LIKE '%Hello <bdi>Jürgen</bdi>,%' $$,
+		AS mail (subject text, html text, text text) WHERE html LIKE '%Hello <span dir="auto">Jürgen</span>,%' $$,
 	$$ SELECT 'Task Completed: ' || repeat('ä', 238) || '...', md5(html), E'* Task Completed\n\nHello Jürgen'
 		FROM rhesis_notify.render_template('task_completion',
 			jsonb_build_object('task_name', repeat('ä', 300), 'recipient_name', 'Jürgen', 'status', 'success')) $$,
