@@ -226,7 +226,10 @@ LookAfterSlots(void)
 		UnlockSlots();
 
 		if (ended)
+		{
+			processes_at = 0; /* one may be free now */
 			HeedFarewell(i, farewell);
+		}
 
 		known = FindKnownDatabase(oid);
 		if (slot->state == SLOT_RUNNING && known && slot->activity != WORKER_STARTING)
@@ -316,6 +319,7 @@ StartDueWorkers(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int wait = SCAN_INTERVAL_MS;
+	bool all_started = true;
 
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
@@ -324,15 +328,20 @@ StartDueWorkers(void)
 		if (rhesis_shared->slots[i].state != SLOT_IDLE || DatabaseIsHeld(SlotDatabase(i)))
 			continue;
 		if (start_at > now)
-			wait = Min(wait, WaitUntil(start_at, SCAN_INTERVAL_MS));
-		else if (StartWorker(i))
-			start_delay = 0;
-		else
 		{
+			all_started = all_started && cares[i].start_at > now;
+			wait = Min(wait, WaitUntil(start_at, SCAN_INTERVAL_MS));
+		}
+		else if (!StartWorker(i))
+		{
+			all_started = false;
 			NoteLackOfProcesses();
 			wait = Min(wait, start_delay);
 		}
 	}
+	/* Not before: one that is started while another one waits does not end the lack. */
+	if (all_started)
+		start_delay = 0;
 	return wait;
 }
 

@@ -29,8 +29,9 @@ AnnounceChanges(void)
 {
 	for (int i = 0; i < announced_count; i++)
 	{
-		WishOfWorkers(announced[i], WISH_RELOAD);
+		/* The launcher first: a worker may be gone in no time, and its successor not be wanted. */
 		NoteChangedDatabase(announced[i]);
+		WishOfWorkers(announced[i], WISH_RELOAD);
 	}
 }
 
