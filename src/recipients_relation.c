@@ -53,7 +53,8 @@ RestrictSubtransaction(void)
 	SetInSubtransaction("search_path", "pg_catalog, pg_temp");
 	SetInSubtransaction("row_security", "off");
 	SetInSubtransaction("lock_timeout", "1s");
-	SetInSubtransaction("transaction_read_only", "on");
+	/* Not as a setting: PostgreSQL 17 has it set for whole transactions only. The subtransaction's end puts it back. */
+	XactReadOnly = true;
 }
 
 /* For the rest of the subtransaction. */

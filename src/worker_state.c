@@ -80,7 +80,7 @@ GiveBackUnsent(void)
 int
 ClaimLimit(void)
 {
-	if (worker.probing || worker.singly > 0)
+	if (worker.probing || worker.singly > 0 || worker.recipients_failures > 0)
 		return 1 - Outstanding();
 	return 4 * rhesis_smtp_connections - worker.ready.count - worker.in_flight;
 }
