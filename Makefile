@@ -27,6 +27,9 @@ TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parse
 	chromium fonts-liberation fonts-noto-core fonts-noto-color-emoji
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
+# Node runs the second opinion on the template engine. What brings npm along with it needs no package npm.
+NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
+
 # System headers: warnings in them are not ours to mend.
 PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CONFIG) --includedir-server) $(shell $(CURL_CONFIG) --cflags)
 # PGXS hands on options of the compiler that PostgreSQL was built with; clang does not know all of gcc's.
@@ -74,10 +77,16 @@ test:
 
 .PHONY: test-installed
 test-installed:
-	test/install-packages $(TEST_PACKAGES)
+	test/install-packages $(TEST_PACKAGES) $(NODE_PACKAGES)
 	@mkdir -p build/test
 	@$(MAKE) stage WERROR=1 >build/test/stage.log 2>&1 || { cat build/test/stage.log; exit 1; }
+	@$(MAKE) --no-print-directory test/differential/node_modules >build/test/npm.log 2>&1 || { cat build/test/npm.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) test/run
+
+# What the package-lock.json beside it names.
+%/node_modules: %/package-lock.json
+	npm ci --no-audit --no-fund --prefix $*
+	touch $@
 
 # demo/run says what it does.
 .PHONY: demo

@@ -42,6 +42,15 @@ OutputEscaped(Output *output, const char *text, int length)
 	return true;
 }
 
+/*
+ * A CR alone breaks no line.
+ */
+static bool
+IsLineBreak(const char *text, const char *end)
+{
+	return text < end && (*text == '\n' || (*text == '\r' && text + 1 < end && text[1] == '\n'));
+}
+
 bool
 OutputIndented(Output *output, const Indentation *indentation, const char *text, int length,
 			   bool line_start)
@@ -58,7 +67,7 @@ OutputIndented(Output *output, const Indentation *indentation, const char *text,
 			for (int i = 0;
 				 i < indentation->dedent && text < end && (*text == ' ' || *text == '\t'); i++)
 				text++;
-			if (text < end && (*text == '\n' || *text == '\r'))
+			if (IsLineBreak(text, end))
 				output->line_indented = false;
 			else if (!OutputStartLine(output, indentation))
 				return false;

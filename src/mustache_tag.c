@@ -68,28 +68,43 @@ FindTag(const TagReader *reader, int from)
 }
 
 /*
- * {{{name}}} and {{=<% %>=}} repeat their sigil before the closing delimiter; in
- * the first the }} that was found, at *close, is not the delimiter.  Moves *close
- * to the repeated sigil.
+ * {{=<% %>=}} ends with the first closing delimiter behind an equals sign: those that
+ * it names may be, or contain, the one in force.  *close is where a first delimiter was
+ * found.  Moves *close to the equals sign.
  */
 static bool
-ReadMirroredEnd(const TagReader *reader, int content, int *close, Tag *tag)
+ReadSetDelimiterEnd(const TagReader *reader, int content, int *close, Tag *tag)
 {
-	const char *source = reader->source;
-	char mirrored = tag->sigil == '{' ? '}' : '=';
-	int end = *close + reader->close_length;
+	int end = *close;
 
-	if (*close > content && source[*close - 1] == mirrored)
-		(*close)--;
-	else if (end < reader->length && source[*close] == mirrored &&
-			 memcmp(source + *close + 1, reader->close, reader->close_length) == 0)
-		tag->whole.length++;
-	else if (tag->sigil == '{')
-		return FailSyntax(reader, tag->whole, "triple mustache is not closed",
-						  "Write {{{name}}}, with as many braces behind as before.");
-	else
+	while (end >= 0 && (end == content || reader->source[end - 1] != '='))
+		end = Find(reader, end + 1, reader->close, reader->close_length);
+	if (end < 0)
 		return FailSyntax(reader, tag->whole, "set-delimiter tag is not closed",
 						  "Write {{=<% %>=}}, with an equals sign at both ends.");
+	*close = end - 1;
+	tag->whole.length = end + reader->close_length - tag->whole.offset;
+	return true;
+}
+
+/*
+ * {{{name}}} has a brace before the closing delimiter; the }} that was found, at *close,
+ * may begin with it.  Moves *close to that brace.
+ */
+static bool
+ReadTripleEnd(const TagReader *reader, int content, int *close, Tag *tag)
+{
+	const char *source = reader->source;
+	int end = *close + reader->close_length;
+
+	if (*close > content && source[*close - 1] == '}')
+		(*close)--;
+	else if (end < reader->length && source[*close] == '}' &&
+			 memcmp(source + *close + 1, reader->close, reader->close_length) == 0)
+		tag->whole.length++;
+	else
+		return FailSyntax(reader, tag->whole, "triple mustache is not closed",
+						  "Write {{{name}}}, with as many braces behind as before.");
 	return true;
 }
 
@@ -137,7 +152,8 @@ ReadTag(const TagReader *reader, int start, Tag *tag)
 	if (content < close && memchr(sigils, source[content], sizeof(sigils)) != NULL)
 		tag->sigil = source[content++];
 	tag->whole = (Span){start, end - start};
-	if ((tag->sigil == '{' || tag->sigil == '=') && !ReadMirroredEnd(reader, content, &close, tag))
+	if ((tag->sigil == '{' && !ReadTripleEnd(reader, content, &close, tag)) ||
+		(tag->sigil == '=' && !ReadSetDelimiterEnd(reader, content, &close, tag)))
 		return false;
 	tag->content = TrimSpan(reader, content, close);
 	SeeLine(reader, tag);

@@ -155,6 +155,8 @@ TestWhiteSpace(void)
 			"empty lines of a partial are not indented");
 	Renders("  {{>p}}\n", "{}", "{\"p\": \"a\\r\\n\\r\\nb\\r\\n\"}", "  a\r\n\r\n  b\r\n",
 			"nor are those that end in CR LF");
+	Renders("  {{>p}}\n", "{}", "{\"p\": \"\\ra\\n\\r{{x}}\\n\"}", "  \ra\n  \r\n",
+			"a CR alone is no line break");
 	Renders(" {{>p}}\n", "{\"x\": \"1\\n2\"}",
 			"{\"p\": \"  {{>q}}\\n\", \"q\": \"{{x}}\\n{{x}}\\n\"}", "   1\n2\n   1\n2\n",
 			"indentation of partials adds up and spares values");
@@ -170,6 +172,17 @@ TestWhiteSpace(void)
 	Renders("{{<p}}{{$x}}\n{{>q}}\n{{/x}}{{/p}}", "{}",
 			"{\"p\": \"  {{$x}}\\n  {{/x}}\\n\", \"q\": \"1\\n2\\n\"}", "  1\n  2\n",
 			"a partial within a block is indented with it");
+	ArenaReset();
+}
+
+static void
+TestDelimiters(void)
+{
+	Renders("{{={{ }}=}}{{a}}", "{\"a\": 1}", "{}", "1", "delimiters set to what they are");
+	Renders("{{=| |=}}|={{ }}=|{{={ }=}}{a}", "{\"a\": 1}", "{}", "1",
+			"delimiters that contain each other");
+	Renders("{{=<% }}%>=}}<%a}}%>}}", "{\"a\": 1}", "{}", "1}}",
+			"a closing delimiter that begins with the one before");
 	ArenaReset();
 }
 
@@ -423,6 +436,7 @@ main(void)
 	TestValues();
 	TestEscapingSwitch();
 	TestWhiteSpace();
+	TestDelimiters();
 	TestInheritance();
 	TestSyntaxErrors();
 	TestLimits();
