@@ -116,6 +116,19 @@ foreach my $document ([ 'README.md', $readme ], [ 'doc/templates.md', $templates
 	is_deeply([ grep { !$known{$_} } uniq($text =~ /rhesis_notify\.(\w+)/g) ], [], "$name names nothing that does not exist");
 }
 
+# The other way round: what a user may call or read is in the tables of README.md.
+my $internal = qr/^(?:worker_slots|shipped_\w+|custom_task_types|database_pause)$/;
+my %told = map { $_ => 1 } (map { $_->[0] =~ /(\w+)\(/g } table('| function |')), (map { $_->[0] } table('| table or view |'));
+is_deeply(
+	[
+		grep { !$told{$_} && !/$internal/ } split /\n/, $node->sql(
+			q{
+			SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype <> 'trigger'::regtype
+			UNION SELECT relname FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind IN ('r', 'v')
+			ORDER BY 1})
+	],
+	[], 'README.md leaves out nothing that a user may call or read');
+
 runs('mydb', 'README.md', $readme);
 runs('templates_doc', 'doc/templates.md', $templates);
 

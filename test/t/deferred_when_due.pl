@@ -1,0 +1,27 @@
+# A deferred mail goes out when it is due, not when the worker happens to look at the queue next, which is once a minute.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use Test::More;
+
+# So slow that the worker looks for the next due row while the mail is on its way.
+my $peer = RhesisNotify::Peer->start(reply_delay => 400);
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1s' });
+
+$peer->rules({ stage => 'rcpt', count => 1, action => 'reply', text => '450 4.2.0 Mailbox busy' });
+my $id = $node->report;
+$node->wait_for_state($id, 'sent');
+is( $node->sql("SELECT string_agg(event, ',') FROM rhesis_notify.delivery_events WHERE notification_id = $id"),
+	'deferred', 'it was deferred once');
+cmp_ok(
+	$node->sql(
+		"SELECT extract(epoch FROM n.finished_at - e.occurred_at)
+		FROM rhesis_notify.task_notifications AS n JOIN rhesis_notify.delivery_events AS e ON e.notification_id = n.id WHERE n.id = $id"),
+	'<', 30, 'and sent soon after it was due');
+
+$node->stop;
+$peer->stop;
+done_testing();
