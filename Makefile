@@ -2,6 +2,7 @@
 #
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
+#   make soak                 the long loops: kills over a large backlog
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
 #   make installcheck         SQL tests against an installed, running server
 #   make stage                a private copy of PostgreSQL with the extension, under build/stage
@@ -87,6 +88,12 @@ test-installed:
 %/node_modules: %/package-lock.json
 	npm ci --no-audit --no-fund --prefix $*
 	touch $@
+
+# What takes too long to be done each time.
+.PHONY: soak
+soak: stage
+	test/install-packages $(TEST_PACKAGES)
+	@PG_CONFIG=$(PG_CONFIG) RHESIS_SOAK=1 TESTS=kill_loop test/run servers && grep "^# " build/test/servers.log
 
 # demo/run says what it does.
 .PHONY: demo
