@@ -132,6 +132,31 @@ is_deeply(
 runs('mydb', 'README.md', $readme);
 runs('templates_doc', 'doc/templates.md', $templates);
 
+# ---- The variables of templates, and what the examples do ----
+
+is_deeply(
+	{ $templates =~ /^\| `(\w+)` \| `([^`]*)` \|/mg },
+	{ split /[\n|]/, $node->sql(q{SELECT variable, example FROM rhesis_notify.template_variables('layout') WHERE example IS NOT NULL}) },
+	'doc/templates.md has each variable, with its example');
+
+sub html_of
+{
+	my (@arguments) = @_;
+	return $node->sql('SELECT html FROM rhesis_notify.render_template(' . join(', ', map { "'$_'" } @arguments) . ')', 'templates_doc');
+}
+
+my $branded = html_of('task_completion', '{"status": "success", "task_name": "x", "result_url": "https://app.example/1"}', 'acme');
+like($branded, qr/ACME Labs<\/td>.*#b3261e/s, 'five lines of SQL brand a mail');
+unlike($branded, qr/#0b6a94/, '... and leave nothing of the shipped colour');
+like(html_of('failures', '{"any_failures": true, "failures": [{"test": "login", "reason": "timeout"}, {"test": "logout"}], "project_name": "Chat", "status": "success"}'),
+	qr{<h2>Chat</h2>\s*<ul><li>login: timeout</li><li>logout: unknown</li></ul>(?!.*tests passed)}s, 'what came from Jinja2 shows what it did there');
+my ($layout) = $templates =~ /^\| find \| what it is \|\n\| --- \| --- \|\n((?:\|.*\n)+)/m;
+my $shipped = slurp_file("$top/templates/layout.html");
+foreach my $find (map { s/<p \.\.\.>//r } map { /`([^`]+)`/g } $layout)
+{
+	ok(index($shipped, $find) >= 0, "the shipped layout has $find");
+}
+
 # ---- Links ----
 
 foreach my $document ([ $top, 'README.md' ], [ "$top/doc", 'templates.md' ])
