@@ -44,7 +44,7 @@ def check_source(html):
         yield "unfilled", html[html.index("{{") :][:60]
 
 
-def check_mail(browser, html, width, scheme):
+def check_mail(browser, html, width=700, scheme="light"):
     """Shows a mail; returns what is wrong with it, as pairs of a check and what was found."""
     requests = browser.show(html, width, scheme)
     problems = [tuple(problem) for problem in browser.evaluate(f"({PAGE_CHECKS})()")]

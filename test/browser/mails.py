@@ -1,4 +1,4 @@
-"""The shipped mails with sample data, as the server renders them: it is found through PGHOST, PGPORT, PGUSER, PGDATABASE."""
+"""The shipped mails with sample data, as the server renders them, which PGHOST, PGPORT, PGUSER and PGDATABASE name."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ TYPICAL = {
     "recipient_name": "Jane Doe",
     "recipient_email": "jane@acme.example",
     "organization_name": "Acme Corporation",
-    "task_name": "Generate Test Set",
+    "task_name": "Execute Test Configuration",
     "task_id": "5e1f7c3a-9d24-4b6e-8a17-c2f09b3d6e58",
     "status": "success",
     "completed_at": "2024-01-15 14:30:25 UTC",
@@ -39,7 +39,6 @@ httpx.ConnectTimeout: timed out after 30.0 s while connecting to https://staging
 
 FAILED = {
     **TYPICAL,
-    "task_name": "Execute Test Configuration",
     "status": "failed",
     "error_message": ERROR.strip(),
     "num_tests_generated": None,
