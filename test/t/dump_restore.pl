@@ -22,6 +22,9 @@ $node->safe_psql(
 	SELECT rhesis_notify.silence('collect_results');
 	INSERT INTO rhesis_notify.templates (organization_id, name, subject)
 	VALUES (NULL, 'task_completion', 'Done'), ('acme', 'task_completion', 'Done at Acme');
+	-- A template that could not be written any more: its partial is gone.
+	INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('acme', 'mine', '{{>footer}}'), ('acme', 'footer', 'x');
+	DELETE FROM rhesis_notify.templates WHERE name = 'footer';
 	SELECT rhesis_notify.task_completed('task ' || n, 'app.export', 'success', user_id => '1', result => '{"rows": 12}')
 	FROM generate_series(1, 3) AS n;
 	SELECT rhesis_notify.cancel(max(id)) FROM rhesis_notify.task_notifications;
