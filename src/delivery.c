@@ -146,6 +146,18 @@ TakesFreshTry(Delivery *delivery, const Outcome *outcome)
 	return outcome->action == OUTCOME_RETRY_FRESH && delivery->fresh_tries++ < MAX_FRESH_TRIES;
 }
 
+/*
+ * When a mail whose attempt does not count is due again. One that has seen its connection end may be what ends it, each time
+ * again: it lets the others go first.
+ */
+static int64
+ReturnDelayMs(const Delivery *delivery, const Outcome *outcome)
+{
+	if (outcome->scope != OUTCOME_SCOPE_CONNECTION || delivery->mail.event.stage < SMTP_STAGE_RCPT)
+		return 0;
+	return delivery->record.delay_ms;
+}
+
 static void
 SettleInDoubt(Delivery *delivery, const Outcome *outcome)
 {
@@ -196,7 +208,7 @@ SettleDelivery(Delivery *delivery)
 		case OUTCOME_RETURN:
 		case OUTCOME_RETRY_FRESH:
 			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);
-			record->delay_ms = 0;
+			record->delay_ms = ReturnDelayMs(delivery, &outcome);
 			return outcome;
 	}
 	record->smtp_code = event->kind == SMTP_EVENT_REPLY ? event->code : 0;

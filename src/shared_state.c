@@ -50,7 +50,7 @@ InitializeSlot(WorkerSlot *slot)
 	pg_atomic_init_u64(&slot->deferred, 0);
 	pg_atomic_init_u64(&slot->failed, 0);
 	pg_atomic_init_u64(&slot->in_doubt, 0);
-	pg_atomic_init_u64(&slot->pace, 0);
+	SpinLockInit(&slot->pace.mutex);
 }
 
 static void

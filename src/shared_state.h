@@ -53,6 +53,19 @@ typedef enum WorkerActivity
 #define NO_PROCESS ((uint32) -1)
 #define MAX_LAST_ERROR 512
 
+/* How fast a database's mails leave, see pace.c. Of the slot with number 0. */
+typedef struct PaceState
+{
+	slock_t mutex;
+	Oid database;			   /* whose state it is */
+	int64 next_ns;			   /* when the next mail may leave */
+	TimestampTz counted_since; /* mails that left since then */
+	int counted;
+	double counted_rate; /* and in the second before, per second */
+	double limit; /* mails per second that the server could bear at limited_at; 0: any number */
+	TimestampTz limited_at;
+} PaceState;
+
 typedef struct WorkerSlot
 {
 	/* Guarded by the lock. */
@@ -81,7 +94,8 @@ typedef struct WorkerSlot
 	pg_atomic_uint64 deferred;
 	pg_atomic_uint64 failed;
 	pg_atomic_uint64 in_doubt;
-	pg_atomic_uint64 pace; /* when the next mail may leave (us), see pace.c */
+
+	PaceState pace;
 } WorkerSlot;
 
 #define MAX_CHANGED_DATABASES 32

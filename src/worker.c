@@ -5,8 +5,8 @@
  * is open. The process sleeps in one place, Wait(), on its latch and on the descriptor that stands for all of SMTP. Errors end
  * up in one place too, Recover(): a statement that failed is logged once per cause and waited out.
  *
- * Its parts: worker_state.c (what it holds), worker_queue.c and worker_smtp.c (its two sides), worker_session.c (its session and
- * signals), worker_slot.c (what others see of it).
+ * Its parts: worker_state.c (what it holds), worker_queue.c and worker_smtp.c (its two sides), worker_backoff.c (how it spares a
+ * mail server), worker_session.c (its session and signals), worker_slot.c (what others see of it).
  */
 #include "postgres.h"
 
@@ -22,6 +22,7 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker_backoff.h"
 #include "worker_queue.h"
 #include "worker_session.h"
 #include "worker_smtp.h"

@@ -1,19 +1,18 @@
 /*
- * worker_smtp.c - the worker's side of SMTP: hands mails to the pool, takes outcomes back, leaves a server in trouble alone.
+ * worker_smtp.c - the worker's side of SMTP: hands mails to the pool and takes outcomes back.
  *
- * A server's trouble is not a message's: what has not been sent goes back to the queue, attempts unharmed, and after a pause one
- * mail goes first.
+ * What a server in trouble means for the worker as a whole is worker_backoff.c's.
  */
 #include "postgres.h"
 
 #include "worker_smtp.h"
 
-#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "pace.h"
 #include "settings.h"
 #include "settings_password.h"
 #include "utils/timestamp.h"
+#include "worker_backoff.h"
 #include "worker_session.h"
 #include "worker_state.h"
 
@@ -37,58 +36,6 @@ OpenPool(void)
 	return worker.pool ? NULL : problem;
 }
 
-/* The server is in trouble: leave it alone for a while, and give back what it has not seen. */
-static void
-BackOff(const char *trouble, int delay_seconds)
-{
-	int64 delay;
-
-	if (shutdown_was_requested || GetCurrentTimestamp() < worker.backing_off_until)
-		return;
-	delay = BackoffDelayMs(++worker.server_failures, pg_prng_double(&pg_global_prng_state));
-	delay = Max(delay, delay_seconds * INT64CONST(1000));
-	worker.backing_off_until = After(delay);
-	worker.probing = false;
-	ShowBackoff(worker.backing_off_until);
-	if (IsNewComplaint(trouble))
-		ereport(WARNING, (errcode(ERRCODE_CONNECTION_FAILURE),
-						  errmsg("SMTP server \"%s\" port %d is in trouble: %s", rhesis_smtp_host,
-								 rhesis_smtp_port, trouble),
-						  errdetail("Mail waits; the next try is in " INT64_FORMAT " ms.", delay),
-						  errhint("SELECT * FROM rhesis_notify.check_smtp() tells more.")));
-	GiveBackUnsent();
-}
-
-static void
-ServerIsWell(void)
-{
-	if (worker.server_failures == 0 && !worker.probing)
-		return;
-	if (worker.server_failures > 0)
-		ereport(LOG,
-				(errmsg("SMTP server \"%s\" port %d is back", rhesis_smtp_host, rhesis_smtp_port)));
-	worker.server_failures = 0;
-	worker.backing_off_until = 0;
-	worker.probing = false;
-	ForgetComplaint();
-	ShowBackoff(0);
-	SmtpPoolLimit(worker.pool, rhesis_smtp_connections);
-	worker.claim_at = 0;
-}
-
-void
-EndBackoff(void)
-{
-	if (worker.backing_off_until == 0 || GetCurrentTimestamp() < worker.backing_off_until)
-		return;
-	worker.backing_off_until = 0;
-	worker.probing = true;
-	ShowBackoff(0);
-	SmtpPoolLimit(worker.pool, 1);
-	SmtpPoolResume(worker.pool);
-	worker.claim_at = 0;
-}
-
 /* A mounted secret may have been replaced. */
 static bool
 RefreshPassword(void)
@@ -101,13 +48,22 @@ RefreshPassword(void)
 	password = ReadSmtpPassword(&problem);
 	if (problem)
 	{
-		BackOff(problem, 0);
+		BackOff("password", problem, 0, false);
 		return false;
 	}
 	SmtpPoolSetPassword(worker.pool, password);
 	ForgetPassword(password);
 	password_read_at = GetCurrentTimestamp();
 	return true;
+}
+
+static void
+Submit(Delivery *delivery)
+{
+	delivery->is_probe |= worker.probing;
+	worker.probe_is_out |= delivery->is_probe;
+	SmtpSubmit(worker.pool, &delivery->mail);
+	worker.in_flight++;
 }
 
 int64
@@ -121,10 +77,7 @@ SubmitReady(void)
 	{
 		wait = PaceNext(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
 		if (wait == 0)
-		{
-			SmtpSubmit(worker.pool, &TakeFirst(&worker.ready)->mail);
-			worker.in_flight++;
-		}
+			Submit(TakeFirst(&worker.ready));
 	}
 	return wait;
 }
@@ -160,59 +113,76 @@ WasAborted(const Delivery *delivery)
 	return event->kind == SMTP_EVENT_ABORTED && !event->dot_written;
 }
 
-static void
-SubmitAgain(Delivery *delivery)
+/* The trouble is the connection's alone: may it go over another one, at once and uncounted? */
+static bool
+GoesAgain(const Delivery *delivery, const Outcome *outcome)
 {
-	SmtpMailClear(&delivery->mail);
-	SmtpSubmit(worker.pool, &delivery->mail);
-	worker.in_flight++;
+	if (worker.draining || shutdown_was_requested || worker.backing_off_until > 0)
+		return false;
+	return outcome->action == OUTCOME_RETRY_FRESH || UseFewerConnections(delivery, outcome);
 }
 
-/* One mail is back from the pool. */
-static void
+/* One mail is back from the pool; true when it went there again. */
+static bool
 Collect(Delivery *delivery)
 {
 	Outcome outcome;
 
 	worker.in_flight--;
+	if (delivery->is_probe)
+		worker.probe_is_out = false;
 	outcome = SettleDelivery(delivery);
-	if (outcome.action == OUTCOME_RETRY_FRESH && !worker.draining && !shutdown_was_requested)
+	if (GoesAgain(delivery, &outcome))
 	{
-		SubmitAgain(delivery);
-		return;
+		SmtpMailClear(&delivery->mail);
+		Submit(delivery);
+		return true;
 	}
 	if (outcome.action == OUTCOME_RETRY_FRESH || WasAborted(delivery))
 	{
 		GiveBack(delivery, 0);
 		AppendSettled(delivery);
-		return;
+		return false;
 	}
 	CountOutcome(delivery, &outcome);
 	AppendSettled(delivery);
 	if (!OutcomeBacksOff(&outcome))
 	{
-		ServerIsWell();
+		ServerIsWell(delivery);
 		if (delivery->record.smtp_reply && delivery->record.state != DELIVERY_SENT)
 			ShowError(delivery->record.smtp_reply);
 	}
 	else
 	{
-		BackOff(delivery->record.smtp_reply, outcome.delay_seconds);
+		BackOffFor(delivery, &outcome);
 		if (!delivery->record.counts_attempt)
-			delivery->record.delay_ms =
-				TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until);
+			delivery->record.delay_ms = Max(
+				delivery->record.delay_ms,
+				TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until));
 	}
+	return false;
 }
 
 void
 RunSmtp(void)
 {
 	SmtpPoolStatus status;
-	SmtpMail *mail;
+	bool again;
 
-	SmtpRun(worker.pool);
-	while ((mail = SmtpNextFinished(worker.pool)) != NULL)
-		Collect(mail->cookie);
+	do
+	{
+		SmtpMail *mail;
+
+		again = false;
+		SmtpRun(worker.pool);
+		while ((mail = SmtpNextFinished(worker.pool)) != NULL)
+			again |= Collect(mail->cookie);
+		TryMoreConnections();
+
+		/* A connection that could not be opened is heeded by now; only a pause keeps others from being tried. */
+		if (worker.backing_off_until == 0)
+			SmtpPoolResume(worker.pool);
+	} while (again);
 	SmtpPoolGetStatus(worker.pool, &status);
 	pg_atomic_write_u32(&my_slot->connections, status.connections);
 	pg_atomic_write_u32(&my_slot->in_flight, worker.in_flight);

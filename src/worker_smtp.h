@@ -1,5 +1,5 @@
 /*
- * worker_smtp.h - the worker's side of SMTP: hands mails to the pool, takes outcomes back, leaves a server in trouble alone.
+ * worker_smtp.h - the worker's side of SMTP: hands mails to the pool and takes outcomes back.
  */
 #ifndef RHESIS_WORKER_SMTP_H
 #define RHESIS_WORKER_SMTP_H
@@ -8,9 +8,6 @@
 
 /* Open the pool by the settings; NULL, or what keeps mail off. */
 extern const char *OpenPool(void);
-
-/* When a pause of the server is over, one mail goes first. */
-extern void EndBackoff(void);
 
 /* Make progress and collect outcomes. */
 extern void RunSmtp(void);

@@ -71,16 +71,22 @@ GiveBackUnsent(void)
 	}
 	while (worker.pool && (mail = SmtpTakeBack(worker.pool)) != NULL)
 	{
+		delivery = mail->cookie;
 		worker.in_flight--;
-		GiveBack(mail->cookie, 0);
-		AppendSettled(mail->cookie);
+		if (delivery->is_probe)
+			worker.probe_is_out = false;
+		GiveBack(delivery, 0);
+		AppendSettled(delivery);
 	}
 }
 
 int
 ClaimLimit(void)
 {
-	if (worker.probing || worker.singly > 0 || worker.recipients_failures > 0)
+	/* Not after all that is on its way: something may hang for long. */
+	if (worker.probing)
+		return worker.probe_is_out || worker.ready.count > 0 ? 0 : 1;
+	if (worker.singly > 0 || worker.recipients_failures > 0)
 		return 1 - Outstanding();
 	return 4 * rhesis_smtp_connections - worker.ready.count - worker.in_flight;
 }
@@ -91,7 +97,8 @@ HasRoomForClaim(void)
 {
 	int limit = ClaimLimit();
 
-	return limit >= 2 * rhesis_smtp_connections || (limit > 0 && Outstanding() == 0);
+	return limit >= 2 * rhesis_smtp_connections ||
+		   (limit > 0 && (worker.probing || Outstanding() == 0));
 }
 
 bool

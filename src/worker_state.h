@@ -38,7 +38,9 @@ typedef struct WorkerState
 	/* Troubles: of the SMTP server, of the app's relations, of our own statements. */
 	int server_failures;
 	TimestampTz backing_off_until; /* 0: is not */
+	bool backoff_is_firm;		   /* only a probe can end it */
 	bool probing;				   /* one mail goes first to a server that was in trouble */
+	bool probe_is_out;
 	int recipients_failures;
 	TimestampTz recipients_at;
 	int troubles;
