@@ -2,7 +2,8 @@
 """A real SMTP server for tests and the demo, that misbehaves where its rules say so.
 
 It listens on 127.0.0.1, takes pipelined input, speaks STARTTLS and AUTH, stores each mail with its
-envelope behind those that its directory has, and writes a transcript. Only Python's standard library; one thread a connection.
+envelope behind those that its directory has, and writes a transcript. On SIGUSR1 it hangs up on everybody. Only Python's
+standard library; one thread a connection.
 
 What rules can say is in smtp_rules.py.
 """
@@ -26,17 +27,6 @@ from smtp_rules import Rules
 
 LONGEST_COMMAND = 65536
 GARBAGE = b"\x00\xff\xfe\x80 this is no reply \x1b[31m\r\n"
-
-# After the reply of a stage, the stages whose reply may come too early.
-NEXT_STAGES = {
-    "greeting": ("ehlo",),
-    "ehlo": ("starttls", "auth", "mail"),
-    "auth": ("mail",),
-    "mail": ("rcpt",),
-    "rcpt": ("data",),
-    "data": ("dot",),
-    "accepted": ("mail",),
-}
 
 USUAL_REPLY = {
     "greeting": "220 peer.test ESMTP ready",
@@ -67,6 +57,7 @@ class Server:
         self.transcript = open(options.transcript, "a", encoding="utf-8") if options.transcript else None
         self.connections = 0
         self.open_connections = 0
+        self.sessions = set()
         self.mails = len(glob.glob(f"{glob.escape(options.directory)}/*.json")) if options.directory else 0
         self.tls_version = None
         self.tls_cached = None
@@ -107,7 +98,16 @@ class Server:
                 self.connections += 1
                 self.open_connections += 1
                 session = Session(self, sock, self.connections, self.open_connections)
+                self.sessions.add(session)
             threading.Thread(target=self._connection, args=(session,), daemon=True).start()
+
+    def hang_up(self, *_):
+        """For a signal: it may not wait for the lock, which the interrupted code may hold."""
+        for session in list(self.sessions):
+            try:
+                session.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def _connection(self, session):
         number = session.number
@@ -119,6 +119,7 @@ class Server:
         finally:
             with self.lock:
                 self.open_connections -= 1
+                self.sessions.discard(session)
             self.log(number, "-", "closed")
             session.sock.close()
 
@@ -204,6 +205,7 @@ class Session:
     def obey(self, rule, usual):
         """Do what a rule says instead of the usual reply (given as lines)."""
         action = rule["action"]
+        self.server.log(self.number, "-", f"rule: {action} at {rule['stage']}")
         if action == "close":
             self.flush()
             raise Closed
@@ -236,12 +238,22 @@ class Session:
         self.answer_early(stage)
         return kept
 
+    def following(self, stage):
+        """The stage whose reply may come too early behind this one's, or None."""
+        if stage == "ehlo":
+            if self.offers_starttls():
+                return "starttls"
+            return "auth" if self.options.user and not self.options.no_auth else "mail"
+        stages = {"greeting": "ehlo", "auth": "mail", "mail": "rcpt", "rcpt": "data", "data": "dot", "accepted": "mail"}
+        return stages.get(stage)
+
     def answer_early(self, stage):
-        for following in NEXT_STAGES.get(stage, ()):
-            rule = self.server.rules.find(following, "", self.number, self.position, early=True)
-            if rule:
-                self.answered_early.add(following)
-                self.send(rule.get("text", USUAL_REPLY[following]).split("\n"))
+        following = self.following(stage)
+        rule = following and self.server.rules.find(following, "", self.number, self.position, early=True)
+        if rule:
+            self.answered_early.add(following)
+            self.server.log(self.number, "-", f"rule: early at {following}")
+            self.send(rule.get("text", USUAL_REPLY[following]).split("\n"))
 
     # The conversation
 
@@ -444,6 +456,7 @@ def parse_arguments():
     parser.add_argument("--data-without-recipient", action="store_true",
                         help="answer DATA with 354 although every recipient was refused")
     parser.add_argument("--size-limit", type=int, default=26214400)
+    parser.add_argument("--receive-buffer", type=int, help="bytes that the system takes before the server reads them")
     parser.add_argument("--reply-delay", type=float, default=0, help="milliseconds before replies")
     parser.add_argument("--accept-delay", type=float, default=0, help="milliseconds to accept a mail")
     parser.add_argument("--rules", help="JSON; see smtp_rules.py")
@@ -457,13 +470,17 @@ def main():
     if options.directory:
         os.makedirs(options.directory, exist_ok=True)
     listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
+    if options.receive_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
     port = listener.getsockname()[1]
     if options.port_file:
         with open(options.port_file + ".part", "w", encoding="ascii") as file:
             file.write(f"{port}\n")
         os.rename(options.port_file + ".part", options.port_file)
     print(port, flush=True)
-    Server(options).serve(listener)
+    server = Server(options)
+    signal.signal(signal.SIGUSR1, server.hang_up)
+    server.serve(listener)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,14 @@ sub stop
 	return;
 }
 
+# Close all connections that there are.
+sub hang_up
+{
+	my ($self) = @_;
+	kill 'USR1', $self->{pid};
+	return;
+}
+
 sub port { return shift->{port}; }
 sub user { return shift->{options}{user}; }
 sub password { return shift->{options}{password}; }
