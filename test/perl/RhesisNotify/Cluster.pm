@@ -178,12 +178,13 @@ sub report
 sub report_many
 {
 	my ($self, $count, %columns) = @_;
+	my $database = delete $columns{database};
 	my $insert = insert_of(task_name => 'app.tasks.batch', %columns, task_id => 'TASK ID');
 	my $name = literal(($columns{task_name} // 'app.tasks.batch') . ' ');
 
 	$insert =~ s/VALUES \((.*)\)$/SELECT $1 FROM generate_series(1, $count) AS n/s;
 	$insert =~ s/E'TASK ID'/$name || n/;
-	return $self->sql($insert);
+	return $self->sql($insert, $database);
 }
 
 # A notification as a hash, but for the task's result.

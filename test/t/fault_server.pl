@@ -1,0 +1,209 @@
+
+# A mail server in trouble is left alone: no message loses an attempt by it, one probe at a time goes there, an operator sees what
+# is wrong, and all that waited is delivered, once each, within one probe of its return.
+use strict;
+use warnings FATAL => 'all';
+
+use IO::Socket::INET;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster qw($JANE $ACME);
+use RhesisNotify::Document qw(write_section);
+use RhesisNotify::Parallel qw(in_parallel);
+use RhesisNotify::Peer;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $PASSWORD = 'peer secret';
+
+# Each trouble in a database of its own:
+#   begin, end    make the server misbehave and behave
+#   settings      of the database, over those of its peer
+#   error         what an operator reads in last_error
+#   reason        of the notification that met it
+#   heard         what the transcript shows for each probe; undef: the server hears nothing
+my %refused = (action => 'reply', then => 'close');
+my @troubles = (
+	{
+		name => 'refused',
+		begin => sub { shift->stop },
+		end => sub { shift->start_again },
+		error => qr/Failed to connect to localhost port \d+.*Couldn't connect to server/,
+		reason => 'connection',
+		mails => 50 },
+	{
+		name => 'silent',
+		begin => sub { shift->rules({ stage => 'greeting', action => 'silence' }) },
+		settings => { connect_timeout => '1s' },
+		error => qr/timed out|timeout/i,
+		reason => 'timeout' },
+	{
+		name => 'wrong_certificate',
+		begin => sub { shift->certificate('wrong-name') },
+		end => sub { shift->certificate('good') },
+		error => qr/certificate|subject name/i,
+		reason => 'tls',
+		in_document => 'a certificate of another name' },
+	{
+		name => 'expired_certificate',
+		begin => sub { shift->certificate('expired') },
+		end => sub { shift->certificate('good') },
+		error => qr/certificate has expired/,
+		reason => 'tls' },
+	{
+		name => 'no_starttls',
+		begin => sub { shift->rules({ stage => 'ehlo', action => 'reply', text => "250-peer.test\n250 SIZE 1000000" }) },
+		error => qr/STARTTLS/,
+		reason => 'tls' },
+	{
+		name => 'login',
+		begin => sub { shift->rules({ stage => 'auth', action => 'reply', text => '535 5.7.8 Username and Password not accepted' }) },
+		error => qr/^535 5\.7\.8 Username and Password not accepted$/,
+		reason => 'auth',
+		in_document => 'a refused login' },
+	{
+		name => 'temporary_login',
+		begin => sub { shift->rules({ stage => 'auth', action => 'reply', text => '454 4.7.0 Temporary authentication failure' }) },
+		error => qr/^454 4\.7\.0 Temporary authentication failure$/,
+		reason => 'auth' },
+	{
+		name => 'closing',
+		begin => sub { shift->rules({ stage => 'greeting', text => '421 4.3.2 Service shutting down', %refused }) },
+		error => qr/^421 4\.3\.2 Service shutting down$/,
+		reason => 'connection' },
+	{
+		name => 'sender',
+		begin => sub { shift->rules({ stage => 'mail', action => 'reply', text => '550 5.7.1 Sender not verified' }) },
+		error => qr/^550 5\.7\.1 Sender not verified$/,
+		reason => 'auth' },
+	{
+		name => 'quota',
+		begin => sub { shift->rules({ stage => 'dot', action => 'reply', text => '454 Throttling failure: Daily message quota exceeded. Try again in 3 seconds' }) },
+		error => qr/Daily message quota exceeded/,
+		reason => 'quota',
+		in_document => 'a used-up quota' },
+	{
+		name => 'unknown_name',
+		begin => sub { },
+		settings => { smtp_host => 'mail.invalid', connect_timeout => '2s' },
+		error => qr/resolve|resolving/i,
+		reason => 'connection',
+		no_end => 1 },
+	{
+		name => 'unreachable',
+		begin => sub { },
+		settings => { smtp_host => '255.255.255.255', connect_timeout => '2s' },
+		error => qr/connect/i,
+		reason => 'connection',
+		no_end => 1 });
+
+my $node = RhesisNotify::Cluster->serve(
+	'main',
+	bare => 1,
+	settings => {
+		'server.max_worker_processes' => 32, 'server.fsync' => 'off', smtp_ca_file => RhesisNotify::Peer::certificates() . '/ca.pem',
+		smtp_user => 'mailer', smtp_password => $PASSWORD, connect_timeout => '60s', send_timeout => '60s' });
+
+sub sql_of
+{
+	my ($trouble, $query) = @_;
+	return $node->sql($query, $trouble->{name});
+}
+
+sub wait_in
+{
+	my ($trouble, $query) = @_;
+	return $node->wait_for($query, $trouble->{name});
+}
+
+# In a child: from the first failure to the last mail; returns what was seen.
+sub run_trouble
+{
+	my ($trouble) = @_;
+	my $peer = $trouble->{peer};
+	my $mails = $trouble->{mails} // 5;
+	my $database = $trouble->{name};
+	my %settings = (smtp_host => 'localhost', smtp_port => $peer->port, %{ $trouble->{settings} // {} });
+	my %seen;
+
+	$node->sql("CREATE DATABASE $database");
+	$node->sql("ALTER DATABASE $database SET rhesis_notify.$_ = '$settings{$_}'") foreach sort keys %settings;
+	$node->create_app($database);
+	$trouble->{begin}->($peer);
+	$node->report_many($mails, task_name => 'app.waits', database => $database);
+
+	# Two failures, so that one probe has been there, and then a pause.
+	wait_in($trouble, 'SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE smtp_reply IS NOT NULL');
+	my $since = sql_of($trouble, q{SELECT last_error_at FROM rhesis_notify.worker_status WHERE database = current_database()});
+	wait_in($trouble, qq{SELECT state = 'backing off' AND backing_off_until > now() AND last_error_at > '$since' FROM rhesis_notify.worker_status WHERE database = current_database()});
+	$seen{psql} = psql_of($database);
+	$seen{error} = sql_of($trouble, 'SELECT last_error FROM rhesis_notify.worker_status WHERE database = current_database()');
+	$seen{attempts} = sql_of($trouble, 'SELECT sum(attempts) FROM rhesis_notify.task_notifications');
+	$seen{states} = sql_of($trouble, q{SELECT string_agg(DISTINCT delivery_status::text, ' ') FROM rhesis_notify.task_notifications WHERE delivery_status NOT IN ('pending', 'sending', 'deferred')});
+	$seen{reasons} = sql_of($trouble, 'SELECT string_agg(DISTINCT delivery_reason, \' \') FROM rhesis_notify.task_notifications');
+	$seen{events} = sql_of($trouble, 'SELECT count(*) FROM rhesis_notify.delivery_events');
+	return \%seen if $trouble->{no_end};
+
+	# The server is back: the next who comes is the probe, and with it all is well.
+	my $before = connections($peer);
+	($trouble->{end} // sub { shift->rules() })->($peer);
+	wait_in($trouble, q{SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
+	my $accepted = $peer->transcript =~ /^(\d+) S 250 2\.0\.0 Ok: queued as 0001/m ? $1 : -1;
+	$seen{probes} = $accepted - $before;
+	wait_in($trouble, q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});
+	$seen{attempts_in_the_end} = sql_of($trouble, 'SELECT string_agg(DISTINCT attempts::text, \' \') FROM rhesis_notify.task_notifications');
+	$seen{copies} = $peer->mail_count;
+	my %ids = map { $_->raw_header('Message-ID') => 1 } $peer->mails;
+	$seen{different} = scalar(keys %ids);
+	$seen{status} = sql_of($trouble, q{SELECT state <> 'backing off' AND backing_off_until IS NULL FROM rhesis_notify.worker_status WHERE database = current_database()});
+	return \%seen;
+}
+
+# The number of the last one.
+sub connections
+{
+	my ($peer) = @_;
+	my @numbers = $peer->transcript =~ /^(\d+) - connected$/mg;
+	return @numbers ? $numbers[-1] : 0;
+}
+
+# What an operator sees, as psql shows it.
+sub psql_of
+{
+	my ($database) = @_;
+	my ($out, $err) = run_command([
+		'psql', '-X', '-q', '-d', $node->connstr($database),
+		'-c', 'SELECT state, in_flight, sent, deferred, last_error, date_trunc(\'second\', backing_off_until) AS backing_off_until FROM rhesis_notify.worker_status WHERE database = current_database()',
+		'-c', 'SELECT * FROM rhesis_notify.queue_status WHERE notifications > 0' ]);
+	return $out;
+}
+
+$_->{peer} = RhesisNotify::Peer->start(password => $PASSWORD) foreach @troubles;
+my @seen = in_parallel(map { my $trouble = $_; sub { run_trouble($trouble) } } @troubles);
+my $log = $node->log;
+
+foreach my $number (0 .. $#troubles)
+{
+	my ($trouble, $seen) = ($troubles[$number], $seen[$number]);
+	my $name = $trouble->{name};
+	my $mails = $trouble->{mails} // 5;
+	my $port = $trouble->{peer}->port;
+	my @warnings = $log =~ /WARNING:  SMTP server "[^"]*" port $port is in trouble/g;
+
+	like($seen->{error}, $trouble->{error}, "$name: worker_status tells of it");
+	is($seen->{attempts}, 0, "$name: no attempt is used");
+	is($seen->{states}, '', "$name: all mail waits");
+	is($seen->{reasons}, $trouble->{reason}, "$name: the reason is $trouble->{reason}");
+	is($seen->{events}, 0, "$name: it is no event of a message");
+	is(scalar @warnings, 1, "$name: one warning, not one for each message or probe");
+	next if $trouble->{no_end};
+	cmp_ok($seen->{probes}, '<=', 1, "$name: the first probe after the server's return gets through");
+	is($seen->{attempts_in_the_end}, 1, "$name: each mail has used one attempt in the end");
+	is("$seen->{copies} $seen->{different}", "$mails $mails", "$name: all $mails are delivered once each");
+	is($seen->{status}, 't', "$name: nothing is left of the pause");
+}
+write_section("psql: $_->[0]{in_document}", "```\n$_->[1]{psql}```\n")
+  foreach grep { $_->[0]{in_document} } map { [ $troubles[$_], $seen[$_] ] } 0 .. $#troubles;
+like($log, qr/LOG:  SMTP server "localhost" port \d+ is back/, 'the log tells of the return');
+
+$node->stop;
+done_testing();
