@@ -25,6 +25,7 @@ typedef struct Delivery
 	int fresh_tries;	   /* times it was sent anew after a stale connection, uncounted */
 	const char *fallback;  /* see rendering.h; NULL: none */
 	DeliveryRecord record; /* what to record once it is settled */
+	bool is_locked;		   /* another session has the row locked: it is recorded later */
 	struct Delivery *next; /* of whoever holds it */
 } Delivery;
 

@@ -36,7 +36,7 @@ static QueueStatement adopt_orphans = {
 		" FROM rhesis_notify.task_notifications AS n"
 		" WHERE n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
 		"  AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1)"
-		" FOR NO KEY UPDATE"
+		" FOR NO KEY UPDATE SKIP LOCKED"
 		"), adopted AS ("
 		" UPDATE rhesis_notify.task_notifications AS n"
 		" SET delivery_status = o.state, claimed_by = NULL, next_attempt_at = pg_catalog.clock_timestamp(),"

@@ -67,6 +67,13 @@ extern void ClaimDueNotifications(int64 epoch, int limit, bool from_start, Memor
 extern int RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count);
 
 /*
+ * The same for those rows that no other session has locked: it waits for nobody. The ids of the others, which stay claimed, go
+ * to locked, which has room for count; returns their number.
+ */
+extern int
+RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, int64 *locked);
+
+/*
  * Rows in `sending` whose epoch is not live are in doubt: each gets an in_doubt event, counts an attempt and becomes due at
  * once, or `held` where rhesis_notify.in_doubt says so, or `failed` (interrupted) when that was its last attempt, so that a row
  * that takes the server down does not do so for ever. epoch_is_live is asked after the rows were read: an epoch that is

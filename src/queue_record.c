@@ -16,51 +16,73 @@
 
 #define MAX_STORED_CHARACTERS 1000
 
+/* $2 to $14: the fields of the records, one array each */
+#define OUTCOMES                                                                                                      \
+	"WITH outcome AS MATERIALIZED ("                                                                                  \
+	" SELECT o.id, o.state::rhesis_notify.delivery_state AS state, o.reason, o.attempts, o.delay, o.recipient_email," \
+	"  o.message_id, o.smtp_reply, o.event, o.smtp_code, o.enhanced_code, o.event_reply, o.event_detail"              \
+	" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"    \
+	"  pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9),"                   \
+	"  pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13),"               \
+	"  pg_catalog.unnest($14))"                                                                                       \
+	" AS o (id, state, reason, attempts, delay, recipient_email, message_id, smtp_reply, event, smtp_code,"           \
+	"  enhanced_code, event_reply, event_detail)"                                                                     \
+	")"
+
 /*
- * $1 epoch, $2 to $14 the fields of the records, one array each
+ * $1 epoch
  *
  * A claimed row is `sending` (a constraint sees to that), so the epoch alone is the guard; naming the state as well would let
  * the planner look for each row among all that are being sent.
  */
+#define RECORDED_FROM(outcomes)                                                                             \
+	", recorded AS ("                                                                                       \
+	" UPDATE rhesis_notify.task_notifications AS n"                                                         \
+	" SET delivery_status = o.state, delivery_reason = o.reason, claimed_by = NULL,"                        \
+	"  attempts = n.attempts OPERATOR(pg_catalog.+) o.attempts,"                                            \
+	"  next_attempt_at = CASE WHEN o.state::text OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::text[])" \
+	"   THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) o.delay ELSE n.next_attempt_at END,"       \
+	"  recipient_email = COALESCE(o.recipient_email, n.recipient_email),"                                   \
+	"  message_id = COALESCE(o.message_id, n.message_id),"                                                  \
+	"  smtp_reply = COALESCE(o.smtp_reply, n.smtp_reply),"                                                  \
+	"  finished_at = CASE WHEN o.state::text OPERATOR(pg_catalog.=) ANY ('{sent,failed,skipped}'::text[])"  \
+	"   THEN pg_catalog.clock_timestamp() END"                                                              \
+	" FROM " outcomes                                                                                       \
+	" WHERE n.id OPERATOR(pg_catalog.=) o.id AND n.claimed_by OPERATOR(pg_catalog.=) $1"                    \
+	" RETURNING n.id"                                                                                       \
+	"), event AS ("                                                                                         \
+	" INSERT INTO rhesis_notify.delivery_events"                                                            \
+	"  (notification_id, event, smtp_code, enhanced_code, reply, detail)"                                   \
+	" SELECT o.id, o.event, o.smtp_code, o.enhanced_code, o.event_reply,"                                   \
+	"  CASE WHEN o.event_detail IS NOT NULL"                                                                \
+	"   THEN pg_catalog.jsonb_build_object('message', o.event_detail) END"                                  \
+	" FROM outcome AS o JOIN recorded AS r ON r.id OPERATOR(pg_catalog.=) o.id"                             \
+	" WHERE o.event IS NOT NULL"                                                                            \
+	")"
+
+#define PARAMETERS                                                                                \
+	.parameter_count = 14,                                                                        \
+	.parameter_types = {INT8OID,		  INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, \
+						INTERVALARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, \
+						INT4ARRAYOID,	  TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+
 static QueueStatement record_outcomes = {
-	.sql =
-		"WITH outcome AS MATERIALIZED ("
-		" SELECT o.id, o.state::rhesis_notify.delivery_state AS state, o.reason, o.attempts, o.delay, o.recipient_email,"
-		"  o.message_id, o.smtp_reply, o.event, o.smtp_code, o.enhanced_code, o.event_reply, o.event_detail"
-		" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5),"
-		"  pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9),"
-		"  pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13),"
-		"  pg_catalog.unnest($14))"
-		" AS o (id, state, reason, attempts, delay, recipient_email, message_id, smtp_reply, event, smtp_code,"
-		"  enhanced_code, event_reply, event_detail)"
-		"), recorded AS ("
-		" UPDATE rhesis_notify.task_notifications AS n"
-		" SET delivery_status = o.state, delivery_reason = o.reason, claimed_by = NULL,"
-		"  attempts = n.attempts OPERATOR(pg_catalog.+) o.attempts,"
-		"  next_attempt_at = CASE WHEN o.state::text OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::text[])"
-		"   THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) o.delay ELSE n.next_attempt_at END,"
-		"  recipient_email = COALESCE(o.recipient_email, n.recipient_email),"
-		"  message_id = COALESCE(o.message_id, n.message_id),"
-		"  smtp_reply = COALESCE(o.smtp_reply, n.smtp_reply),"
-		"  finished_at = CASE WHEN o.state::text OPERATOR(pg_catalog.=) ANY ('{sent,failed,skipped}'::text[])"
-		"   THEN pg_catalog.clock_timestamp() END"
-		" FROM outcome AS o"
-		" WHERE n.id OPERATOR(pg_catalog.=) o.id AND n.claimed_by OPERATOR(pg_catalog.=) $1"
-		" RETURNING n.id"
-		"), event AS ("
-		" INSERT INTO rhesis_notify.delivery_events"
-		"  (notification_id, event, smtp_code, enhanced_code, reply, detail)"
-		" SELECT o.id, o.event, o.smtp_code, o.enhanced_code, o.event_reply,"
-		"  CASE WHEN o.event_detail IS NOT NULL"
-		"   THEN pg_catalog.jsonb_build_object('message', o.event_detail) END"
-		" FROM outcome AS o JOIN recorded AS r ON r.id OPERATOR(pg_catalog.=) o.id"
-		" WHERE o.event IS NOT NULL"
-		")"
-		"SELECT r.id FROM recorded AS r",
-	.parameter_count = 14,
-	.parameter_types = {INT8OID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-						INTERVALARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-						INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID},
+	.sql = OUTCOMES RECORDED_FROM("outcome AS o") "SELECT r.id FROM recorded AS r",
+	PARAMETERS,
+};
+
+/* The rows that nobody has locked; returns those that are claimed still. */
+static QueueStatement record_unlocked_outcomes = {
+	.sql = OUTCOMES
+	", unlocked AS MATERIALIZED ("
+	" SELECT n.id FROM rhesis_notify.task_notifications AS n JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"
+	" WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"
+	" FOR NO KEY UPDATE OF n SKIP LOCKED"
+	")" RECORDED_FROM(
+		"outcome AS o JOIN unlocked AS u ON u.id OPERATOR(pg_catalog.=) o.id") "SELECT n.id FROM rhesis_notify.task_notifications AS n JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"
+																			   " WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"
+																			   "  AND NOT EXISTS (SELECT FROM recorded AS r WHERE r.id OPERATOR(pg_catalog.=) n.id)",
+	PARAMETERS,
 };
 
 /* The values of one field of all records, as they become an array. */
@@ -215,4 +237,27 @@ RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count)
 	recorded = QueueExecute(&record_outcomes, values, NULL);
 	QueueEnd(nest_level);
 	return (int) recorded;
+}
+
+int
+RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, int64 *locked)
+{
+	Datum values[14];
+	uint64 locked_count;
+	int nest_level;
+
+	if (count == 0)
+		return 0;
+	nest_level = QueueBegin();
+	values[0] = Int64GetDatum(epoch);
+	CollectFields(records, count, values);
+	locked_count = QueueExecute(&record_unlocked_outcomes, values, NULL);
+	for (uint64 row = 0; row < locked_count; row++)
+	{
+		bool is_null;
+
+		locked[row] = DatumGetInt64(QueueValue(row, 1, &is_null));
+	}
+	QueueEnd(nest_level);
+	return (int) locked_count;
 }

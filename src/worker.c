@@ -92,9 +92,9 @@ WakeTime(int64 pace_us)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake_at = now + LONGEST_WAIT_MS * INT64CONST(1000);
 
-	if (worker.draining && Outstanding() == 0)
+	if (worker.draining && IsDrained())
 		return now;
-	if (worker.settled.count > 0)
+	if (worker.settled.count + worker.locked.count > 0)
 		Earlier(&wake_at, RecordingTime());
 	if (worker.ready.count > 0 && pace_us > 0)
 		Earlier(&wake_at, now + pace_us);
@@ -189,6 +189,8 @@ Recover(void)
 	AbortWork();
 	RESUME_INTERRUPTS();
 
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		worker.around_locks = true;
 	if (worker.preparing)
 		GiveBackPreparing(cancelled ? NULL : error->message);
 	FreeErrorData(error);
@@ -307,7 +309,7 @@ RhesisWorkerMain(Datum argument)
 	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 	Start(DatumGetInt32(argument), generation);
 
-	while (!shutdown_was_requested && !(worker.draining && Outstanding() == 0))
+	while (!shutdown_was_requested && !(worker.draining && IsDrained()))
 	{
 		PG_TRY();
 		{
@@ -316,7 +318,8 @@ RhesisWorkerMain(Datum argument)
 		PG_CATCH();
 		{
 			Recover();
-			if (worker.draining)
+			/* Without the extension there is nothing left to record in. */
+			if (worker.draining && FindExtension() != EXTENSION_FITS)
 				Leave(worker.farewell_when_drained);
 		}
 		PG_END_TRY();

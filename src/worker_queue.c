@@ -20,6 +20,7 @@
 #define SAFETY_CHECK_MS 60000
 #define RECORD_AGE_MS 20
 #define PURGE_BATCH 1000
+#define LOCKED_ROWS_MS 1000
 #define UNKNOWN_DUE_MS 1000 /* look again after this while the next due time is not known */
 
 static void
@@ -124,6 +125,25 @@ FindNextDueTime(TimestampTz now)
 		worker.claim_at = Max(due, TimestampTzPlusMilliseconds(now, 100));
 }
 
+/* Record what nobody has locked, and mark the rest. */
+static void
+RecordAroundLocks(const DeliveryRecord *records, int count)
+{
+	int64 *locked = palloc(count * sizeof(int64));
+	int locked_count = RecordUnlockedOutcomes(worker.epoch, records, count, locked);
+
+	for (Delivery *delivery = worker.settled.first; delivery; delivery = delivery->next)
+	{
+		delivery->is_locked = false;
+		for (int i = 0; i < locked_count; i++)
+		{
+			if (delivery->record.id == locked[i])
+				delivery->is_locked = true;
+		}
+	}
+	pfree(locked);
+}
+
 static void
 RecordSettled(void)
 {
@@ -138,21 +158,33 @@ RecordSettled(void)
 			worker.due_time_known = worker.paused;
 		records[count++] = delivery->record;
 	}
-	RecordOutcomes(worker.epoch, records, count);
+	if (worker.around_locks)
+		RecordAroundLocks(records, count);
+	else
+		RecordOutcomes(worker.epoch, records, count);
 	pfree(records);
 }
 
-/* The records are on disk: log them and let them go. */
+/* The records are on disk: log them and let them go. What is locked is tried again after a while. */
 static void
 CloseSettled(void)
 {
 	Delivery *delivery;
 
+	if (worker.settled.count == 0)
+		return;
 	while ((delivery = TakeFirst(&worker.settled)) != NULL)
 	{
+		if (delivery->is_locked)
+		{
+			AppendDelivery(&worker.locked, delivery);
+			continue;
+		}
 		LogDelivery(delivery);
 		CloseDelivery(delivery);
 	}
+	worker.around_locks = worker.locked.count > 0;
+	worker.locked_until = After(LOCKED_ROWS_MS);
 }
 
 /* Record and claim share a transaction. */
@@ -162,6 +194,8 @@ WorkOnQueue(bool claiming)
 	TimestampTz now = GetCurrentTimestamp();
 	bool checking = claiming && now >= worker.safety_check_at;
 
+	if (now >= worker.locked_until)
+		SettleLocked();
 	BeginWork();
 	if (worker.settled.count > 0)
 		RecordSettled();
@@ -210,7 +244,11 @@ PrepareClaimed(void)
 bool
 RecordingIsDue(TimestampTz now)
 {
-	if (worker.settled.count == 0 || now < worker.trouble_until)
+	if (now < worker.trouble_until)
+		return false;
+	if (worker.locked.count > 0 && now >= worker.locked_until)
+		return true;
+	if (worker.settled.count == 0)
 		return false;
 	return worker.ready.count + worker.in_flight == 0 ||
 		   worker.settled.count >= 2 * rhesis_smtp_connections ||
@@ -220,14 +258,22 @@ RecordingIsDue(TimestampTz now)
 TimestampTz
 RecordingTime(void)
 {
-	return Max(TimestampTzPlusMilliseconds(worker.settled_at, RECORD_AGE_MS), worker.trouble_until);
+	TimestampTz when = DT_NOEND;
+
+	if (worker.settled.count > 0)
+		when = TimestampTzPlusMilliseconds(worker.settled_at, RECORD_AGE_MS);
+	if (worker.locked.count > 0)
+		when = Min(when, worker.locked_until);
+	return Max(when, worker.trouble_until);
 }
 
 void
 RecordBeforeExit(void)
 {
+	SettleLocked();
 	if (worker.settled.count == 0)
 		return;
+	worker.around_locks = true;
 	SetConfigOption("lock_timeout", "500", PGC_SUSET, PGC_S_OVERRIDE);
 	BeginWork();
 	RecordSettled();

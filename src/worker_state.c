@@ -57,6 +57,21 @@ Outstanding(void)
 	return worker.ready.count + worker.in_flight + worker.settled.count;
 }
 
+bool
+IsDrained(void)
+{
+	return Outstanding() == 0 && worker.locked.count == 0;
+}
+
+void
+SettleLocked(void)
+{
+	Delivery *delivery;
+
+	while ((delivery = TakeFirst(&worker.locked)) != NULL)
+		AppendSettled(delivery);
+}
+
 /* Whatever no byte was written of goes back to the queue. */
 void
 GiveBackUnsent(void)
@@ -128,4 +143,5 @@ InitWorkerState(void)
 {
 	InitList(&worker.ready);
 	InitList(&worker.settled);
+	InitList(&worker.locked);
 }

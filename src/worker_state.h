@@ -1,7 +1,8 @@
 /*
  * worker_state.h - what a worker holds, shared by the files that make it up (worker*.c).
  *
- * What is claimed is in one of three places: ready (composed), in flight (with the pool), settled (to be recorded).
+ * What is claimed is in one of four places: ready (composed), in flight (with the pool), settled (to be recorded), locked (to be
+ * recorded when another session lets go of the row).
  */
 #ifndef RHESIS_WORKER_STATE_H
 #define RHESIS_WORKER_STATE_H
@@ -25,7 +26,10 @@ typedef struct WorkerState
 	DeliveryList ready;
 	int in_flight;
 	DeliveryList settled;
-	TimestampTz settled_at;	  /* when the oldest of the settled was */
+	TimestampTz settled_at; /* when the oldest of the settled was */
+	DeliveryList locked;
+	TimestampTz locked_until; /* when to try to record them again */
+	bool around_locks;		  /* record what is not locked, instead of waiting for the rest */
 	DeliveryBatch *preparing; /* claimed, and not yet in one of the lists */
 
 	/* When there is work on the queue: 0 is now, DT_NOEND never. */
@@ -59,8 +63,14 @@ extern void AppendDelivery(DeliveryList *list, Delivery *delivery);
 extern Delivery *TakeFirst(DeliveryList *list);
 extern void AppendSettled(Delivery *delivery);
 
-/* All that is claimed and not recorded. */
+/* All that is claimed and not recorded, but for what others have locked. */
 extern int Outstanding(void);
+
+/* Nothing is left that was claimed. */
+extern bool IsDrained(void);
+
+/* What was locked is to be recorded together with what is settled. */
+extern void SettleLocked(void);
 
 /* How many rows may be claimed on top of what is on its way: a little ahead of the connections. */
 extern int ClaimLimit(void);

@@ -25,6 +25,10 @@ CREATE FUNCTION queue_probe.record(epoch bigint, ids bigint[], state text, reaso
 RETURNS integer
 LANGUAGE c AS 'MODULE_PATHNAME', 'queue_probe_record';
 
+-- The same around what other sessions have locked; returns the ids of those rows.
+CREATE FUNCTION queue_probe.record_unlocked(epoch bigint, ids bigint[], state text) RETURNS SETOF bigint
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_record_unlocked';
+
 CREATE FUNCTION queue_probe.adopt_orphans(live_epochs bigint[]) RETURNS integer
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_adopt_orphans';
 

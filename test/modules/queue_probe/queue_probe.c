@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(queue_probe_claim);
 PG_FUNCTION_INFO_V1(queue_probe_last_claim);
 PG_FUNCTION_INFO_V1(queue_probe_fetch);
 PG_FUNCTION_INFO_V1(queue_probe_record);
+PG_FUNCTION_INFO_V1(queue_probe_record_unlocked);
 PG_FUNCTION_INFO_V1(queue_probe_adopt_orphans);
 PG_FUNCTION_INFO_V1(queue_probe_next_due_time);
 PG_FUNCTION_INFO_V1(queue_probe_purge_finished);
@@ -184,6 +185,38 @@ queue_probe_record(PG_FUNCTION_ARGS)
 		records[i].id = DatumGetInt64(ids[i]);
 	}
 	PG_RETURN_INT32(RecordOutcomes(PG_GETARG_INT64(0), records, count));
+}
+
+Datum
+queue_probe_record_unlocked(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+	DeliveryRecord *records;
+	int64 *locked;
+	int locked_count;
+	Datum *ids;
+	int count;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &ids, NULL, &count);
+	records = palloc0(count * sizeof(DeliveryRecord));
+	locked = palloc(count * sizeof(int64));
+	for (int i = 0; i < count; i++)
+	{
+		records[i].id = DatumGetInt64(ids[i]);
+		records[i].state = StateFromName(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+		records[i].counts_attempt = true;
+	}
+	locked_count = RecordUnlockedOutcomes(PG_GETARG_INT64(0), records, count, locked);
+	for (int i = 0; i < locked_count; i++)
+	{
+		Datum values[1] = {Int64GetDatum(locked[i])};
+		bool nulls[1] = {false};
+
+		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
 }
 
 static bool

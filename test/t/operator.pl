@@ -1,0 +1,162 @@
+# An operator's hand is safe at any moment, also against a worker at work: nothing is lost, mailed twice or mailed after it was
+# cancelled, what the functions say is true, and an operator who keeps a transaction open stops no other mail.
+use strict;
+use warnings FATAL => 'all';
+
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use RhesisNotify::Session;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start(accept_delay => 10);
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1h', max_attempts => 2 });
+my $at_work = q{SELECT in_flight > 0 FROM rhesis_notify.worker_status};
+my $nothing_due = q{SELECT count(*) = 0 FROM rhesis_notify.task_notifications WHERE delivery_status IN ('pending', 'sending')};
+
+# How many mails there are of each notification.
+sub mails_by_notification
+{
+	my %count;
+	$count{ $_->raw_header('X-Notification-ID') }++ foreach $peer->mails;
+	return %count;
+}
+
+sub ids
+{
+	my ($condition) = @_;
+	return split /\n/, $node->sql("SELECT id FROM rhesis_notify.task_notifications WHERE $condition ORDER BY id");
+}
+
+# ---- cancel() in the middle ----
+
+$node->report_many(400, task_name => 'app.cancelled');
+$node->wait_for($at_work);
+my $said_yes = $node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE rhesis_notify.cancel(id)});
+$node->wait_for($nothing_due);
+my %mails = mails_by_notification();
+my @cancelled = ids(q{delivery_status = 'cancelled'});
+my @sent = ids(q{delivery_status = 'sent'});
+cmp_ok($said_yes, '>', 0, "cancel() of everything stops $said_yes mails");
+is(scalar(@cancelled), $said_yes, 'as many as it says');
+is_deeply([ grep { $mails{$_} } @cancelled ], [], 'none of them is mailed');
+is_deeply([ grep { ($mails{$_} // 0) != 1 } @sent ], [], 'each other one is, once');
+is(@cancelled + @sent, 400, 'nothing is lost');
+is($node->sql(q{SELECT count(*) FROM rhesis_notify.delivery_events WHERE event = 'cancelled'}), $said_yes, 'each has its event');
+
+# ---- retry() and retry_failed() in the middle ----
+
+$peer->rules({ stage => 'rcpt', action => 'reply', text => '550 5.1.1 No such user', count => 100 });
+$node->report_many(300, task_name => 'app.retried');
+$node->wait_for(q{SELECT count(*) >= 50 FROM rhesis_notify.task_notifications WHERE delivery_status = 'failed'});
+my @sessions = map { RhesisNotify::Session->start($node) } 1 .. 2;
+my $retried = 0;
+foreach my $round (1 .. 5)
+{
+	$_->begin(q{SELECT rhesis_notify.retry_failed(now() - interval '1 hour')}) foreach @sessions;
+	$retried += $_->result foreach @sessions;
+}
+$node->wait_for($nothing_due);
+$retried += $node->sql(q{SELECT rhesis_notify.retry_failed(now() - interval '1 hour')});
+$node->wait_for($nothing_due);
+$_->quit foreach @sessions;
+is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name = 'app.retried' AND delivery_status = 'sent'}), 300,
+	'what failed is sent when it is retried, by two operators at once');
+is($node->sql(q{SELECT count(*) FROM rhesis_notify.delivery_events WHERE event = 'retried'}), $retried, "retry_failed() counts what it retries: $retried");
+%mails = mails_by_notification();
+is_deeply([ grep { ($mails{$_} // 0) != 1 } ids(q{task_name = 'app.retried'}) ], [], 'each is mailed once');
+is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE rhesis_notify.retry(id)}), $said_yes,
+	'retry() of everything takes up what was cancelled, and nothing that was sent');
+$node->wait_for($nothing_due);
+
+# ---- pause() and resume() in the middle ----
+
+my $before = $peer->mail_count;
+$node->report_many(400, task_name => 'app.paused');
+foreach my $round (1 .. 5)
+{
+	my $enough = $before + $round * 40;
+	$peer->wait_for_mails($enough);
+	is($node->sql('SELECT rhesis_notify.pause()'), 't', "pause $round");
+	$node->wait_for(q{SELECT state = 'paused' AND paused AND in_flight = 0 FROM rhesis_notify.worker_status});
+	my $count = $peer->mail_count;
+	is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE delivery_status = 'sending'}), 0, 'what is on the wire goes out, the rest is given back');
+	is($node->sql('SELECT rhesis_notify.pause()'), 'f', 'a second pause says that there is one');
+	$node->sql(q{SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status}) if $round == 3;
+	$node->wait_for(q{SELECT state = 'paused' FROM rhesis_notify.worker_status});
+	is($peer->mail_count, $count, 'nothing is sent meanwhile' . ($round == 3 ? ', by a new worker neither' : ''));
+	is($node->sql('SELECT rhesis_notify.resume()'), 't', 'resume');
+}
+$node->wait_for($nothing_due);
+is($peer->mail_count, $before + 400, 'in the end each mail was sent once');
+
+# ---- purge() in the middle ----
+
+$before = $peer->mail_count;
+my $rows = $node->sql('SELECT count(*) FROM rhesis_notify.task_notifications');
+$node->report_many(400, task_name => 'app.purged');
+my $removed = 0;
+foreach my $enough (map { $before + $_ * 50 } 1 .. 6)
+{
+	$peer->wait_for_mails($enough);
+	$removed += $node->sql(q{SELECT rhesis_notify.purge('0')});
+}
+$node->wait_for($nothing_due);
+$removed += $node->sql(q{SELECT rhesis_notify.purge('0')});
+is($peer->mail_count, $before + 400, 'purge() of everything keeps no mail from being sent');
+is($removed, $rows + 400, 'and counts what it removes');
+
+# ---- A row that an operator keeps locked ----
+
+my $operator = RhesisNotify::Session->start($node);
+$peer->rules({ stage => 'dot', action => 'silence', match => 'jose' });
+my $held_up = $node->report(user_id => $RhesisNotify::Cluster::JOSE);
+$node->wait_for_state($held_up, 'sending');
+$operator->query('BEGIN');
+is(($operator->query("SELECT rhesis_notify.cancel($held_up)"))[0], 'f', 'an operator is told that a mail is being sent, and keeps the transaction open');
+$peer->stop;
+$peer->rules;
+$peer->start_again;
+$before = $peer->mail_count;
+$node->report_many(200, task_name => 'app.beside a locked row');
+$node->wait_for(q{SELECT count(*) = 200 FROM rhesis_notify.task_notifications WHERE task_name = 'app.beside a locked row' AND delivery_status = 'sent'});
+is($node->notification($held_up)->{delivery_status}, 'sending', 'the outcomes of all others are recorded');
+$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND backend_xmin IS NULL AND state = 'idle'});
+pass('and the worker waits in no transaction');
+$operator->query('COMMIT');
+$node->wait_for_state($held_up, 'deferred');
+pass('its own follows when it is let go');
+
+# A reload waits for such a row rather than mail it twice.
+$node->sql("SELECT rhesis_notify.retry($held_up)");
+$node->wait_for_state($held_up, 'sent');
+$peer->rules({ stage => 'accepted', action => 'slow', pause_ms => 20 });
+my $id = $node->report;
+$node->wait_for_state($id, 'sending');
+$operator->query('BEGIN');
+$operator->query("UPDATE rhesis_notify.task_notifications SET result = '{}' WHERE id = $id");
+$before = $node->worker('pid');
+$node->reload;
+$node->wait_for(q{SELECT state = 'stopping' FROM rhesis_notify.worker_status});
+$operator->query('COMMIT');
+$node->wait_for_state($id, 'sent');
+%mails = mails_by_notification();
+is($mails{$id}, 1, 'a worker that is to be replaced records first what was locked');
+$node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pid <> $before AND state <> 'starting'");
+
+# A table that is locked for long: the worker waits outside.
+$peer->rules;
+$node->sql('SELECT rhesis_notify.pause()');
+$id = $node->report;
+$operator->query('BEGIN');
+$operator->query('LOCK TABLE rhesis_notify.task_notifications IN SHARE MODE');
+$node->sql('SELECT rhesis_notify.resume()');
+$node->wait_for(q{SELECT last_error ~ 'lock timeout' FROM rhesis_notify.worker_status});
+pass('a locked table is shown in worker_status');
+$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND backend_xmin IS NULL AND state = 'idle'});
+$operator->query('COMMIT');
+$node->wait_for_state($id, 'sent');
+pass('mail goes on afterwards');
+$operator->quit;
+
+$node->stop;
+done_testing();
