@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "access/xlog.h"
+#include "database_text.h"
 #include "message.h"
 #include "miscadmin.h"
 #include "settings.h"
@@ -46,7 +47,7 @@ ComposeOutgoingMessage(const Outgoing *outgoing, int64 notification_id, const ch
 	parts.date = (int64) time(NULL);
 	parts.from = outgoing->from;
 	parts.reply_to = outgoing->reply_to;
-	parts.to.name = recipient->name;
+	parts.to.name = DatabaseTextToUtf8(recipient->name, strlen(recipient->name));
 	parts.to.address = Destination(outgoing, recipient);
 	parts.original_recipient = outgoing->redirect ? recipient->email : NULL;
 	parts.subject = rendered->subject;

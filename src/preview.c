@@ -7,9 +7,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "database_text.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "outgoing.h"
 #include "preview.h"
 #include "queue.h"
@@ -69,7 +69,7 @@ StorableSubject(const char *subject)
 
 	if (kept >= 0 && GetDatabaseEncoding() != PG_UTF8 && strcmp(subject + kept, ellipsis) == 0)
 		subject = psprintf("%.*s...", kept, subject);
-	return subject != NULL ? pg_any_to_server(subject, strlen(subject), PG_UTF8) : NULL;
+	return subject != NULL ? Utf8ToDatabaseText(subject, strlen(subject)) : NULL;
 }
 
 static void
@@ -77,9 +77,9 @@ FillParts(PreviewRow *row, const RenderedMail *mail)
 {
 	row->columns[COLUMN_SUBJECT] = StorableSubject(mail->subject);
 	if (mail->html != NULL)
-		row->columns[COLUMN_HTML] = pg_any_to_server(mail->html, strlen(mail->html), PG_UTF8);
+		row->columns[COLUMN_HTML] = Utf8ToDatabaseText(mail->html, strlen(mail->html));
 	if (mail->text != NULL)
-		row->columns[COLUMN_TEXT] = pg_any_to_server(mail->text, strlen(mail->text), PG_UTF8);
+		row->columns[COLUMN_TEXT] = Utf8ToDatabaseText(mail->text, strlen(mail->text));
 }
 
 /* The reason for which the claim would settle this notification without a look at its user, or NULL. */

@@ -8,7 +8,7 @@
 
 #include "rendering.h"
 
-#include "mb/pg_wchar.h"
+#include "database_text.h"
 #include "message.h"
 #include "mime.h"
 #include "templates.h"
@@ -175,7 +175,7 @@ RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplateP
 
 	initStringInfo(&out);
 	if (MustacheRender(template, &scope, &options, &out, &error))
-		return pg_server_to_any(out.data, out.len, PG_UTF8);
+		return DatabaseTextToUtf8(out.data, out.len);
 	*problem = psprintf("%s of template \"%s\": %s", TemplatePartName(part), error.template_name,
 						DescribeTemplateError(&error));
 	return NULL;

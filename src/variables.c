@@ -8,7 +8,7 @@
 
 #include "variables.h"
 
-#include "mb/pg_wchar.h"
+#include "database_text.h"
 #include "pgtime.h"
 #include "settings.h"
 #include "utils/timestamp.h"
@@ -192,7 +192,7 @@ LinkedId(const Variables *variables, const char *name)
 	if (text.len == 0)
 		return NULL;
 
-	utf8 = pg_server_to_any(text.data, text.len, PG_UTF8);
+	utf8 = DatabaseTextToUtf8(text.data, text.len);
 	initStringInfo(&encoded);
 	for (const char *p = utf8; *p != '\0'; p++)
 	{

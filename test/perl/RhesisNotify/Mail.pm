@@ -49,7 +49,7 @@ sub html_as_seen
 	my %named = (lt => '<', gt => '>', amp => '&', quot => '"', nbsp => ' ');
 	my $text = $self->html =~ s/<(style|title).*?<\/\1>//gsr =~ s/<[^>]*>//gr;
 
-	$text =~ s/&(?:#(\d+)|#x([0-9a-fA-F]+)|(\w+));/defined $1 ? chr $1 : defined $2 ? chr hex $2 : $named{$3}/ge;
+	$text =~ s{&(?:#(\d+)|#x([0-9a-fA-F]+)|(\w+));}{defined $1 ? chr $1 : defined $2 ? chr hex $2 : $named{$3} // "&$3;"}ge;
 	return $text;
 }
 

@@ -1,0 +1,55 @@
+
+# Mails are UTF-8 whatever the database's encoding is.
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+
+use Encode qw(encode);
+use RhesisNotify::Cluster qw($ACME);
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, bare => 1);
+local $ENV{PGCLIENTENCODING} = 'UTF8';
+
+foreach my $encoding (qw(LATIN1 WIN1252 EUC_JP))
+{
+	my $database = lc $encoding;
+	my $name = $encoding eq 'EUC_JP' ? '山田 花子' : 'José Núñez';
+	my $task = $encoding eq 'EUC_JP' ? 'app.レポート' : 'app.Übersicht';
+
+	$node->sql("CREATE DATABASE $database ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
+	$node->create_app($database);
+	my $user = $node->sql("INSERT INTO public.\"user\" (email, name, organization_id) VALUES ('someone\@example.com', '" . encode('UTF-8', $name) . "', '$ACME') RETURNING id", $database);
+	my $before = $peer->mail_count;
+	my $id = $node->report(database => $database, user_id => $user, task_name => encode('UTF-8', $task), status => 'failed', error_message => encode('UTF-8', "$name: $task"));
+	$node->wait_for_state($id, 'sent', $database);
+
+	my $mail = ($peer->mails)[$before];
+	like($mail->header('To'), qr/\Q$name\E/, "$encoding: the name");
+	is($mail->header('Subject'), "Task Completed: $task - Failed", "$encoding: the subject");
+	like($mail->text, qr/! Task Failed.*Hello \Q$name\E,.*\Q$name: $task\E/s, "$encoding: the text, but for the cross that the database can't hold");
+	like($mail->html_as_seen, qr/❌ Task Failed.*Hello \Q$name\E,.*\Q$name: $task\E/s, "$encoding: the HTML");
+}
+
+# SQL_ASCII knows nothing of its bytes: what is UTF-8 is mailed as such, what is not does no harm.
+$node->sql("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0");
+{
+	local $ENV{PGCLIENTENCODING} = 'SQL_ASCII';
+	$node->create_app('bytes');
+	foreach my $case ([ 'UTF-8', encode('UTF-8', 'José'), qr/Hello José,/ ], [ 'other bytes', encode('ISO-8859-1', 'José'), qr/Hello Jos.{1,3},/ ])
+	{
+		my ($what, $bytes, $greeting) = @$case;
+		my $user = $node->sql("INSERT INTO public.\"user\" (email, name, organization_id) VALUES ('someone\@example.com', '$bytes', '$ACME') RETURNING id", 'bytes');
+		my $before = $peer->mail_count;
+
+		$node->wait_for_state($node->report(database => 'bytes', user_id => $user), 'sent', 'bytes');
+		my $mail = ($peer->mails)[$before];
+		like($mail->text, $greeting, "SQL_ASCII: $what");
+		unlike($mail->raw, qr/[^\x00-\x7f]/, "SQL_ASCII: $what: only ASCII is on the wire");
+	}
+}
+
+$node->stop;
+done_testing();
