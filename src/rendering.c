@@ -109,13 +109,17 @@ HasValue(const MustacheValue *value)
 }
 
 static void
-NoteUse(UsedVariables *used, TemplatePart part, const char *name, int name_length)
+NoteUse(UsedVariables *used, TemplatePart part, const char *source, int length)
 {
-	if (name_length > MAX_NOTED_NAME || list_length(used->names[part]) >= MAX_NOTED_NAMES)
+	char *name;
+
+	if (length > MAX_NOTED_NAME || list_length(used->names[part]) >= MAX_NOTED_NAMES)
 		return;
-	name = pnstrdup(name, name_length);
-	if (!IsUsed(used, part, name))
-		used->names[part] = lappend(used->names[part], unconstify(char *, name));
+	name = pnstrdup(source, length);
+	if (IsUsed(used, part, name))
+		pfree(name);
+	else
+		used->names[part] = lappend(used->names[part], name);
 }
 
 bool
