@@ -85,7 +85,7 @@ PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *
 		SettleTrouble(delivery, "render_error", rendered.error, false);
 		return;
 	}
-	delivery->record.message_id = OutgoingMessageId(outgoing, delivery->notification->id);
+	delivery->record.message_id = NotificationMessageId(outgoing, delivery->notification);
 	delivery->owes_mail =
 		ComposeOutgoing(outgoing, delivery->notification->id, delivery->record.message_id,
 						recipient, &rendered, &delivery->mail, &problem);

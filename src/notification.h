@@ -25,7 +25,8 @@ typedef struct Notification
 	TimestampTz started_at;
 	TimestampTz completed_at;
 	TimestampTz created_at;
-	int attempts; /* SMTP attempts already made */
+	int attempts;	  /* SMTP attempts already made */
+	char *message_id; /* of an earlier attempt; NULL: none is known */
 } Notification;
 
 #endif

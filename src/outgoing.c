@@ -13,6 +13,8 @@
 #include "miscadmin.h"
 #include "settings.h"
 
+#define MAX_MESSAGE_ID 400
+
 void
 ReadOutgoing(Outgoing *outgoing)
 {
@@ -28,6 +30,30 @@ OutgoingMessageId(const Outgoing *outgoing, int64 notification_id)
 {
 	return MessageIdFor(GetSystemIdentifier(), MyDatabaseId, notification_id,
 						AddressDomain(outgoing->from.address));
+}
+
+/* Made by us, and not by whoever else may write to the table. */
+static bool
+IsMessageId(const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length < 3 || length > MAX_MESSAGE_ID || text[0] != '<' || text[length - 1] != '>')
+		return false;
+	for (size_t i = 1; i < length - 1; i++)
+	{
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == '<' || text[i] == '>')
+			return false;
+	}
+	return true;
+}
+
+char *
+NotificationMessageId(const Outgoing *outgoing, const Notification *notification)
+{
+	if (notification->message_id && IsMessageId(notification->message_id))
+		return pstrdup(notification->message_id);
+	return OutgoingMessageId(outgoing, notification->id);
 }
 
 /* The address that the mail goes to. */

@@ -23,6 +23,12 @@ extern void ReadOutgoing(Outgoing *outgoing);
 /* The Message-ID of a row of this database, palloc'd. */
 extern char *OutgoingMessageId(const Outgoing *outgoing, int64 notification_id);
 
+/*
+ * The Message-ID of a notification, palloc'd: that of its first attempt, if there was one, although the sender's domain or, after
+ * a restore or an upgrade, the database may be another now.
+ */
+extern char *NotificationMessageId(const Outgoing *outgoing, const Notification *notification);
+
 /* Append the mail as it is before SMTP stuffs its dots. False with a constant phrase in *problem if it can't be sent. */
 extern bool
 ComposeOutgoingMessage(const Outgoing *outgoing, int64 notification_id, const char *message_id,

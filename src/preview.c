@@ -170,7 +170,7 @@ rhesis_notify_preview_message(PG_FUNCTION_ARGS)
 	{
 		ReadOutgoing(&outgoing);
 		if (ComposeOutgoingMessage(&outgoing, notification->id,
-								   OutgoingMessageId(&outgoing, notification->id), &recipient,
+								   NotificationMessageId(&outgoing, notification), &recipient,
 								   &mail, &message, &reason))
 			PG_RETURN_TEXT_P(cstring_to_text_with_len(message.data, message.len));
 	}

@@ -45,7 +45,7 @@
 	" n.user_id, n.organization_id, d.template, d.subject_template, d.display_name, n.result," \
 	" pg_catalog.left(n.error_message, " MAX_ERROR_MESSAGE_TEXT "),"                           \
 	" n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts,"         \
-	" n.next_attempt_at,"                                                                      \
+	" n.message_id, n.next_attempt_at,"                                                        \
 	" n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
 
 typedef enum NotificationColumn
@@ -65,6 +65,7 @@ typedef enum NotificationColumn
 	COLUMN_COMPLETED_AT,
 	COLUMN_CREATED_AT,
 	COLUMN_ATTEMPTS,
+	COLUMN_MESSAGE_ID,
 	COLUMN_NEXT_ATTEMPT_AT,
 	COLUMN_IS_CLAIMED
 } NotificationColumn;
@@ -190,6 +191,7 @@ ReadNotification(uint64 row)
 	notification->completed_at = DatumGetTimestampTz(Column(row, COLUMN_COMPLETED_AT));
 	notification->created_at = DatumGetTimestampTz(Column(row, COLUMN_CREATED_AT));
 	notification->attempts = DatumGetInt32(Column(row, COLUMN_ATTEMPTS));
+	notification->message_id = TextColumn(row, COLUMN_MESSAGE_ID);
 	return notification;
 }
 

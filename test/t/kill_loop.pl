@@ -39,7 +39,7 @@ $node->sql('SELECT rhesis_notify.resume()');
 foreach my $number (1 .. $kills)
 {
 	my $deed = $order[ ($number - 1) % @order ];
-	my $enough = int($rows * $number / ($kills + 1));
+	my $enough = int(0.8 * $rows * $number / $kills);
 
 	$node->wait_for("SELECT count(*) >= $enough AND (SELECT count(*) FILTER (WHERE in_flight > 0) = 1 FROM rhesis_notify.worker_status)
 		FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'");

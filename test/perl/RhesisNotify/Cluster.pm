@@ -203,6 +203,20 @@ sub wait_for_state
 	return $self->notification($id, $database);
 }
 
+# While a server starts anew psql may be gone before it has read the query.
+sub poll_query_until
+{
+	my ($self, @arguments) = @_;
+
+	foreach (1 .. 100)
+	{
+		my $result = eval { $self->SUPER::poll_query_until(@arguments) };
+		return $result unless $@;
+		croak $@ unless $@ =~ /Broken pipe/;
+	}
+	return 0;
+}
+
 # Wait until a query says true.
 sub wait_for
 {

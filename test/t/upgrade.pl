@@ -1,0 +1,103 @@
+# pg_dump with pg_restore, and pg_upgrade, carry a customised database with a queue in every state to another server, where mail
+# goes on: what was being sent is due, each mail keeps its Message-ID, and what was settled stays so.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster qw($ACME $JANE);
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $old = RhesisNotify::Cluster->serve('old', peer => $peer, settings => { 'server.max_worker_processes' => 16 });
+my $states = q{SELECT task_id, delivery_status, delivery_reason, attempts, message_id, smtp_reply, finished_at
+	FROM rhesis_notify.task_notifications WHERE task_id !~ 'sending' ORDER BY task_id};
+
+# ---- A database with all that there can be ----
+
+$peer->rules({ stage => 'rcpt', action => 'reply', text => '451 4.3.0 Try again later', count => 1 });
+my $tried = $old->wait_for_state($old->report(task_id => 'was tried'), 'deferred');
+$old->sql('SELECT rhesis_notify.pause()');
+$old->wait_for(q{SELECT state = 'paused' FROM rhesis_notify.worker_status});
+$old->sql(
+	qq{
+	CREATE ROLE app;
+	SELECT rhesis_notify.grant_to('app');
+	SELECT rhesis_notify.email_notification('app.export', subject_template => 'Export: {status}');
+	SELECT rhesis_notify.silence('collect_results');
+	INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('$ACME', 'task_completion', 'Custom: {{status_title}}');
+	INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, delivery_status, delivery_reason, claimed_by, finished_at)
+	SELECT state, 'app.export', 'success', '$JANE', '$ACME', state::rhesis_notify.delivery_state,
+		CASE state WHEN 'held' THEN 'in_doubt' WHEN 'failed' THEN 'smtp_permanent' WHEN 'skipped' THEN 'no_email' END,
+		CASE state WHEN 'sending' THEN 42 END, CASE WHEN state IN ('sent', 'failed', 'skipped', 'cancelled') THEN now() END
+	FROM unnest(enum_range(NULL::rhesis_notify.delivery_state)::text[]) AS state;
+	UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() + interval '1 day' WHERE task_id = 'deferred';
+});
+
+# In another database or server: the same queue, and after resume() it is worked off.
+sub goes_on
+{
+	my ($node, $database, $how, $before) = @_;
+	my $mails = $peer->mail_count;
+
+	is($node->sql($states, $database), $before, "$how: the queue is the same");
+	is($node->sql('SELECT count(*) FROM rhesis_notify.database_pause', $database), 1, "$how: it is paused");
+
+	# A worker that was there before the rows were looks for orphans once a minute.
+	$node->sql("SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status WHERE database = '$database'");
+	$node->wait_for("SELECT delivery_status = 'pending' FROM rhesis_notify.task_notifications WHERE task_id = 'sending'", $database);
+	is($node->sql(q{SELECT event FROM rhesis_notify.delivery_events JOIN rhesis_notify.task_notifications AS n ON n.id = notification_id
+			WHERE task_id = 'sending'}, $database), 'in_doubt', "$how: what was being sent is due, and an event says so");
+	is($peer->mail_count, $mails, "$how: nothing is mailed as long as it is paused");
+
+	$node->sql(q{UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() WHERE task_id = 'was tried'}, $database);
+	$node->sql('SELECT rhesis_notify.resume()', $database);
+	$node->wait_for(q{SELECT count(*) = 4 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'}, $database);
+	$peer->wait_for_mails($mails + 3);
+	my @new = ($peer->mails)[ $mails .. $peer->mail_count - 1 ];
+	is(scalar(@new), 3, "$how: what was pending, being sent and due again is mailed");
+	is_deeply([ sort map { $_->header('Subject') } @new ], [ 'Custom: Success', 'Export: success', 'Export: success' ], "$how: as it was customised");
+	is(scalar(grep { $_->raw_header('Message-ID') eq $tried->{message_id} } @new), 1, "$how: a mail that was tried before keeps its Message-ID");
+	is($node->sql(q{SELECT string_agg(task_id, ' ' ORDER BY task_id) FROM rhesis_notify.task_notifications WHERE delivery_status::text = task_id}, $database),
+		'cancelled deferred failed held sent skipped', "$how: nothing else has changed");
+	is($node->sql(q{SELECT silent FROM rhesis_notify.task_types WHERE task_name = 'collect_results'}, $database), 't', "$how: what was silenced is");
+	$node->wait_for_state($node->sql(qq{SET ROLE app; SELECT rhesis_notify.task_completed('new one', 'app.export', 'success', '$JANE', '$ACME')}, $database),
+		'sent', $database);
+	pass("$how: a task can report, and is mailed");
+	return;
+}
+
+# ---- pg_dump | pg_restore ----
+
+my $queue = $old->sql($states);
+my $dump = $old->backup_dir . '.dump';
+command_checks_all([ 'pg_dump', '--format=custom', '--file', $dump, $old->connstr('postgres') ], 0, [qr/^$/], [qr/^$/], 'pg_dump has nothing to complain of');
+$old->sql('CREATE DATABASE copy');
+command_ok([ 'pg_restore', '--exit-on-error', '--dbname', $old->connstr('copy'), $dump ], 'pg_restore neither');
+goes_on($old, 'copy', 'restored', $queue);
+$old->sql('DROP DATABASE copy');
+
+# ---- pg_upgrade ----
+
+my $new = RhesisNotify::Cluster->new('new');
+$new->init(extra => [ '-E', 'UTF8', '--locale=C.UTF-8' ]);
+$new->append_conf('postgresql.conf', "shared_preload_libraries = 'rhesis_notify'\nlog_statement = none\n");
+$new->configure(RhesisNotify::Cluster::peer_settings($peer), from_email => 'Rhesis AI <noreply@renamed.example>', 'server.max_worker_processes' => 16);
+$queue = $old->sql($states);
+$old->stop;
+my $bindir = $old->config_data('--bindir');
+my $mails = $peer->mail_count;
+chdir $PostgreSQL::Test::Utils::tmp_check or die "could not change the directory: $!";
+foreach my $mode ([ '--check' ], [])
+{
+	command_ok(
+		[ 'pg_upgrade', '--no-sync', '--old-datadir', $old->data_dir, '--new-datadir', $new->data_dir, '--old-bindir', $bindir, '--new-bindir', $bindir,
+			'--socketdir', $new->host, '--old-port', $old->port, '--new-port', $new->port, @$mode ],
+		"pg_upgrade @$mode goes through");
+}
+is($peer->mail_count, $mails, 'nothing is mailed by an upgrade');
+$new->start;
+goes_on($new, 'postgres', 'upgraded', $queue);
+
+$new->stop;
+done_testing();
