@@ -382,9 +382,41 @@ QuotedPrintable(const char *text)
 #define TEN "0123456789"
 #define SEVENTY TEN TEN TEN TEN TEN TEN TEN
 
+/* What becomes of an ASCII byte that stands between letters. */
+static const char *
+EncodedByte(int c)
+{
+	if (c == '\n' || c == '\r')
+		return "\r\n";
+	if (c == '=' || c == 0x7F || (c < ' ' && c != '\t'))
+		return psprintf("=%02X", c);
+	return psprintf("%c", c);
+}
+
+/* Each ASCII byte, in each place among eight that may be looked at together. */
+static void
+CheckEachByte(void)
+{
+	int wrong = 0;
+
+	for (int c = 1; c <= 0x7F; c++)
+		for (int place = 1; place <= 9; place++)
+		{
+			char *text =
+				psprintf("%.*s%c%.*s", place, "abcdefghijkl", c, 12 - place, "mnopqrstuvwx");
+			char *expected = psprintf("%.*s%s%.*s", place, "abcdefghijkl", EncodedByte(c),
+									  12 - place, "mnopqrstuvwx");
+
+			if (strcmp(QuotedPrintable(text), expected) != 0)
+				wrong++;
+		}
+	is_int(wrong, 0, "each ASCII byte in each place");
+}
+
 static void
 CheckQuotedPrintable(void)
 {
+	CheckEachByte();
 	is_str(QuotedPrintable(""), "", "nothing");
 	is_str(QuotedPrintable("a\nb\rc\r\nd"), "a\r\nb\r\nc\r\nd", "all line breaks are CRLF");
 	is_str(QuotedPrintable("a\n\n\r\r"), "a\r\n\r\n\r\n\r\n", "empty lines are kept");
