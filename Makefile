@@ -4,6 +4,7 @@
 #   make test                 build and run every test (installs what is missing through apt)
 #   make soak                 the long loops: kills over a large backlog
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
+#   make bench-render         how long a mail takes to render, beside other template engines
 #   make installcheck         SQL tests against an installed, running server
 #   make stage                a private copy of PostgreSQL with the extension, under build/stage
 
@@ -26,9 +27,10 @@ TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parse
 	python3-sqlalchemy python3-psycopg2 python3-celery \
 	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl python3 iproute2 clang clang-format libclang-rt-dev \
 	chromium fonts-liberation fonts-noto-core fonts-noto-color-emoji
+BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
-# Node runs the second opinion on the template engine. What brings npm along with it needs no package npm.
+# Node runs the template engines that ours is tested and measured beside. What brings npm along with it needs no package npm.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 # System headers: warnings in them are not ours to mend.
@@ -47,7 +49,7 @@ EXTRA_CLEAN = build
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifneq ($(filter-out test demo demo-stop,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out test demo demo-stop bench-render,$(or $(MAKECMDGOALS),all)),)
 $(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
 endif
 
@@ -94,6 +96,20 @@ test-installed:
 soak: stage
 	test/install-packages $(TEST_PACKAGES)
 	@PG_CONFIG=$(PG_CONFIG) RHESIS_SOAK=1 TESTS=kill_loop test/run servers && grep "^# " build/test/servers.log
+
+# bench/render/run says what it does.
+.PHONY: bench-render
+bench-render:
+	@test/install-packages $(BUILD_PACKAGES)
+	@$(MAKE) --no-print-directory bench-render-installed
+
+.PHONY: bench-render-installed
+bench-render-installed:
+	@test/install-packages $(BENCH_RENDER_PACKAGES) $(NODE_PACKAGES)
+	@mkdir -p build/bench
+	@{ $(MAKE) stage && $(MAKE) bench/render/node_modules && $(MAKE) -C bench/render; } >build/bench/build.log 2>&1 || \
+		{ cat build/bench/build.log; exit 1; }
+	@PG_CONFIG=$(PG_CONFIG) bench/render/run
 
 # demo/run says what it does.
 .PHONY: demo
