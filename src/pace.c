@@ -23,7 +23,7 @@
 
 #define RECOVERY_SECONDS 30 /* from the halved pace to the former one */
 #define FORGET_FACTOR 4
-#define SLOWEST_PACE 0.5 /* mails per second */
+#define SLOWEST_PACE 1.0 /* mails per second */
 
 /* The state in the slot of the database's first worker, locked; NULL: it has no slot. */
 static PaceState *

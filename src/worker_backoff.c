@@ -20,6 +20,7 @@
 
 #define FIRST_GROWTH_MS 10000
 #define SLOWEST_GROWTH_MS 320000
+#define LONG_LIMIT_SECONDS 60
 #define CAUSES_KEPT 8
 
 /* Since the server was well. */
@@ -66,8 +67,11 @@ BackOff(const char *cause, const char *trouble, int delay_seconds, bool firm)
 		return;
 	ShowError(trouble);
 	if (worker.backing_off_until == 0)
-		delay = Max(BackoffDelayMs(++worker.server_failures, pg_prng_double(&pg_global_prng_state)),
-					named);
+	{
+		worker.server_failures++;
+		delay = BackoffDelayMs(worker.server_failures, pg_prng_double(&pg_global_prng_state));
+		delay = Max(delay, named);
+	}
 	/* Else it is another connection's share of the same trouble. */
 	worker.backing_off_until = Max(worker.backing_off_until, After(delay));
 	worker.backoff_is_firm |= firm;
@@ -84,17 +88,19 @@ BackOff(const char *cause, const char *trouble, int delay_seconds, bool firm)
 	GiveBackUnsent();
 }
 
-/* What the server asks for is shown where the trouble is. */
+/* A limit that lasts longer is none of pace; nor has a probe gone too fast. */
 static void
-SlowDown(const char *reply)
+SlowDown(const Delivery *delivery, const Outcome *outcome)
 {
-	double pace = PaceSlowDown(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
+	double pace = 0;
 
+	if (outcome->delay_seconds < LONG_LIMIT_SECONDS && !delivery->is_probe)
+		pace = PaceSlowDown(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
 	if (pace > 0)
 		ereport(LOG, (errmsg("SMTP server \"%s\" port %d asks for a slower pace: now at most %.1f "
 							 "mails per second, growing again",
 							 rhesis_smtp_host, rhesis_smtp_port, pace),
-					  errdetail("It said: %s", reply)));
+					  errdetail("It said: %s", delivery->record.smtp_reply)));
 }
 
 void
@@ -108,7 +114,7 @@ BackOffFor(const Delivery *delivery, const Outcome *outcome)
 	snprintf(cause, sizeof(cause), "%s %s %d %s", SmtpStageName(event->stage),
 			 SmtpEventKindName(event->kind), event->code, event->enhanced ? event->enhanced : "");
 	if (is_quota)
-		SlowDown(delivery->record.smtp_reply);
+		SlowDown(delivery, outcome);
 	/* With the last connection goes what we know of how many there may be. */
 	if (event->stage <= SMTP_STAGE_AUTH)
 		connection_limit = 0;

@@ -114,6 +114,7 @@ sub hang_up
 	return;
 }
 
+sub directory { return shift->{directory}; }
 sub port { return shift->{port}; }
 sub user { return shift->{options}{user}; }
 sub password { return shift->{options}{password}; }
