@@ -1,0 +1,122 @@
+
+# A name server that swallows every question freezes nothing: not the worker, not a shutdown, not DROP DATABASE. And a server that
+# can't be reached is no different from one that is down.
+#
+# The test runs itself again in a network of its own, with nothing in it but a loopback interface and that name server.
+use strict;
+use warnings FATAL => 'all';
+
+use File::Temp qw(tempdir);
+
+# Before PostgreSQL's test modules take standard output over.
+BEGIN
+{
+	if (!$ENV{RHESIS_DEAD_DNS})
+	{
+		my $directory = tempdir('dead_dns_XXXXXX', TMPDIR => 1);
+		my @enter = (
+			qw(unshare --user --map-current-user --keep-caps --mount --net sh -c), q{
+			ip link set lo up &&
+			echo "nameserver 127.0.0.1" >"$1/resolv.conf" && mount --bind "$1/resolv.conf" /etc/resolv.conf &&
+			echo "hosts: files dns" >"$1/nsswitch.conf" && mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf || exit 77
+			rm -r "$1"
+			shift
+			exec "$@"
+		}, 'sh', $directory);
+
+		if (system(@enter, 'true') != 0)
+		{
+			print "1..0 # SKIP this system does not give users a network of their own\n";
+			exit 0;
+		}
+		mkdir $directory or die "could not make $directory: $!\n";
+		$ENV{RHESIS_DEAD_DNS} = 1;
+		exec(@enter, $^X, (map { ('-I', $_) } @INC), $0) or die "could not run the test again: $!\n";
+	}
+}
+
+use IO::Socket::INET;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use Test::More;
+use Time::HiRes qw(time);
+
+# ---- In there ----
+
+# Questions go here, and stay here; the process that holds the socket reads none.
+my $name_server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 53, Proto => 'udp') or die "could not listen: $!\n";
+
+sub questions
+{
+	my $bits = '';
+	vec($bits, fileno($name_server), 1) = 1;
+	return select($bits, undef, undef, 0) > 0;
+}
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { connect_timeout => '1s', smtp_host => 'mail.example.com' });
+my $backs_off = q{SELECT state = 'backing off' AND last_error IS NOT NULL FROM rhesis_notify.worker_status WHERE database = current_database()};
+
+# At work on the lookup.
+sub wait_for_lookup
+{
+	my ($database) = @_;
+	$node->wait_for(q{SELECT in_flight > 0 FROM rhesis_notify.worker_status WHERE database = current_database()}, $database);
+	return;
+}
+
+sub seconds
+{
+	my ($code) = @_;
+	my $begin = time;
+	$code->();
+	return sprintf('%.1f', time - $begin);
+}
+
+$node->report_many(20);
+$node->wait_for($backs_off);
+ok(questions(), 'the name server was asked');
+like($node->worker('last_error'), qr/[Rr]esolv.*time|timed? ?out/, 'worker_status says that the name was not found in time');
+is($node->sql(q{SELECT sum(attempts) FROM rhesis_notify.task_notifications}), 0, 'no attempt is used');
+is($node->sql('SELECT DISTINCT delivery_reason FROM rhesis_notify.task_notifications WHERE delivery_reason IS NOT NULL'),
+	'connection', 'the reason is the connection');
+
+# In the middle of a lookup the worker answers at once: to a reload, to DROP DATABASE, to a shutdown.
+$node->configure(connect_timeout => '60s');
+$node->reload;
+wait_for_lookup('postgres');
+my $pid = $node->worker('pid');
+cmp_ok(seconds(sub { $node->sql("SELECT pg_terminate_backend($pid, 10000)") }), '<', 3, 'a worker in the middle of a lookup can be ended');
+$node->sql('CREATE DATABASE doomed');
+$node->create_app('doomed');
+$node->report_many(5, database => 'doomed');
+wait_for_lookup('doomed');
+cmp_ok(seconds(sub { $node->sql('DROP DATABASE doomed') }), '<', 4, 'its database can be dropped in the middle of a lookup');
+wait_for_lookup('postgres');
+cmp_ok(seconds(sub { $node->stop('fast') }), '<', 3, 'the server can be stopped in the middle of a lookup');
+
+# ---- Nobody there ----
+
+$node->configure(smtp_host => '192.0.2.1', connect_timeout => '1s');
+$node->start;
+$node->wait_for($backs_off);
+like($node->worker('last_error'), qr/connect to 192\.0\.2\.1|unreachable/i, 'a host without a route: worker_status tells of it');
+
+# A server whose queue of connections is full does not answer at all.
+my $full = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "could not listen: $!\n";
+my @waiting = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) } 1 .. 4;
+$node->reconfigure(smtp_host => 'localhost', smtp_port => $full->sockport);
+$node->wait_for($backs_off);
+like($node->worker('last_error'), qr/timed? ?out|timeout/i, 'a host that does not answer: worker_status tells of it');
+is($node->sql(q{SELECT sum(attempts) FROM rhesis_notify.task_notifications}), 0, 'no attempt is used');
+
+# ---- And then all is well ----
+
+$node->reconfigure(smtp_host => 'localhost', smtp_port => $peer->port);
+$node->wait_for(q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});
+is($node->sql(q{SELECT string_agg(DISTINCT attempts::text, ' ') FROM rhesis_notify.task_notifications}), 1, 'all mails go out at their first attempt');
+is($peer->mail_count, 20, 'once each');
+
+$node->stop;
+done_testing();
