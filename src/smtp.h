@@ -74,9 +74,12 @@ extern SmtpPool *SmtpPoolCreate(const SmtpOptions *options, const char **problem
 
 /*
  * Closes every connection at once, without QUIT. Mails that were being sent are finished, as
- * SMTP_EVENT_CONNECTION_LOST; those that still waited are for SmtpTakeBack.
+ * SMTP_EVENT_ABORTED; those that still waited are for SmtpTakeBack.
  */
 extern void SmtpPoolAbort(SmtpPool *pool);
+
+/* The same for connections on which no mail awaits the reply to its final dot: what they carried has surely not been sent. */
+extern void SmtpPoolAbortUnsent(SmtpPool *pool);
 
 /* Aborts and frees. Mails that the caller did not collect before stay the caller's. NULL is fine. */
 extern void SmtpPoolDestroy(SmtpPool *pool);

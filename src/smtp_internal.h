@@ -196,6 +196,7 @@ extern void SmtpOpeningFailed(SmtpConnection *connection, CURLcode result);
 extern void SmtpBegin(SmtpConnection *connection);
 extern void SmtpListen(SmtpConnection *connection);
 extern void SmtpSpeak(SmtpConnection *connection);
+extern bool SmtpMayHaveSent(const SmtpConnection *connection);
 extern void SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *reply,
 					   const char *text);
 

@@ -177,6 +177,18 @@ SystemBundle(void)
 }
 
 void
+SmtpPoolAbortUnsent(SmtpPool *pool)
+{
+	for (int i = 0; i < pool->connection_count; i++)
+	{
+		if (!SmtpMayHaveSent(pool->connections[i]))
+			SmtpGiveUp(pool->connections[i], SMTP_EVENT_ABORTED, NULL, "aborted");
+	}
+	SmtpReapConnections(pool);
+	SmtpArmTimer(pool);
+}
+
+void
 SmtpPoolAbort(SmtpPool *pool)
 {
 	pool->stalled = true;

@@ -317,9 +317,30 @@ IsWritten(const SmtpConnection *connection, const SmtpExpected *expected)
 	return expected->end <= connection->written;
 }
 
+/* A part of it counts. */
+static bool
+DotIsOut(const SmtpConnection *connection, const SmtpExpected *expected)
+{
+	return connection->written + strlen(FINAL_DOT) > expected->end;
+}
+
+bool
+SmtpMayHaveSent(const SmtpConnection *connection)
+{
+	for (int i = 0; i < connection->expected_count; i++)
+	{
+		const SmtpExpected *expected = &connection->expected[i];
+
+		if (expected->mail != NULL && expected->command == SMTP_COMMAND_DOT &&
+			DotIsOut(connection, expected))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Where a mail stands: the command whose reply it awaits, or that would be said next, and whether its final
- * dot is out (a part of it counts).
+ * dot is out.
  */
 static void
 LocateMail(const SmtpConnection *connection, const SmtpMail *mail, SmtpEvent *event)
@@ -343,7 +364,7 @@ LocateMail(const SmtpConnection *connection, const SmtpMail *mail, SmtpEvent *ev
 	else
 	{
 		event->stage = IsWritten(connection, expected) ? SMTP_STAGE_FINAL_DOT : SMTP_STAGE_BODY;
-		event->dot_written = connection->written + strlen(FINAL_DOT) > expected->end;
+		event->dot_written = DotIsOut(connection, expected);
 	}
 }
 

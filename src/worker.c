@@ -30,13 +30,17 @@
 
 #define LONGEST_WAIT_MS 60000
 #define SHUTDOWN_GRACE_MS 1000
+#define DRAIN_PATIENCE_MS 3000
 #define LONGEST_TROUBLE_MS 60000
 
 static WaitEventSet *waits;
 
+/* Finish what is on the wire, however long a server takes to accept it, and leave. */
 static void
 Drain(WorkerFarewell farewell)
 {
+	if (!worker.draining)
+		worker.drain_until = After(DRAIN_PATIENCE_MS);
 	worker.draining = true;
 	worker.farewell_when_drained = farewell;
 	GiveBackUnsent();
@@ -53,6 +57,9 @@ HeedWishes(void)
 		worker.claim_at = 0;
 		worker.from_start_at = 0;
 	}
+	/* What is on the wire for it has no row any more. */
+	if ((wishes & WISH_RELOAD) && ExtensionIsGone())
+		Leave(FAREWELL_RELOAD);
 	if (ConfigReloadPending || (wishes & WISH_RELOAD))
 	{
 		ConfigReloadPending = false;
@@ -94,6 +101,8 @@ WakeTime(int64 pace_us)
 
 	if (worker.draining && IsDrained())
 		return now;
+	if (worker.draining && worker.drain_until > now)
+		Earlier(&wake_at, worker.drain_until);
 	if (worker.settled.count + worker.locked.count > 0)
 		Earlier(&wake_at, RecordingTime());
 	if (worker.ready.count > 0 && pace_us > 0)
@@ -133,6 +142,8 @@ Round(void)
 	HeedWishes();
 	if (worker.pool)
 	{
+		if (worker.draining && GetCurrentTimestamp() >= worker.drain_until)
+			SmtpPoolAbortUnsent(worker.pool);
 		EndBackoff();
 		RunSmtp();
 		pace_us = SubmitReady();
@@ -319,7 +330,7 @@ RhesisWorkerMain(Datum argument)
 		{
 			Recover();
 			/* Without the extension there is nothing left to record in. */
-			if (worker.draining && FindExtension() != EXTENSION_FITS)
+			if (worker.draining && ExtensionIsGone())
 				Leave(worker.farewell_when_drained);
 		}
 		PG_END_TRY();

@@ -31,6 +31,7 @@ volatile sig_atomic_t shutdown_was_requested = false;
 
 static volatile sig_atomic_t connecting = true;
 static volatile sig_atomic_t in_transaction = false;
+static Oid extension = InvalidOid;
 static Oid extension_owner = InvalidOid;
 
 void
@@ -102,9 +103,9 @@ ConnectWorker(Oid database)
 	connecting = false;
 }
 
-/* The installed version, or NULL; the owner on the side. */
+/* The installed version, or NULL; the extension's oid and owner on the side. */
 static char *
-ReadExtension(Oid *owner)
+ReadExtension(Oid *oid, Oid *owner)
 {
 	Relation relation = table_open(ExtensionRelationId, AccessShareLock);
 	char *version = NULL;
@@ -123,6 +124,7 @@ ReadExtension(Oid *owner)
 			heap_getattr(tuple, Anum_pg_extension_extversion, RelationGetDescr(relation), &is_null);
 
 		version = TextDatumGetCString(datum);
+		*oid = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
 		*owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
 	}
 	systable_endscan(scan);
@@ -139,7 +141,7 @@ FindExtension(void)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
-	version = ReadExtension(&extension_owner);
+	version = ReadExtension(&extension, &extension_owner);
 	if (version == NULL)
 		fit = EXTENSION_ABSENT;
 	else if (strcmp(version, RHESIS_NOTIFY_VERSION) != 0)
@@ -159,6 +161,21 @@ FindExtension(void)
 	CommitTransactionCommand();
 	pgstat_report_stat(false);
 	return fit;
+}
+
+bool
+ExtensionIsGone(void)
+{
+	Oid oid = InvalidOid;
+	Oid owner;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	(void) ReadExtension(&oid, &owner);
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	return oid != extension;
 }
 
 void

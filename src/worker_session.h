@@ -28,6 +28,9 @@ extern void ConnectWorker(Oid database);
 /* Look for the extension, in a transaction of its own, and remember its owner. */
 extern ExtensionFit FindExtension(void);
 
+/* Has the extension that FindExtension found been dropped since? One that was created instead counts as another one. */
+extern bool ExtensionIsGone(void);
+
 /* A short transaction as the extension's owner, with a snapshot. What is raised in between is for AbortWork. */
 extern void BeginWork(void);
 extern void CommitWork(void);

@@ -51,7 +51,8 @@ typedef struct WorkerState
 	TimestampTz trouble_until;
 	int singly; /* so many claims of one row each, to find the one that does harm */
 
-	bool draining; /* finish what is on its way, then leave */
+	bool draining;			 /* finish what is on its way, then leave */
+	TimestampTz drain_until; /* then connections are cut on which nothing has been sent yet */
 	WorkerFarewell farewell_when_drained;
 } WorkerState;
 

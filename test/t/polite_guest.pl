@@ -62,6 +62,18 @@ my $id = $node->report(organization_id => undef);
 $node->wait_for_state($id, 'sent');
 pass('and mails although its predecessor\'s mails hang');
 
+# ---- New settings during a hang ----
+
+my $other_peer = RhesisNotify::Peer->start;
+$peer->rules({ stage => 'rcpt', action => 'silence' });
+$node->report_many(20, task_name => 'app.reloaded', organization_id => undef);
+$node->wait_for($in_flight);
+$node->reconfigure(RhesisNotify::Cluster::peer_settings($other_peer));
+$node->wait_for(qq{SELECT count(*) = 20 FROM rhesis_notify.task_notifications WHERE task_name = 'app.reloaded' AND delivery_status = 'sent' AND attempts = 1});
+is($other_peer->mail_count, 20, 'a reload takes mails away from a server that hangs before it has them, and costs no attempt');
+$peer->rules;
+$node->reconfigure(RhesisNotify::Cluster::peer_settings($peer));
+
 # ---- A fast shutdown ----
 
 # A phase, the rule that keeps the worker in it, and how to tell that it is.
