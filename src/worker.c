@@ -153,12 +153,14 @@ Round(void)
 	now = GetCurrentTimestamp();
 	claiming = now >= worker.trouble_until && MayClaim(now);
 	if (claiming || RecordingIsDue(now))
+	{
 		WorkOnQueue(claiming);
+		worker.troubles = 0;
+	}
 	if (worker.preparing)
 		PrepareClaimed();
 	else
 		Wait(WakeTime(pace_us));
-	worker.troubles = 0;
 }
 
 /*
