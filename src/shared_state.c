@@ -198,6 +198,7 @@ WorkerActivityName(WorkerActivity activity)
 		[WORKER_MAIL_OFF] = "mail off",
 		[WORKER_BACKING_OFF] = "backing off",
 		[WORKER_WAITING_FOR_RECIPIENTS] = "waiting for recipients",
+		[WORKER_IN_TROUBLE] = "waiting after an error",
 		[WORKER_STOPPING] = "stopping",
 		[WORKER_STOPPED] = "stopped",
 	};

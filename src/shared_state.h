@@ -41,6 +41,7 @@ typedef enum WorkerActivity
 	WORKER_MAIL_OFF,
 	WORKER_BACKING_OFF,
 	WORKER_WAITING_FOR_RECIPIENTS,
+	WORKER_IN_TROUBLE, /* a statement of ours failed; it is tried again after a while */
 	WORKER_STOPPING,
 	WORKER_STOPPED
 } WorkerActivity;

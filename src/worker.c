@@ -31,7 +31,7 @@
 #define LONGEST_WAIT_MS 60000
 #define SHUTDOWN_GRACE_MS 1000
 #define DRAIN_PATIENCE_MS 3000
-#define LONGEST_TROUBLE_MS 60000
+#define LONGEST_TROUBLE_MS 10000
 
 static WaitEventSet *waits;
 
@@ -82,6 +82,8 @@ CurrentActivity(void)
 		return WORKER_BACKING_OFF;
 	if (now < worker.recipients_at)
 		return WORKER_WAITING_FOR_RECIPIENTS;
+	if (now < worker.trouble_until)
+		return WORKER_IN_TROUBLE;
 	if (Outstanding() > 0)
 		return WORKER_SENDING;
 	return worker.paused ? WORKER_PAUSED : WORKER_IDLE;
@@ -185,6 +187,15 @@ GiveBackPreparing(const char *message)
 		worker.singly = batch->count;
 }
 
+/* What worker_status says of it. */
+static const char *
+ComplaintOf(const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return "another session keeps something locked that the queue needs, see pg_locks";
+	return error->message;
+}
+
 /* Something was raised: log it once per cause, put everything where it can be found, wait. */
 static void
 Recover(void)
@@ -196,7 +207,7 @@ Recover(void)
 	MemoryContextSwitchTo(TopMemoryContext);
 	error = CopyErrorData();
 	cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
-	if (!cancelled && IsNewComplaint(error->message))
+	if (!cancelled && IsNewComplaint(ComplaintOf(error)))
 		EmitErrorReport();
 	FlushErrorState();
 	AbortWork();

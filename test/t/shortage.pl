@@ -48,7 +48,7 @@ SKIP:
 	$node->sql('SELECT rhesis_notify.resume()');
 	$node->wait_for(q{SELECT count(*) > 100 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
 	fill("$disk/filler");
-	$node->wait_for(q{SELECT last_error ~ 'No space left on device' FROM rhesis_notify.worker_status});
+	$node->wait_for(q{SELECT last_error ~ 'No space left on device' AND state = 'waiting after an error' FROM rhesis_notify.worker_status});
 	pass('a full disk is shown in worker_status');
 	my $before = $node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
 	cmp_ok($before, '<', 3000, 'it was full in the middle');
