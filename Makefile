@@ -3,6 +3,7 @@
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
 #   make soak                 the long loops: kills over a large backlog
+#   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
 #   make bench-render         how long a mail takes to render, beside other template engines
 #   make installcheck         SQL tests against an installed, running server
@@ -110,6 +111,11 @@ bench-render-installed:
 	@{ $(MAKE) stage && $(MAKE) bench/render/node_modules && $(MAKE) -C bench/render; } >build/bench/build.log 2>&1 || \
 		{ cat build/bench/build.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) bench/render/run
+
+# Each fuzz target for as long as one likes: make fuzz SECONDS=3600
+.PHONY: fuzz
+fuzz:
+	$(MAKE) -C test/fuzz run $(if $(SECONDS),SECONDS=$(SECONDS))
 
 # demo/run says what it does.
 .PHONY: demo
