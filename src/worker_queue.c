@@ -206,7 +206,6 @@ WorkOnQueue(bool claiming)
 	if (!worker.due_time_known && worker.claim_at != 0 && worker.preparing == NULL)
 		FindNextDueTime(now);
 	CommitWork();
-	worker.troubles = 0;
 	CloseSettled();
 }
 
