@@ -81,6 +81,12 @@ make_database('app', owner => 'app_owner');
 is(complaint('DROP DATABASE app', 'app_owner'), '', 'by its owner, who is no superuser');
 make_database('app', owner => 'app_owner');
 is(complaint('DROP DATABASE app WITH (FORCE)', 'app_owner'), '', 'by its owner with FORCE');
+make_database('app');
+$node->sql(q{ALTER TABLE public."user" RENAME TO person;
+	CREATE VIEW public."user" AS SELECT person.* FROM public.person, (SELECT pg_sleep(60) OFFSET 0) AS pause}, 'app');
+report_batch('app');
+$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'PgSleep'});
+is(complaint('DROP DATABASE app'), '', 'while the worker is in the middle of a long look-up');
 $node->wait_for(q{SELECT count(*) = 0 FROM rhesis_notify.worker_status WHERE database = 'app' OR database IS NULL});
 pass('no slot is left behind');
 

@@ -86,6 +86,18 @@ my @phases = (
 	[ 'backing off', { stage => 'mail', action => 'reply', text => '421 4.3.2 Going down' }, q{SELECT state = 'backing off' FROM rhesis_notify.worker_status} ],
 	[ 'sending', undef, q{SELECT count(*) > 5 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent' AND task_name = 'app.phase 7'} ],);
 my $number = 0;
+# The app's relation takes its time.
+$node->sql(q{ALTER TABLE public."user" RENAME TO person;
+	CREATE VIEW public."user" AS SELECT person.* FROM public.person, (SELECT pg_sleep(60) OFFSET 0) AS pause});
+$node->report(organization_id => undef);
+$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'PgSleep'});
+my $begin = time;
+$node->stop('fast');
+cmp_ok(time - $begin, '<', 3, sprintf 'a fast shutdown while recipients are looked up takes %.1f s', time - $begin);
+$node->start;
+$node->sql(q{DROP VIEW public."user"; ALTER TABLE public.person RENAME TO "user"});
+$node->wait_for($all_sent);
+
 foreach my $phase (@phases)
 {
 	my ($name, $rule, $reached) = @$phase;
