@@ -132,7 +132,14 @@ ReplyText(Delivery *delivery)
 	char *reply;
 
 	if (event->kind != SMTP_EVENT_REPLY)
-		return *text ? MemoryContextStrdup(context, text) : SmtpEventKindName(event->kind);
+	{
+		const char *what = *text ? text : SmtpEventKindName(event->kind);
+		const char *stage = SmtpStageName(event->stage);
+
+		reply = MemoryContextAlloc(context, strlen(what) + strlen(stage) + 16);
+		sprintf(reply, "%s (stage: %s)", what, stage);
+		return reply;
+	}
 	reply = MemoryContextAlloc(context, strlen(text) + strlen(enhanced) + 16);
 	sprintf(reply, "%03d%s%s%s%s", event->code, *enhanced ? " " : "", enhanced, *text ? " " : "",
 			text);

@@ -138,9 +138,11 @@ $node->sql($_, 'template1') foreach (
 	local $ENV{PGOPTIONS} = '-c default_transaction_read_only=off -c statement_timeout=0 -c role=none';
 	$node->wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = 'postgres' AND pid <> $worker");
 	$node->wait_for_state($node->report, 'sent');
+	$worker = workers('postgres');
 }
 pass('a read-only default, a time limit, a search path and a role that are meant for the app leave the worker alone');
 $node->sql('ALTER DATABASE postgres RESET ALL', 'template1');
+$node->wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = 'postgres' AND pid <> $worker");
 
 # ---- Nothing to do ----
 

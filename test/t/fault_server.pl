@@ -29,13 +29,15 @@ my @troubles = (
 		end => sub { shift->start_again },
 		error => qr/Failed to connect to localhost port \d+.*Couldn't connect to server/,
 		reason => 'connection',
+		in_document => 'a server that is down',
 		mails => 50 },
 	{
 		name => 'silent',
 		begin => sub { shift->rules({ stage => 'greeting', action => 'silence' }) },
 		settings => { connect_timeout => '1s' },
 		error => qr/timed out|timeout/i,
-		reason => 'timeout' },
+		reason => 'timeout',
+		in_document => 'a server that hangs' },
 	{
 		name => 'wrong_certificate',
 		begin => sub { shift->certificate('wrong-name') },
@@ -128,6 +130,7 @@ sub run_trouble
 	$node->sql("CREATE DATABASE $database");
 	$node->sql("ALTER DATABASE $database SET rhesis_notify.$_ = '$settings{$_}'") foreach sort keys %settings;
 	$node->create_app($database);
+	$node->sql("SELECT rhesis_notify.grant_to('operator', 'operator')", $database);
 	$trouble->{begin}->($peer);
 	$node->report_many($mails, task_name => 'app.waits', database => $database);
 
@@ -170,12 +173,16 @@ sub connections
 sub psql_of
 {
 	my ($database) = @_;
-	my ($out, $err) = run_command([
-		'psql', '-X', '-q', '-d', $node->connstr($database),
-		'-c', 'SELECT state, in_flight, sent, deferred, last_error, date_trunc(\'second\', backing_off_until) AS backing_off_until FROM rhesis_notify.worker_status WHERE database = current_database()',
-		'-c', 'SELECT * FROM rhesis_notify.queue_status WHERE notifications > 0' ]);
-	return $out;
+	my @queries = (
+		q{SELECT state, in_flight, sent, last_error, backing_off_until::timestamp(0) FROM rhesis_notify.worker_status;},
+		q{SELECT * FROM rhesis_notify.queue_status WHERE notifications > 0;});
+	my @options = ('-X', '-q', '-d', $node->connstr($database), '-c', q{SET ROLE operator});
+
+	return join '', map { my ($out) = run_command([ 'psql', @options, '-c', $_ ]); "=> $_\n$out\n" } @queries;
 }
+
+# One who sees this database's worker alone.
+$node->sql('CREATE ROLE operator');
 
 $_->{peer} = RhesisNotify::Peer->start(password => $PASSWORD) foreach @troubles;
 my @seen = in_parallel(map { my $trouble = $_; sub { run_trouble($trouble) } } @troubles);
@@ -201,7 +208,7 @@ foreach my $number (0 .. $#troubles)
 	is("$seen->{copies} $seen->{different}", "$mails $mails", "$name: all $mails are delivered once each");
 	is($seen->{status}, 't', "$name: nothing is left of the pause");
 }
-write_section("psql: $_->[0]{in_document}", "```\n$_->[1]{psql}```\n")
+write_section("psql: $_->[0]{in_document}", "```\n" . $_->[1]{psql} =~ s/\n+\z/\n/r . "```\n")
   foreach grep { $_->[0]{in_document} } map { [ $troubles[$_], $seen[$_] ] } 0 .. $#troubles;
 like($log, qr/LOG:  SMTP server "localhost" port \d+ is back/, 'the log tells of the return');
 
