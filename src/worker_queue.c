@@ -275,6 +275,8 @@ RecordBeforeExit(void)
 		return;
 	worker.around_locks = true;
 	SetConfigOption("lock_timeout", "500", PGC_SUSET, PGC_S_OVERRIDE);
+	/* Not for a standby that may be away: the shutdown waits for us. */
+	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 	BeginWork();
 	RecordSettled();
 	CommitWork();

@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $peer = RhesisNotify::Peer->start;
-my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1s' });
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, allows_streaming => 1, settings => { retry_delay => '1s' });
 my $in_flight = q{SELECT coalesce(sum(in_flight), 0) > 0 FROM rhesis_notify.worker_status WHERE database = 'postgres'};
 my $all_sent = q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications};
 
@@ -97,6 +97,22 @@ cmp_ok(time - $begin, '<', 3, sprintf 'a fast shutdown while recipients are look
 $node->start;
 $node->sql(q{DROP VIEW public."user"; ALTER TABLE public.person RENAME TO "user"});
 $node->wait_for($all_sent);
+
+# A synchronous standby is away: commits wait for it.
+{
+	local $ENV{PGOPTIONS} = '-c synchronous_commit=local';
+
+	$node->configure('server.synchronous_standby_names' => 'absent');
+	$node->reload;
+	$node->report_many(20, task_name => 'app.not replicated', organization_id => undef);
+	$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'SyncRep'});
+	$begin = time;
+	$node->stop('fast');
+	cmp_ok(time - $begin, '<', 3, sprintf 'a fast shutdown while it waits for a synchronous standby takes %.1f s', time - $begin);
+	$node->configure('server.synchronous_standby_names' => '');
+	$node->start;
+	$node->wait_for($all_sent);
+}
 
 foreach my $phase (@phases)
 {
