@@ -174,6 +174,27 @@ SettleInDoubt(Delivery *delivery, const Outcome *outcome)
 	delivery->record.event = "in_doubt";
 }
 
+/* Where it happened, for a person who reads delivery_events. */
+static const char *
+StageInWords(SmtpStage stage)
+{
+	static const char *const words[] = {
+		[SMTP_STAGE_CONNECT] = "while connecting",
+		[SMTP_STAGE_GREETING] = "at the greeting",
+		[SMTP_STAGE_EHLO] = "at EHLO",
+		[SMTP_STAGE_STARTTLS] = "at STARTTLS",
+		[SMTP_STAGE_TLS] = "at the TLS handshake",
+		[SMTP_STAGE_AUTH] = "at the login",
+		[SMTP_STAGE_MAIL] = "at MAIL FROM",
+		[SMTP_STAGE_RCPT] = "at RCPT TO",
+		[SMTP_STAGE_DATA] = "at DATA",
+		[SMTP_STAGE_BODY] = "in the middle of the message",
+		[SMTP_STAGE_FINAL_DOT] = "after the end of the message",
+	};
+
+	return words[stage];
+}
+
 Outcome
 SettleDelivery(Delivery *delivery)
 {
@@ -222,7 +243,7 @@ SettleDelivery(Delivery *delivery)
 	record->enhanced_code =
 		event->enhanced ? MemoryContextStrdup(delivery->batch->context, event->enhanced) : NULL;
 	record->event_reply = record->smtp_reply;
-	record->event_detail = SmtpStageName(event->stage);
+	record->event_detail = StageInWords(event->stage);
 	return outcome;
 }
 

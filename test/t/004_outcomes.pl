@@ -56,6 +56,8 @@ foreach my $case (
 		"$what: deferred until it is decided");
 	is_deeply([ map { "$_->{smtp_code} $_->{enhanced_code}" } @events ], [ ("$code $enhanced") x $failures ], "$what: with the codes");
 	is_deeply([ map { $_->{reply} } @events ], [ ($reply) x $failures ], "$what: with the reply");
+	my $where = { rcpt => 'at RCPT TO', data => 'at DATA', dot => 'after the end of the message' }->{$stage};
+	is_deeply([ map { $_->{detail}{message} } @events ], [ ($where) x $failures ], "$what: and where in the dialogue");
 	if ($state eq 'failed')
 	{
 		is($row->{smtp_reply}, $reply, "$what: the row has the reply");
