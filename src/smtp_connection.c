@@ -352,6 +352,9 @@ SmtpKill(SmtpConnection *connection)
 		connection->pool->idle_count--;
 	connection->idle = false;
 	connection->state = SMTP_CONNECTION_DEAD;
+	/* Nobody listens any more: an ended socket that is still watched would be reported for ever. */
+	if (connection->fd >= 0)
+		MuxWatch(connection->pool->mux, connection->fd, 0);
 }
 
 /* Close, without a word, and free. */
