@@ -289,17 +289,25 @@ CompareRows(const void *a, const void *b)
 	return strcmp((*(const AppValues *) a)[0], (*(const AppValues *) b)[0]);
 }
 
-/* SPI's result, copied to the current memory context and sorted. */
+/*
+ * SPI's result, copied to the current memory context and sorted. A row was found by its key, and yet the key may be null: a view's
+ * function that is not what its label says gives another value when it is called again.
+ */
 static void
 CopyRows(const AppRelation *wanted, AppRows *rows)
 {
-	rows->count = (int) SPI_processed;
-	rows->values = palloc0(Max(rows->count, 1) * sizeof(AppValues));
-	for (int i = 0; i < rows->count; i++)
+	int found = (int) SPI_processed;
+
+	rows->count = 0;
+	rows->values = palloc0(Max(found, 1) * sizeof(AppValues));
+	for (int i = 0; i < found; i++)
 	{
+		char **values = rows->values[rows->count];
+
 		for (int column = 0; column < wanted->column_count; column++)
-			rows->values[i][column] =
-				SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1);
+			values[column] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1);
+		if (values[0] != NULL)
+			rows->count++;
 	}
 	qsort(rows->values, rows->count, sizeof(AppValues), CompareRows);
 }
