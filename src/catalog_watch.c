@@ -10,6 +10,7 @@
 #include "catalog_watch.h"
 
 #include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_db_role_setting.h"
 #include "catalog/pg_extension.h"
@@ -30,6 +31,13 @@ IsOurExtension(Oid extension)
 	return ours;
 }
 
+/* Of roles' settings those of the workers' own role count: everybody may change their own. */
+static bool
+BindsWorkers(Oid role)
+{
+	return !OidIsValid(role) || role == BOOTSTRAP_SUPERUSERID;
+}
+
 static void
 WatchObjectAccess(ObjectAccessType access, Oid class, Oid object, int sub_object, void *arg)
 {
@@ -42,7 +50,8 @@ WatchObjectAccess(ObjectAccessType access, Oid class, Oid object, int sub_object
 	/* While it is created its row is not visible yet: any extension is looked at. */
 	if (class == ExtensionRelationId && (access == OAT_POST_CREATE || IsOurExtension(object)))
 		AnnounceChangeAtCommit(MyDatabaseId);
-	else if (class == DbRoleSettingRelationId)
+	else if (class == DbRoleSettingRelationId && access == OAT_POST_ALTER &&
+			 BindsWorkers(((ObjectAccessPostAlter *) arg)->auxiliary_id))
 		AnnounceChangeAtCommit(object);
 	else if (class == DatabaseRelationId && access != OAT_DROP)
 		AnnounceChangeAtCommit(object);

@@ -150,6 +150,16 @@ FreeSlot(int i)
 	UnlockSlots();
 }
 
+/* Its worker 0 may still go by older settings than the worker that found itself to be one too many. */
+static void
+WantFewerWorkers(Oid database, int count)
+{
+	int first = FindSlot(database, 0);
+
+	if (first >= 0)
+		pg_atomic_write_u32(&rhesis_shared->slots[first].wanted_workers, count);
+}
+
 /* The process of a slot has ended: decide what comes next. */
 static void
 HeedFarewell(int i, WorkerFarewell farewell)
@@ -184,6 +194,7 @@ HeedFarewell(int i, WorkerFarewell farewell)
 			FreeSlot(i);
 			return;
 		case FAREWELL_SURPLUS:
+			WantFewerWorkers(oid, slot->number);
 			FreeSlot(i);
 			return;
 	}

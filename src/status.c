@@ -3,10 +3,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "shared_state.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -21,6 +25,22 @@ PutTime(Datum *values, bool *nulls, int column, TimestampTz time)
 {
 	values[column] = TimestampTzGetDatum(time);
 	nulls[column] = time == 0;
+}
+
+/* What a worker of a database in another encoding has written may be no text here. */
+static char *
+InThisEncoding(const char *text)
+{
+	char *copy = pstrdup(text);
+
+	if (pg_verify_mbstr(GetDatabaseEncoding(), copy, strlen(copy), true))
+		return copy;
+	for (char *byte = copy; *byte; byte++)
+	{
+		if (IS_HIGHBIT_SET(*byte))
+			*byte = '?';
+	}
+	return copy;
 }
 
 static void
@@ -48,14 +68,24 @@ PutSlot(const WorkerSlot *slot, Datum *values, bool *nulls)
 	values[10] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->in_doubt));
 	nulls[11] = slot->last_error[0] == '\0';
 	if (!nulls[11])
-		values[11] = CStringGetTextDatum(slot->last_error);
+		values[11] = CStringGetTextDatum(InThisEncoding(slot->last_error));
 	PutTime(values, nulls, 12, slot->last_error_at);
 	values[13] = BoolGetDatum(slot->activity == WORKER_PAUSED);
 	PutTime(values, nulls, 14, slot->backing_off_until);
 	PutTime(values, nulls, 15, running ? slot->started_at : 0);
 }
 
-/* rhesis_notify.worker_slots(): one row per slot that belongs to a database. */
+/* Another database's errors quote its mail server, and so its users' addresses. */
+static bool
+MayBeSeen(const WorkerSlot *slot)
+{
+	Oid database = pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database);
+
+	return slot->state != SLOT_FREE &&
+		   (database == MyDatabaseId || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS));
+}
+
+/* rhesis_notify.worker_slots(): one row per slot that belongs to a database, of other databases for pg_read_all_stats. */
 Datum
 rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
 {
@@ -74,7 +104,7 @@ rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
 		Datum values[COLUMNS] = {0};
 		bool nulls[COLUMNS] = {0};
 
-		if (copy[i].state == SLOT_FREE)
+		if (!MayBeSeen(&copy[i]))
 			continue;
 		PutSlot(&copy[i], values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -46,12 +46,36 @@ Drain(WorkerFarewell farewell)
 	GiveBackUnsent();
 }
 
+/*
+ * A new process with new settings can wait, mail can't: while somebody keeps a row locked, whose outcome must not be forgotten, this
+ * one goes on.
+ */
+static void
+DrainUnlessLocked(void)
+{
+	bool locked = worker.around_locks && worker.settled.count + worker.locked.count > 0;
+
+	if (worker.draining && locked)
+	{
+		worker.draining = false;
+		worker.claim_at = 0;
+	}
+	if (worker.reload_wished && !locked)
+		Drain(FAREWELL_RELOAD);
+}
+
 static void
 HeedWishes(void)
 {
-	uint32 wishes = pg_atomic_exchange_u32(&my_slot->wishes, 0);
+	uint32 wishes;
 
 	CHECK_FOR_INTERRUPTS();
+	wishes = pg_atomic_exchange_u32(&my_slot->wishes, 0);
+	if (ConfigReloadPending || (wishes & WISH_RELOAD))
+	{
+		ConfigReloadPending = false;
+		worker.reload_wished = true;
+	}
 	if (wishes & WISH_WORK)
 	{
 		worker.claim_at = 0;
@@ -60,11 +84,7 @@ HeedWishes(void)
 	/* What is on the wire for it has no row any more. */
 	if ((wishes & WISH_RELOAD) && ExtensionIsGone())
 		Leave(FAREWELL_RELOAD);
-	if (ConfigReloadPending || (wishes & WISH_RELOAD))
-	{
-		ConfigReloadPending = false;
-		Drain(FAREWELL_RELOAD);
-	}
+	DrainUnlessLocked();
 	if (worker.paused)
 		GiveBackUnsent();
 }

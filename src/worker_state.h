@@ -51,6 +51,7 @@ typedef struct WorkerState
 	TimestampTz trouble_until;
 	int singly; /* so many claims of one row each, to find the one that does harm */
 
+	bool reload_wished;		 /* settings or the extension may have changed */
 	bool draining;			 /* finish what is on its way, then leave */
 	TimestampTz drain_until; /* then connections are cut on which nothing has been sent yet */
 	WorkerFarewell farewell_when_drained;
