@@ -124,9 +124,9 @@ static text *
 PrintableText(const char *bytes)
 {
 	/* No encoding has longer characters. */
-	int length = strnlen(bytes, MAX_STORED_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
-	bool valid =
-		pg_verify_mbstr(GetDatabaseEncoding(), bytes, pg_mbcliplen(bytes, length, length), true);
+	int room = strnlen(bytes, MAX_STORED_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
+	int length = Min(pg_mbcliplen(bytes, room, room), room);
+	bool valid = pg_verify_mbstr(GetDatabaseEncoding(), bytes, length, true);
 	char *printable = pnstrdup(bytes, length);
 
 	for (char *byte = printable; *byte != '\0'; byte++)

@@ -98,13 +98,15 @@ Claim(TimestampTz now)
 		return;
 	worker.singly = Max(worker.singly - 1, 0);
 
+	/* The transaction's until the claim has succeeded: an error leaves nothing behind. */
 	context =
-		AllocSetContextCreate(TopMemoryContext, "rhesis_notify batch", ALLOCSET_DEFAULT_SIZES);
+		AllocSetContextCreate(TopTransactionContext, "rhesis_notify batch", ALLOCSET_DEFAULT_SIZES);
 	ClaimDueNotifications(worker.epoch, limit, from_start, context, &claim);
 	if (claim.count > 0)
+	{
 		worker.preparing = MakeBatch(context, &claim);
-	else
-		MemoryContextDelete(context);
+		MemoryContextSetParent(context, TopMemoryContext);
+	}
 
 	/* Behind the last claimed row there may be more; before it, rows that came in meanwhile. */
 	if (claim.full || !from_start)

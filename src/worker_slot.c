@@ -80,7 +80,8 @@ ShowBackoff(TimestampTz until)
 void
 ShowError(const char *text)
 {
-	int length = pg_mbcliplen(text, strlen(text), MAX_LAST_ERROR - 1);
+	int room = strnlen(text, MAX_LAST_ERROR - 1);
+	int length = Min(pg_mbcliplen(text, strlen(text), room), room);
 
 	LockSlots(LW_EXCLUSIVE);
 	memcpy(my_slot->last_error, text, length);
