@@ -121,29 +121,15 @@ PrepareBatch(DeliveryBatch *batch, RecipientsProblem *problem)
 	return readable;
 }
 
-/* What the server said, as it is recorded. */
+/* What happened, as it is recorded: as long-lived as the delivery. */
 static const char *
 ReplyText(Delivery *delivery)
 {
-	const SmtpEvent *event = &delivery->mail.event;
-	const char *text = event->text ? event->text : "";
-	const char *enhanced = event->enhanced ? event->enhanced : "";
-	MemoryContext context = delivery->batch->context;
-	char *reply;
+	MemoryContext caller = MemoryContextSwitchTo(delivery->batch->context);
+	const char *text = EventInOneLine(&delivery->mail.event);
 
-	if (event->kind != SMTP_EVENT_REPLY)
-	{
-		const char *what = *text ? text : SmtpEventKindName(event->kind);
-		const char *stage = SmtpStageName(event->stage);
-
-		reply = MemoryContextAlloc(context, strlen(what) + strlen(stage) + 16);
-		sprintf(reply, "%s (stage: %s)", what, stage);
-		return reply;
-	}
-	reply = MemoryContextAlloc(context, strlen(text) + strlen(enhanced) + 16);
-	sprintf(reply, "%03d%s%s%s%s", event->code, *enhanced ? " " : "", enhanced, *text ? " " : "",
-			text);
-	return reply;
+	MemoryContextSwitchTo(caller);
+	return text;
 }
 
 /* May it try once more on a new connection, uncounted? */

@@ -6,6 +6,7 @@
 #include "delivery_log.h"
 
 #include "settings.h"
+#include "smtp_reply.h"
 
 char *
 OneLine(const char *text)
@@ -18,6 +19,16 @@ OneLine(const char *text)
 			*p = '?';
 	}
 	return line;
+}
+
+char *
+EventInOneLine(const SmtpEvent *event)
+{
+	if (event->kind == SMTP_EVENT_REPLY)
+		return FormatSmtpReply(event->code, event->enhanced, event->text);
+	return psprintf("%s (stage: %s)",
+					event->text && *event->text ? event->text : SmtpEventKindName(event->kind),
+					SmtpStageName(event->stage));
 }
 
 void

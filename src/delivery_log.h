@@ -4,8 +4,13 @@
 #ifndef RHESIS_DELIVERY_LOG_H
 #define RHESIS_DELIVERY_LOG_H
 
+#include "outcome.h"
+
 /* Line breaks and control characters become '?', so that no value can forge a log line. palloc'd. */
 extern char *OneLine(const char *text);
+
+/* What the server said, or what happened and where instead: printable, palloc'd. */
+extern char *EventInOneLine(const SmtpEvent *event);
 
 /* LOG, where rhesis_notify.log_deliveries is on. */
 extern void LogMailSent(const char *address, const char *task_id);

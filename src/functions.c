@@ -136,13 +136,7 @@ SendNow(const Recipient *recipient, const RenderedMail *rendered)
 	if (problem)
 		return problem;
 	if (OutcomeForEvent(&mail.event).action != OUTCOME_SENT)
-		reason =
-			mail.event.kind == SMTP_EVENT_REPLY
-				? psprintf("%d %s %s", mail.event.code,
-						   mail.event.enhanced ? mail.event.enhanced : "",
-						   mail.event.text ? mail.event.text : "")
-				: pstrdup(mail.event.text && *mail.event.text ? mail.event.text
-															  : SmtpEventKindName(mail.event.kind));
+		reason = EventInOneLine(&mail.event);
 	SmtpMailClear(&mail);
 	return reason;
 }

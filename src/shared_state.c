@@ -171,22 +171,6 @@ TakeChangedDatabases(Oid *databases)
 	return count;
 }
 
-int
-LiveEpochs(Oid database, int64 *epochs)
-{
-	int count = 0;
-
-	for (int i = 0; i < rhesis_shared->slot_count; i++)
-	{
-		WorkerSlot *slot = &rhesis_shared->slots[i];
-		int64 epoch = (int64) pg_atomic_read_u64(&slot->epoch);
-
-		if (pg_atomic_read_u32(&slot->database) == database && epoch != 0)
-			epochs[count++] = epoch;
-	}
-	return count;
-}
-
 const char *
 WorkerActivityName(WorkerActivity activity)
 {

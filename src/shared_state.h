@@ -150,9 +150,6 @@ extern void NoteChangedDatabase(Oid database);
 /* Fetch and forget the noted databases; returns their number, or -1: look at all. */
 extern int TakeChangedDatabases(Oid *databases);
 
-/* Epochs of this database's live workers; epochs has room for slot_count. */
-extern int LiveEpochs(Oid database, int64 *epochs);
-
 extern const char *WorkerActivityName(WorkerActivity activity);
 
 #endif
