@@ -14,7 +14,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" rhesis_notify
 MODULE_big = rhesis_notify
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA_built = sql/rhesis_notify--$(EXTVERSION).sql
-DATA = $(wildcard sql/rhesis_notify--*--*.sql)
+DATA = sql/rhesis_notify--1.0.sql $(wildcard sql/rhesis_notify--*--*.sql)
 DOCS = README.md
 
 PG_CONFIG ?= pg_config
