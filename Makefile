@@ -57,7 +57,8 @@ endif
 sql/rhesis_notify--$(EXTVERSION).sql: sql/rhesis_notify.sql $(wildcard templates/*) sql/build-install-script
 	sql/build-install-script $< templates > $@
 
-$(OBJS): $(wildcard src/*.h)
+# The version is compiled in.
+$(OBJS): $(wildcard src/*.h) rhesis_notify.control
 
 build/results:
 	mkdir -p $@
