@@ -1,0 +1,329 @@
+/*
+ * session.c - one client's connection: input, and replies that leave when their time has come.
+ *
+ * The delays are those of a server far away. A command that arrives is worked on as soon as what came before is done; a mail
+ * takes accept_delay to be worked on; a reply reaches the client reply_delay after the work is done. So replies to commands that
+ * were sent together arrive together, and a client that waits for each reply pays the round trip each time. (A TLS
+ * handshake is not delayed.) Each session has a timer of its own, a timerfd, where there are delays.
+ */
+#include <err.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "loop.h"
+#include "session.h"
+#include "stream.h"
+
+#define INPUT_SIZE (256 * 1024)
+
+/* A reply that waits for its time: it ends at this byte of the output. */
+typedef struct Reply
+{
+	int64_t due;
+	size_t end;
+	int64_t mail_bytes; /* of the mail that it accepts; -1: none */
+	char key[KEY_SIZE];
+} Reply;
+
+struct Session
+{
+	Stream stream;
+	Watch socket_watch;
+	Watch timer_watch;
+	int timer_fd;
+	Smtp smtp;
+
+	char carried[SMTP_LINE_LIMIT]; /* input that is no whole line yet */
+	size_t carried_length;
+	bool answered;	 /* all replies have left since the client last sent something */
+	int64_t free_at; /* when the work on all that has come is done */
+
+	/* Output: sent, then to be sent now, then the replies that wait; all of it begins anew when all has left. */
+	char *output;
+	size_t output_room;
+	size_t output_length;
+	size_t sent;
+	size_t released;
+	Reply *replies;
+	size_t reply_room;
+	size_t reply_count;
+	size_t replies_released;
+
+	bool tls_next;
+	bool end_next;
+	bool waits_to_write;
+	bool ended;
+	Session *next_ended;
+};
+
+SessionOptions session_options;
+
+/* What a session has just read, behind what it had carried over. */
+static char input[SMTP_LINE_LIMIT + INPUT_SIZE];
+
+static Session *ended_sessions;
+
+static void
+Close(Session *session)
+{
+	if (session->ended)
+		return;
+	StreamClose(&session->stream);
+	if (session->timer_fd >= 0)
+		close(session->timer_fd);
+	TallyDisconnection();
+	session->ended = true;
+	session->next_ended = ended_sessions;
+	ended_sessions = session;
+}
+
+void
+SessionFreeEnded(void)
+{
+	while (ended_sessions != NULL)
+	{
+		Session *session = ended_sessions;
+
+		ended_sessions = session->next_ended;
+		free(session->output);
+		free(session->replies);
+		free(session);
+	}
+}
+
+/* ---- Output ---- */
+
+static void *
+Grown(void *array, size_t *room, size_t wanted, size_t size)
+{
+	if (wanted <= *room)
+		return array;
+	*room = wanted * 2;
+	array = realloc(array, *room * size);
+	if (array == NULL)
+		err(1, "could not keep a reply");
+	return array;
+}
+
+static void
+Enqueue(Session *session, const char *text, int64_t mail_bytes, const char *key)
+{
+	size_t length = strlen(text);
+	Reply *reply;
+
+	session->output =
+		Grown(session->output, &session->output_room, session->output_length + length, 1);
+	memcpy(session->output + session->output_length, text, length);
+	session->output_length += length;
+
+	session->replies =
+		Grown(session->replies, &session->reply_room, session->reply_count + 1, sizeof(Reply));
+	reply = &session->replies[session->reply_count++];
+	reply->due = session->free_at + session_options.reply_delay;
+	reply->end = session->output_length;
+	reply->mail_bytes = mail_bytes;
+	if (mail_bytes >= 0)
+		memcpy(reply->key, key, KEY_SIZE);
+}
+
+void
+SessionReply(Session *session, const char *text)
+{
+	Enqueue(session, text, -1, NULL);
+}
+
+void
+SessionAcceptMail(Session *session, int64_t bytes, const char *key)
+{
+	session->free_at += session_options.accept_delay;
+	Enqueue(session, "250 2.0.0 Ok: queued as 4F2A\r\n", bytes, key);
+}
+
+void
+SessionStartTls(Session *session)
+{
+	session->tls_next = true;
+}
+
+void
+SessionEnd(Session *session)
+{
+	session->end_next = true;
+}
+
+/* Have the timer say when the next reply is due. */
+static void
+SetTimer(Session *session, int64_t due)
+{
+	struct itimerspec spec = {
+		.it_value = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000}};
+
+	if (timerfd_settime(session->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) != 0)
+		err(1, "timerfd_settime");
+}
+
+/* Let go of the replies whose time has come. */
+static void
+Release(Session *session)
+{
+	int64_t now = session->timer_fd >= 0 ? Now() : INT64_MAX;
+
+	while (session->replies_released < session->reply_count)
+	{
+		Reply *reply = &session->replies[session->replies_released];
+
+		if (reply->due > now)
+		{
+			SetTimer(session, reply->due);
+			break;
+		}
+		if (reply->mail_bytes >= 0)
+			TallyMail(reply->mail_bytes, reply->key);
+		session->released = reply->end;
+		session->replies_released++;
+	}
+}
+
+/* All replies have left: what was to be done then. */
+static void
+AllSent(Session *session)
+{
+	session->output_length = session->sent = session->released = 0;
+	session->reply_count = session->replies_released = 0;
+	session->answered = true;
+	if (session->end_next)
+		Close(session);
+	else if (session->tls_next)
+	{
+		session->tls_next = false;
+		tally.handshakes++;
+		StreamStartTls(&session->stream, session_options.tls);
+	}
+}
+
+static void
+Send(Session *session)
+{
+	bool blocked;
+
+	Release(session);
+	while (session->sent < session->released)
+	{
+		ssize_t count = StreamWrite(&session->stream, session->output + session->sent,
+									session->released - session->sent);
+
+		if (count < 0)
+		{
+			Close(session);
+			return;
+		}
+		if (count == 0)
+			break;
+		session->sent += count;
+	}
+	blocked = session->sent < session->released;
+	if (blocked != session->waits_to_write)
+		LoopChange(session->stream.fd, &session->socket_watch,
+				   blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	session->waits_to_write = blocked;
+
+	if (session->output_length > 0 && session->sent == session->output_length)
+		AllSent(session);
+}
+
+/* ---- Input ---- */
+
+/* Whether what has come after all replies had left is part of a mail: not of greeting, login or farewell. */
+static bool
+BeginsTurn(const Session *session, size_t length)
+{
+	if (session->smtp.stage == SMTP_BODY_START || session->smtp.stage == SMTP_BODY)
+		return true;
+	return session->smtp.mailing || (length >= 4 && strncasecmp(input, "MAIL", 4) == 0);
+}
+
+/* Hand on what was read, with what was left before, and keep what is left now. */
+static void
+Take(Session *session, size_t count)
+{
+	size_t length = session->carried_length + count;
+	size_t used;
+	int64_t now = session->timer_fd >= 0 ? Now() : 0;
+
+	if (session->free_at < now)
+		session->free_at = now;
+	if (session->answered && BeginsTurn(session, length))
+		tally.turns++;
+	session->answered = false;
+
+	used = SmtpTake(&session->smtp, session, input, length);
+	session->carried_length = length - used;
+	memcpy(session->carried, input + used, session->carried_length);
+}
+
+static void
+SocketReady(void *owner, uint32_t events)
+{
+	Session *session = owner;
+
+	if (session->ended)
+		return;
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+	{
+		do
+		{
+			ssize_t count;
+
+			memcpy(input, session->carried, session->carried_length);
+			count = StreamRead(&session->stream, input + session->carried_length, INPUT_SIZE);
+			if (count < 0)
+			{
+				Close(session);
+				return;
+			}
+			if (count == 0)
+				break;
+			Take(session, count);
+		} while (StreamPending(&session->stream));
+	}
+	Send(session);
+}
+
+static void
+TimerReady(void *owner, uint32_t events)
+{
+	Session *session = owner;
+	uint64_t expirations;
+
+	(void) events;
+	if (!session->ended && read(session->timer_fd, &expirations, sizeof(expirations)) > 0)
+		Send(session);
+}
+
+void
+SessionStart(int fd)
+{
+	Session *session = calloc(1, sizeof(Session));
+
+	if (session == NULL)
+		err(1, "could not start a session");
+	session->stream.fd = fd;
+	session->socket_watch = (Watch){SocketReady, session};
+	LoopAdd(fd, &session->socket_watch, EPOLLIN);
+	session->timer_fd = -1;
+	if (session_options.reply_delay > 0 || session_options.accept_delay > 0)
+	{
+		session->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+		if (session->timer_fd < 0)
+			err(1, "timerfd_create");
+		session->timer_watch = (Watch){TimerReady, session};
+		LoopAdd(session->timer_fd, &session->timer_watch, EPOLLIN);
+		session->free_at = Now();
+	}
+	TallyConnection();
+	SessionReply(session, "220 sink ESMTP\r\n");
+	Send(session);
+}
