@@ -1,8 +1,16 @@
 
-# Parts of doc/reliability.md that tests have measured. Each stands between two lines:
+# The documentation as tests see it: its pages, what is fenced in them, and the parts that tests write.
 #
-#   <!-- measured: NAME -->
+# What a test has measured or made stands between two lines of a page:
+#
+#   <!-- measured: NAME -->     or     <!-- generated: NAME -->
 #   <!-- end of NAME -->
+#
+# SQL that the test of a page needs before the page's own stands in a comment:
+#
+#   <!-- The test of this page begins with
+#   DROP EXTENSION rhesis_notify;
+#   -->
 package RhesisNotify::Document;
 
 use strict;
@@ -13,17 +21,90 @@ use Exporter qw(import);
 use File::Basename;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(document_section write_section);
+our @EXPORT_OK = qw(pages page_text blocks beginning_of anchors_of targets_of document_section write_section);
 
-my $document = abs_path(dirname(__FILE__) . '/../../../doc/reliability.md');
+my $top = abs_path(dirname(__FILE__) . '/../../..');
 
-# What the document says there.
+# Paths from the top: README.md and CHANGELOG.md, then doc/'s.
+sub pages
+{
+	return ('README.md', 'CHANGELOG.md', map { 'doc/' . basename($_) } sort glob "$top/doc/*.md");
+}
+
+sub page_text
+{
+	my ($page) = @_;
+	return slurp_file("$top/$page");
+}
+
+# The fenced blocks of a language, without the indentation of a list that they stand in.
+sub blocks
+{
+	my ($text, $language) = @_;
+	my @blocks;
+
+	while ($text =~ /^( *)```$language\n(.*?)^\1```$/msg)
+	{
+		my ($indentation, $block) = ($1, $2);
+		push @blocks, $block =~ s/^$indentation//mgr;
+	}
+	return @blocks;
+}
+
+# What the page's own SQL needs to be there.
+sub beginning_of
+{
+	my ($text) = @_;
+	return $text =~ /^<!-- The test of this page begins with\n(.*?)^-->$/ms ? $1 : '';
+}
+
+# Without fenced blocks and what is between backquotes: nothing in there is a heading or a link.
+sub prose_of
+{
+	my ($text) = @_;
+	return $text =~ s/^( *)```.*?^\1```$//msgr =~ s/`[^`\n]*`/`/gr;
+}
+
+# The names under which headings can be linked to, as GitHub makes them.
+sub anchors_of
+{
+	my ($text) = @_;
+	my $without_blocks = $text =~ s/^( *)```.*?^\1```$//msgr;
+	my (%anchors, %seen);
+
+	foreach my $heading ($without_blocks =~ /^#+ (.*)$/mg)
+	{
+		my $anchor = lc($heading =~ s/\[([^\]]*)\]\([^)]*\)/$1/gr) =~ s/[^\w\s-]//gr =~ s/ /-/gr;
+		my $count = $seen{$anchor}++;
+		$anchors{ $count ? "$anchor-$count" : $anchor } = 1;
+	}
+	return \%anchors;
+}
+
+# What the page links to or shows.
+sub targets_of
+{
+	my ($text) = @_;
+	my $prose = prose_of($text);
+	return ($prose =~ /\]\(([^)\s]+)\)/g, $prose =~ /(?:src|srcset|href)="([^"]+)"/g);
+}
+
+# The page that has this part, and what it says there.
+sub find_section
+{
+	my ($name) = @_;
+
+	foreach my $page (pages())
+	{
+		return ($page, $2) if page_text($page) =~ /^<!-- (measured|generated): \Q$name\E -->\n(.*?)^<!-- end of \Q$name\E -->$/ms;
+	}
+	die "no page has a section \"$name\"\n";
+}
+
 sub document_section
 {
 	my ($name) = @_;
-	my ($section) = slurp_file($document) =~ /^<!-- measured: \Q$name\E -->\n(.*?)^<!-- end of \Q$name\E -->$/ms
-	  or die "there is no section \"$name\" in $document\n";
-
+	my (undef, $section) = find_section($name);
 	return $section;
 }
 

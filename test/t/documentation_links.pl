@@ -1,0 +1,66 @@
+# Links lead somewhere, each page can be found, and commands name what is there.
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Basename;
+use File::Spec;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Document qw(pages page_text blocks anchors_of targets_of);
+use Test::More;
+
+my $top = abs_path(dirname(__FILE__) . '/../..');
+
+# ---- Links ----
+
+# What a target that is not on the web lacks; nothing if it is there. Paths are from the page's directory.
+sub lack
+{
+	my ($page, $target) = @_;
+	my ($path, $anchor) = $target =~ /^([^#]*)(?:#(.*))?$/;
+	my $file = $path eq '' ? $page : File::Spec->canonpath(dirname($page) . "/$path");
+
+	return "$target: no such file" unless -e "$top/$file";
+	return unless defined $anchor;
+	return "$target: no such heading" unless $file =~ /\.md$/ && anchors_of(page_text($file))->{$anchor};
+	return;
+}
+
+foreach my $page (pages())
+{
+	my @targets = grep { !m{^(?:https|mailto):} } targets_of(page_text($page));
+	local $ENV{PWD} = $top;
+
+	is_deeply([ map { lack($page, $_) } @targets ], [], "the links of $page lead somewhere");
+}
+is_deeply([ lack('README.md', 'doc/nowhere.md'), lack('README.md', '#nowhere'), lack('doc/install.md', '../README.md#nowhere') ],
+	[ 'doc/nowhere.md: no such file', '#nowhere: no such heading', '../README.md#nowhere: no such heading' ], 'a link that does not is noticed');
+
+# ---- Each page can be found ----
+
+my %listed = map { ("doc/$_" => 1) } targets_of(page_text('doc/README.md'));
+is_deeply([ grep { m{^doc/} && $_ ne 'doc/README.md' && !$listed{$_} } pages() ], [], 'doc/README.md lists every page');
+
+# ---- Commands ----
+
+# The Makefile's targets, and those of PGXS that are written of.
+my %targets = map { $_ => 1 } (slurp_file("$top/Makefile") =~ /^([\w-]+):/mg, qw(all install uninstall installcheck clean));
+
+foreach my $page (pages())
+{
+	my (@unknown, @broken);
+
+	foreach my $block (blocks(page_text($page), 'sh'))
+	{
+		push @broken, $block unless system('sh', '-n', '-c', $block) == 0;
+		foreach my $arguments ($block =~ /^(?:sudo )?(?:\w+=\S+ )*make\b([^#;&|\n]*)/mg)
+		{
+			push @unknown, grep { !/=|^-/ && !$targets{$_} } split ' ', $arguments;
+		}
+		push @unknown, grep { !-x "$top/$_" } $block =~ m{(?:^|\s)((?:test|examples|bench|demo|\.ci)/[\w./-]+)}mg;
+	}
+	is_deeply(\@broken, [], "the shell understands the commands of $page");
+	is_deeply(\@unknown, [], "the targets and programs of $page are there");
+}
+
+done_testing();
