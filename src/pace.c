@@ -130,6 +130,18 @@ PaceNext(Oid database, double rate, TimestampTz now)
 }
 
 double
+PaceLimit(Oid database, double rate, TimestampTz now)
+{
+	PaceState *pace = LockPace(database);
+
+	if (pace == NULL)
+		return rate;
+	rate = LimitedRate(pace, rate, now);
+	SpinLockRelease(&pace->mutex);
+	return rate;
+}
+
+double
 PaceSlowDown(Oid database, double rate, TimestampTz now)
 {
 	PaceState *pace = LockPace(database);

@@ -18,4 +18,7 @@ extern int64 PaceNext(Oid database, double rate, TimestampTz now);
  */
 extern double PaceSlowDown(Oid database, double rate, TimestampTz now);
 
+/* How many mails a second may leave now, at this rate (0: any number) and no faster than the server bears. 0: any number. */
+extern double PaceLimit(Oid database, double rate, TimestampTz now);
+
 #endif

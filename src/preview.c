@@ -82,8 +82,7 @@ FillParts(PreviewRow *row, const RenderedMail *mail)
 		row->columns[COLUMN_TEXT] = Utf8ToDatabaseText(mail->text, strlen(mail->text));
 }
 
-/* The reason for which the claim would settle this notification without a look at its user, or NULL. */
-static const char *
+const char *
 ReasonToSkip(const Notification *notification)
 {
 	if (notification->template_name == NULL)

@@ -105,6 +105,7 @@ typedef struct LookUp
 	bool errors_differ;
 } LookUp;
 
+#define RHESIS_USERS_NAME "public.\"user\""
 #define ORGANIZATIONS_NAME "public.organization"
 
 static bool
@@ -386,6 +387,12 @@ EveryoneFailsAlike(const LookUp *look_up)
 	return look_up->answered == 0 && look_up->several_users_failed && !look_up->errors_differ;
 }
 
+const char *
+RecipientsRelationName(void)
+{
+	return IsEmpty(rhesis_recipients) ? RHESIS_USERS_NAME : rhesis_recipients;
+}
+
 bool
 LookUpRecipients(Notification *const *notifications, int count, Recipient *recipients,
 				 RecipientsProblem *problem)
@@ -404,7 +411,7 @@ LookUpRecipients(Notification *const *notifications, int count, Recipient *recip
 	if (IsEmpty(rhesis_recipients))
 	{
 		look_up.people = &rhesis_users;
-		look_up.people_name = "public.\"user\"";
+		look_up.people_name = RHESIS_USERS_NAME;
 		look_up.organizations = &rhesis_organizations;
 	}
 	else

@@ -53,4 +53,7 @@ typedef struct RecipientsProblem
 extern bool LookUpRecipients(Notification *const *notifications, int count, Recipient *recipients,
 							 RecipientsProblem *problem);
 
+/* The relation that tells users' addresses, as a statement would name it. */
+extern const char *RecipientsRelationName(void);
+
 #endif

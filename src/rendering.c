@@ -37,6 +37,7 @@ typedef struct Rendering
 	UsedVariables *used; /* NULL: nobody wants to know */
 	bool with_default;	 /* what the template lacks comes from the default one */
 	TemplatePart part;	 /* the one being rendered: its partials come from the same part */
+	PartSource sources[TEMPLATE_PARTS];
 } Rendering;
 
 /* A name or a template's source as a message shows it: not longer than a line or two. palloc'd. */
@@ -189,11 +190,19 @@ RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplateP
 static const StoredPart *
 FindPart(Rendering *rendering, TemplatePart part)
 {
-	const StoredPart *found =
-		FindTemplate(&rendering->search, rendering->name, strlen(rendering->name), part);
+	PartSource *source = &rendering->sources[part];
+	const StoredPart *found;
 
+	source->template_name = rendering->name;
+	found = FindTemplate(&rendering->search, source->template_name, strlen(rendering->name), part);
 	if (found == NULL && rendering->with_default)
+	{
+		source->template_name = DEFAULT_TEMPLATE;
 		found = FindTemplate(&rendering->search, DEFAULT_TEMPLATE, strlen(DEFAULT_TEMPLATE), part);
+	}
+	if (found == NULL)
+		source->template_name = NULL;
+	source->origin = rendering->search.found;
 	return found;
 }
 
@@ -330,6 +339,7 @@ RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)
 		mail->subject = RenderAskedSubject(rendering, asked_subject, &problem);
 		if (mail->subject == NULL)
 			NoteFallback(mail, problem);
+		rendering->sources[TEMPLATE_SUBJECT].is_asked = mail->subject != NULL;
 	}
 	while (mail->subject == NULL)
 	{
@@ -377,6 +387,7 @@ RenderNotificationWith(const Notification *notification, const Recipient *recipi
 									Shown(rendering.name, strlen(rendering.name))));
 	rendering.with_default = true;
 	RenderMail(&rendering, notification->subject_template, mail);
+	memcpy(mail->sources, rendering.sources, sizeof(mail->sources));
 }
 
 void

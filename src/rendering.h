@@ -9,6 +9,14 @@
 #include "recipients.h"
 #include "templates.h"
 
+/* Where a part of a mail comes from. */
+typedef struct PartSource
+{
+	bool is_asked; /* the row or its registration has this subject; the rest does not count then */
+	const char *template_name; /* NULL: there is none */
+	TemplateOrigin origin;
+} PartSource;
+
 /* All strings but fallback and error are UTF-8, whatever the database's encoding. */
 typedef struct RenderedMail
 {
@@ -19,6 +27,7 @@ typedef struct RenderedMail
 		fallback; /* why the shipped template or the template's own subject was used instead; NULL: it was not.
 					 * Recorded as a template_fallback event. */
 	char *error; /* the mail can't be rendered (render_error); the parts are then NULL */
+	PartSource sources[TEMPLATE_PARTS];
 } RenderedMail;
 
 /*

@@ -50,6 +50,7 @@ InitializeSlot(WorkerSlot *slot)
 	pg_atomic_init_u64(&slot->deferred, 0);
 	pg_atomic_init_u64(&slot->failed, 0);
 	pg_atomic_init_u64(&slot->in_doubt, 0);
+	pg_atomic_init_u64(&slot->last_sent_at, 0);
 	SpinLockInit(&slot->pace.mutex);
 }
 
@@ -107,6 +108,33 @@ void
 UnlockSlots(void)
 {
 	LWLockRelease(rhesis_shared->lock);
+}
+
+static int
+CompareSlots(const void *a, const void *b)
+{
+	return ((const WorkerSlot *) a)->number - ((const WorkerSlot *) b)->number;
+}
+
+WorkerSlot *
+CopySlots(Oid database, int *count)
+{
+	WorkerSlot *copies = palloc(rhesis_shared->slot_count * sizeof(WorkerSlot));
+
+	*count = 0;
+	LockSlots(LW_SHARED);
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+
+		if (slot->state == SLOT_FREE ||
+			(OidIsValid(database) && pg_atomic_read_u32(&slot->database) != database))
+			continue;
+		memcpy(&copies[(*count)++], slot, sizeof(WorkerSlot));
+	}
+	UnlockSlots();
+	qsort(copies, *count, sizeof(WorkerSlot), CompareSlots);
+	return copies;
 }
 
 static void

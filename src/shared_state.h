@@ -95,6 +95,8 @@ typedef struct WorkerSlot
 	pg_atomic_uint64 deferred;
 	pg_atomic_uint64 failed;
 	pg_atomic_uint64 in_doubt;
+	pg_atomic_uint64
+		last_sent_at; /* when it last recorded a mail as sent, a TimestampTz; 0: never */
 
 	PaceState pace;
 } WorkerSlot;
@@ -135,6 +137,12 @@ extern void RequestSharedState(void);
 
 /* Raise the error that says which line is missing in postgresql.conf, unless the library was preloaded. */
 extern void RequirePreload(void);
+
+/*
+ * What the slots of a database (InvalidOid: of all) are at this moment, in the order of their numbers, palloc'd. Of a copy only
+ * what is no lock may be used.
+ */
+extern WorkerSlot *CopySlots(Oid database, int *count);
 
 extern void LockSlots(LWLockMode mode);
 extern void UnlockSlots(void);

@@ -81,8 +81,7 @@ MayBeSeen(const WorkerSlot *slot)
 {
 	Oid database = pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database);
 
-	return slot->state != SLOT_FREE &&
-		   (database == MyDatabaseId || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS));
+	return database == MyDatabaseId || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 }
 
 /* rhesis_notify.worker_slots(): one row per slot that belongs to a database, of other databases for pg_read_all_stats. */
@@ -90,23 +89,20 @@ Datum
 rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	WorkerSlot *copy;
+	WorkerSlot *slots;
+	int count;
 
 	RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
-	copy = palloc(rhesis_shared->slot_count * sizeof(WorkerSlot));
-	LockSlots(LW_SHARED);
-	memcpy(copy, rhesis_shared->slots, rhesis_shared->slot_count * sizeof(WorkerSlot));
-	UnlockSlots();
-
-	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	slots = CopySlots(InvalidOid, &count);
+	for (int i = 0; i < count; i++)
 	{
 		Datum values[COLUMNS] = {0};
 		bool nulls[COLUMNS] = {0};
 
-		if (!MayBeSeen(&copy[i]))
+		if (!MayBeSeen(&slots[i]))
 			continue;
-		PutSlot(&copy[i], values, nulls);
+		PutSlot(&slots[i], values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

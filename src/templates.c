@@ -281,6 +281,7 @@ FindTemplate(TemplateSearch *search, const char *name, int name_length, Template
 				continue;
 			key.organization_id = search->organization_id;
 		}
+		search->found = origin;
 		proposed = FindProposed(search, name, name_length, part, origin);
 		if (proposed != NULL)
 			return proposed;

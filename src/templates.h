@@ -54,6 +54,7 @@ typedef struct TemplateSearch
 	const char *organization_id; /* NULL: none */
 	TemplateOrigin first;
 	const TemplateProposal *proposal; /* NULL: none */
+	TemplateOrigin found;			  /* where the part came from that was found last */
 	bool too_many; /* set when a mail has read more rows than one can reasonably need */
 } TemplateSearch;
 

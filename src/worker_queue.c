@@ -172,6 +172,7 @@ static void
 CloseSettled(void)
 {
 	Delivery *delivery;
+	bool sent = false;
 
 	if (worker.settled.count == 0)
 		return;
@@ -182,9 +183,12 @@ CloseSettled(void)
 			AppendDelivery(&worker.locked, delivery);
 			continue;
 		}
+		sent |= delivery->record.state == DELIVERY_SENT;
 		LogDelivery(delivery);
 		CloseDelivery(delivery);
 	}
+	if (sent)
+		pg_atomic_write_u64(&my_slot->last_sent_at, (uint64) GetCurrentTimestamp());
 	worker.around_locks = worker.locked.count > 0;
 	worker.locked_until = After(LOCKED_ROWS_MS);
 }

@@ -1,0 +1,108 @@
+# explain() beside a worker at work: a mail that is sent, deferred, refused, in doubt, on the wire, and one that waits for a server,
+# for settings, for a table that can't be read; and who may ask. What it says of each decision is in test/pgtap/explain.sql.
+use strict;
+use warnings FATAL => 'all';
+
+use RhesisNotify::Cluster qw($ACME $JANE $JOSE);
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1h', retry_max_delay => '1h', in_doubt => 'hold' });
+
+# The explanation as a list of [step, decision, detail, advice].
+sub explanation
+{
+	my ($id, $role) = @_;
+	my $rows = $node->sql(($role ? "SET ROLE $role; " : '') . "SELECT concat_ws(E'\\t', step, decision, coalesce(detail, ''), advice) FROM rhesis_notify.explain($id)");
+	return map { [ split /\t/, $_ ] } split /\n/, $rows =~ s/^SET\n//r;
+}
+
+# The steps of that name, each as one line.
+sub step
+{
+	my ($id, $name) = @_;
+	return map { join ' | ', @$_[ 1 .. $#$_ ] } grep { $_->[0] eq $name } explanation($id);
+}
+
+# ---- What has been sent, put off, refused ----
+
+my $id = $node->report;
+$node->wait_for_state($id, 'sent');
+like((step($id, 'state'))[0], qr/^sent \| attempts: 1, since \S+ \S+ \(\d+s ago\); 250 2\.0\.0 Ok: queued as/, 'sent: with the server\'s words');
+like((step($id, 'next'))[0], qr/^nothing \| .* \| If it did not arrive, ask the mail server for Message-ID <\S+\@rhesis\.example>/, 'and where to ask');
+
+$peer->rules({ stage => 'rcpt', action => 'reply', text => '450 4.2.0 Mailbox busy', count => 1 });
+$id = $node->report;
+$node->wait_for_state($id, 'deferred');
+like((step($id, 'attempt'))[0], qr/^deferred \| \S+ \S+ \(\d+s ago\), at RCPT TO: 450 4\.2\.0 Mailbox busy$/, 'deferred: when, where and why');
+like((step($id, 'next'))[0], qr/^attempt 2 of 12 \| at \S+ \S+ \(in \d+m \d+s\) \| At once: SELECT rhesis_notify\.retry\($id\);$/, 'and when it is tried again');
+like((step($id, 'mail server'))[0], qr/^localhost:\d+ \| \d+ connections; the last mail was sent \S+ \S+ \(\d+s ago\)$/, 'the mail server is well: since when that is known');
+
+$peer->rules({ stage => 'rcpt', action => 'reply', text => '550 5.1.1 No such user', count => 1 });
+$id = $node->report;
+$node->wait_for_state($id, 'failed');
+like((step($id, 'attempt'))[0], qr/^failed \| .*at RCPT TO: 550 5\.1\.1 No such user$/, 'refused: by whom and why');
+like((step($id, 'next'))[0], qr/^nothing .* Nothing stands against it now\. To send it: SELECT rhesis_notify\.retry\($id\);$/, 'and how to try again');
+$node->sql("SELECT rhesis_notify.retry($id)");
+$node->wait_for_state($id, 'sent');
+is_deeply([ map { $_->[1] } grep { $_->[0] =~ /attempt|operator/ } explanation($id) ], [qw(failed retried)], 'what an operator has done is in its place');
+
+$peer->rules({ stage => 'accepted', action => 'close', count => 1 });
+$id = $node->report;
+$node->wait_for_state($id, 'held');
+like((step($id, 'attempt'))[0], qr/^in_doubt \| .*after the end of the message/, 'in doubt: what happened');
+like((step($id, 'next'))[0], qr/^nothing \| it stands still until somebody decides \| Look for its Message-ID/, 'and that somebody has to decide');
+
+# ---- On the wire ----
+
+$peer->rules({ stage => 'rcpt', action => 'silence', match => 'jose' });
+$id = $node->report(user_id => $JOSE);
+$node->wait_for_state($id, 'sending');
+my $pid = $node->worker('pid');
+like((step($id, 'state'))[0], qr/^sending \| attempts: 0, by worker 1, process $pid/, 'sending: by which process');
+is((step($id, 'next'))[0], "the mail server's reply | waited for up to 10m 0s (rhesis_notify.send_timeout)", 'and what it waits for');
+$peer->stop;
+$peer->rules;
+
+# ---- Waiting ----
+
+$node->wait_for(q{SELECT backing_off_until IS NOT NULL AND state = 'backing off' FROM rhesis_notify.worker_status});
+$id = $node->report;
+like((step($id, 'mail server'))[0], qr/^left alone until \S+ \S+ \((?:in \d+s|0s ago)\) \| localhost:\d+ said \S+ \S+ \(\d+s ago\): .+ \| SELECT \* FROM rhesis_notify\.check_smtp\(\)/,
+	'a server in trouble: what it said last, and until when it is left alone');
+$peer->start_again;
+$node->wait_for_state($id, 'sent');
+
+$node->sql('ALTER TABLE public."user" RENAME email TO mail');
+$id = $node->report;
+$node->wait_for(q{SELECT state = 'waiting for recipients' FROM rhesis_notify.worker_status});
+like((step($id, 'recipient'))[0], qr/^can't be read \| relation "user" has no column "email"\. public\."user" is read as role "\w+"\. \| Set rhesis_notify\.recipients to/,
+	'recipients that can\'t be read: why, as whom, and what to do');
+like((step($id, 'worker'))[0], qr/^waiting for recipients \| relation "user" has no column "email", /, 'the worker says the same');
+$node->sql('ALTER TABLE public."user" RENAME mail TO email');
+$node->wait_for_state($id, 'sent');
+
+$node->reconfigure(smtp_host => '');
+$id = $node->report;
+like((step($id, 'mail server'))[0], qr/^mail is off \| rhesis_notify\.smtp_host \(environment: SMTP_HOST\) is not set/, 'settings that are missing');
+is((split / \| /, (step($id, 'next'))[0])[1], 'when the settings are complete', 'and that it waits for them');
+$node->reconfigure(smtp_host => 'localhost');
+$node->wait_for_state($id, 'sent');
+
+# ---- Who may ask, and as whom the app's relations are read ----
+
+$node->sql(q{CREATE ROLE task LOGIN; CREATE ROLE operator LOGIN; CREATE ROLE app_owner NOLOGIN;
+	SELECT rhesis_notify.grant_to('task'); SELECT rhesis_notify.grant_to('operator', 'operator');
+	GRANT CREATE, USAGE ON SCHEMA public TO app_owner; GRANT SELECT ON public."user", public.organization TO app_owner;
+	SET ROLE app_owner;
+	CREATE FUNCTION public.whoami() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+	CREATE VIEW public.people AS SELECT id AS user_id, public.whoami() || '@example.com' AS email, organization_id FROM public."user"});
+like($node->sql_error("SET ROLE task; SELECT * FROM rhesis_notify.explain($id)"), qr/permission denied for function explain/, 'a task\'s role may not ask');
+$node->reconfigure(recipients => 'public.people');
+my ($recipient) = grep { $_->[0] eq 'recipient' } explanation($id, 'operator');
+is($recipient->[1], 'app_owner@example.com', 'for an operator who may not read the app\'s tables they are read as their owner, as the worker does it');
+like($node->sql_error('\set VERBOSITY verbose' . "\nSELECT * FROM rhesis_notify.explain(0)"), qr/P0002: notification 0 does not exist\nHINT:  The task has not reported/, 'one that does not exist is an error');
+
+$node->stop;
+done_testing();
