@@ -17,6 +17,7 @@
 
 #include "message.h"
 #include "mime.h"
+#include "quoted_printable.h"
 
 #define LAST_DATE \
 	INT64CONST(253402300799) /* the end of the year 9999: RFC 5322 years have four digits */

@@ -1,9 +1,9 @@
 /*
- * mime.c - RFC 2045 and 2047: text as quoted-printable, and header values that are not plain ASCII.
+ * mime.c - RFC 2047: header values that are not plain ASCII.
  *
  * Promises: what comes out has no byte beyond printable ASCII but the CRLFs written here, so no text can
- * begin a header field, end the header or end the data, whatever it contains. Lines are built in small
- * buffers of known size and appended whole.
+ * begin a header field or end the header, whatever it contains. Lines are built in small buffers of known
+ * size and appended whole.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -12,9 +12,9 @@
 #endif
 
 #include "mime.h"
+#include "quoted_printable.h"
 #include "utf8.h"
 
-#define QP_MAX_CONTENT 75	/* of a line's 76 bytes: room for the = of a soft line break */
 #define HEADER_LINE 78		/* RFC 5322, 2.1.1 */
 #define ENCODED_LINE 76		/* RFC 2047, 2: of a line with an encoded word in it */
 #define ENCODED_WORD 75		/* RFC 2047, 2 */
@@ -22,7 +22,6 @@
 #define ELLIPSIS "\xE2\x80\xA6"
 #define MAX_PLAIN_WORD 60 /* longer words could not be folded to 78 bytes: they are encoded */
 
-static const char hex_digits[] = "0123456789ABCDEF";
 static const char base64_digits[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -30,13 +29,6 @@ static inline bool
 IsAlnumAscii(unsigned char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-/* What quoted-printable shows as it is, wherever it stands in a line (for blanks: not at its end). */
-static inline bool
-IsQpLiteral(unsigned char c)
-{
-	return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
 }
 
 /* What a Q-encoded word may show as it is, even in a display name (RFC 2047, 5, rule 3). */
@@ -52,137 +44,6 @@ IsPhraseLiteral(unsigned char c)
 {
 	return IsAlnumAscii(c) || (c != '\0' && strchr(" !#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
-
-static inline char *
-PutHex(char *to, unsigned char byte)
-{
-	*to++ = '=';
-	*to++ = hex_digits[byte >> 4];
-	*to++ = hex_digits[byte & 0x0F];
-	return to;
-}
-
-/* ---------- Quoted-printable ---------- */
-
-/* One output line: content, and then "=" CRLF, or a blank as =20 and CRLF. */
-typedef struct QpLine
-{
-	int length;
-	char bytes[QP_MAX_CONTENT + 8];
-} QpLine;
-
-static void
-EndSoftly(StringInfo out, QpLine *line)
-{
-	memcpy(line->bytes + line->length, "=\r\n", 3);
-	appendBinaryStringInfo(out, line->bytes, line->length + 3);
-	line->length = 0;
-}
-
-/* A blank at the end of a line would be lost: it is encoded, on a line of its own if there is no room. */
-static void
-EncodeLastBlank(StringInfo out, QpLine *line)
-{
-	char last = line->length > 0 ? line->bytes[line->length - 1] : '\0';
-
-	if (last != ' ' && last != '\t')
-		return;
-	line->length--;
-	if (line->length + 3 > QP_MAX_CONTENT)
-		EndSoftly(out, line);
-	PutHex(line->bytes + line->length, last);
-	line->length += 3;
-}
-
-/* Are the next eight bytes all printable ASCII without an equals sign? Most text is, and goes faster so. */
-static inline bool
-AreEightPrintable(const char *p)
-{
-	const uint64 ones = UINT64CONST(0x0101010101010101);
-	const uint64 high_bits = ones * 0x80;
-	uint64 bytes;
-	uint64 equals_signs;
-	uint64 deletes;
-
-	/*
-	 * A byte less than the one subtracted sets its high bit. A borrow may set that of the byte above as well, but then
-	 * there was such a byte.
-	 */
-	memcpy(&bytes, p, sizeof(bytes));
-	equals_signs = bytes ^ (ones * '=');
-	deletes = bytes ^ (ones * 0x7F);
-	return ((bytes | ((bytes - ones * ' ') & ~bytes) | ((equals_signs - ones) & ~equals_signs) |
-			 ((deletes - ones) & ~deletes)) &
-			high_bits) == 0;
-}
-
-/* How many bytes from p on can be copied to the line as they are. */
-static inline int
-LiteralRun(const char *p, const char *end, const QpLine *line)
-{
-	int room = Min(QP_MAX_CONTENT - line->length, end - p);
-	int run = 0;
-
-	/* Relays take a leading dot for the end of the data, and mailboxes "From " for the next mail. */
-	if (line->length == 0 && (*p == '.' || (end - p >= 5 && memcmp(p, "From ", 5) == 0)))
-		return 0;
-	while (run + 8 <= room && AreEightPrintable(p + run))
-		run += 8;
-	while (run < room && IsQpLiteral(p[run]))
-		run++;
-	return run;
-}
-
-void
-AppendQuotedPrintable(StringInfo out, const char *text, size_t length)
-{
-	const char *p = text;
-	const char *end = text + length;
-	QpLine line = {0};
-
-	enlargeStringInfo(out, length + length / 16 + 256);
-	while (p < end)
-	{
-		int run = LiteralRun(p, end, &line);
-		int char_length;
-		int byte_count;
-		const char *bytes;
-
-		if (run > 0)
-		{
-			memcpy(line.bytes + line.length, p, run);
-			line.length += run;
-			p += run;
-			continue;
-		}
-		if (*p == '\r' || *p == '\n')
-		{
-			EncodeLastBlank(out, &line);
-			memcpy(line.bytes + line.length, "\r\n", 2);
-			appendBinaryStringInfo(out, line.bytes, line.length + 2);
-			line.length = 0;
-			p += (*p == '\r' && p + 1 < end && p[1] == '\n') ? 2 : 1;
-			continue;
-		}
-
-		/* A character beyond ASCII stays on one line, for the sake of who reads the source. */
-		char_length = Utf8CharLength(p, end);
-		bytes = char_length > 0 ? p : UTF8_REPLACEMENT;
-		byte_count = char_length > 0 ? char_length : (int) strlen(UTF8_REPLACEMENT);
-		if (line.length + 3 * byte_count > QP_MAX_CONTENT)
-		{
-			EndSoftly(out, &line);
-			continue;
-		}
-		for (int i = 0; i < byte_count; i++, line.length += 3)
-			PutHex(line.bytes + line.length, bytes[i]);
-		p += Max(char_length, 1);
-	}
-	EncodeLastBlank(out, &line);
-	appendBinaryStringInfo(out, line.bytes, line.length);
-}
-
-/* ---------- Header fields ---------- */
 
 /* A header value, made safe: no line breaks or controls, single spaces, legal UTF-8, no longer than allowed. */
 typedef struct CleanText

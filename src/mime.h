@@ -1,5 +1,5 @@
 /*
- * mime.h - RFC 2045 and 2047: text as quoted-printable, and header values that are not plain ASCII.
+ * mime.h - RFC 2047: header values that are not plain ASCII.
  *
  * Pure: builds inside the server and without it. Input is UTF-8 and may be hostile or broken.
  */
@@ -10,13 +10,6 @@
 
 /* The most that may be asked for as max_chars below. */
 #define MIME_MAX_HEADER_CHARS 256
-
-/*
- * Appends a text as quoted-printable: lines of at most 76 bytes, CRLF for every line break (CRLF, CR or LF)
- * of the text, invalid UTF-8 as U+FFFD. No line begins with a dot or "From ", and none contains "=_". Does
- * not end with a line break unless the text does.
- */
-extern void AppendQuotedPrintable(StringInfo out, const char *text, size_t length);
 
 /*
  * The text of a header value as it will be shown, palloc'd: at most max_chars characters, the last of them an

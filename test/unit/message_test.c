@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "message.h"
 #include "mime.h"
+#include "quoted_printable.h"
 #include "tap.h"
 
 #define ID "<rhesis-notify.7.0123456789abcdef@example.com>"
