@@ -14,3 +14,64 @@ COMMENT ON FUNCTION rhesis_notify.explain(bigint) IS
 	'when. Decisions are taken anew, as of now, and nothing is changed; attempts and state are what was recorded. advice says what '
 	'to do. The error no_data_found (P0002) when there is no such notification';
 REVOKE ALL ON FUNCTION rhesis_notify.explain(bigint) FROM PUBLIC;
+COMMENT ON TYPE rhesis_notify.delivery_state IS
+	'pending: waiting for a worker; sending: claimed by a worker, on its way; deferred: a temporary failure, due again at '
+	'next_attempt_at; held: stands still until retry() or cancel(); sent: accepted by the SMTP server; failed: given up, '
+	'since it was refused, its attempts are used up or it can''t be rendered; skipped: no mail is owed, the reason says '
+	'why; cancelled: stopped by cancel()';
+COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
+	'deferred: an attempt that is to be repeated; failed: an attempt after which the mail was given up; in_doubt: the SMTP '
+	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and the '
+	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel()';
+COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
+	'Wakes this database''s workers when the current transaction commits. An insert into task_notifications does that by '
+	'itself';
+COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, jsonb, text, timestamptz, timestamptz, text, text) IS
+	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
+	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
+	'now() where none is given. What the table refuses, such as a status that is neither success nor failed, is its error '
+	'(check_violation)';
+COMMENT ON FUNCTION rhesis_notify.email_notification(text, text, text, text) IS
+	'Registers a task''s name, in full or its last part after a dot: from now on every finished task of that name is '
+	'mailed. Registering it again replaces that. template has to exist (else undefined_object); subject_template, null or '
+	'empty: the template''s subject; display_name, what its mails call it, null or empty: the task''s name';
+COMMENT ON FUNCTION rhesis_notify.silence(text) IS
+	'Takes a registration back, a shipped one too: from now on finished tasks of that name, in full or its last part after '
+	'a dot, are skipped (silent_task), unless their row names a template';
+COMMENT ON FUNCTION rhesis_notify.mustache(text, jsonb, jsonb, boolean) IS
+	'Renders a Mustache template (spec 1.4 with inheritance, without lambdas). variables is an object; partials is an '
+	'object of names and templates; escape_html false leaves {{name}} as it is. Null when an argument is null. What can''t '
+	'be parsed or rendered is an error that names the line and the tag';
+COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
+	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, '
+	'reason says why. notification_id is the id in task_notifications (else no_data_found)';
+COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
+	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or '
+	'cancelled. False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
+	'that of task_notifications (else no_data_found)';
+COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
+	'Stops a notification that is pending, deferred or held: when it says true, no mail of it goes out. False, with a '
+	'notice, when it is sending or already finished. id is that of task_notifications (else no_data_found)';
+COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
+	'Removes what was finished longer ago than that, with its events, in one transaction; returns how many notifications. '
+	'rhesis_notify.retention does the same by itself, in small batches';
+COMMENT ON FUNCTION rhesis_notify.pause() IS
+	'Stops this database''s mail: rows wait, until resume(), also over a restart or a failover. What is on the wire goes '
+	'out. True; false, with a notice, when it was paused already';
+COMMENT ON FUNCTION rhesis_notify.resume() IS
+	'Takes pause() back. True; false, with a notice, when the mail was not paused';
+COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
+	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent; null while pending and '
+	'once sent';
+COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
+	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent';
+COMMENT ON COLUMN rhesis_notify.worker_status.state IS
+	'What it is doing: starting, idle, sending, paused, mail off (settings are incomplete), backing off (the SMTP server is '
+	'in trouble), waiting for recipients (the app''s relations can''t be read), waiting after an error (of the queue''s '
+	'own), stopping or stopped';
+COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS
+	'Attempts that are to be repeated, and mails given back since the server is in trouble';
+COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS
+	'The last trouble, of the server or of ours; kept when it is over, see last_error_at';
+COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS
+	'It leaves the SMTP server alone until then; null when it does not';

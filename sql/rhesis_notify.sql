@@ -35,7 +35,8 @@ CREATE FUNCTION rhesis_notify.wake_workers() RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'rhesis_notify_wake_workers';
 COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
-	'Wakes this database''s workers when the current transaction commits';
+	'Wakes this database''s workers when the current transaction commits. An insert into task_notifications does that by '
+	'itself';
 
 CREATE FUNCTION rhesis_notify.wake_trigger() RETURNS trigger
 LANGUAGE c
@@ -51,8 +52,10 @@ COMMENT ON FUNCTION rhesis_notify.wake_trigger() IS
 CREATE TYPE rhesis_notify.delivery_state AS ENUM
 	('pending', 'sending', 'deferred', 'held', 'sent', 'failed', 'skipped', 'cancelled');
 COMMENT ON TYPE rhesis_notify.delivery_state IS
-	'pending: waiting for the worker; sending: claimed by one; deferred: due again later; held: stands still until retry() or '
-	'cancel(); sent: accepted by the SMTP server; failed: given up; skipped: no mail is owed; cancelled: by an operator';
+	'pending: waiting for a worker; sending: claimed by a worker, on its way; deferred: a temporary failure, due again at '
+	'next_attempt_at; held: stands still until retry() or cancel(); sent: accepted by the SMTP server; failed: given up, '
+	'since it was refused, its attempts are used up or it can''t be rendered; skipped: no mail is owed, the reason says '
+	'why; cancelled: stopped by cancel()';
 
 CREATE TABLE rhesis_notify.task_notifications
 (
@@ -133,7 +136,8 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.created_at IS
 	'When the row was written; rhesis_notify.expire_after counts from here';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS 'Where the mail is, see type delivery_state';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
-	'Why it was deferred, held, failed or skipped, as a code; null while pending and once sent';
+	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent; null while pending and '
+	'once sent';
 COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS
 	'SMTP attempts made for this message; retry() starts again from 0';
 COMMENT ON COLUMN rhesis_notify.task_notifications.next_attempt_at IS 'When the mail is due, or was due last';
@@ -204,7 +208,9 @@ COMMENT ON COLUMN rhesis_notify.delivery_events.id IS 'Given by the database';
 COMMENT ON COLUMN rhesis_notify.delivery_events.notification_id IS 'The row of task_notifications';
 COMMENT ON COLUMN rhesis_notify.delivery_events.occurred_at IS 'When it happened';
 COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
-	'deferred, failed, in_doubt, template_fallback, retried, cancelled';
+	'deferred: an attempt that is to be repeated; failed: an attempt after which the mail was given up; in_doubt: the SMTP '
+	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and the '
+	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel()';
 COMMENT ON COLUMN rhesis_notify.delivery_events.smtp_code IS 'The server''s reply code, such as 451';
 COMMENT ON COLUMN rhesis_notify.delivery_events.enhanced_code IS 'The server''s enhanced status code, such as 4.7.1';
 COMMENT ON COLUMN rhesis_notify.delivery_events.reply IS 'The server''s reply, printable and cut at 1,000 characters';
@@ -255,7 +261,10 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, jsonb, text, timestamptz, timestamptz, text, text) IS
-	'Reports a finished task: inserts into task_notifications and returns the new id, or null when the task has reported before';
+	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
+	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
+	'now() where none is given. What the table refuses, such as a status that is neither success nor failed, is its error '
+	'(check_violation)';
 
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -433,7 +442,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.email_notification(text, text, text, text) IS
-	'Registers a task''s name: from now on every finished task of that name is mailed';
+	'Registers a task''s name, in full or its last part after a dot: from now on every finished task of that name is '
+	'mailed. Registering it again replaces that. template has to exist (else undefined_object); subject_template, null or '
+	'empty: the template''s subject; display_name, what its mails call it, null or empty: the task''s name';
 
 CREATE FUNCTION rhesis_notify.silence(task_name text) RETURNS void
 LANGUAGE plpgsql
@@ -448,8 +459,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.silence(text) IS
-	'Takes a registration back, a shipped one too: from now on finished tasks of that name are skipped (silent_task), unless their '
-	'row names a template';
+	'Takes a registration back, a shipped one too: from now on finished tasks of that name, in full or its last part after '
+	'a dot, are skipped (silent_task), unless their row names a template';
 
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -462,7 +473,9 @@ RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'rhesis_notify_mustache';
 COMMENT ON FUNCTION rhesis_notify.mustache(text, jsonb, jsonb, boolean) IS
-	'Renders a Mustache template (spec 1.4 with inheritance) with the given variables; partials is an object of names and templates';
+	'Renders a Mustache template (spec 1.4 with inheritance, without lambdas). variables is an object; partials is an '
+	'object of names and templates; escape_html false leaves {{name}} as it is. Null when an argument is null. What can''t '
+	'be parsed or rendered is an error that names the line and the tag';
 
 CREATE FUNCTION rhesis_notify.render_template(name text, variables jsonb, organization_id text DEFAULT NULL,
 											  OUT subject text, OUT html text, OUT text text)
@@ -481,8 +494,8 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rhesis_notify_preview';
 COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
-	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, reason '
-	'says why';
+	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, '
+	'reason says why. notification_id is the id in task_notifications (else no_data_found)';
 
 CREATE FUNCTION rhesis_notify.preview_message(notification_id bigint) RETURNS text
 LANGUAGE c STRICT
@@ -605,8 +618,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
-	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or cancelled. '
-	'False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after';
+	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or '
+	'cancelled. False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
+	'that of task_notifications (else no_data_found)';
 
 CREATE FUNCTION rhesis_notify.retry_failed(since timestamptz) RETURNS bigint
 LANGUAGE plpgsql
@@ -669,7 +683,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
-	'Stops a notification that is pending, deferred or held. False, with a notice, when it is sending or already finished';
+	'Stops a notification that is pending, deferred or held: when it says true, no mail of it goes out. False, with a '
+	'notice, when it is sending or already finished. id is that of task_notifications (else no_data_found)';
 
 CREATE FUNCTION rhesis_notify.purge(older_than interval) RETURNS bigint
 LANGUAGE plpgsql
@@ -686,7 +701,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
-	'Removes what was finished longer ago than that, with its events; returns how many notifications';
+	'Removes what was finished longer ago than that, with its events, in one transaction; returns how many notifications. '
+	'rhesis_notify.retention does the same by itself, in small batches';
 
 CREATE TABLE rhesis_notify.database_pause
 (
@@ -719,7 +735,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.pause() IS
-	'Stops this database''s mail: rows wait, until resume(). What is on the wire goes out. False when it was paused already';
+	'Stops this database''s mail: rows wait, until resume(), also over a restart or a failover. What is on the wire goes '
+	'out. True; false, with a notice, when it was paused already';
 
 CREATE FUNCTION rhesis_notify.resume() RETURNS boolean
 LANGUAGE plpgsql
@@ -736,7 +753,8 @@ BEGIN
 	RETURN true;
 END
 $function$;
-COMMENT ON FUNCTION rhesis_notify.resume() IS 'Takes pause() back. False when the mail was not paused';
+COMMENT ON FUNCTION rhesis_notify.resume() IS
+	'Takes pause() back. True; false, with a notice, when the mail was not paused';
 
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -764,7 +782,8 @@ COMMENT ON COLUMN rhesis_notify.delivery_status.created_at IS 'When the task rep
 COMMENT ON COLUMN rhesis_notify.delivery_status.task IS 'The last part of the task''s name';
 COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS 'The address used, or the user as long as no address was';
 COMMENT ON COLUMN rhesis_notify.delivery_status.state IS 'Where the mail is, see type delivery_state';
-COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS 'Why it was deferred, held, failed or skipped';
+COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
+	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent';
 COMMENT ON COLUMN rhesis_notify.delivery_status.attempts IS 'SMTP attempts made';
 COMMENT ON COLUMN rhesis_notify.delivery_status.due_at IS 'When the next attempt is due';
 COMMENT ON COLUMN rhesis_notify.delivery_status.finished_at IS 'When the state became final';
@@ -819,17 +838,23 @@ COMMENT ON VIEW rhesis_notify.worker_status IS
 COMMENT ON COLUMN rhesis_notify.worker_status.pid IS 'The process, as in pg_stat_activity';
 COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database it serves';
 COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to rhesis_notify.workers';
-COMMENT ON COLUMN rhesis_notify.worker_status.state IS 'What it is doing';
+COMMENT ON COLUMN rhesis_notify.worker_status.state IS
+	'What it is doing: starting, idle, sending, paused, mail off (settings are incomplete), backing off (the SMTP server is '
+	'in trouble), waiting for recipients (the app''s relations can''t be read), waiting after an error (of the queue''s '
+	'own), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails on the wire';
 COMMENT ON COLUMN rhesis_notify.worker_status.connections IS 'Connections to the SMTP server';
 COMMENT ON COLUMN rhesis_notify.worker_status.sent IS 'Mails that the server has accepted';
-COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS 'Attempts that are to be repeated';
+COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS
+	'Attempts that are to be repeated, and mails given back since the server is in trouble';
 COMMENT ON COLUMN rhesis_notify.worker_status.failed IS 'Mails that were given up';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_doubt IS 'Mails that the server may or may not have accepted';
-COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS 'The last trouble, of the server or of ours';
+COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS
+	'The last trouble, of the server or of ours; kept when it is over, see last_error_at';
 COMMENT ON COLUMN rhesis_notify.worker_status.last_error_at IS 'When it happened';
 COMMENT ON COLUMN rhesis_notify.worker_status.paused IS 'pause() was called in its database';
-COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS 'It leaves the SMTP server alone until then';
+COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS
+	'It leaves the SMTP server alone until then; null when it does not';
 COMMENT ON COLUMN rhesis_notify.worker_status.started_at IS 'When the process started';
 
 

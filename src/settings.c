@@ -273,14 +273,19 @@ DefineInt(const char *name, const char *description, int *variable, int boot, in
 static void
 DefineServerSettings(void)
 {
-	DefineString("rhesis_notify.smtp_host",
-				 "SMTP server: a name or an address. Empty: mail is off and notifications wait.",
-				 &rhesis_smtp_host, EnvironmentDefault("SMTP_HOST", "", CheckHost), CheckHost);
-	DefineInt("rhesis_notify.smtp_port", "Port of the SMTP server (RFC 6409: 587 for submission).",
+	DefineString(
+		"rhesis_notify.smtp_host",
+		"SMTP server, a name or an address (environment: SMTP_HOST). Empty: mail is off and "
+		"notifications wait.",
+		&rhesis_smtp_host, EnvironmentDefault("SMTP_HOST", "", CheckHost), CheckHost);
+	DefineInt("rhesis_notify.smtp_port",
+			  "Port of the SMTP server; RFC 6409 has 587 for submission (environment: SMTP_PORT).",
 			  &rhesis_smtp_port, EnvironmentPort(), 1, 65535, 0);
-	DefineString("rhesis_notify.smtp_user",
-				 "User for SMTP authentication (RFC 4954). Empty: no login.", &rhesis_smtp_user,
-				 EnvironmentDefault("SMTP_USER", "", CheckUser), CheckUser);
+	DefineString(
+		"rhesis_notify.smtp_user",
+		"User for SMTP authentication, RFC 4954 (environment: SMTP_USER). Empty: no login. User "
+		"and password go together.",
+		&rhesis_smtp_user, EnvironmentDefault("SMTP_USER", "", CheckUser), CheckUser);
 	DefineCustomEnumVariable("rhesis_notify.smtp_tls",
 							 "How the connection is encrypted: auto is implicit TLS on port 465 "
 							 "and STARTTLS, required, on all others.",
@@ -305,8 +310,8 @@ DefineServerSettings(void)
 			  "Mails sent over one connection before it is closed and a new one opened.",
 			  &rhesis_messages_per_connection, 500, 1, INT_MAX, 0);
 	DefineInt("rhesis_notify.connect_timeout",
-			  "Time until a connection must be open and logged in.", &rhesis_connect_timeout, 30000,
-			  100, INT_MAX, GUC_UNIT_MS);
+			  "Time until a connection must be open, encrypted and logged in.",
+			  &rhesis_connect_timeout, 30000, 100, INT_MAX, GUC_UNIT_MS);
 	DefineInt("rhesis_notify.send_timeout",
 			  "Time that the server may take for each reply (RFC 5321, 4.5.3.2).",
 			  &rhesis_send_timeout, 600000, 100, INT_MAX, GUC_UNIT_MS);
@@ -321,41 +326,52 @@ DefineMailSettings(void)
 {
 	DefineString(
 		"rhesis_notify.from_email",
-		"Sender: an address, or a display name and an address in angle brackets (RFC 5322, "
-		"3.4).",
+		"Sender: an address, or a display name and an address in angle brackets, RFC 5322, 3.4 "
+		"(environment: FROM_EMAIL). "
+		"Empty: rhesis_notify.smtp_user if that is an address, else \"Rhesis AI\" "
+		"<engineering@rhesis.ai>.",
 		&from_email, EnvironmentDefault("FROM_EMAIL", "", CheckMailbox), CheckMailbox);
 	DefineString("rhesis_notify.reply_to", "Reply-To address (RFC 5322, 3.6.2). Empty: none.",
 				 &rhesis_reply_to, "", CheckMailbox);
-	DefineString("rhesis_notify.frontend_url",
-				 "Where the application's pages are; links in mails begin with it.",
-				 &rhesis_frontend_url, EnvironmentDefault("FRONTEND_URL", "", CheckFrontendUrl),
-				 CheckFrontendUrl);
-	DefineString("rhesis_notify.recipients",
-				 "Table or view that tells users' addresses, with its schema. Empty: the Rhesis "
-				 "schema, public.\"user\" and public.organization.",
-				 &rhesis_recipients, "", CheckRecipients);
-	DefineString("rhesis_notify.organization_setting",
-				 "Name of the application's setting that holds the current organization; row "
-				 "security of the notifications goes by it.",
-				 &rhesis_organization_setting, "app.current_organization",
-				 CheckOrganizationSetting);
+	DefineString(
+		"rhesis_notify.frontend_url",
+		"Where the application's pages are (environment: FRONTEND_URL): https, or http for "
+		"localhost. Links in mails begin with it; empty: there are none.",
+		&rhesis_frontend_url, EnvironmentDefault("FRONTEND_URL", "", CheckFrontendUrl),
+		CheckFrontendUrl);
+	DefineString(
+		"rhesis_notify.recipients",
+		"Table or view with users' addresses, named with its schema. It has user_id and email, "
+		"and if you like name, organization_id, "
+		"organization_name, active and timezone. Empty: the Rhesis schema, public.\"user\" and "
+		"public.organization.",
+		&rhesis_recipients, "", CheckRecipients);
+	DefineString(
+		"rhesis_notify.organization_setting",
+		"Name of the application's setting that holds the current organization's id; row security "
+		"of the notifications goes by it.",
+		&rhesis_organization_setting, "app.current_organization", CheckOrganizationSetting);
 	DefineString("rhesis_notify.placeholder_domains",
-				 "Domains, comma-separated, whose addresses get no mail.",
+				 "Domains, comma-separated, whose addresses get no mail: they are skipped as "
+				 "placeholder_email.",
 				 &rhesis_placeholder_domains, "placeholder.rhesis.ai", NULL);
 	DefineString("rhesis_notify.redirect_all_to",
 				 "For staging: every mail goes to this address, the original one in a header.",
 				 &rhesis_redirect_all_to, "", CheckAddress);
-	DefineCustomBoolVariable("rhesis_notify.log_deliveries",
-							 "Logs a line for each mail that the server accepted.", NULL,
-							 &rhesis_log_deliveries, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"rhesis_notify.log_deliveries",
+		"Logs a line, with address and task id, for each mail that the server accepted.", NULL,
+		&rhesis_log_deliveries, true, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void
 DefinePolicySettings(void)
 {
-	DefineInt("rhesis_notify.workers", "Worker processes per database.", &rhesis_workers, 1, 1, 64,
-			  0);
-	DefineInt("rhesis_notify.max_attempts", "SMTP attempts per notification, at most.",
+	DefineInt("rhesis_notify.workers",
+			  "Worker processes per database; each takes one of max_worker_processes.",
+			  &rhesis_workers, 1, 1, 64, 0);
+	DefineInt("rhesis_notify.max_attempts",
+			  "SMTP attempts per notification, at most; a server's own trouble uses up none.",
 			  &rhesis_max_attempts, 12, 1, 1000, 0);
 	DefineInt("rhesis_notify.retry_delay",
 			  "Time before the second attempt; it doubles with each further one.",
@@ -367,12 +383,16 @@ DefinePolicySettings(void)
 							 "resend it, or hold it until retry() or cancel().",
 							 NULL, &rhesis_in_doubt, IN_DOUBT_RESEND, in_doubt_options, PGC_SUSET,
 							 0, NULL, NULL, NULL);
-	DefineInt("rhesis_notify.expire_after",
-			  "Notifications older than this are not mailed any more. 0: never too old.",
-			  &rhesis_expire_after, 3 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
-	DefineInt("rhesis_notify.retention",
-			  "Finished notifications older than this are removed. 0: they are kept.",
-			  &rhesis_retention, 30 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
+	DefineInt(
+		"rhesis_notify.expire_after",
+		"Notifications that were created longer ago than this are not mailed any more: they are "
+		"skipped as expired. 0: never too old.",
+		&rhesis_expire_after, 3 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
+	DefineInt(
+		"rhesis_notify.retention",
+		"Notifications that were finished longer ago than this are removed, with their events. 0: "
+		"they are kept.",
+		&rhesis_retention, 30 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
 }
 
 void

@@ -107,16 +107,18 @@ PlainPassword(void)
 void
 DefinePasswordSettings(void)
 {
-	DefineCustomStringVariable("rhesis_notify.smtp_password",
-							   "Password for SMTP authentication. It is never shown.",
-							   "Prefer rhesis_notify.smtp_password_file.", &hidden_password, "",
-							   PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NO_RESET_ALL,
-							   CheckPassword, AssignPassword, ShowPassword);
-	DefineCustomStringVariable("rhesis_notify.smtp_password_file",
-							   "File whose first line is the password for SMTP authentication; "
-							   "read again at each login.",
-							   NULL, &password_file, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL,
-							   NULL);
+	DefineCustomStringVariable(
+		"rhesis_notify.smtp_password",
+		"Password for SMTP authentication (environment: SMTP_PASSWORD). It is never shown.",
+		"Only the server's configuration can set it. Prefer rhesis_notify.smtp_password_file.",
+		&hidden_password, "", PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_NO_SHOW_ALL | GUC_NO_RESET_ALL,
+		CheckPassword, AssignPassword, ShowPassword);
+	DefineCustomStringVariable(
+		"rhesis_notify.smtp_password_file",
+		"File whose first line is the password for SMTP authentication (environment: "
+		"SMTP_PASSWORD_FILE); read again at each login. "
+		"It goes before a password that is set otherwise.",
+		NULL, &password_file, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 }
 
 bool

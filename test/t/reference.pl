@@ -1,4 +1,5 @@
-# doc/reference.md is complete and true.
+# doc/reference.md says what the catalog, the settings and the sources say: its generated parts are not stale, and its reasons are those
+# that the code gives. After a change: TESTS=reference test/run servers; test/update-document
 use strict;
 use warnings FATAL => 'all';
 
@@ -6,19 +7,12 @@ use Cwd qw(abs_path);
 use File::Basename;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
-use RhesisNotify::Document qw(page_text);
+use RhesisNotify::Document qw(page_text document_section write_section);
+use RhesisNotify::Reference qw(sections);
 use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
-my $reference = page_text('doc/reference.md');
-
-# The rows of the table that begins with this head, as lists of cells without backquotes.
-sub table
-{
-	my ($head) = @_;
-	my ($rows) = $reference =~ /^\Q$head\E.*\n\|[- |]+\n((?:\|.*\n)+)/m or die "no table begins with $head";
-	return map { [ map { s/^\s*`?|`?\s*$//gr } (split /\|/, $_, -1)[ 1 .. 3 ] ] } split /\n/, $rows;
-}
+my $node = RhesisNotify::Cluster->serve('main', environment => { LANG => 'C.UTF-8' });
 
 sub uniq
 {
@@ -26,51 +20,48 @@ sub uniq
 	return sort grep { !$seen{$_}++ } @_;
 }
 
-# ---- Settings: each is there, with that default, and none is left out ----
+$node->sql(q{CREATE ROLE a_task; CREATE ROLE an_operator});
+$node->sql(q{SELECT rhesis_notify.grant_to('a_task'), rhesis_notify.grant_to('an_operator', 'operator')});
 
-my $node = RhesisNotify::Cluster->serve('main', environment => { LANG => 'C.UTF-8' });
-my @settings = table('| setting |');
-
-is_deeply(
-	[ sort map { $_->[0] } @settings ],
-	[ sort 'rhesis_notify.smtp_password', split /\n/, $node->sql(q{SELECT name FROM pg_settings WHERE name LIKE 'rhesis\_notify.%'}) ],
-	'the settings are those of the server');
-foreach my $setting (grep { $_->[0] ne 'rhesis_notify.smtp_password' } @settings)
+foreach my $section (sections($node))
 {
-	is($node->sql("SHOW $setting->[0]"), $setting->[2], "the default of $setting->[0]");
+	my ($name, $text) = @$section;
+
+	write_section($name, $text);
+	is_deeply([ split /\n/, document_section($name) ], [ split /\n/, $text ], "$name: the document has what there is (test/update-document takes it over)");
 }
 
-my %environment = map { $_->[1] => $_->[0] } grep { $_->[1] ne '' } @settings;
-my $sources = join '', map { slurp_file($_) } glob("$top/src/settings*.c");
-is_deeply([ sort keys %environment ], [ uniq($sources =~ /"((?:SMTP|FROM|FRONTEND)_[A-Z_]+)"/g) ],
-	'the environment variables are those of the source');
+# ---- What the sources say and the catalog does not ----
 
-# ---- States and reasons ----
+my $sources = join '', map { slurp_file($_) } glob("$top/src/*.c");
+my $reference = page_text('doc/reference.md');
 
 is_deeply(
-	[ map { $_->[0] } table('| state | meaning') ],
-	[ split /\n/, $node->sql('SELECT unnest(enum_range(NULL::rhesis_notify.delivery_state))') ],
-	'the states are those of the type');
+	[ uniq($reference =~ /^\| `rhesis_notify\.\w+` \|(?:[^|]*\|){2} `(\w+)` \|/mg) ],
+	[ uniq($sources =~ /"((?:SMTP|FROM|FRONTEND)_[A-Z_]+)"/g) ],
+	'the variables of the environment are those that are read');
 
-my $code = join '', map { slurp_file($_) } glob("$top/src/*.c");
-foreach my $reason (map { split /`, `/, $_->[0] } table('| reason |'))
-{
-	like($code, qr/['"]$reason['"]/, "there is a reason $reason");
-}
+my ($reasons) = $reference =~ /^\| reason \| of \| meaning \|\n\|[- |]+\n((?:\|.*\n)+)/m;
+my @documented = map { /^\| ([^|]*) \|/mg ? $1 =~ /`(\w+)`/g : () } split /\n/, $reasons;
+my @given = (
+	$sources =~ /OUTCOME_\w+,\s*"(\w+)"/g,
+	$sources =~ /(?:\breason|skip_reason) = "(\w+)"/g,
+	$sources =~ /\b(?:Settle|SettleTrouble|GiveBackDeferred)\([^;"]*"(\w+)"/g,
+	$sources =~ /\bTHEN '(\w+_\w+|expired|interrupted)'/g,
+	$sources =~ /^\t+return "(\w+_email|\w+_user|wrong_organization)";/mg);
 
-# ---- What a user may call or read ----
+is_deeply([ uniq(@documented) ], [ uniq(@given) ], 'the reasons are those that the code gives');
 
-my $internal = qr/^(?:worker_slots|shipped_\w+|custom_task_types|database_pause)$/;
-my %told = map { $_ => 1 } (map { $_->[0] =~ /(\w+)\(/g } table('| function |')), (map { $_->[0] } table('| table or view |'));
+my ($events) = document_section('events');
 is_deeply(
+	[ uniq($events =~ /^\| `(\w+)`/mg) ],
 	[
-		grep { !$told{$_} && !/$internal/ } split /\n/, $node->sql(
-			q{
-			SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype <> 'trigger'::regtype
-			UNION SELECT relname FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind IN ('r', 'v')
-			ORDER BY 1})
+		uniq(
+			$sources =~ /\bevent = (?:[^;"]*\? )?"(\w+)"/g,
+			slurp_file("$top/sql/rhesis_notify.sql") =~ /INSERT INTO rhesis_notify\.delivery_events[^;]*?VALUES \(\w+\.id, '(\w+)'/g,
+			$sources =~ /SELECT a\.id, '(\w+)'/g)
 	],
-	[], 'nothing is left out that a user may call or read');
+	'the events are those that the code records');
 
 $node->stop;
 done_testing();

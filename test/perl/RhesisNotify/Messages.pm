@@ -1,0 +1,140 @@
+
+# What the extension says to people: each ereport of the C sources and each RAISE of the SQL source, with what comes with it.
+package RhesisNotify::Messages;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename;
+use PostgreSQL::Test::Utils;
+
+our @EXPORT_OK = qw(messages_of_sources);
+
+my $top = abs_path(dirname(__FILE__) . '/../../..');
+
+# Hashes of level, sqlstates, message, detail and hint, sorted, each once. Whatever is filled in shows as "...". There is more than
+# one SQLSTATE where it depends, and none where it is another error's.
+sub messages_of_sources
+{
+	my ($node) = @_;
+	my %codes = error_codes($node->config_data('--sharedir'));
+	my %seen;
+
+	return sort { "$a->{level} $a->{message}" cmp "$b->{level} $b->{message}" }
+	  grep { !$seen{"$_->{level} $_->{message}"}++ }
+	  map { +{ %$_, sqlstates => [ sqlstates_of($_, \%codes) ] } } (map { of_c($_) } glob "$top/src/*.c"), of_sql("$top/sql/rhesis_notify.sql");
+}
+
+# ---- SQLSTATEs ----
+
+# By the macro's name and by the condition's, from the list that PostgreSQL installs for procedural languages.
+sub error_codes
+{
+	my ($sharedir) = @_;
+	my %codes;
+
+	foreach (split /\n/, slurp_file("$sharedir/errcodes.txt"))
+	{
+		next unless /^(\w{5})\s+[EWS]\s+(ERRCODE_\w+)(?:\s+(\w+))?/;
+		$codes{$2} = $1;
+		$codes{$3} //= $1 if defined $3;
+	}
+	return %codes;
+}
+
+my %code_without = (ERROR => 'XX000', WARNING => '01000', LOG => '00000', NOTICE => '00000');
+
+sub sqlstates_of
+{
+	my ($message, $codes) = @_;
+
+	return $code_without{ $message->{level} } unless defined $message->{condition};
+	return map { $codes->{$_} // () } $message->{condition} =~ /\b([A-Z_]{9,}|[a-z_]{9,})\b/g;
+}
+
+# ---- C ----
+
+my %macros = map { /^#define (\w+)((?:\s*\\\n|\s)*"(?:[^"\\]|\\.)*")/mg } map { slurp_file($_) } glob "$top/src/*.[ch]";
+
+# Literals side by side, and macros between them, as one text.
+sub text_of
+{
+	my ($literals) = @_;
+	my $text = '';
+
+	while ($literals =~ /"((?:[^"\\]|\\.)*)"|([A-Z_][A-Z_0-9]{2,})/g)
+	{
+		$text .= defined $1 ? $1 : $2 =~ /_FORMAT\z/ ? '%d' : text_of($macros{$2} // '');
+	}
+	return $text =~ s/\\(.)/$1/gr =~ s/(?:%-?[\d.*]*l*[a-zA-Z])+/.../gr =~ s/"\.\.\."/.../gr =~ s/%%/%/gr;
+}
+
+my $literals = qr/(?:(?:"(?:[^"\\]|\\.)*"|[A-Z_][A-Z_0-9]{2,})\s*)+/;
+
+# The call's arguments, up to the parenthesis that closes it.
+sub arguments_from
+{
+	my ($text) = @_;
+	return $text =~ /\A(\((?:[^()"']|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)'|(?1))*\))/ ? $1 : die 'unbalanced parentheses';
+}
+
+sub part
+{
+	my ($call, $name) = @_;
+	my $text = $call =~ /\b$name\(\s*($literals)/ ? text_of($1) : undef;
+
+	return defined $text && $text =~ /\w/ ? $text : undef;
+}
+
+sub of_c
+{
+	my ($file) = @_;
+	my $source = slurp_file($file) =~ s{/\*.*?\*/}{}gsr;
+	my @messages;
+
+	while ($source =~ /\bereport\b/g)
+	{
+		my $call = arguments_from(substr $source, pos $source);
+		my ($level) = $call =~ /\A\(\s*(\w+)/;
+		my $message = part($call, 'errmsg') // next;
+
+		push @messages,
+		  {
+			level => $level,
+			message => $message,
+			detail => part($call, 'errdetail'),
+			hint => part($call, 'errhint'),
+			condition => $call =~ /\berrcode(\((?:[^()]|(?1))*\))/ ? $1 : undef
+		  };
+	}
+	return @messages;
+}
+
+# ---- SQL ----
+
+sub of_sql
+{
+	my ($file) = @_;
+	my $source = slurp_file($file);
+	my @messages;
+
+	while ($source =~ /\bRAISE (EXCEPTION|NOTICE|WARNING) '((?:[^']|'')*)'(.*?);\n/sg)
+	{
+		my ($level, $message, $rest) = ($1, $2, $3);
+		my %options = map { s/''/'/gr } $rest =~ /(ERRCODE|DETAIL|HINT) = '((?:[^']|'')*)'/g;
+
+		push @messages,
+		  {
+			level => $level eq 'EXCEPTION' ? 'ERROR' : $level,
+			message => $message =~ s/''/'/gr =~ s/"%"/.../gr =~ s/%/.../gr,
+			detail => $options{DETAIL},
+			hint => $options{HINT},
+			condition => $options{ERRCODE} // ($level eq 'EXCEPTION' ? 'raise_exception' : undef)
+		  };
+	}
+	return @messages;
+}
+
+1;

@@ -1,0 +1,275 @@
+
+# The generated parts of doc/reference.md and doc/contributing.md: what the catalog's comments, the settings' descriptions and the
+# sources say, as Markdown.
+package RhesisNotify::Reference;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Messages qw(messages_of_sources);
+
+our @EXPORT_OK = qw(sections);
+
+my $top = abs_path(dirname(__FILE__) . '/../../..');
+
+# Each part's name and text. The server has the extension, and roles "a_task" and "an_operator" with what grant_to gives them.
+sub sections
+{
+	my ($node) = @_;
+	my @messages = messages_of_sources($node);
+
+	return (
+		[ settings => settings($node) ],
+		[ states => meanings($node, 'state', q{obj_description('rhesis_notify.delivery_state'::regtype, 'pg_type')}) ],
+		[ events => meanings($node, 'event', q{col_description('rhesis_notify.delivery_events'::regclass, 4)}) ],
+		[ functions => functions($node) ],
+		[ tables => relations($node, 'r') ],
+		[ views => relations($node, 'v') ],
+		[ 'log lines' => messages(grep { $_->{level} =~ /^(?:LOG|WARNING)$/ } @messages) ],
+		[ errors => messages(grep { $_->{level} =~ /^(?:ERROR|NOTICE)$/ } @messages) ],
+		[ 'map of the sources' => map_of_sources() ]);
+}
+
+# ---- Markdown ----
+
+# Text as a cell of a table.
+sub cell
+{
+	my ($text) = @_;
+	return ($text // '') =~ s/([|<])/\\$1/gr =~ s/\s+/ /gr;
+}
+
+sub code
+{
+	my ($text) = @_;
+	return defined $text && $text ne '' ? '`' . ($text =~ s/\|/\\|/gr) . '`' : '';
+}
+
+# A comment as prose: names that can be called or read look like code, and it ends like a sentence.
+sub prose
+{
+	my ($text) = @_;
+	my $marked = ($text // '') =~ s/(?<![\w`.])(rhesis_notify\.\w+|\w+\(\)|\w+_\w+)(?![\w`])/`$1`/gr;
+
+	return $marked =~ s/([^.?!])\z/$1./r;
+}
+
+sub table
+{
+	my ($head, @rows) = @_;
+	return join '', map { '| ' . join(' | ', @$_) . " |\n" } $head, [ map { '---' } @$head ], @rows;
+}
+
+# Rows of a query, as hashes.
+sub rows
+{
+	my ($node, $query) = @_;
+	return @{ decode_json($node->sql("SELECT coalesce(json_agg(r), '[]') FROM ($query) AS r")) };
+}
+
+# ---- Settings ----
+
+my %values_of = (
+	bool => sub { '`on`, `off`' },
+	enum => sub { join ', ', map { "`$_`" } @{ $_[0]{enumvals} } },
+	integer => \&range,
+	real => \&range,
+	string => sub { 'text' },);
+
+# The largest integer is no limit that anybody would meet.
+sub range
+{
+	my ($setting) = @_;
+	my $unit = $setting->{unit} ? " $setting->{unit}" : '';
+	return $setting->{max_val} == 2147483647 ? "from $setting->{min_val}$unit" : "$setting->{min_val} to $setting->{max_val}$unit";
+}
+
+# pg_settings does not show the one that is never shown.
+sub password_setting
+{
+	my ($descriptions) = slurp_file("$top/src/settings_password.c") =~
+	  /DefineCustomStringVariable\(\s*"rhesis_notify\.smtp_password",((?:\s*"[^"]*",?)+)\s*&/
+	  or die "src/settings_password.c does not define the password\n";
+	my ($short, $extra) = map { join '', /"([^"]*)"/g } $descriptions =~ /((?:\s*"[^"]*")+),/g;
+
+	return { name => 'rhesis_notify.smtp_password', vartype => 'string', context => 'superuser', short_desc => $short, extra_desc => $extra };
+}
+
+# A table for each context, of which there is one as long as settings do not differ in it.
+sub settings
+{
+	my ($node) = @_;
+	my %contexts;
+
+	foreach my $setting (
+		rows($node, q{
+			SELECT name, unit, vartype, context, min_val, max_val, enumvals, short_desc, extra_desc, current_setting(name) AS value
+			FROM pg_settings WHERE name LIKE 'rhesis\_notify.%'}),
+		password_setting())
+	{
+		my $description = join ' ', grep { defined } @$setting{qw(short_desc extra_desc)};
+		my $variable = $description =~ s/ \(environment: (\w+)\)// ? $1 : '';
+
+		$contexts{ $setting->{context} }{ $setting->{name} } =
+		  [ code($setting->{name}), code($setting->{value}), $values_of{ $setting->{vartype} }->($setting), code($variable), cell(prose($description)) ];
+	}
+	return join "\n", map
+	{
+		my $of_context = $contexts{$_};
+		"Context `$_`:\n\n" . table([ 'setting', 'default', 'values', 'environment', 'meaning' ], map { $of_context->{$_} } sort keys %$of_context);
+	} sort keys %contexts;
+}
+
+# ---- Words and their meanings ----
+
+# A comment of the form "word: meaning; word: meaning" as a table.
+sub meanings
+{
+	my ($node, $head, $comment) = @_;
+	my @pairs = map { [ split /: /, $_, 2 ] } split /; /, $node->sql("SELECT $comment");
+
+	return table([ $head, 'meaning' ], map { [ code($_->[0]), cell(prose($_->[1])) ] } @pairs);
+}
+
+# ---- Functions ----
+
+# Whom grant_to lets do it.
+sub audience
+{
+	my ($row) = @_;
+	my @who = ($row->{for_tasks} ? '`task`' : (), $row->{for_operators} ? '`operator`' : ());
+
+	return @who ? 'Granted by `grant_to` for ' . join(' and ', @who) . '.' : "The extension's owner alone.";
+}
+
+# PostgreSQL's long names and casts as one writes them.
+sub short_type
+{
+	my ($text) = @_;
+	return $text =~ s/timestamp with time zone/timestamptz/gr =~ s/::[\w ]+\z//r;
+}
+
+# "NAME(ITEM, ...)", on one line where it is short.
+sub call
+{
+	my ($name, @items) = @_;
+	my $line = "$name(" . join(', ', @items) . ')';
+
+	return length($line) <= 80 ? $line : "$name(\n" . join(",\n", map { "    $_" } @items) . ')';
+}
+
+sub functions
+{
+	my ($node) = @_;
+	my @functions = rows($node, q{
+		SELECT proname AS name, pg_get_function_result(p.oid) AS result, proretset AS is_set, obj_description(p.oid, 'pg_proc') AS comment,
+			(SELECT json_agg(pg_get_function_arg_default(p.oid, n::int) ORDER BY n) FROM generate_series(1, pronargs) AS n) AS defaults,
+			(SELECT json_agg(name || ' ' || format_type(coalesce(proallargtypes[n], proargtypes[n - 1]), NULL) ORDER BY n)
+			 FROM unnest(proargnames) WITH ORDINALITY AS a (name, n) WHERE coalesce(proargmodes[n], 'i') IN ('i', 'v')) AS arguments,
+			(SELECT json_agg(name || ' ' || format_type(proallargtypes[n], NULL) ORDER BY n)
+			 FROM unnest(proargnames) WITH ORDINALITY AS a (name, n) WHERE proargmodes[n] IN ('o', 't')) AS columns,
+			has_function_privilege('a_task', p.oid, 'EXECUTE') AS for_tasks,
+			has_function_privilege('an_operator', p.oid, 'EXECUTE') AS for_operators
+		FROM pg_proc AS p
+		WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype <> 'trigger'::regtype
+		ORDER BY proname});
+
+	return join "\n", map
+	{
+		my $function = $_;
+		my @defaults = map { defined $_ ? ' DEFAULT ' . short_type($_) : '' } @{ $function->{defaults} // [] };
+		my @arguments = map { short_type($_) . shift(@defaults) } @{ $function->{arguments} // [] };
+		my $result = $function->{columns} ? call($function->{is_set} ? 'TABLE ' : 'ROW ', map { short_type($_) } @{ $function->{columns} }) : $function->{result};
+
+		"### $function->{name}\n\n```text\n" . call($function->{name}, @arguments) . "\nRETURNS $result\n```\n\n"
+		  . prose($function->{comment}) . ' ' . audience($function) . "\n";
+	} @functions;
+}
+
+# ---- Tables and views ----
+
+sub relations
+{
+	my ($node, $kind) = @_;
+	my @relations = rows($node, qq{
+		SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS comment,
+			has_any_column_privilege('a_task', c.oid, 'SELECT') AS for_tasks,
+			has_any_column_privilege('an_operator', c.oid, 'SELECT') AS for_operators,
+			(SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'not_null', attnotnull,
+				'default', pg_get_expr(adbin, adrelid), 'identity', attidentity <> '', 'comment', col_description(c.oid, attnum)) ORDER BY attnum)
+			 FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+			 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
+		FROM pg_class AS c
+		WHERE c.relnamespace = 'rhesis_notify'::regnamespace AND c.relkind = '$kind'
+		ORDER BY c.relname});
+	my $text = '';
+
+	foreach my $relation (@relations)
+	{
+		my @columns = map { [ code($_->{name}), code(short_type($_->{type})), $kind eq 'r' ? default_of($_) : (), cell(prose($_->{comment})) ] } @{ $relation->{columns} };
+
+		$text .= "\n" if $text ne '';
+		$text .= "### $relation->{name}\n\n" . prose($relation->{comment}) . ' ' . (audience($relation) =~ s/^Granted/Reading it is granted/r) . "\n\n"
+		  . table([ 'column', 'type', $kind eq 'r' ? 'default' : (), 'meaning' ], @columns);
+	}
+	return $text;
+}
+
+sub default_of
+{
+	my ($column) = @_;
+
+	return 'numbered' if $column->{identity};
+	return code(short_type($column->{default})) if defined $column->{default};
+	return $column->{not_null} ? 'required' : 'null';
+}
+
+# ---- Messages ----
+
+sub messages
+{
+	my (@messages) = @_;
+	my @rows = map
+	{
+		[ $_->{level}, join(' ', map { code($_) } @{ $_->{sqlstates} }), cell($_->{message}), cell(join ' ', grep { defined } $_->{detail}, $_->{hint}) ]
+	} @messages;
+
+	return table([ 'level', 'SQLSTATE', 'message', 'detail and hint' ], @rows);
+}
+
+# ---- The sources ----
+
+# What a file's head says it is for, up to its first full stop or paragraph.
+sub purpose_of
+{
+	my ($file) = @_;
+	my ($head) = slurp_file($file) =~ m{\A/\*\n(.*?)^ \*/}ms or die "$file has no head\n";
+	my ($first) = split /\n\n/, $head =~ s/^ \* ?//mgr;
+
+	return $first =~ s/\A\S+ - //r =~ s/\s+/ /gr =~ s/\. .*|\.?\s*\z//r;
+}
+
+# Files that go by one name are a room: its head is that of the header, whose contract it is.
+sub map_of_sources
+{
+	my %rooms;
+
+	foreach my $file (map { basename($_) } sort glob "$top/src/*.[ch]")
+	{
+		my ($name) = $file =~ /^(\w+)\.[ch]$/;
+		push @{ $rooms{$name} }, $file;
+	}
+	return table(
+		[ 'file', 'what it is for' ],
+		map {
+			my ($header) = grep { /\.h$/ } @{ $rooms{$_} };
+			[ code(@{ $rooms{$_} } == 2 ? "$_.[ch]" : $rooms{$_}[0]), cell(purpose_of("$top/src/" . ($header // $rooms{$_}[0]))) ]
+		} sort keys %rooms);
+}
+
+1;
