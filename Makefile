@@ -5,6 +5,7 @@
 #   make soak                 the long loops: kills over a large backlog
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
+#   make bench               how fast it is, beside its peers (QUICK=1: a short look; SCENARIOS="throughput ...": those alone)
 #   make bench-render         how long a mail takes to render, beside other template engines
 #   make installcheck         SQL tests against an installed, running server
 #   make stage                a private copy of PostgreSQL with the extension, under build/stage
@@ -29,6 +30,8 @@ TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parse
 	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl python3 iproute2 clang clang-format libclang-rt-dev valgrind \
 	chromium fonts-liberation fonts-noto-core fonts-noto-color-emoji
 BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
+# smtp-source is Postfix's.
+BENCH_PACKAGES = postgresql-$(PG_MAJOR) postfix openssl libssl-dev python3 python3-psycopg2 python3-matplotlib
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
 # Node runs the template engines that ours is tested and measured beside. What brings npm along with it needs no package npm.
@@ -50,7 +53,7 @@ EXTRA_CLEAN = build
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifneq ($(filter-out test demo demo-stop bench-render,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out test demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
 $(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
 endif
 
@@ -98,6 +101,20 @@ test-installed:
 soak: stage
 	test/install-packages $(TEST_PACKAGES)
 	@PG_CONFIG=$(PG_CONFIG) RHESIS_SOAK=1 TESTS=kill_loop test/run servers && grep "^# " build/test/servers.log
+
+# bench/run says what it does.
+.PHONY: bench
+bench:
+	@test/install-packages $(BUILD_PACKAGES)
+	@$(MAKE) --no-print-directory bench-installed
+
+.PHONY: bench-installed
+bench-installed:
+	@test/install-packages $(BENCH_PACKAGES) $(NODE_PACKAGES)
+	@mkdir -p build/bench
+	@{ $(MAKE) stage && $(MAKE) bench/peers/node_modules && $(MAKE) -C bench/sink; } >build/bench/build.log 2>&1 || \
+		{ cat build/bench/build.log; exit 1; }
+	@PG_CONFIG=$(PG_CONFIG) QUICK=$(QUICK) bench/run $(SCENARIOS)
 
 # bench/render/run says what it does.
 .PHONY: bench-render

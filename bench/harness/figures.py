@@ -1,0 +1,67 @@
+"""Figures: rounds in which everybody takes turns, medians with their least and most, and targets that are met or not."""
+
+import statistics
+import time
+
+
+class Series:
+    """One figure, measured several times."""
+
+    def __init__(self, values):
+        self.values = list(values)
+
+    @property
+    def median(self):
+        return statistics.median(self.values)
+
+    def text(self, digits=0):
+        """Median, least and most."""
+        median, least, most = (f"{value:,.{digits}f}" for value in (self.median, min(self.values), max(self.values)))
+        return f"{median} ({least} – {most})"
+
+    def over(self, other):
+        """The ratio within each round."""
+        return Series(mine / theirs for mine, theirs in zip(self.values, other.values))
+
+
+def best(*series):
+    """Round by round the greatest of several."""
+    return Series(max(values) for values in zip(*(one.values for one in series)))
+
+
+def least(*series):
+    return Series(min(values) for values in zip(*(one.values for one in series)))
+
+
+def in_turns(rounds, contestants, say=print):
+    """Runs the contestants in turn, so many rounds: {name: {figure: Series}}.
+
+    contestants: {name: function that returns {figure: number}}. What slows the machine down for a while slows them all.
+    """
+    collected = {name: {} for name in contestants}
+    for number in range(rounds):
+        for name, run in contestants.items():
+            begin = time.monotonic()
+            figures = run()
+            for figure, value in figures.items():
+                collected[name].setdefault(figure, []).append(value)
+            shown = ", ".join(f"{figure} {value:,.4g}" for figure, value in figures.items())
+            say(f"  round {number + 1}, {name}: {shown} [{time.monotonic() - begin:.1f} s]")
+    return {name: {figure: Series(values) for figure, values in figures.items()} for name, figures in collected.items()}
+
+
+class Target:
+    """What must be reached, by the median."""
+
+    def __init__(self, text, series, at_least=None, at_most=None, digits=2):
+        self.text, self.series, self.digits = text, series, digits
+        self.at_least, self.at_most = at_least, at_most
+
+    @property
+    def met(self):
+        value = self.series.median
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+    def row(self):
+        wanted = f"≥ {self.at_least:,}" if self.at_least is not None else f"≤ {self.at_most:,}"
+        return f"| {self.text} | {wanted} | {self.series.text(self.digits)} | {'met' if self.met else '**NOT met**'} |"

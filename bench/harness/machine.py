@@ -1,0 +1,44 @@
+"""What the figures were measured on."""
+
+import datetime
+import os
+import platform
+import subprocess
+
+from . import peers
+
+
+def output(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
+
+
+def field(path, name):
+    with open(path, encoding="utf-8") as file:
+        return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), "unknown")
+
+
+def package(name):
+    return output("dpkg-query", "-W", "-f", "${Version}", name)
+
+
+def revision(top):
+    try:
+        return output("git", "-C", top, "describe", "--always", "--dirty")
+    except (OSError, subprocess.CalledProcessError):
+        return "no checkout"
+
+
+def facts(top, cluster_version):
+    memory = int(field("/proc/meminfo", "MemTotal").split()[0]) / 1024 ** 2
+    return [
+        ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
+        ("machine", f"{os.cpu_count()} cores of {field('/proc/cpuinfo', 'model name')}, {memory:.0f} GiB of memory, "
+                    f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}"),
+        ("rhesis_notify", f"{revision(top)}, libcurl {package('libcurl4')}, OpenSSL {package('libssl3')}"),
+        ("PostgreSQL", f"{cluster_version}; one server for all, fsync and synchronous_commit on, the settings of bench/harness/cluster.py"),
+        ("graphile-worker", f"{peers.version('graphile-worker')}; bench/peers/graphile-worker.js"),
+        ("pg-boss", f"{peers.version('pg-boss')}; bench/peers/pg-boss.js"),
+        ("nodemailer", f"{peers.version('nodemailer')}, Handlebars {peers.version('handlebars')}, Node {peers.node_version()}"),
+        ("Python", f"{platform.python_version()}, smtplib; bench/peers/connection_per_mail.py"),
+        ("smtp-source", f"Postfix {package('postfix')}"),
+    ]

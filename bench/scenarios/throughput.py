@@ -1,0 +1,140 @@
+"""A backlog, as fast as it goes: we, the peers, and what sends without a queue. Also what each mail costs in CPU."""
+
+import subprocess
+
+from harness import peers
+from harness.figures import Target, best, in_turns, least
+from harness.sink import rate
+
+TITLE = "Throughput"
+ORDER = 1
+
+PEERS = ("graphile-worker", "pg-boss")
+
+
+class Run:
+    """All contestants against one sink, with or without TLS; each returns its figures."""
+
+    def __init__(self, bench, cluster, sink):
+        self.bench, self.cluster, self.sink = bench, cluster, sink
+        self.size = None
+
+    def measure(self, count, begin, cpu):
+        """Has so many mails sent, from begin() on."""
+        self.sink.reset()
+        before = cpu()
+        begin()
+        counts = self.sink.wait(count, timeout=240)
+        used = cpu() - before
+        return {"mails/s": rate(counts), "CPU ms": used / count * 1000, "bytes": counts["bytes"] / counts["mails"]}
+
+    def ours(self, workers, count):
+        def run():
+            self.cluster.configure(rhesis_notify__workers=workers, **self.sink.settings())
+            self.cluster.clear()
+            self.cluster.queue(1000)
+            self.sink.wait(self.sink.counts()["mails"] + 1000)
+            self.cluster.settled()
+            self.cluster.pause()
+            self.cluster.queue(count)
+            figures = self.measure(count, self.cluster.resume, self.cluster.cpu)
+            self.cluster.settled()
+            return figures
+        return run
+
+    def peer(self, name, count):
+        def run():
+            self.sink.reset()
+            peers.produce(name, self.cluster, 1000)
+            with peers.worker(name, self.cluster, self.sink, self.bench.templates) as worker:
+                self.sink.wait(1000)
+                worker.pause()
+                peers.produce(name, self.cluster, count)
+                figures = self.measure(count, worker.resume, lambda: self.cluster.cpu() + worker.cpu())
+                worker.resume()
+            return figures
+        return run
+
+    def smtp_source(self, count, *options):
+        def run():
+            self.sink.reset()
+            subprocess.run(["smtp-source", *options, "-s", "16", "-l", "12000", "-m", str(count),
+                            f"127.0.0.1:{self.sink.port}"], check=True, stdout=subprocess.DEVNULL)
+            counts = self.sink.wait(count)
+            return {"mails/s": rate(counts), "bytes": counts["bytes"] / counts["mails"]}
+        return run
+
+    def python(self, processes, count):
+        def run():
+            self.sink.reset()
+            with peers.connection_per_mail(self.sink, self.message(), count, processes) as peer:
+                peer.begin()
+                counts = self.sink.wait(count)
+            return {"mails/s": rate(counts), "bytes": counts["bytes"] / counts["mails"]}
+        return run
+
+    def message(self):
+        """A file with a mail of ours."""
+        path = f"{self.bench.scratch}/message"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("Subject: Task Completed\r\nContent-Type: text/html\r\n\r\n" + ("x" * 70 + "\r\n") * 175)
+        return path
+
+
+def table(report, figures):
+    def cell(one, name, digits):
+        return one[name].text(digits) if name in one else ""
+    report.table(["", "mails per second", "CPU ms per mail", "bytes per mail"],
+                 [[name, cell(one, "mails/s", 0), cell(one, "CPU ms", 3), f"{one['bytes'].median:,.0f}"]
+                  for name, one in figures.items()])
+
+
+def plain(bench, cluster, report):
+    ours, theirs = bench.pick(20000, 5000), bench.pick(10000, 2000)
+    with bench.sink() as sink:
+        run = Run(bench, cluster, sink)
+        figures = in_turns(bench.rounds, {
+            "rhesis_notify": run.ours(1, ours),
+            "rhesis_notify, 2 workers": run.ours(2, ours),
+            **{name: run.peer(name, theirs) for name in PEERS},
+            "smtp-source": run.smtp_source(ours),
+            "smtp-source -d": run.smtp_source(ours, "-d"),
+        }, bench.say)
+    rates = {name: one["mails/s"] for name, one in figures.items()}
+    costs = {name: one["CPU ms"] for name, one in figures.items() if "CPU ms" in one}
+    report.target(Target("one worker, over the faster of graphile-worker and pg-boss",
+                         rates["rhesis_notify"].over(best(*(rates[name] for name in PEERS))), at_least=7))
+    report.target(Target("one worker, over `smtp-source -s 16 -l 12000`", rates["rhesis_notify"].over(rates["smtp-source"]), at_least=0.4))
+    report.target(Target("two workers, over one", rates["rhesis_notify, 2 workers"].over(rates["rhesis_notify"]), at_least=1))
+    report.target(Target("CPU per mail, worker and server, over the cheaper peer's",
+                         costs["rhesis_notify"].over(least(*(costs[name] for name in PEERS))), at_most=0.2, digits=3))
+    report.text(f"In the clear, 16 connections. A backlog of {ours:,} rows, of {theirs:,} for the peers, who are slower; "
+                "everybody has sent 1,000 mails before. From the first acceptance to the last. smtp-source has no queue and renders "
+                "nothing; it makes a connection for each mail, with `-d` it keeps its 16. CPU is that of all processes of the "
+                "server, and of the peer's.")
+    table(report, figures)
+    report.bars("throughput", "mails per second, in the clear", rates)
+
+
+def encrypted(bench, cluster, report):
+    ours, theirs, python = bench.pick((20000, 10000, 800), (5000, 2000, 200))
+    with bench.sink(tls=True) as sink:
+        run = Run(bench, cluster, sink)
+        figures = in_turns(bench.rounds, {
+            "rhesis_notify": run.ours(1, ours),
+            **{name: run.peer(name, theirs) for name in PEERS},
+            "Python, a connection per mail": run.python(1, python),
+            "Python, 4 processes": run.python(4, python),
+        }, bench.say)
+    rates = {name: one["mails/s"] for name, one in figures.items()}
+    report.target(Target("STARTTLS and login, over the faster of the two", rates["rhesis_notify"].over(best(*(rates[name] for name in PEERS))),
+                         at_least=6))
+    report.text("With STARTTLS and a login. The Python task connects, starts TLS, logs in and sends a text that is ready.")
+    table(report, figures)
+    report.bars("throughput-tls", "mails per second, STARTTLS and login", rates)
+
+
+def run(bench, report):
+    with bench.cluster() as cluster:
+        plain(bench, cluster, report)
+        encrypted(bench, cluster, report)
