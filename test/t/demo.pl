@@ -1,0 +1,72 @@
+# `make demo` ends with a table that says what became of the mails: in a file, on a terminal, on a narrow one, and as README.md shows it.
+use strict;
+use warnings FATAL => 'all';
+use utf8;
+
+use Cwd qw(abs_path);
+use Encode qw(decode);
+use File::Basename;
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Document qw(page_text);
+use Test::More;
+
+my $top = abs_path(dirname(__FILE__) . '/../..');
+chomp(my $bindir = qx(pg_config --bindir));
+my @demo = ("$top/demo/run", "--bindir=$bindir");
+
+# What it prints, from the table's title on.
+sub end_of_demo
+{
+	my ($environment, @command) = @_;
+	my ($output, $error) = ('', '');
+	local %ENV = (%ENV, LC_ALL => 'C.UTF-8', %$environment);
+
+	ok(IPC::Run::run([@command], '<', \undef, '>', \$output, '2>', \$error, IPC::Run::timeout(180)), 'the demo succeeds') or diag("$output$error");
+	$output = decode('UTF-8', $output) =~ s/\r\n/\n/gr;
+	return $output =~ /^(\S*What became of them.*)/ms ? $1 : die "the demo has no end:\n$output";
+}
+
+# Of a picture of one day: times, and which mail the server had first, differ.
+sub without_chance
+{
+	my ($text) = @_;
+	return $text =~ s/ +[\d.]+ m?s\b/ TIME/gr =~ s/queued as \d+/queued as N/gr;
+}
+
+# ---- Into a file ----
+
+my $end = end_of_demo({}, @demo);
+my ($table) = $end =~ /^(╭.*╯)$/ms;
+
+unlike($end, qr/\e/, 'a file gets no colours');
+is_deeply([ map { length } split /\n/, $table ], [ (length((split /\n/, $table)[0])) x (split /\n/, $table) ], 'the lines of the table are of one width');
+like($table, qr/│ 1  Task Completed: Test Execution Summary - Success +jane\.doe\@acme\.example +✔ sent +1 +[\d.]+ m?s │\n│    ↳ 250 /, 'a mail that was sent');
+like($table, qr/│ 4 .* busy\@acme\.example +✔ sent +2 .*\n.*↳ 450 4\.2\.0 Mailbox busy, try again later, then 250 /, 'one that was put off first');
+like($table, qr/│ 5 .* gone\@acme\.example +✘ failed +1 .*\n.*↳ 550 5\.1\.1 No such user/, 'one that was refused');
+like($table, qr/│ 6  execute_single_test .* – skipped +0 .*\n.*↳ silent_task: /, 'one that is not owed');
+like($end, qr/^7 tasks: 4 sent, 1 failed, 2 skipped$/m, 'how many');
+my ($mail) = $end =~ /^Look at next\n  a mail +(\S+)$/m;
+ok(-s $mail, "it names a mail to look at, $mail");
+like(slurp_file($mail), qr/<html/, '... which is one');
+
+my ($shown) = page_text('README.md') =~ /^(\x{e2}\x{95}\x{ad}.*?\x{e2}\x{95}\x{af})$/ms;
+is(without_chance(decode('UTF-8', $shown // '')), without_chance($table), 'README.md shows this table');
+
+# ---- On a terminal ----
+
+# Python's pty makes one.
+my @on_terminal = ('/usr/bin/python3', '-c', 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))', @demo);
+my %terminal = (TERM => 'xterm');
+
+$end = end_of_demo({ %terminal, COLUMNS => 100 }, @on_terminal);
+like($end, qr/\e\[32m✔ sent *\e\[0m/, 'a terminal shows what was sent in green');
+like($end, qr/\e\[31m✘ failed *\e\[0m/, '... and what failed in red');
+is((sort { $b <=> $a } map { length(s/\e\[\d+m//gr) } grep { /[│╭╰]/ } split /\n/, $end)[0], 100, 'the table is as wide as the terminal');
+
+$end = end_of_demo({ %terminal, COLUMNS => 48, NO_COLOR => 1 }, @on_terminal);
+unlike($end, qr/\e/, 'NO_COLOR is respected');
+unlike($end =~ s/^Look at next.*//msr, qr/^.{49}/m, 'on a narrow terminal no line of it is wider');
+like($end, qr/^1  Task Completed: Test Execution Summary -\n   Success\n   To      jane\.doe\@acme\.example\n   State   ✔ sent$/m, '... and each mail is a paragraph');
+
+done_testing();
