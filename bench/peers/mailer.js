@@ -24,8 +24,8 @@ export function createMailer({ port, connections, ca, user, password, templates 
 	const [subject, html, text] = ['subject', 'html', 'txt'].map(compile);
 	const transport = nodemailer.createTransport({
 		pool: true, maxConnections: connections, maxMessages: Infinity,
-		host: 'localhost', port, secure: false, ignoreTLS: !ca, requireTLS: Boolean(ca),
-		...(ca && { tls: { ca: readFileSync(ca) }, auth: { user, pass: password } }),
+		host: '127.0.0.1', port, secure: false, ignoreTLS: !ca, requireTLS: Boolean(ca),
+		...(ca && { tls: { ca: readFileSync(ca), servername: 'localhost' }, auth: { user, pass: password } }),
 	});
 
 	return job => transport.sendMail({

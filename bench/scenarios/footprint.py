@@ -1,0 +1,68 @@
+"""What the worker takes while it works, and while there is nothing to do."""
+
+import time
+
+from harness.figures import Series, Target
+
+TITLE = "Memory, and doing nothing"
+ORDER = 5
+
+# Processes of ours, by their names in pg_stat_activity.
+OURS = "SELECT pid, backend_type FROM pg_catalog.pg_stat_activity WHERE backend_type LIKE 'rhesis_notify %' ORDER BY backend_type"
+
+
+def status(pid, name):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
+
+
+def wake_ups(pid):
+    """How often it has slept until now."""
+    return status(pid, "voluntary_ctxt_switches")
+
+
+def memory(bench, cluster, sink, report):
+    """Private memory of the worker, along many mails."""
+    steps, size = 10, bench.pick(10000, 1000)
+    pid, = cluster.worker_pids()
+    sink.reset()
+    taken = []
+    for step in range(1, steps + 1):
+        cluster.queue(size, start=step * size)
+        sink.wait(step * size)
+        cluster.settled()
+        taken.append((step * size, status(pid, "RssAnon") / 1024))
+        bench.say(f"  after {step * size:,} mails: {taken[-1][1]:.1f} MB")
+    if cluster.worker_pids() != [pid]:
+        raise RuntimeError("the worker is not the one that began")
+    # What is touched for the first time comes with the first of the steps.
+    report.target(Target(f"private memory of the worker in MB, after {steps * size:,} mails", Series([taken[-1][1]]), at_most=40, digits=1))
+    report.target(Target("the same, over that after the first tenth", Series([taken[-1][1] / taken[0][1]]), at_most=1.1))
+    report.lines("footprint", "mails", "MB of private memory", {"rhesis_notify, worker": taken})
+
+
+def idle(bench, cluster, report):
+    """Wake-ups of launcher and worker while nothing happens at all: a check each minute is all there may be."""
+    seconds = bench.pick(75, 6)
+    rows = cluster.sql(OURS)
+    before = {pid: wake_ups(pid) for pid, _ in rows}
+    cpu = cluster.cpu()
+    time.sleep(seconds)
+    cpu = cluster.cpu() - cpu
+    counts = {name: wake_ups(pid) - before[pid] for pid, name in rows}
+    checks = 1 + seconds // 60
+    for name, count in counts.items():
+        bench.say(f"  {name}: {count} wake-ups in {seconds} s")
+        report.target(Target(f"idle for {seconds} s: wake-ups of the {name.removeprefix('rhesis_notify ')}, one a check", Series([count]), at_most=checks, digits=0))
+    report.text(f"Idle for {seconds} s, all processes of the server together used {cpu * 1000:.0f} ms of the processor's time, those of PostgreSQL's own included.")
+
+
+def run(bench, report):
+    with bench.cluster() as cluster, bench.sink() as sink:
+        cluster.configure(**sink.settings())
+        memory(bench, cluster, sink, report)
+        # Connections to the mail server are closed once they have been idle for a while.
+        end = time.monotonic() + 60
+        while sink.counts()["open"] > 0 and time.monotonic() < end:
+            time.sleep(0.1)
+        idle(bench, cluster, report)
