@@ -1,5 +1,5 @@
 
-# The generated parts of doc/reference.md and doc/contributing.md: what the catalog's comments, the settings' descriptions and the
+# The generated parts of doc/reference.md, doc/dba.md and doc/contributing.md: what the catalog's comments, the settings' descriptions and the
 # sources say, as Markdown.
 package RhesisNotify::Reference;
 
@@ -32,6 +32,7 @@ sub sections
 		[ views => relations($node, 'v') ],
 		[ 'log lines' => messages(grep { $_->{level} =~ /^(?:LOG|WARNING)$/ } @messages) ],
 		[ errors => messages(grep { $_->{level} =~ /^(?:ERROR|NOTICE)$/ } @messages) ],
+		[ 'security definer' => security_definer($node) ],
 		[ 'map of the sources' => map_of_sources() ]);
 }
 
@@ -189,6 +190,15 @@ sub functions
 		"### $function->{name}\n\n```text\n" . call($function->{name}, @arguments) . "\nRETURNS $result\n```\n\n"
 		  . prose($function->{comment}) . ' ' . audience($function) . "\n";
 	} @functions;
+}
+
+# The functions that run as the extension's owner.
+sub security_definer
+{
+	my ($node) = @_;
+	my @names = split /\n/, $node->sql(q{SELECT proname FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace AND prosecdef ORDER BY 1});
+
+	return join(', ', map { "`$_`" } @names) . ".\n";
 }
 
 # ---- Tables and views ----
