@@ -36,6 +36,14 @@ foreach my $page (pages())
 is_deeply([ lack('README.md', 'doc/nowhere.md'), lack('README.md', '#nowhere'), lack('doc/install.md', '../README.md#nowhere') ],
 	[ 'doc/nowhere.md: no such file', '#nowhere: no such heading', '../README.md#nowhere: no such heading' ], 'a link that does not is noticed');
 
+# ---- Files that are named ----
+
+foreach my $page (pages())
+{
+	my @files = page_text($page) =~ m{`((?:src|test|sql|doc|examples|bench|demo|templates|\.ci)/[\w./*\[\]-]*)`}g;
+	is_deeply([ grep { my $pattern = "$top/$_"; !grep { -e } glob $pattern } @files ], [], "the files that $page names are there");
+}
+
 # ---- Each page can be found ----
 
 my %listed = map { ("doc/$_" => 1) } targets_of(page_text('doc/README.md'));
