@@ -100,7 +100,8 @@ static const ScopeVariable *
 FindVariable(const JsonbScope *scope, const char *name, int name_length)
 {
 	for (int i = 0; i < scope->variable_count; i++)
-		if (strncmp(scope->variables[i].name, name, name_length) == 0 &&
+		if (scope->variables[i].name[0] == name[0] &&
+			strncmp(scope->variables[i].name, name, name_length) == 0 &&
 			scope->variables[i].name[name_length] == '\0')
 			return &scope->variables[i];
 	return NULL;

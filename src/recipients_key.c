@@ -11,6 +11,16 @@
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
+/* -1: no hexadecimal digit. */
+static int
+HexValue(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	digit = pg_ascii_tolower((unsigned char) digit);
+	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
 /*
  * As uuid_in reads it: 32 hexadecimal digits, a hyphen allowed after each group of four, braces allowed around.
  */
@@ -23,14 +33,12 @@ ReadUuid(const char *id, unsigned char *bytes)
 		id++;
 	for (int i = 0; i < UUID_LEN; i++)
 	{
-		char digits[3];
+		int high = HexValue(id[0]);
+		int low = high < 0 ? -1 : HexValue(id[1]);
 
-		if (!isxdigit((unsigned char) id[0]) || !isxdigit((unsigned char) id[1]))
+		if (low < 0)
 			return false;
-		digits[0] = id[0];
-		digits[1] = id[1];
-		digits[2] = '\0';
-		bytes[i] = (unsigned char) strtoul(digits, NULL, 16);
+		bytes[i] = (unsigned char) (high << 4 | low);
 		id += 2;
 		if (*id == '-' && i % 2 == 1 && i < UUID_LEN - 1)
 			id++;
@@ -43,6 +51,7 @@ ReadUuid(const char *id, unsigned char *bytes)
 static char *
 ParseUuid(const char *id, Datum *value)
 {
+	static const char digits[] = "0123456789abcdef";
 	pg_uuid_t *uuid = palloc(sizeof(pg_uuid_t));
 	char *canonical;
 	char *out;
@@ -54,8 +63,10 @@ ParseUuid(const char *id, Datum *value)
 	{
 		if (i == 4 || i == 6 || i == 8 || i == 10)
 			*out++ = '-';
-		out += sprintf(out, "%02x", uuid->data[i]);
+		*out++ = digits[uuid->data[i] >> 4];
+		*out++ = digits[uuid->data[i] & 0x0F];
 	}
+	*out = '\0';
 	*value = UUIDPGetDatum(uuid);
 	return canonical;
 }

@@ -53,6 +53,8 @@ RestrictSubtransaction(void)
 	SetInSubtransaction("search_path", "pg_catalog, pg_temp");
 	SetInSubtransaction("row_security", "off");
 	SetInSubtransaction("lock_timeout", "1s");
+	/* The plan is kept: it must be as good for a table that has grown, and when all its users are asked for. */
+	SetInSubtransaction("enable_seqscan", "off");
 	/* Not as a setting: PostgreSQL 17 has it set for whole transactions only. The subtransaction's end puts it back. */
 	XactReadOnly = true;
 }
