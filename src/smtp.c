@@ -46,7 +46,7 @@ SmtpPoolRoom(const SmtpPool *pool)
 {
 	int connections = pool->stalled ? Min(pool->connection_count, pool->limit) : pool->limit;
 
-	return Max(2 * connections - pool->in_flight, 0);
+	return Max(3 * connections - pool->in_flight, 0);
 }
 
 /* What goes into a command as it is can't end that command early, nor an address. */

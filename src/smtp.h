@@ -88,8 +88,9 @@ extern void SmtpPoolDestroy(SmtpPool *pool);
 extern int SmtpPoolDescriptor(const SmtpPool *pool);
 
 /*
- * How many more mails keep all connections busy: one on the wire and one behind it for each. A stalled pool
- * counts only the connections that it has.
+ * How many more mails keep all connections busy: for each one on the wire, one behind it, and one that is at
+ * hand when that one's body is written, so that its envelope goes out with it. A stalled pool counts only the
+ * connections that it has.
  */
 extern int SmtpPoolRoom(const SmtpPool *pool);
 

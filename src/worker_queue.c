@@ -257,7 +257,7 @@ RecordingIsDue(TimestampTz now)
 	if (worker.settled.count == 0)
 		return false;
 	return worker.ready.count + worker.in_flight == 0 ||
-		   worker.settled.count >= 2 * rhesis_smtp_connections ||
+		   worker.settled.count >= CLAIMED_PER_CONNECTION / 2 * rhesis_smtp_connections ||
 		   TimestampDifferenceExceeds(worker.settled_at, now, RECORD_AGE_MS);
 }
 

@@ -103,7 +103,7 @@ ClaimLimit(void)
 		return worker.probe_is_out || worker.ready.count > 0 ? 0 : 1;
 	if (worker.singly > 0 || worker.recipients_failures > 0)
 		return 1 - Outstanding();
-	return 4 * rhesis_smtp_connections - worker.ready.count - worker.in_flight;
+	return CLAIMED_PER_CONNECTION * rhesis_smtp_connections - worker.ready.count - worker.in_flight;
 }
 
 /* Not for a handful of rows at a time, while there is enough to do. */
@@ -112,7 +112,7 @@ HasRoomForClaim(void)
 {
 	int limit = ClaimLimit();
 
-	return limit >= 2 * rhesis_smtp_connections ||
+	return limit >= CLAIMED_PER_CONNECTION / 2 * rhesis_smtp_connections ||
 		   (limit > 0 && (worker.probing || Outstanding() == 0));
 }
 

@@ -11,6 +11,12 @@
 #include "smtp.h"
 #include "worker_slot.h"
 
+/*
+ * So many rows for each connection are claimed ahead and on the wire. Claims and records come in halves of that: each is a
+ * statement and a commit, so they are large; what is claimed is in doubt after a crash, so they are not larger.
+ */
+#define CLAIMED_PER_CONNECTION 8
+
 typedef struct DeliveryList
 {
 	Delivery *first;
