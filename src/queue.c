@@ -1,5 +1,5 @@
 /*
- * queue.c - the queue apart from the claim and the record: epochs, orphans, retention, the pause, the next due row.
+ * queue.c - the queue apart from the claim and the record: epochs, orphans, retention, the pause.
  *
  * It also runs the statements of the whole room: each is planned once per session, names every object and operator with its
  * schema, and is one round through the executor.
@@ -55,22 +55,19 @@ static QueueStatement adopt_orphans = {
 	.parameter_types = {INT8ARRAYOID, BOOLOID, INT4OID},
 };
 
-static QueueStatement next_due = {
-	.sql =
-		"SELECT n.next_attempt_at FROM rhesis_notify.task_notifications AS n "
-		"WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[]) "
-		"ORDER BY n.next_attempt_at, n.id LIMIT 1",
-};
-
-/* $1 finished before, $2 limit */
+/* $1 finished before, $2 limit, $3 not finished before: where the last batch ended */
 static QueueStatement purge_finished = {
 	.sql =
-		"DELETE FROM rhesis_notify.task_notifications AS n WHERE n.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
-		" SELECT o.ctid FROM rhesis_notify.task_notifications AS o"
-		" WHERE o.finished_at OPERATOR(pg_catalog.<) $1"
-		" ORDER BY o.finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-	.parameter_count = 2,
-	.parameter_types = {TIMESTAMPTZOID, INT4OID},
+		"WITH removed AS ("
+		" DELETE FROM rhesis_notify.task_notifications AS n WHERE n.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
+		"  SELECT o.ctid FROM rhesis_notify.task_notifications AS o"
+		"  WHERE o.finished_at OPERATOR(pg_catalog.<) $1 AND o.finished_at OPERATOR(pg_catalog.>=) $3"
+		"  ORDER BY o.finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
+		" RETURNING n.finished_at"
+		")"
+		"SELECT pg_catalog.count(*), pg_catalog.max(r.finished_at) FROM removed AS r",
+	.parameter_count = 3,
+	.parameter_types = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID},
 };
 
 static QueueStatement queue_is_paused = {
@@ -190,27 +187,14 @@ AdoptOrphans(bool (*epoch_is_live)(int64 epoch))
 	return (int) adopted;
 }
 
-bool
-NextDueTime(TimestampTz *due)
-{
-	int nest_level = QueueBegin();
-	bool found = QueueExecute(&next_due, NULL, NULL) > 0;
-
-	if (found)
-	{
-		bool is_null;
-
-		*due = DatumGetTimestampTz(QueueValue(0, 1, &is_null));
-	}
-	QueueEnd(nest_level);
-	return found;
-}
-
 int
 PurgeFinished(int limit)
 {
-	Datum values[2];
-	uint64 removed;
+	/* While full batches leave, each begins where the last one ended: what an old snapshot keeps of them is not read again. */
+	static TimestampTz purged_until = DT_NOBEGIN;
+	Datum values[3];
+	int64 removed;
+	bool is_null;
 	int nest_level;
 
 	if (rhesis_retention == 0)
@@ -218,8 +202,11 @@ PurgeFinished(int limit)
 	values[0] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp() -
 									(TimestampTz) rhesis_retention * USECS_PER_SEC);
 	values[1] = Int32GetDatum(limit);
+	values[2] = TimestampTzGetDatum(purged_until);
 	nest_level = QueueBegin();
-	removed = QueueExecute(&purge_finished, values, NULL);
+	QueueExecute(&purge_finished, values, NULL);
+	removed = DatumGetInt64(QueueValue(0, 1, &is_null));
+	purged_until = removed == limit ? DatumGetTimestampTz(QueueValue(0, 2, &is_null)) : DT_NOBEGIN;
 	QueueEnd(nest_level);
 	return (int) removed;
 }

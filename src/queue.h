@@ -53,12 +53,25 @@ typedef struct ClaimResult
 extern int64 QueueNextEpoch(void);
 
 /*
- * Claim up to limit due rows for the epoch, in (next_attempt_at, id) order. While full batches come back the search goes on
- * behind the last claimed row; from_start begins at the head of the queue again. Rows that owe no mail are settled there and
- * then, for the first of these reasons: silent_task, expired, no_user. Results live in context.
+ * Where a claim begins to look. Entries of the queue's index that were claimed long ago stay in it while an old snapshot is held
+ * open, and each one costs a visit: so the start of the queue is the dearest place to begin at.
  */
-extern void ClaimDueNotifications(int64 epoch, int limit, bool from_start, MemoryContext context,
+typedef enum ClaimStart
+{
+	CLAIM_ONWARDS,	  /* behind the last claimed row */
+	CLAIM_FROM_FIRST, /* at the first row that waits, which is looked for where it was found last */
+	CLAIM_FROM_START  /* at the start of the queue */
+} ClaimStart;
+
+/*
+ * Claim up to limit due rows for the epoch, in (next_attempt_at, id) order. Rows that owe no mail are settled there and then, for
+ * the first of these reasons: silent_task, expired, no_user. Results live in context.
+ */
+extern void ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext context,
 								  ClaimResult *result);
+
+/* Rows that are due since then may have come in, so neither the next claim nor the next look begins behind that time. */
+extern void NoteRowsDueSince(TimestampTz since);
 
 /*
  * Record outcomes of rows that are still claimed by the epoch; a row that an operator has cancelled, deleted or taken over
@@ -82,8 +95,8 @@ RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, in
 extern int AdoptOrphans(bool (*epoch_is_live)(int64 epoch));
 
 /*
- * When the next row is due; false when nothing waits. The time may lie in the past: the row is due and can't be claimed
- * (somebody holds a lock on it), or came in meanwhile.
+ * When the first row that waits is due; false when nothing waits. The time may lie in the past: the row lies before those that
+ * were claimed last, or somebody holds a lock on it, or it came in meanwhile.
  */
 extern bool NextDueTime(TimestampTz *due);
 

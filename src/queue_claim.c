@@ -1,8 +1,8 @@
 /*
  * queue_claim.c - takes due notifications out of the queue: claimed for a worker, or settled because no mail is owed.
  *
- * The claim reads the head of one partial index, skips what others have locked, and looks nothing up outside our own tables.
- * Whether a task is opted in is decided here, so that a silent task costs one update and nothing else.
+ * The claim reads one partial index from the row on that waits first, skips what others have locked, and looks nothing up outside
+ * our own tables. Whether a task is opted in is decided here, so that a silent task costs one update and nothing else.
  */
 #include "postgres.h"
 
@@ -131,9 +131,32 @@ static QueueStatement latest = {
 	.parameter_types = {TEXTOID, TEXTOID, INT4OID},
 };
 
-/* Behind this row the next claim goes on. */
-static TimestampTz mark_time = DT_NOBEGIN;
-static int64 mark_id = 0;
+/*
+ * $1 and $2: behind which row to look. Whoever has locked it, the first row that waits is found.
+ */
+static QueueStatement first_waiting = {
+	.sql =
+		"SELECT n.next_attempt_at, n.id FROM rhesis_notify.task_notifications AS n "
+		"WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+		" AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($1, $2) "
+		"ORDER BY n.next_attempt_at, n.id LIMIT 1",
+	.parameter_count = 2,
+	.parameter_types = {TIMESTAMPTZOID, INT8OID},
+};
+
+/* A place in the queue: behind this row. */
+typedef struct QueuePlace
+{
+	TimestampTz time;
+	int64 id;
+} QueuePlace;
+
+static const QueuePlace queue_start = {DT_NOBEGIN, 0};
+
+static QueuePlace mark = {DT_NOBEGIN, 0}; /* where the next claim goes on */
+
+/* No row waited before it at the last look. Not in the future: rows that are deferred may come to lie there. */
+static QueuePlace nothing_before = {DT_NOBEGIN, 0};
 
 /* A copy in the current context; NULL for null. */
 static char *
@@ -202,11 +225,8 @@ AdvanceMark(uint64 row)
 	TimestampTz time = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
 	int64 id = DatumGetInt64(Column(row, COLUMN_ID));
 
-	if (time > mark_time || (time == mark_time && id > mark_id))
-	{
-		mark_time = time;
-		mark_id = id;
-	}
+	if (time > mark.time || (time == mark.time && id > mark.id))
+		mark = (QueuePlace){time, id};
 }
 
 /* Runs the claim; returns the number of rows that were claimed or settled. */
@@ -219,28 +239,78 @@ ExecuteClaim(int64 epoch, int limit)
 
 	values[0] = Int64GetDatum(epoch);
 	values[1] = Int32GetDatum(limit);
-	values[2] = TimestampTzGetDatum(mark_time);
-	values[3] = Int64GetDatum(mark_id);
+	values[2] = TimestampTzGetDatum(mark.time);
+	values[3] = Int64GetDatum(mark.id);
 	values[4] = TimestampTzGetDatum(now - (TimestampTz) rhesis_expire_after * USECS_PER_SEC);
 	if (rhesis_expire_after == 0)
 		nulls[4] = 'n';
 	return QueueExecute(&claim, values, nulls);
 }
 
+/*
+ * Look for the first row that waits, from where it was last on. Nothing is missed: whoever makes a row due behind our back wakes us
+ * with the time since when it is due (NoteRowsDueSince), or the row is found from the start of the queue, a little later.
+ */
+static bool
+FindFirstWaiting(TimestampTz *due)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	Datum values[2] = {TimestampTzGetDatum(nothing_before.time), Int64GetDatum(nothing_before.id)};
+	bool found = QueueExecute(&first_waiting, values, NULL) > 0;
+	bool is_null;
+
+	*due = found ? DatumGetTimestampTz(QueueValue(0, 1, &is_null)) : DT_NOEND;
+	if (*due <= now)
+		nothing_before = (QueuePlace){*due, DatumGetInt64(QueueValue(0, 2, &is_null)) - 1};
+	else
+		nothing_before = (QueuePlace){now, 0};
+	return found;
+}
+
+/* Have the next claim begin at the first row that waits; false: none is due. */
+static bool
+GoToFirstWaiting(void)
+{
+	TimestampTz due;
+	bool found = FindFirstWaiting(&due);
+
+	mark = nothing_before;
+	return found && due <= GetCurrentTransactionStartTimestamp();
+}
+
+bool
+NextDueTime(TimestampTz *due)
+{
+	int nest_level = QueueBegin();
+	bool found = FindFirstWaiting(due);
+
+	QueueEnd(nest_level);
+	return found;
+}
+
 void
-ClaimDueNotifications(int64 epoch, int limit, bool from_start, MemoryContext context,
+NoteRowsDueSince(TimestampTz since)
+{
+	QueuePlace place = {since, 0};
+
+	if (since <= mark.time)
+		mark = place;
+	if (since <= nothing_before.time)
+		nothing_before = place;
+}
+
+void
+ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext context,
 					  ClaimResult *result)
 {
 	int nest_level = QueueBegin();
 	MemoryContext caller;
-	uint64 row_count;
+	uint64 row_count = 0;
 
-	if (from_start)
-	{
-		mark_time = DT_NOBEGIN;
-		mark_id = 0;
-	}
-	row_count = ExecuteClaim(epoch, limit);
+	if (start == CLAIM_FROM_START)
+		nothing_before = queue_start;
+	if (start == CLAIM_ONWARDS || GoToFirstWaiting())
+		row_count = ExecuteClaim(epoch, limit);
 
 	caller = MemoryContextSwitchTo(context);
 	memset(result, 0, sizeof(*result));

@@ -42,6 +42,7 @@ InitializeSlot(WorkerSlot *slot)
 	pg_atomic_init_u32(&slot->database, InvalidOid);
 	pg_atomic_init_u32(&slot->process, NO_PROCESS);
 	pg_atomic_init_u32(&slot->wishes, 0);
+	pg_atomic_init_u64(&slot->due_since, (uint64) DT_NOEND);
 	pg_atomic_init_u32(&slot->wanted_workers, 0);
 	pg_atomic_init_u32(&slot->in_flight, 0);
 	pg_atomic_init_u32(&slot->connections, 0);
@@ -146,8 +147,18 @@ WakeProcess(pg_atomic_uint32 *process)
 		SetLatch(&GetPGProcByNumber(number)->procLatch);
 }
 
-bool
-WishOfWorkers(Oid database, uint32 wishes)
+static void
+LowerDueSince(WorkerSlot *slot, TimestampTz due_since)
+{
+	uint64 known = pg_atomic_read_u64(&slot->due_since);
+
+	while (due_since < (TimestampTz) known &&
+		   !pg_atomic_compare_exchange_u64(&slot->due_since, &known, (uint64) due_since))
+		;
+}
+
+static bool
+Wish(Oid database, uint32 wishes, TimestampTz due_since)
 {
 	bool found = false;
 
@@ -159,10 +170,36 @@ WishOfWorkers(Oid database, uint32 wishes)
 		if (!OidIsValid(owner) || (OidIsValid(database) && owner != database))
 			continue;
 		found = true;
+		/* In the reverse of the order in which they are taken. */
+		LowerDueSince(slot, due_since);
 		pg_atomic_fetch_or_u32(&slot->wishes, wishes);
 		WakeProcess(&slot->process);
 	}
 	return found;
+}
+
+bool
+WishOfWorkers(Oid database, uint32 wishes)
+{
+	return Wish(database, wishes, DT_NOEND);
+}
+
+bool
+WishForWork(Oid database, TimestampTz due_since)
+{
+	return Wish(database, WISH_WORK, due_since);
+}
+
+uint32
+TakeWishes(WorkerSlot *slot, TimestampTz *due_since)
+{
+	uint32 wishes = pg_atomic_exchange_u32(&slot->wishes, 0);
+
+	/* Who was too late for this one leaves the wish again: it finds its rows twice, at worst. */
+	*due_since = DT_NOEND;
+	if (wishes & WISH_WORK)
+		*due_since = (TimestampTz) pg_atomic_exchange_u64(&slot->due_since, (uint64) DT_NOEND);
+	return wishes;
 }
 
 void

@@ -47,7 +47,7 @@ typedef enum WorkerActivity
 } WorkerActivity;
 
 /* Wishes that others leave in a slot; the worker clears them when it has seen them. */
-#define WISH_WORK (1 << 0) /* rows may have become due */
+#define WISH_WORK (1 << 0) /* rows may have become due, see due_since */
 #define WISH_RELOAD \
 	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
 
@@ -86,6 +86,8 @@ typedef struct WorkerSlot
 	pg_atomic_uint32 database;
 	pg_atomic_uint32 process; /* number of its PGPROC, or NO_PROCESS */
 	pg_atomic_uint32 wishes;
+	pg_atomic_uint64
+		due_since; /* WISH_WORK: since when the rows are due that came in, a TimestampTz */
 	pg_atomic_uint32
 		wanted_workers; /* rhesis_notify.workers of the database, known by its worker 0 */
 	pg_atomic_uint32 in_flight;
@@ -150,6 +152,12 @@ extern void UnlockSlots(void);
 /* Leave wishes for all workers of a database (InvalidOid: of all) and wake them. False: the database has none. Never raises
  * an error, allocates nothing: for use after commit. */
 extern bool WishOfWorkers(Oid database, uint32 wishes);
+
+/* The same with WISH_WORK, for rows that are due since the given time. */
+extern bool WishForWork(Oid database, TimestampTz due_since);
+
+/* What this slot's worker is wished, and forgets. Since when the rows are due that came in; DT_NOEND: none did. */
+extern uint32 TakeWishes(WorkerSlot *slot, TimestampTz *due_since);
 extern void WakeLauncher(void);
 
 /* Tell the launcher that the extension may have come to or left a database, or that the database is new. Never raises. */

@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(rhesis_notify_wake_workers);
 
 static bool callback_registered = false;
 static bool wake_pending = false;
+static TimestampTz due_since;
 static int announced_count = 0;
 static Oid announced[MAX_ANNOUNCED];
 
@@ -42,7 +43,7 @@ AtTransactionEnd(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_COMMIT:
 			/* A database that no worker serves yet is the launcher's. */
-			if (wake_pending && !WishOfWorkers(MyDatabaseId, WISH_WORK))
+			if (wake_pending && !WishForWork(MyDatabaseId, due_since))
 				NoteChangedDatabase(MyDatabaseId);
 			AnnounceChanges();
 			wake_pending = false;
@@ -73,6 +74,8 @@ WakeWorkersAtCommit(void)
 		return;
 	RegisterCallback();
 	wake_pending = true;
+	/* What a row's default says. */
+	due_since = GetCurrentTransactionStartTimestamp();
 }
 
 void

@@ -67,10 +67,11 @@ DrainUnlessLocked(void)
 static void
 HeedWishes(void)
 {
+	TimestampTz due_since;
 	uint32 wishes;
 
 	CHECK_FOR_INTERRUPTS();
-	wishes = pg_atomic_exchange_u32(&my_slot->wishes, 0);
+	wishes = TakeWishes(my_slot, &due_since);
 	if (ConfigReloadPending || (wishes & WISH_RELOAD))
 	{
 		ConfigReloadPending = false;
@@ -79,7 +80,8 @@ HeedWishes(void)
 	if (wishes & WISH_WORK)
 	{
 		worker.claim_at = 0;
-		worker.from_start_at = 0;
+		worker.woken = true;
+		NoteRowsDueSince(due_since);
 	}
 	/* What is on the wire for it has no row any more. */
 	if ((wishes & WISH_RELOAD) && ExtensionIsGone())
@@ -134,9 +136,7 @@ WakeTime(int64 pace_us)
 	if (worker.backing_off_until > 0)
 		Earlier(&wake_at, worker.backing_off_until);
 	else if (HasRoomForClaim())
-		Earlier(&wake_at,
-				Max(Max(Min(worker.claim_at, worker.safety_check_at), worker.recipients_at),
-					worker.trouble_until));
+		Earlier(&wake_at, Max(Max(NextQueueWork(), worker.recipients_at), worker.trouble_until));
 	return wake_at;
 }
 
@@ -239,6 +239,7 @@ Recover(void)
 		GiveBackPreparing(cancelled ? NULL : error->message);
 	FreeErrorData(error);
 	worker.claim_at = 0;
+	/* The queue's notion of where to look may come from what was rolled back. */
 	worker.from_start_at = 0;
 	worker.troubles++;
 	worker.trouble_until = After(Min(100 << Min(worker.troubles, 10), LONGEST_TROUBLE_MS));

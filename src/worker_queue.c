@@ -19,9 +19,13 @@
 
 #define SAFETY_CHECK_MS 60000
 #define RECORD_AGE_MS 20
-#define PURGE_BATCH 1000
+#define PURGE_BATCH 500
+#define PURGE_SHARE 20 /* the time between two batches, in batches */
+#define PURGE_SHARE_WHEN_IDLE 2
 #define LOCKED_ROWS_MS 1000
 #define UNKNOWN_DUE_MS 1000 /* look again after this while the next due time is not known */
+#define LOOK_BACK_MS 1000
+#define FROM_START_SHARE 100
 
 static void
 WaitForRecipients(const RecipientsProblem *problem)
@@ -50,7 +54,7 @@ EpochIsLive(int64 candidate)
 	return false;
 }
 
-/* What nobody woke us for: orphans, and finished rows that are too old. */
+/* What nobody woke us for: orphans, and rows that came without a wake-up, which the claim that follows finds. */
 static void
 SafetyCheck(void)
 {
@@ -67,8 +71,28 @@ SafetyCheck(void)
 									  : "sent again with the same Message-ID")));
 	}
 	worker.safety_check_at = After(SAFETY_CHECK_MS);
-	if (my_slot->number == 0 && rhesis_retention > 0 && PurgeFinished(PURGE_BATCH) == PURGE_BATCH)
-		worker.safety_check_at = After(100);
+	worker.from_start_at = 0;
+}
+
+/*
+ * Finished rows that are too old leave a few at a time. How long that takes decides when it goes on, so that a million of them take a
+ * small share of the time from mails that are due.
+ */
+static void
+Purge(void)
+{
+	TimestampTz began = GetCurrentTimestamp();
+	bool more = my_slot->number == 0 && PurgeFinished(PURGE_BATCH) == PURGE_BATCH;
+	int share = Outstanding() > 0 ? PURGE_SHARE : PURGE_SHARE_WHEN_IDLE;
+	TimestampTz now = GetCurrentTimestamp();
+
+	worker.purge_at = more ? now + (now - began) * share : now + SAFETY_CHECK_MS * INT64CONST(1000);
+}
+
+TimestampTz
+NextQueueWork(void)
+{
+	return Min(worker.claim_at, Min(worker.safety_check_at, worker.purge_at));
 }
 
 bool
@@ -77,17 +101,46 @@ MayClaim(TimestampTz now)
 	if (worker.draining || shutdown_was_requested || worker.pool == NULL ||
 		now < worker.backing_off_until || now < worker.recipients_at)
 		return false;
-	if (now < worker.claim_at && now < worker.safety_check_at)
+	if (now < NextQueueWork())
 		return false;
 	return HasRoomForClaim();
+}
+
+/*
+ * While full batches come back, claims go on behind each other; once a second, and when something was seen behind, one begins at the
+ * first row that waits. That one may look from the start of the queue when it has not just done so: how long it takes decides how
+ * seldom, so that what an old snapshot keeps there costs a hundredth of the time.
+ */
+static ClaimStart
+NextClaimStart(TimestampTz now)
+{
+	if (now >= worker.from_start_at)
+		return CLAIM_FROM_START;
+	return now >= worker.look_back_at ? CLAIM_FROM_FIRST : CLAIM_ONWARDS;
+}
+
+static void
+NoteClaimStart(ClaimStart start, TimestampTz began)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (start == CLAIM_ONWARDS)
+		return;
+	worker.look_back_at = TimestampTzPlusMilliseconds(now, LOOK_BACK_MS);
+	if (start == CLAIM_FROM_FIRST)
+		return;
+	worker.from_start_at =
+		now + Min((now - began) * FROM_START_SHARE, SAFETY_CHECK_MS * INT64CONST(1000));
+	worker.woken = false;
 }
 
 /* Claim what is due, in the open transaction. */
 static void
 Claim(TimestampTz now)
 {
-	bool from_start = now >= worker.from_start_at;
+	ClaimStart start = NextClaimStart(now);
 	int limit = ClaimLimit();
+	TimestampTz began;
 	ClaimResult claim;
 	MemoryContext context;
 
@@ -101,17 +154,17 @@ Claim(TimestampTz now)
 	/* The transaction's until the claim has succeeded: an error leaves nothing behind. */
 	context =
 		AllocSetContextCreate(TopTransactionContext, "rhesis_notify batch", ALLOCSET_DEFAULT_SIZES);
-	ClaimDueNotifications(worker.epoch, limit, from_start, context, &claim);
+	began = GetCurrentTimestamp();
+	ClaimDueNotifications(worker.epoch, limit, start, context, &claim);
 	if (claim.count > 0)
 	{
 		worker.preparing = MakeBatch(context, &claim);
 		MemoryContextSetParent(context, TopMemoryContext);
 	}
-
-	/* Behind the last claimed row there may be more; before it, rows that came in meanwhile. */
-	if (claim.full || !from_start)
+	NoteClaimStart(start, began);
+	/* Behind the last claimed row there may be more. */
+	if (claim.full)
 		worker.claim_at = 0;
-	worker.from_start_at = claim.full ? TimestampTzPlusMilliseconds(now, 1000) : 0;
 }
 
 static void
@@ -121,10 +174,12 @@ FindNextDueTime(TimestampTz now)
 
 	worker.due_time_known = true;
 	if (!NextDueTime(&due))
-		worker.claim_at = DT_NOEND;
-	else
-		/* Due already: locked by somebody, or it came in just now. Not in a tight loop. */
-		worker.claim_at = Max(due, TimestampTzPlusMilliseconds(now, 100));
+		due = DT_NOEND;
+	/* Due already: locked by somebody, or it came in just now. Not in a tight loop. */
+	worker.claim_at = Max(due, TimestampTzPlusMilliseconds(now, 100));
+	worker.look_back_at = worker.claim_at;
+	if (worker.woken)
+		worker.claim_at = Min(worker.claim_at, worker.from_start_at);
 }
 
 /* Record what nobody has locked, and mark the rest. */
@@ -207,6 +262,8 @@ WorkOnQueue(bool claiming)
 		RecordSettled();
 	if (checking)
 		SafetyCheck();
+	if (claiming && now >= worker.purge_at)
+		Purge();
 	if (claiming)
 		Claim(now);
 	if (!worker.due_time_known && worker.claim_at != 0 && worker.preparing == NULL)

@@ -8,6 +8,9 @@
 
 extern bool MayClaim(TimestampTz now);
 
+/* When there is something to do on the queue besides recording: rows may be due, or it is to be checked or purged. */
+extern TimestampTz NextQueueWork(void);
+
 /* Settled outcomes wait a moment for company, unless nothing else is going on. */
 extern bool RecordingIsDue(TimestampTz now);
 extern TimestampTz RecordingTime(void);

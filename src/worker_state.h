@@ -40,8 +40,11 @@ typedef struct WorkerState
 
 	/* When there is work on the queue: 0 is now, DT_NOEND never. */
 	TimestampTz claim_at;
-	TimestampTz from_start_at; /* when a claim is to begin at the head of the queue again */
+	TimestampTz look_back_at;  /* when a claim is to begin at the first row that waits */
+	TimestampTz from_start_at; /* when it may look for that from the start of the queue */
+	bool woken;				   /* since it did so last */
 	TimestampTz safety_check_at;
+	TimestampTz purge_at;
 	bool due_time_known;
 	bool paused;
 

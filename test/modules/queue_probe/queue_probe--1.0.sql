@@ -10,6 +10,13 @@ CREATE TYPE queue_probe.claimed AS
 CREATE FUNCTION queue_probe.claim(epoch bigint, batch integer, from_start boolean) RETURNS SETOF queue_probe.claimed
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_claim';
 
+-- The same from the first row on that waits, looked for where it was found last.
+CREATE FUNCTION queue_probe.claim_from_first(epoch bigint, batch integer) RETURNS SETOF queue_probe.claimed
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_claim_from_first';
+
+CREATE FUNCTION queue_probe.note_rows_due_since(since timestamptz) RETURNS void
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_note_rows_due_since';
+
 -- What the last claim said beside its notifications.
 CREATE FUNCTION queue_probe.last_claim(OUT settled integer, OUT is_full boolean)
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_last_claim';

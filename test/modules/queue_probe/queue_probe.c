@@ -19,6 +19,8 @@ PG_MODULE_MAGIC;
 
 void _PG_init(void);
 PG_FUNCTION_INFO_V1(queue_probe_claim);
+PG_FUNCTION_INFO_V1(queue_probe_claim_from_first);
+PG_FUNCTION_INFO_V1(queue_probe_note_rows_due_since);
 PG_FUNCTION_INFO_V1(queue_probe_last_claim);
 PG_FUNCTION_INFO_V1(queue_probe_fetch);
 PG_FUNCTION_INFO_V1(queue_probe_record);
@@ -94,15 +96,34 @@ PutNotification(ReturnSetInfo *result, const Notification *notification)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-Datum
-queue_probe_claim(PG_FUNCTION_ARGS)
+static Datum
+Claim(FunctionCallInfo fcinfo, ClaimStart start)
 {
 	InitMaterializedSRF(fcinfo, 0);
-	ClaimDueNotifications(PG_GETARG_INT64(0), PG_GETARG_INT32(1), PG_GETARG_BOOL(2),
-						  CurrentMemoryContext, &last_claim);
+	ClaimDueNotifications(PG_GETARG_INT64(0), PG_GETARG_INT32(1), start, CurrentMemoryContext,
+						  &last_claim);
 	for (int i = 0; i < last_claim.count; i++)
 		PutNotification((ReturnSetInfo *) fcinfo->resultinfo, last_claim.notifications[i]);
 	return (Datum) 0;
+}
+
+Datum
+queue_probe_claim(PG_FUNCTION_ARGS)
+{
+	return Claim(fcinfo, PG_GETARG_BOOL(2) ? CLAIM_FROM_START : CLAIM_ONWARDS);
+}
+
+Datum
+queue_probe_claim_from_first(PG_FUNCTION_ARGS)
+{
+	return Claim(fcinfo, CLAIM_FROM_FIRST);
+}
+
+Datum
+queue_probe_note_rows_due_since(PG_FUNCTION_ARGS)
+{
+	NoteRowsDueSince(PG_GETARG_TIMESTAMPTZ(0));
+	PG_RETURN_VOID();
 }
 
 Datum
