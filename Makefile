@@ -2,6 +2,7 @@
 #
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
+#   make test-sanitized       the tests with servers once more, all under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make soak                 the long loops: kills over a large backlog
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
@@ -32,6 +33,7 @@ TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parse
 BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
 # smtp-source is Postfix's.
 BENCH_PACKAGES = postgresql-$(PG_MAJOR) postfix openssl libssl-dev python3 python3-psycopg2 python3-matplotlib
+SANITIZED_PACKAGES = bzip2 libssl-dev zlib1g-dev
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
 # Node runs the template engines that ours is tested and measured beside. What brings npm along with it needs no package npm.
@@ -53,7 +55,7 @@ EXTRA_CLEAN = build
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifneq ($(filter-out test demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out test test-sanitized demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
 $(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
 endif
 
@@ -90,6 +92,29 @@ test-installed:
 	@$(MAKE) stage WERROR=1 >build/test/stage.log 2>&1 || { cat build/test/stage.log; exit 1; }
 	@$(MAKE) --no-print-directory test/differential/node_modules >build/test/npm.log 2>&1 || { cat build/test/npm.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) test/run
+
+# SQL tests and whole servers once more, in a PostgreSQL that is built with sanitizers, as is then all that it loads. The build of
+# it is kept; a copy of the sources is compiled, so that the objects here stay as they are. What pg_config has allocated when it
+# ends is no leak.
+SANITIZED = $(CURDIR)/build/sanitized
+SANITIZED_PG_CONFIG = $(SANITIZED)/postgresql-$(PG_MAJOR)/bin/pg_config
+
+.PHONY: test-sanitized
+test-sanitized:
+	test/install-packages $(BUILD_PACKAGES)
+	$(MAKE) --no-print-directory test-sanitized-installed
+
+.PHONY: test-sanitized-installed
+test-sanitized-installed:
+	test/install-packages $(TEST_PACKAGES) $(SANITIZED_PACKAGES)
+	@mkdir -p $(SANITIZED)
+	@export ASAN_OPTIONS=detect_leaks=0; \
+	{ test/build-sanitized-postgresql $(PG_MAJOR) $(SANITIZED)/postgresql-$(PG_MAJOR) && \
+		test/copy-sources . $(SANITIZED)/source && \
+		$(MAKE) -C $(SANITIZED)/source stage WERROR=1 PG_CONFIG=$(SANITIZED_PG_CONFIG) STAGE=$(SANITIZED)/stage && \
+		cp $(shell $(PG_CONFIG) --sharedir)/extension/pgtap* "$(SANITIZED)/stage$$($(SANITIZED_PG_CONFIG) --sharedir)/extension/"; \
+	} >$(SANITIZED)/build.log 2>&1 || { tail -n 50 $(SANITIZED)/build.log; exit 1; }
+	@PG_CONFIG=$(SANITIZED_PG_CONFIG) test/run --sanitized $(SUITES)
 
 # What the package-lock.json beside it names.
 %/node_modules: %/package-lock.json

@@ -1,0 +1,103 @@
+# However many mails and connections a worker has had, it holds no more than before: descriptors, threads and memory are level.
+# The figures are notes.
+use strict;
+use warnings FATAL => 'all';
+
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use Test::More;
+
+# A leak of 20 bytes a mail, or of two kilobytes a connection, goes beyond it. Below that is what the heaps of short-lived
+# threads, which look names up, happen to hold.
+my $MOST_GROWTH_KB = 1024;
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { log_deliveries => 'off' });
+my $batches = 0;
+
+# A server that is as fast as can be, and only counts.
+my $sink_port = PostgreSQL::Test::Cluster::get_free_port();
+my $sink = fork() // die "could not fork: $!";
+if ($sink == 0)
+{
+	exec('/usr/sbin/smtp-sink', "127.0.0.1:$sink_port", 100) or POSIX::_exit(127);
+}
+
+# So many mails are sent; returns what the worker holds then.
+sub level_after
+{
+	my ($mails) = @_;
+	my $name = 'app.batch ' . ++$batches;
+	my $worker = $node->worker('pid');
+	my $is_one_thread = sub { slurp_file("/proc/$worker/status") =~ /^Threads:\s+1$/m };
+	my ($held, $connections);
+
+	$node->report_many($mails, task_name => $name);
+	$node->wait_for("SELECT count(*) = $mails FROM rhesis_notify.task_notifications WHERE task_name = '$name' AND delivery_status = 'sent'");
+	$node->wait_for(q{SELECT state = 'idle' AND connections = 0 FROM rhesis_notify.worker_status});
+	RhesisNotify::Peer::wait_until($is_one_thread, 'the worker has one thread');
+	is($node->worker('pid'), $worker, "after $mails mails it is the same worker, with one thread");
+	my ($memory) = slurp_file("/proc/$worker/status") =~ /^RssAnon:\s+(\d+) kB$/m;
+
+	# Which files of its database a process has open is PostgreSQL's own affair.
+	my $data = $node->data_dir;
+	my @descriptors = grep { !m{^(?:\Q$data\E/)?(?:base|global|pg_wal|pg_xact)/} } map { readlink($_) // () } glob "/proc/$worker/fd/*";
+	return { mails => $mails, descriptors => scalar(@descriptors), memory => $memory };
+}
+
+# The first is the measure of the others: it has seen each of the worker's parts at work.
+sub are_level
+{
+	my ($what, $first, @others) = @_;
+	my $number = 0;
+
+	foreach my $level (@others)
+	{
+		$number += $level->{mails};
+		note("$what: after $number more mails $level->{descriptors} descriptors, 1 thread, $level->{memory} kB");
+	}
+	note("$what: $first->{descriptors} descriptors, 1 thread and $first->{memory} kB at first");
+	is_deeply([ map { $_->{descriptors} } @others ], [ map { $first->{descriptors} } @others ], "$what: descriptors are level");
+  SKIP:
+	{
+		skip 'AddressSanitizer keeps freed memory', 1 if $ENV{RHESIS_SANITIZED};
+		my ($most) = sort { $b <=> $a } map { $_->{memory} } @others;
+		cmp_ok($most, '<=', $first->{memory} + $MOST_GROWTH_KB, "$what: memory is level");
+	}
+	return;
+}
+
+# ---- 50,000 mails ----
+
+$node->reconfigure(smtp_host => 'localhost', smtp_port => $sink_port, smtp_user => '', smtp_password => '', smtp_tls => 'none');
+are_level('50,000 mails', map { level_after($_) } 5_000, (10_000) x 5);
+
+# ---- 500 connections with a login ----
+
+$node->reconfigure(RhesisNotify::Cluster::peer_settings($peer), smtp_tls => 'auto', messages_per_connection => 1);
+are_level('500 reconnects', map { level_after($_) } (100) x 6);
+cmp_ok(scalar(() = $peer->transcript =~ /^\d+ - connected$/mg), '>=', 600, 'each mail had a connection of its own');
+
+# ---- Connections that the server ends ----
+
+$node->reconfigure(messages_per_connection => 500);
+my $level = level_after(10);
+foreach my $round (1 .. 50)
+{
+	$node->wait_for_state($node->report, 'sent');
+	$peer->hang_up;
+}
+are_level('50 lost connections', $level, level_after(10));
+my %connections = map { $_->envelope->{connection} => 1 } ($peer->mails)[ -60 .. -1 ];
+cmp_ok(scalar(keys %connections), '>=', 50, 'the server has ended each connection');
+
+$node->stop;
+done_testing();
+
+END
+{
+	local $?;
+	kill 'TERM', $sink if $sink;
+}
