@@ -258,11 +258,10 @@ GiveBackDeferred(Delivery *delivery, const char *reason)
 }
 
 void
-BlameDelivery(Delivery *delivery, const char *message)
+BlameDelivery(Delivery *delivery, const char *reason, const char *message)
 {
 	ForgetRecord(delivery);
-	SettleTrouble(delivery, "render_error", MemoryContextStrdup(delivery->batch->context, message),
-				  true);
+	SettleTrouble(delivery, reason, MemoryContextStrdup(delivery->batch->context, message), true);
 }
 
 void

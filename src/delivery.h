@@ -57,7 +57,7 @@ extern void GiveBack(Delivery *delivery, int64 delay_ms);
 extern void GiveBackDeferred(Delivery *delivery, const char *reason);
 
 /* Decide that this row, alone in its batch, is what made its preparation fail. */
-extern void BlameDelivery(Delivery *delivery, const char *message);
+extern void BlameDelivery(Delivery *delivery, const char *reason, const char *message);
 
 /* The delivery has been recorded. Frees the batch with its last one. */
 extern void CloseDelivery(Delivery *delivery);

@@ -7,9 +7,9 @@
 
 #include "recipients.h"
 
-/* One look-up, whatever it takes; a batch needs milliseconds. */
+/* One look-up, whatever it takes; a batch needs milliseconds, and the worker does nothing else meanwhile. */
 #ifndef LOOK_UP_LIMIT_MS
-#define LOOK_UP_LIMIT_MS 30000
+#define LOOK_UP_LIMIT_MS 10000
 #endif
 
 /* What was being read when the error came up. */

@@ -198,7 +198,7 @@ GiveBackPreparing(const char *message)
 	for (int i = 0; i < batch->count; i++)
 	{
 		if (batch->count == 1 && message)
-			BlameDelivery(&batch->deliveries[i], message);
+			BlameDelivery(&batch->deliveries[i], "render_error", message);
 		else
 			GiveBack(&batch->deliveries[i], 0);
 		AppendSettled(&batch->deliveries[i]);

@@ -42,6 +42,25 @@ WaitForRecipients(const RecipientsProblem *problem)
 				 problem->hint ? errhint("%s", problem->hint) : 0));
 }
 
+/*
+ * A look-up that takes too long may be one row's trouble or the relation's. So the rows of its batch are looked up one by one, and
+ * the one that takes too long again counts an attempt. But only one, until a look-up succeeds: if the next takes too long as well,
+ * it is the relation. True: the batch was one row, and it was blamed.
+ */
+static bool
+BlameSlowRow(DeliveryBatch *batch, const RecipientsProblem *problem)
+{
+	if (problem->sqlstate != ERRCODE_QUERY_CANCELED)
+		return false;
+	worker.singly = Max(worker.singly, batch->count);
+	if (batch->count > 1 || worker.slow_row_blamed)
+		return false;
+	worker.slow_row_blamed = true;
+	worker.claim_at = 0;
+	BlameDelivery(&batch->deliveries[0], "recipients_error", problem->message);
+	return true;
+}
+
 static bool
 EpochIsLive(int64 candidate)
 {
@@ -278,14 +297,18 @@ PrepareClaimed(void)
 	DeliveryBatch *batch = worker.preparing;
 	RecipientsProblem problem = {0};
 	bool readable;
+	bool blamed;
 
 	BeginWork();
 	readable = PrepareBatch(batch, &problem);
 	CommitWork();
 	worker.preparing = NULL;
-	if (!readable)
+	blamed = !readable && BlameSlowRow(batch, &problem);
+	if (readable)
+		worker.slow_row_blamed = false;
+	if (!readable && !blamed)
 		WaitForRecipients(&problem);
-	else if (worker.recipients_failures > 0)
+	else if (readable && worker.recipients_failures > 0)
 	{
 		worker.recipients_failures = 0;
 		ForgetComplaint();
@@ -295,7 +318,7 @@ PrepareClaimed(void)
 	{
 		Delivery *delivery = &batch->deliveries[i];
 
-		if (!readable)
+		if (!readable && !blamed)
 			GiveBackDeferred(delivery, "recipients_error");
 		if (readable && delivery->owes_mail)
 			AppendDelivery(&worker.ready, delivery);

@@ -18,7 +18,9 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "replication/syncrep.h"
 #include "storage/latch.h"
+#include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -31,6 +33,8 @@ volatile sig_atomic_t shutdown_was_requested = false;
 
 static volatile sig_atomic_t connecting = true;
 static volatile sig_atomic_t in_transaction = false;
+static volatile sig_atomic_t committing = false;
+static volatile sig_atomic_t wait_was_interrupted = false;
 static Oid extension = InvalidOid;
 static Oid extension_owner = InvalidOid;
 
@@ -49,6 +53,22 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 	}
 	SetLatch(MyLatch);
 	errno = saved_errno;
+}
+
+/*
+ * Somebody's DROP DATABASE, say, wants an answer of every process, and a commit that waits for a synchronous standby gives none:
+ * so that wait is cancelled, and CommitWork begins it again.
+ */
+static void
+HandleWorkerSigusr1(SIGNAL_ARGS)
+{
+	procsignal_sigusr1_handler(postgres_signal_arg);
+	/* It has set the latch. */
+	if (committing && ProcSignalBarrierPending)
+	{
+		wait_was_interrupted = true;
+		QueryCancelPending = true;
+	}
 }
 
 static void
@@ -99,6 +119,7 @@ void
 ConnectWorker(Oid database)
 {
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	pqsignal(SIGUSR1, HandleWorkerSigusr1);
 	PinSession();
 	connecting = false;
 }
@@ -198,20 +219,42 @@ EndWork(void)
 	SetUserIdAndSecContext(GetSessionUserId(), 0);
 
 	/* A cancel that came too late for this transaction must not hit the next one, which records outcomes. */
-	in_transaction = false;
-	if (shutdown_was_requested)
-		QueryCancelPending = false;
+	in_transaction = committing = false;
+	if (shutdown_was_requested || wait_was_interrupted)
+		QueryCancelPending = wait_was_interrupted = false;
 
 	/* Without this autovacuum never sees what we write. */
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/* What was committed is on this server's disk; be sure of the standbys too, as synchronous_commit says, and answer meanwhile. */
+static void
+WaitForStandbys(void)
+{
+	while (wait_was_interrupted)
+	{
+		wait_was_interrupted = false;
+		QueryCancelPending = false;
+		/* Behind the line above: a SIGTERM from here on cancels the wait. */
+		if (shutdown_was_requested)
+			break;
+		if (ProcSignalBarrierPending)
+			ProcessProcSignalBarrier();
+		HOLD_INTERRUPTS();
+		SyncRepWaitForLSN(XactLastCommitEnd, true);
+		RESUME_INTERRUPTS();
+	}
+}
+
 void
 CommitWork(void)
 {
 	PopActiveSnapshot();
+	committing = true;
 	CommitTransactionCommand();
+	WaitForStandbys();
+	committing = false;
 	EndWork();
 }
 

@@ -95,6 +95,36 @@ like(causes('task', 5), qr/"missing"/, 'a template that does not exist is replac
 like(causes('task', 100), qr/template "bomb": .*output is too large/, 'so is one whose mail grows without end');
 like(causes('task', 101), qr/template "loop": .*nested too deeply/, 'and one that contains itself');
 
+# ---- A user who takes too long ----
+
+$node->sql(
+	q{
+	SET ROLE app_owner;
+	CREATE TABLE app.delay (user_id text PRIMARY KEY, seconds float8);
+	CREATE VIEW app.slow_recipients AS
+		SELECT user_id, CASE WHEN seconds IS NULL THEN email ELSE (SELECT email FROM pg_sleep(seconds)) END AS email
+		FROM app.recipients LEFT JOIN app.delay USING (user_id);
+	INSERT INTO app.delay VALUES ('person 30', 600);
+});
+$node->reconfigure(recipients => 'app.slow_recipients');
+report_batch('slow');
+$node->wait_for($nothing_due);
+is(poisoned('slow'), '30 failed recipients_error', 'a user who can\'t be looked up in time harms his own mail');
+is(causes('slow', 30), join(' | ', ('reading recipients takes longer than 10000 ms') x 2), 'and the reason is named, once for each attempt');
+
+# When it is everybody, the queue waits.
+$node->wait_for_state($node->report(user_id => 'person 1', organization_id => undef), 'sent');
+$node->sql(q{INSERT INTO app.delay SELECT id, 600 FROM app.person ON CONFLICT DO NOTHING});
+report_batch('all slow');
+$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.task_notifications WHERE task_id ~ '^all slow ' AND attempts = 1});
+$node->wait_for(q{SELECT state = 'waiting for recipients' AND last_error ~ 'takes longer' FROM rhesis_notify.worker_status});
+is($node->sql(q{SELECT sum(attempts) || ' ' || count(*) FROM rhesis_notify.task_notifications WHERE task_id ~ '^all slow ' AND delivery_status IN ('pending', 'deferred')}),
+	"1 $batch", 'when it is everybody, one row counts an attempt, and all wait');
+$node->sql('TRUNCATE app.delay');
+$node->wait_for($nothing_due);
+is(poisoned('all slow'), '', 'each of them is mailed when that is mended');
+$node->reconfigure(recipients => 'app.recipients');
+
 # Keys of another type: what can't be one belongs to nobody.
 $node->sql(q{
 	SET ROLE app_owner;

@@ -19,7 +19,7 @@ sub at_once
 {
 	my ($statement) = @_;
 	my $error;
-	local $ENV{PGOPTIONS} = '-c lock_timeout=5s -c statement_timeout=60s';
+	local $ENV{PGOPTIONS} = ($ENV{PGOPTIONS} // '') . ' -c lock_timeout=5s -c statement_timeout=60s';
 
 	$node->psql('postgres', $statement, stderr => \$error);
 	return $error;
@@ -101,11 +101,20 @@ $node->wait_for($all_sent);
 # A synchronous standby is away: commits wait for it.
 {
 	local $ENV{PGOPTIONS} = '-c synchronous_commit=local';
+	my $waits = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'SyncRep'};
+	my $mails = $peer->mail_count;
 
+	$node->sql("CREATE DATABASE bystander_$_") foreach 1 .. 3;
 	$node->configure('server.synchronous_standby_names' => 'absent');
 	$node->reload;
 	$node->report_many(20, task_name => 'app.not replicated', organization_id => undef);
-	$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'SyncRep'});
+	$node->wait_for($waits);
+	foreach my $number (1 .. 3)
+	{
+		is(at_once("DROP DATABASE bystander_$number"), '', 'a database can be dropped while the worker waits for a synchronous standby');
+		$node->wait_for($waits);
+	}
+	is($peer->mail_count, $mails, 'nothing is mailed of which the standby has no claim');
 	$begin = time;
 	$node->stop('fast');
 	cmp_ok(time - $begin, '<', 3, sprintf 'a fast shutdown while it waits for a synchronous standby takes %.1f s', time - $begin);
