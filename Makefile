@@ -27,7 +27,8 @@ PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -n 's/[^0-9]*\([0-9]*\).*/\1/p')
 SERVER_HEADERS = $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)
 BUILD_PACKAGES = gcc make pkg-config libcurl4-openssl-dev $(if $(SERVER_HEADERS),,postgresql-server-dev-all)
 TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parser-sourcehandler-pgtap-perl \
-	python3-sqlalchemy python3-psycopg2 python3-celery \
+	python3-sqlalchemy python3-psycopg2 python3-celery python3-redis redis-server \
+	alembic python3-django python3-fastapi python3-uvicorn \
 	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl python3 iproute2 clang clang-format libclang-rt-dev valgrind \
 	chromium fonts-liberation fonts-noto-core fonts-noto-color-emoji
 BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2

@@ -1,0 +1,9 @@
+"""Submits tasks: submit.py MODULE <calls.json. A call has task, and what apply_async takes. Prints their ids."""
+
+import importlib
+import json
+import sys
+
+app = importlib.import_module(sys.argv[1]).app
+for call in json.load(sys.stdin):
+    print(app.tasks[call.pop("task")].apply_async(**call).id)

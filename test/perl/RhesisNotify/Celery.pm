@@ -1,0 +1,149 @@
+
+# Celery as an application runs it: a broker (Redis) of a test's own, workers, and the application that submits tasks.
+package RhesisNotify::Celery;
+
+use strict;
+use warnings;
+
+use Carp;
+use Cwd qw(abs_path);
+use File::Basename;
+use IPC::Run;
+use JSON::PP;
+use POSIX ();
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Peer;
+
+my $top = abs_path(dirname(__FILE__) . '/../../..');
+my @running;
+
+# Starts the broker. The tasks' database is the cluster's, with this role.
+sub start
+{
+	my ($class, $node, $role) = @_;
+	my $directory = PostgreSQL::Test::Utils::tempdir_short();
+	my $self = bless { directory => $directory, workers => {} }, $class;
+
+	$self->{environment} = {
+		CELERY_BROKER_URL => "redis+socket://$directory/redis",
+		DATABASE_URL => sprintf('postgresql+psycopg2://%s@/postgres?host=%s&port=%d', $role, $node->host, $node->port),
+		PYTHONPATH => "$top/examples/celery:$top/test/celery",
+		PYTHONDONTWRITEBYTECODE => 1,
+		TEST_DIRECTORY => $directory,
+	};
+	push @running, $self;
+	$self->{redis} = $self->spawn('redis', 'redis-server', '--port', 0, '--unixsocket', "$directory/redis", '--save', '', '--dir', $directory);
+	RhesisNotify::Peer::wait_until(sub { -S "$directory/redis" }, 'Redis listens');
+	return $self;
+}
+
+# A process of ours, with its output in a file; returns its id.
+sub spawn
+{
+	my ($self, $name, @command) = @_;
+	my $pid = fork() // croak "could not fork: $!";
+
+	return $pid if $pid;
+	%ENV = (%ENV, %{ $self->{environment} });
+	open(STDIN, '<', '/dev/null');
+	open(STDOUT, '>>', "$self->{directory}/$name.log");
+	open(STDERR, '>&', \*STDOUT);
+	exec(@command) or POSIX::_exit(127);
+}
+
+# Variables of what is started from now on.
+sub environment
+{
+	my ($self, %variables) = @_;
+	%{ $self->{environment} } = (%{ $self->{environment} }, %variables);
+	return;
+}
+
+# A worker of the queue; it is ready.
+sub start_worker
+{
+	my ($self, $module, $queue, @options) = @_;
+	my $ready = () = $self->log($queue) =~ /ready\.$/mg;
+
+	$self->{workers}{$queue} = $self->spawn(
+		$queue, '/usr/bin/python3', '-m', 'celery', '--app', $module, 'worker', '--queues', $queue, '--hostname', "$queue\@test",
+		'--loglevel', 'INFO', '--without-gossip', '--without-mingle', @options);
+	RhesisNotify::Peer::wait_until(
+		sub { my $count = () = $self->log($queue) =~ /ready\.$/mg; $count > $ready },
+		"the worker of $queue is ready");
+	return $self->{workers}{$queue};
+}
+
+sub log
+{
+	my ($self, $queue) = @_;
+	my $file = "$self->{directory}/$queue.log";
+	return -e $file ? slurp_file($file) : '';
+}
+
+sub stop_worker
+{
+	my ($self, $queue, $signal) = @_;
+	my $pid = delete $self->{workers}{$queue} or return;
+
+	kill $signal // 'TERM', $pid;
+	waitpid($pid, 0);
+	return;
+}
+
+# Calls as test/celery/submit.py takes them; returns the tasks' ids.
+sub submit
+{
+	my ($self, $module, @calls) = @_;
+	local %ENV = (%ENV, %{ $self->{environment} });
+	my ($input, $output, $errors) = (encode_json(\@calls), '', '');
+
+	IPC::Run::run([ '/usr/bin/python3', "$top/test/celery/submit.py", $module ], '<', \$input, '>', \$output, '2>', \$errors)
+	  or croak "could not submit: $errors";
+	return split /\n/, $output;
+}
+
+# A program of the application; its output.
+sub program
+{
+	my ($self, @arguments) = @_;
+	local %ENV = (%ENV, %{ $self->{environment} });
+	my ($output, $errors) = ('', '');
+
+	IPC::Run::run([ '/usr/bin/python3', @arguments ], '<', \undef, '>', \$output, '2>', \$errors)
+	  or croak "@arguments failed: $errors";
+	return $output;
+}
+
+# The process that a task hangs in, once it does.
+sub hanging
+{
+	my ($self, $task_id) = @_;
+	my $file = "$self->{directory}/$task_id";
+
+	RhesisNotify::Peer::wait_until(sub { -s $file }, "$task_id hangs");
+	return slurp_file($file) + 0;
+}
+
+sub stop
+{
+	my ($self) = @_;
+
+	$self->stop_worker($_) foreach keys %{ $self->{workers} };
+	my $redis = delete $self->{redis} or return;
+	kill 'TERM', $redis;
+	waitpid($redis, 0);
+	return;
+}
+
+END
+{
+	local $?;
+	foreach my $self (@running)
+	{
+		$self->stop_worker($_, 'KILL') foreach keys %{ $self->{workers} };
+		$self->stop;
+	}
+}
+
+1;
