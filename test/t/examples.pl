@@ -1,75 +1,230 @@
-# What doc/tasks.md shows of Python is in examples/ as it is, and reports tasks.
+# The examples that report tasks without Celery: each runs, and its mail arrives. What README.md and doc/ show of Python is in examples/.
 use strict;
 use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
 use File::Basename;
+use HTTP::Tiny;
+use IO::Socket::INET;
 use IPC::Run;
+use JSON::PP;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster qw($ACME $JANE);
-use RhesisNotify::Document qw(page_text blocks);
+use RhesisNotify::Document qw(pages page_text blocks);
 use RhesisNotify::Peer;
 use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
-my @python = blocks(page_text('doc/tasks.md'), 'python');
+my $examples = "$top/examples";
 
-foreach my $example (qw(sqlalchemy_task celery_task))
+# ---- What the documentation shows ----
+
+my %source = map { $_ => slurp_file($_) } grep { -f } map { glob "$examples/$_" } qw(*/*.py */*/*.py */*/*/*.py */*.md */*.sql */*.sh);
+foreach my $page (pages())
 {
-	is(shift(@python), slurp_file("$top/examples/$example.py"), "doc/tasks.md shows examples/$example.py as it is");
+	my $number = 0;
+	foreach my $block (blocks(page_text($page), 'python'))
+	{
+		ok((grep { index($_, $block) >= 0 } values %source), sprintf('Python %d of %s is in examples/ as it is', ++$number, $page)) or diag($block);
+	}
 }
-is_deeply(\@python, [], 'doc/tasks.md has no other Python');
+
+# ---- Running them ----
 
 my $peer = RhesisNotify::Peer->start;
-my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
-
-# A worker of Celery, and two of its tasks; it goes on until its input ends.
-my $driver = <<'PYTHON';
-import os
-import sys
-
-from celery.contrib.testing.worker import start_worker
-
-import celery_task
-
-
-@celery_task.app.task(base=celery_task.NotifyingTask, template="task_completion", name="reports.broken")
-def broken():
-    raise ValueError("no such report")
-
-
-owner = {"user_id": os.environ["OWNER"], "organization_id": os.environ["ORGANIZATION"]}
-with start_worker(celery_task.app, pool="solo", perform_ping_check=False):
-    celery_task.export.apply_async(["May"], headers=owner, task_id="celery 1")
-    broken.apply_async(headers=owner, task_id="celery 2")
-    sys.stdin.read()
-PYTHON
-
-$node->sql(q{CREATE ROLE app LOGIN});
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.max_worker_processes' => 16 });
+$node->sql('CREATE ROLE app LOGIN');
 $node->sql(q{SELECT rhesis_notify.grant_to('app')});
-my ($input, $output) = ('', '');
-my $celery;
+
+# The environment of a program that works in this database as this role.
+sub environment
 {
-	local %ENV = (
+	my ($database, $role) = @_;
+	return (
 		%ENV,
-		OWNER => $JANE,
-		ORGANIZATION => $ACME,
-		PYTHONPATH => "$top/examples",
-		PYTHONDONTWRITEBYTECODE => 1,
-		CELERY_BROKER_URL => 'memory://',
-		DATABASE_URL => sprintf('postgresql+psycopg2://app@/postgres?host=%s&port=%d', $node->host, $node->port));
-	$celery = IPC::Run::start([ '/usr/bin/python3', '-c', $driver ], '<', \$input, '>&', \$output, IPC::Run::timeout(120));
+		PGHOST => $node->host,
+		PGPORT => $node->port,
+		PGDATABASE => $database,
+		PGUSER => $role,
+		DATABASE_URL => sprintf('postgresql+psycopg2://%s@/%s?host=%s&port=%d', $role, $database, $node->host, $node->port),
+		PYTHONDONTWRITEBYTECODE => 1);
 }
-$celery->pump_nb until $node->sql(q{SELECT count(*) = 2 FROM rhesis_notify.task_notifications WHERE finished_at IS NOT NULL}) eq 't' || !$celery->pumpable;
-$celery->finish;
 
-is( $node->sql(q{SELECT string_agg(concat_ws('|', task_id, task_name, status, delivery_status, recipient_email, result, error_message), E'\n' ORDER BY task_id)
-		FROM rhesis_notify.task_notifications}),
-	qq{celery 1|reports.export|success|sent|jane\@example.com|{"rows": 12, "report": "May"}\n}
-	  . q{celery 2|reports.broken|failed|sent|jane@example.com|ValueError: no such report},
-	'tasks of Celery are mailed, as the examples do it') or diag($output);
-is( $node->sql(q{SELECT bool_and(completed_at >= started_at) FROM rhesis_notify.task_notifications}), 't', 'with their execution time');
+# A program's exit code and what it says, started in this directory of examples/.
+sub run_in
+{
+	my ($directory, $environment, @command) = @_;
+	my $output = '';
+	local %ENV = %$environment;
 
+	IPC::Run::run(\@command, '<', \undef, '>&', \$output, init => sub { chdir "$examples/$directory" or POSIX::_exit(126) });
+	return ($? >> 8, $output);
+}
+
+sub runs_in
+{
+	my ($directory, $environment, $name, @command) = @_;
+	my ($code, $output) = run_in($directory, $environment, @command);
+
+	is($code, 0, $name) or diag($output);
+	return $output;
+}
+
+# The next mail, once it is there.
+my $seen = 0;
+
+sub next_mail
+{
+	my @mails = $peer->wait_for_mails(++$seen);
+	return $mails[ $seen - 1 ];
+}
+
+# ---- SQLAlchemy, Alembic ----
+
+runs_in('sqlalchemy', { environment('postgres', 'app') }, 'SQLAlchemy reports a task', '/usr/bin/python3', '-c', <<"PYTHON");
+import os
+from datetime import datetime, timedelta, timezone
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from report_task import report_task
+
+engine = create_engine(os.environ["DATABASE_URL"])
+task = dict(status="success", user_id="$JANE", organization_id="$ACME", result={"test_set_name": "Safety"}, template="task_completion",
+            started_at=datetime.now(timezone.utc) - timedelta(seconds=165))
+with Session(engine) as session:
+    report_task(session, "rolled back", "reports.export", **task)
+    session.rollback()
+    report_task(session, "committed", "reports.export", **task)
+    session.commit()
+PYTHON
+my $mail = next_mail();
+like($mail->text, qr/Task ID: committed\n.*Execution Time: 2m 45s\n.*Test Set: Safety/s, '... and mails it');
+is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 1, '... if its transaction commits');
+
+$node->sql('CREATE DATABASE alembic');
+my $alembic = PostgreSQL::Test::Utils::tempdir('alembic');
+IPC::Run::run([ 'cp', '-r', "$examples/sqlalchemy/.", $alembic ]) or die 'could not copy';
+my %alembic = environment('alembic', 'postgres');
+
+sub alembic
+{
+	my ($name, @arguments) = @_;
+	return runs_in('sqlalchemy', \%alembic, $name, '/usr/bin/python3', '-m', 'alembic', '--config', "$alembic/alembic.ini", @arguments);
+}
+
+alembic('Alembic upgrades', 'upgrade', 'head');
+$node->sql(qq{INSERT INTO organization (id, name) VALUES ('$ACME', 'acme');
+	INSERT INTO "user" (id, email, name, organization_id, is_active) VALUES ('$JANE', 'jane\@example.com', 'Jane Doe', '$ACME', true)}, 'alembic');
+$node->report(database => 'alembic', task_name => 'reports.export', template => undef);
+is(next_mail()->header('Subject'), 'Task Completed: Export - Success', '... and the task that it registered is mailed');
+alembic('Alembic compares', 'revision', '--autogenerate', '--rev-id', '0003', '-m', 'compared');
+like(slurp_file("$alembic/migrations/versions/0003_compared.py"), qr/def upgrade\(\):\n    # ### [^\n]*\n    pass\n/, '... and leaves the extension alone');
+alembic('Alembic downgrades', 'downgrade', '0001');
+is($node->sql(q{SELECT count(*) FROM pg_extension WHERE extname = 'rhesis_notify'}, 'alembic'), 0, '... and the extension is gone');
+alembic('Alembic upgrades again', 'upgrade', '0002');
+$node->sql('DROP DATABASE alembic');
+
+# ---- Django ----
+
+$node->sql('CREATE DATABASE django');
+my %django = environment('django', 'postgres');
+my @manage = ('/usr/bin/python3', 'manage.py');
+runs_in('django', \%django, 'Django migrates', @manage, 'migrate');
+like(runs_in('django', \%django, 'Django compares', @manage, 'makemigrations', '--check', '--dry-run'), qr/No changes detected/, '... and finds its models as they are');
+$node->sql('GRANT SELECT ON auth_user TO app', 'django');
+$node->sql(q{INSERT INTO auth_user (username, password, is_superuser, first_name, last_name, email, is_staff, is_active, date_joined)
+	VALUES ('jane', '!', false, 'Jane', 'Doe', 'jane@example.com', false, true, now())}, 'django');
+runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reports a task', '/usr/bin/python3', '-c', <<'PYTHON');
+import django
+django.setup()
+from django.contrib.auth.models import User
+from django.db import transaction
+from notifications.models import TaskNotification
+
+task = dict(task_name="reports.export", status="success", user_id=str(User.objects.get().pk), template="task_completion",
+            result={"test_set_name": "Safety"})
+try:
+    with transaction.atomic():
+        TaskNotification.objects.report(task_id="rolled back", **task)
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    pass
+with transaction.atomic():
+    TaskNotification.objects.report(task_id="committed", **task)
+TaskNotification.objects.report(task_id="committed", **task)
+PYTHON
+$mail = next_mail();
+like($mail->text, qr/Hello Jane Doe.*Task ID: committed\n.*Test Set: Safety/s, '... and mails a user of Django\'s');
+$node->wait_for('SELECT bool_and(finished_at IS NOT NULL) FROM rhesis_notify.task_notifications', 'django');
+is(runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reads the state', '/usr/bin/python3', '-c', <<'PYTHON'),
+import django
+django.setup()
+from notifications.models import DeliveryStatus
+print([(status.task, status.recipient, status.state) for status in DeliveryStatus.objects.all()])
+PYTHON
+	"[('export', 'jane\@example.com', 'sent')]\n", '... of its one mail');
+runs_in('django', \%django, 'Django migrates back', @manage, 'migrate', 'notifications', 'zero');
+is($node->sql(q{SELECT count(*) FROM pg_extension WHERE extname = 'rhesis_notify'}, 'django'), 0, '... and the extension is gone');
+$node->sql('DROP DATABASE django');
+
+# ---- PL/pgSQL, psql ----
+
+runs_in('plpgsql', { environment('postgres', 'postgres') }, 'jobs in PL/pgSQL', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', 'jobs.sql');
+$node->sql(qq{INSERT INTO public.job (name, statement, user_id, organization_id) VALUES
+	('Clean-up', 'CREATE TABLE public.clean ()', '$JANE', '$ACME'),
+	('Division', 'CREATE TABLE public.divided AS SELECT 1 / 0 AS quotient', '$JANE', '$ACME')});
+$node->sql('CALL public.run_jobs()');
+my %mails = map { $_->header('Subject') => $_->text } next_mail(), next_mail();
+is_deeply([ sort keys %mails ], [ 'Task Completed: Clean-up - Success', 'Task Completed: Division - Failed' ], 'both are mailed');
+like($mails{'Task Completed: Division - Failed'}, qr/division by zero/, '... the failure with its error');
+$node->sql(q{UPDATE public.job SET state = 'done' WHERE name = 'Division'});
+
+my %psql = environment('postgres', 'app');
+runs_in('psql', \%psql, 'a command is reported by psql', "$examples/psql/report.sh", 'nightly.backup', $JANE, $ACME, 'true');
+is(next_mail()->header('Subject'), 'Task Completed: nightly.backup - Success', '... and mailed');
+my ($code, $output) = run_in('psql', \%psql, "$examples/psql/report.sh", q(it's "nightly"), $JANE, $ACME, 'sh', '-c', q(echo "it's :'name' \\ full" >&2; exit 3));
+is($code, 3, 'one that fails ends as it did');
+is($output, "it's :'name' \\ full\n", '... with its own words');
+like(next_mail()->text, qr/exit code 3: it's :'name' \\ full\n/, '... which are mailed');
+($code, $output) = run_in('psql', { %psql, PGPORT => 1 }, "$examples/psql/report.sh", 'nightly.backup', $JANE, $ACME, 'true');
+is($code, 0, 'one that can\'t be reported ends as it did too');
+like($output, qr/report\.sh: could not report nightly\.backup$/, '... and says so');
+
+# ---- FastAPI: the original's test endpoint ----
+
+$node->sql(qq{CREATE TABLE public.api_token (token text PRIMARY KEY, user_id uuid, organization_id uuid);
+	INSERT INTO public.api_token VALUES ('janes token', '$JANE', '$ACME');
+	GRANT SELECT ON public.api_token TO app; GRANT EXECUTE ON FUNCTION rhesis_notify.email_notification_test TO app});
+my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "no free port: $!";
+my $port = $socket->sockport;
+close $socket;
+my ($server, $server_output);
+{
+	local %ENV = environment('postgres', 'app');
+	$server = IPC::Run::start([ '/usr/bin/python3', '-m', 'uvicorn', 'main:app', '--host', '127.0.0.1', '--port', $port ],
+		'<', \undef, '>&', \$server_output, init => sub { chdir "$examples/fastapi" or POSIX::_exit(126) });
+}
+END { $server->kill_kill if $server; }
+
+my $http = HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
+
+sub post
+{
+	my ($token, $content) = @_;
+	return $http->post("http://127.0.0.1:$port/api/tasks/email-notification-test",
+		{ headers => { Authorization => "Bearer $token", 'Content-Type' => 'application/json' }, content => encode_json($content) });
+}
+
+RhesisNotify::Peer::wait_until(sub { $server->pump_nb; $http->get("http://127.0.0.1:$port/docs")->{success} }, 'the endpoint is up');
+my $response = post('janes token', { message => 'Testing email notifications' });
+is($response->{status}, 202, 'the test endpoint takes the original\'s request') or diag($response->{content});
+my $id = decode_json($response->{content})->{notification_id};
+is(next_mail()->header('Subject'), 'Task Completed: Email Notification Test - Success', '... and mails who is logged in');
+is($node->notification($id)->{recipient_email}, 'jane@example.com', '... as the notification says');
+is(post('nobodys token', {})->{status}, 401, 'and nobody else');
+
+is($peer->mail_count, $seen, 'there is no mail but these');
 $node->stop;
 $peer->stop;
 done_testing();

@@ -1,0 +1,21 @@
+"""Alembic's environment: the application's models, and hands off the extension's schema."""
+
+import os
+
+from alembic import context
+from sqlalchemy import create_engine
+
+from models import Base
+
+
+def include_name(name, type_, parent_names):
+    """Without this, --autogenerate would drop what it does not find in the models: the extension's tables."""
+    return not (type_ == "schema" and name == "rhesis_notify")
+
+
+engine = create_engine(os.environ["DATABASE_URL"])
+with engine.connect() as connection:
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, include_schemas=True, include_name=include_name)
+    with context.begin_transaction():
+        context.run_migrations()
