@@ -1,0 +1,74 @@
+# For sh: Debians in directories, for tests that need a system of their own. Read it in, with $top the checkout.
+#
+# Needs root, debootstrap and unshare. What is mounted is mounted for the run's own processes alone: it ends with them, however they end, and
+# nothing that removes files outside ever meets it.
+
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+
+# Runs a command in the root: processes, mounts and shared memory are its own. It is no chroot, in which nobody may make
+# a user namespace, as a test does. The shell stays, to bury what is orphaned in there.
+enter()
+{
+	local root=$1
+	shift
+	unshare --mount --pid --fork --kill-child sh -c '
+		set -e
+		root=$1
+		shift
+		mount --bind "$root" "$root"
+		cd "$root"
+		mount -t proc proc proc
+		mount -t sysfs sysfs sys
+		mount -t tmpfs -o mode=1777 tmpfs dev/shm
+		mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+		pivot_root . mnt
+		cd /
+		umount -l /mnt
+		"$@" && status=0 || status=$?
+		exit $status' sh "$root" "$@"
+}
+
+# The same, with an environment of its own.
+enter_cleanly()
+{
+	local root=$1
+	shift
+	enter "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
+}
+
+# How this machine reaches the network: resolver, proxy, and whom it trusts.
+settle_network()
+{
+	local root=$1
+
+	cp /etc/resolv.conf /etc/hosts "$root/etc/"
+	apt-config dump | grep '^Acquire::[a-z]*::Proxy' >"$root/etc/apt/apt.conf.d/90machine" || true
+	# A sid that has not been published for a while is as good.
+	echo 'Acquire::Check-Valid-Until "false";' >>"$root/etc/apt/apt.conf.d/90machine"
+	mkdir -p "$root/usr/local/share/ca-certificates"
+	find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$root/usr/local/share/ca-certificates/" \;
+	enter "$root" update-ca-certificates >/dev/null 2>&1
+}
+
+# The root gets its name when it is complete.
+make_root()
+{
+	local release=$1 root=$2 unfinished=$2.unfinished
+
+	rm -rf --one-file-system "$unfinished"
+	mkdir -p "$unfinished"
+	debootstrap --variant=minbase --include=ca-certificates,make,perl,debconf-utils "$release" "$unfinished" "$mirror" || return 1
+	settle_network "$unfinished" || return 1
+	mv "$unfinished" "$root"
+}
+
+# A copy of the checkout, without what was built in it.
+copy_source()
+{
+	local root=$1
+
+	rm -rf --one-file-system "$root/srv/rhesis_notify"
+	mkdir -p "$root/srv/rhesis_notify"
+	tar -C "$top" --exclude=./build --exclude=./.git --exclude=node_modules --exclude='*.o' --exclude='*.so' --exclude='*.bc' -cf - . |
+		tar -C "$root/srv/rhesis_notify" --no-same-owner -xf -
+}
