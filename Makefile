@@ -57,7 +57,7 @@ EXTRA_CLEAN = build
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifneq ($(filter-out test test-sanitized demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out test test-sanitized test-guide demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
 $(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
 endif
 

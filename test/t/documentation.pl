@@ -6,6 +6,7 @@ use utf8;
 
 use Cwd qw(abs_path);
 use File::Basename;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Document qw(pages page_text blocks beginning_of);
@@ -83,6 +84,31 @@ sub sql_runs
 	return;
 }
 
+# SQL that is shown with what psql answers: its columns are those that it has.
+sub answers_are_shaped_so
+{
+	my ($page, $text) = @_;
+
+	while ($text =~ /^```sql\n((?:(?!^```).)*)^```\n(?:(?!^```).)*?^```(?:text)?\n( *\w[^\n]*)\n[-+]+\n/msg)
+	{
+		my ($query, $head) = ($1, $2);
+		my ($answer) = split /\n/, run_psql($query);
+
+		is($answer, join('|', map { s/^ +| +\z//gr } split /\|/, $head), "$page shows the columns of " . $query =~ s/\n.*//sr);
+	}
+	return;
+}
+
+# With the names of columns, as a person would see them.
+sub run_psql
+{
+	my ($query) = @_;
+	my ($out, $error);
+
+	IPC::Run::run([ 'psql', '-X', '-A', '-q', '-d', $node->connstr('mydb'), '-c', $query ], '>', \$out, '2>', \$error) or die "psql: $error";
+	return $out;
+}
+
 # What a page's SQL must have led to.
 sub html_of
 {
@@ -100,7 +126,13 @@ sub mails_are_sent
 
 my %led_to = (
 	'README.md' => sub { mails_are_sent('README.md', 2) },
-	'doc/first-mail.md' => sub { mails_are_sent('doc/first-mail.md', 2) },
+	'doc/first-mail.md' => sub {
+		my ($steps) = page_text('doc/first-mail.md') =~ /^ +step +\|.*\n[-+]+\n((?:.*\|.*\n)+)/m;
+
+		mails_are_sent('doc/first-mail.md', 2);
+		is($node->sql('SELECT step FROM rhesis_notify.check_smtp()', 'mydb'), join("\n", $steps =~ /^ (.*?) +\| t/mg), 'check_smtp has the steps that doc/first-mail.md shows');
+	},
+	'doc/recipients.md' => sub { mails_are_sent('doc/recipients.md', 1) },
 	'doc/templates.md' => sub {
 		my $branded = html_of('task_completion', '{"status": "success", "task_name": "x", "result_url": "https://app.example/1"}', 'acme');
 
@@ -117,6 +149,7 @@ foreach my $page (pages())
 	next unless blocks($text, 'sql');
 	begin_page($text);
 	sql_runs($page, $text);
+	answers_are_shaped_so($page, $text);
 	$led_to{$page}->() if $led_to{$page};
 	forget_page();
 }

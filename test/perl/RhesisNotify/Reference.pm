@@ -180,7 +180,7 @@ sub functions
 		WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype <> 'trigger'::regtype
 		ORDER BY proname});
 
-	return join "\n", map
+	return join(', ', map { "[`$_->{name}`](#$_->{name})" } @functions) . "\n\n" . join "\n", map
 	{
 		my $function = $_;
 		my @defaults = map { defined $_ ? ' DEFAULT ' . short_type($_) : '' } @{ $function->{defaults} // [] };
