@@ -7,6 +7,7 @@ from datetime import date
 from uuid import UUID
 
 from celery import shared_task
+from celery.exceptions import Reject
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -109,6 +110,12 @@ def parent():
 @app.task(base=BaseTask, name="test.replaced", bind=True)
 def replaced(self):
     raise self.replace(registered.s())
+
+
+@email_notification()
+@app.task(base=BaseTask, name="test.rejected")
+def rejected():
+    raise Reject("not now", requeue=False)
 
 
 @email_notification()

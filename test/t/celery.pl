@@ -157,6 +157,11 @@ submit(call('test.replaced', [], task_id => 'replaced'));
 ($mail) = new_mails(1);
 is(notification_of('replaced')->{task_name}, 'test.registered', 'a task that is replaced reports what has replaced it');
 
+submit(call('test.rejected', [], task_id => 'rejected'), call('test.hangs_early', [], task_id => 'revoked'));
+$celery->hanging('revoked');
+$celery->program('-c', 'import test_tasks; test_tasks.app.control.revoke("revoked", terminate=True, signal="KILL")');
+RhesisNotify::Peer::wait_until(sub { $celery->log('celery') =~ /Terminating revoked \(|exited with .*SIGKILL/ }, 'the task is revoked');
+
 # ---- Transactions of the task's own ----
 
 $node->sql('SELECT rhesis_notify.pause()');
@@ -295,6 +300,8 @@ like($mail->text, qr/ChordError: .*test 7 broke off.*Task Name: Test Execution S
 is($peer->mail_count, $seen, 'there is no mail but these');
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name IN ('demo.execute_test', 'demo.execute_test_configuration')}), 0,
 	'the silent tasks have written no row');
+is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id IN ('rejected', 'revoked')}), 0,
+	'nor have one that was rejected and one that was revoked');
 
 # ---- The demo, and the old way beside this one ----
 
