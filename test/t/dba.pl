@@ -144,6 +144,17 @@ like($node->log, qr/LOG:  statement: INSERT INTO rhesis_notify\.task_notificatio
 $node->sql('CREATE EXTENSION pg_stat_statements');
 cmp_ok($node->sql(q{SELECT count(*) FROM pg_stat_statements WHERE query ~ 'WITH (?:due|outcome) AS MATERIALIZED' AND calls > 1}), '>=', 2, 'pg_stat_statements shows a worker\'s statements, by few texts');
 
+my $locker = RhesisNotify::Session->start($node);
+$locker->query('BEGIN; LOCK TABLE rhesis_notify.custom_task_types');
+my $offset = -s $node->logfile;
+my $behind_lock = $node->report(task_name => 'app.locked');
+$node->wait_for(q{SELECT state = 'waiting after an error' FROM rhesis_notify.worker_status WHERE database = current_database()});
+like($node->log($offset), qr/CONTEXT:  SQL statement "WITH due AS/, 'a statement that fails is the context of its error');
+unlike($node->log($offset), qr/CONTEXT:.*\$1 = /, '... without parameters');
+$locker->query('COMMIT');
+$locker->quit;
+$node->wait_for_state($behind_lock, 'sent');
+
 # ---- The network ----
 
 # The sockets of a process: for each "STATE REMOTE PORT".

@@ -6,7 +6,7 @@ use Cwd qw(abs_path);
 use File::Basename;
 use File::Spec;
 use PostgreSQL::Test::Utils;
-use RhesisNotify::Document qw(pages page_text blocks anchors_of targets_of);
+use RhesisNotify::Document qw(pages documents page_text blocks anchors_of targets_of);
 use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -26,10 +26,9 @@ sub lack
 	return;
 }
 
-foreach my $page (pages())
+foreach my $page (documents())
 {
 	my @targets = grep { !m{^(?:https|mailto):} } targets_of(page_text($page));
-	local $ENV{PWD} = $top;
 
 	is_deeply([ map { lack($page, $_) } @targets ], [], "the links of $page lead somewhere");
 }
@@ -38,7 +37,7 @@ is_deeply([ lack('README.md', 'doc/nowhere.md'), lack('README.md', '#nowhere'), 
 
 # ---- Files that are named ----
 
-foreach my $page (pages())
+foreach my $page (documents())
 {
 	my @files = page_text($page) =~ m{`((?:src|test|sql|doc|examples|bench|demo|templates|\.ci)/[\w./*\[\]-]*)`}g;
 	is_deeply([ grep { my $pattern = "$top/$_"; !grep { -e } glob $pattern } @files ], [], "the files that $page names are there");

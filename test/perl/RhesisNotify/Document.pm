@@ -19,9 +19,10 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename;
+use File::Find;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(pages page_text blocks beginning_of anchors_of targets_of document_section write_section);
+our @EXPORT_OK = qw(pages documents page_text blocks beginning_of anchors_of targets_of document_section write_section);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
@@ -29,6 +30,21 @@ my $top = abs_path(dirname(__FILE__) . '/../../..');
 sub pages
 {
 	return ('README.md', 'CHANGELOG.md', map { 'doc/' . basename($_) } sort glob "$top/doc/*.md");
+}
+
+# These, and what else there is of Markdown beside examples, benchmarks and tests.
+sub documents
+{
+	my %seen = map { $_ => 1 } pages();
+	my @others;
+
+	find({
+			no_chdir => 1,
+			wanted => sub {
+				$File::Find::prune = 1 if m{/(?:node_modules|build|\.git)\z};
+				push @others, s{^\Q$top\E/}{}r if /\.md\z/;
+			} }, $top);
+	return (pages(), sort grep { !$seen{$_} } @others);
 }
 
 sub page_text
