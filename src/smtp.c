@@ -23,7 +23,6 @@ static SmtpMail *TakeMail(SmtpMailList *list);
 static void HandleEvents(SmtpPool *pool);
 static void HandleDeadlines(SmtpPool *pool);
 static void AssignMails(SmtpPool *pool);
-static void PipelineMails(SmtpPool *pool);
 static void OpenConnections(SmtpPool *pool);
 
 int64
@@ -104,8 +103,6 @@ SmtpRun(SmtpPool *pool)
 	if (pool->deadline <= pool->now)
 		HandleDeadlines(pool);
 	AssignMails(pool);
-	if (pool->stalled || pool->connection_count >= pool->limit)
-		PipelineMails(pool);
 	SmtpReapConnections(pool);
 	OpenConnections(pool);
 	SmtpArmTimer(pool);
@@ -182,23 +179,6 @@ AssignMails(SmtpPool *pool)
 		if (++count > pool->limit)
 			connection->leaving = true;
 		if (connection->idle && (pool->waiting.length > 0 || connection->leaving))
-			SmtpSpeak(connection);
-	}
-}
-
-/*
- * Nothing is idle and nothing more is opened: what waits is begun behind mails whose final dot is out and not answered yet. The
- * server's round trip for it is over by then.
- */
-static void
-PipelineMails(SmtpPool *pool)
-{
-	for (int i = 0; i < pool->connection_count && pool->waiting.length > pool->opening_count; i++)
-	{
-		SmtpConnection *connection = pool->connections[i];
-
-		if (connection->state == SMTP_CONNECTION_READY && connection->step == SMTP_STEP_REST &&
-			!connection->leaving && !connection->write_blocked)
 			SmtpSpeak(connection);
 	}
 }
