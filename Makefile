@@ -67,6 +67,11 @@ sql/rhesis_notify--$(EXTVERSION).sql: sql/rhesis_notify.sql $(wildcard templates
 # The version is compiled in.
 $(OBJS): $(wildcard src/*.h) rhesis_notify.control
 
+# An object is there as a whole or not at all: a make that was killed, or that runs beside this one, leaves none to be linked that
+# is half written ("file too short").
+src/%.o: src/%.c
+	$(CC) $(CFLAGS) $(CPPFLAGS) -c $< -o $@.$$$$ && mv $@.$$$$ $@
+
 build/results:
 	mkdir -p $@
 
