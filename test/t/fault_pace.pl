@@ -49,9 +49,17 @@ sub wait_for_workers
 # ---- max_rate ----
 
 wait_for_workers('postgres');
-$node->report_many(1300, task_name => 'app.paced');
-wait_until_accepted($peer, 1300);
-my @times = acceptances($peer);
+my @times;
+foreach my $round (1 .. 5)
+{
+	my $before = $peer->mail_count;
+
+	$node->report_many(1300, task_name => "app.paced $round");
+	wait_until_accepted($peer, $before + 1300);
+	@times = (acceptances($peer))[ $before .. $before + 1299 ];
+	# A machine that stands still for longer than the workers make up for says nothing of them: once more.
+	last unless grep { $times[$_] - $times[ $_ - 1 ] > 0.4 } 1 .. $#times;
+}
 
 my $in_ten_seconds = count_between($times[0] + 1, $times[0] + 11, @times);
 cmp_ok(abs($in_ten_seconds - 10 * $MAX_RATE), '<=', 0.02 * 10 * $MAX_RATE, "10 seconds have 10 times max_rate within 2 %: $in_ten_seconds");
