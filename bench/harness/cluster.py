@@ -1,29 +1,21 @@
-"""A private PostgreSQL with the extension: one server for us and for the peers, each in a database of its own.
-
-It runs in a directory of its own, from a copy of the staged PostgreSQL, and listens on a socket there. PostgreSQL does not
-run as root: started by root, it runs as the user postgres.
-"""
+"""One server for us and for the peers, each in a database of its own."""
 
 import os
-import shutil
-import subprocess
 import time
 
 import psycopg2
+
+from .postgres import Postgres
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.sql")
 
 # The same for everybody. What is not here is PostgreSQL's default: fsync, synchronous_commit and full_page_writes are on.
 CONFIGURATION = """
-shared_preload_libraries = 'rhesis_notify'
-listen_addresses = ''
-unix_socket_directories = '{socket}'
 max_connections = 150
 shared_buffers = '1GB'
 max_wal_size = '8GB'
 checkpoint_timeout = '15min'
-jit = off
 rhesis_notify.smtp_tls = 'none'
 rhesis_notify.from_email = 'Rhesis AI <noreply@bench.example>'
 rhesis_notify.frontend_url = 'https://app.rhesis.example'
@@ -40,51 +32,17 @@ def cpu_of(pid):
     return sum(int(field) for field in fields[11:15]) / CLOCK_TICKS
 
 
-class Cluster:
-    """with Cluster(bindir, stage, directory) as cluster: runs while the block does."""
+class Cluster(Postgres):
+    """with Cluster(directory) as cluster: runs while the block does."""
 
-    def __init__(self, stage, bindir, directory):
-        self.directory = directory
-        self.stage = stage
-        self.bindir = f"{directory}/stage{bindir}"
-        self.data = f"{directory}/data"
-        self.log = f"{directory}/server.log"
-        self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+    database = "bench"
+    configuration = CONFIGURATION
 
-    def run(self, program, *arguments, **options):
-        """Runs one of PostgreSQL's programs as its user; returns what it printed."""
-        environment = {"PATH": "/usr/bin:/bin", "HOME": self.directory, "LANG": "C.UTF-8", "PGHOST": self.directory,
-                       "PGUSER": "postgres", "PGDATABASE": "bench"}
-        return subprocess.run([*self.as_user, f"{self.bindir}/{program}", *arguments], check=True, env=environment,
-                              cwd=self.directory, stdout=subprocess.PIPE, text=True, **options).stdout
-
-    def __enter__(self):
-        try:
-            os.makedirs(self.directory)
-            shutil.copytree(self.stage, f"{self.directory}/stage", symlinks=True)
-            if self.as_user:
-                subprocess.run(["chown", "-R", "postgres", self.directory], check=True)
-            self.run("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-N")
-            with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as file:
-                file.write(CONFIGURATION.format(socket=self.directory))
-            self.control("start")
-            for database in ("bench", "graphile_worker", "pg_boss"):
-                self.sql(f"CREATE DATABASE {database}", database="postgres")
-            with open(APP, encoding="utf-8") as file:
-                self.sql(file.read())
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        if os.path.exists(f"{self.data}/postmaster.pid"):
-            self.control("stop", "-m", "immediate")
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def control(self, *action):
-        # pg_ctl's server would keep our end of a pipe open.
-        self.run("pg_ctl", "-D", self.data, "-l", self.log, "-s", "-w", *action, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    def set_up(self):
+        for database in ("bench", "graphile_worker", "pg_boss"):
+            self.sql(f"CREATE DATABASE {database}", database="postgres")
+        with open(APP, encoding="utf-8") as file:
+            self.sql(file.read())
 
     # ---- SQL ----
 

@@ -1,60 +1,30 @@
-"""A private PostgreSQL with the extension, for measurements within the server.
-
-It runs in a directory of its own under /tmp, with a copy of the staged PostgreSQL, listens on a socket there, and is gone
-afterwards. PostgreSQL does not run as root: started by root, it runs as the user postgres.
-"""
+"""Measurements within a server: a private one, gone afterwards."""
 
 import json
 import os
 import shutil
-import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness.postgres import Postgres  # noqa: E402
 
 ROWS = 10000
 
-CONFIGURATION = """
-shared_preload_libraries = 'rhesis_notify'
-listen_addresses = ''
-unix_socket_directories = '{0}'
-fsync = off
-jit = off
-"""
 
+class Server(Postgres):
+    configuration = "fsync = off\n"
 
-class Server:
-    def __init__(self, top):
-        config = os.environ.get("PG_CONFIG", "pg_config")
-        bindir = subprocess.run([config, "--bindir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    def __init__(self):
         self.scratch = tempfile.mkdtemp(prefix="rhesis-bench-", dir="/tmp")
-        self.stage = os.path.join(top, "build", "stage")
-        self.bindir = f"{self.scratch}/stage{bindir}"
-        self.data = f"{self.scratch}/data"
-        self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+        os.chmod(self.scratch, 0o755)
+        super().__init__(f"{self.scratch}/server")
 
-    def run(self, program, *arguments, **options):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": self.scratch, "LANG": "C.UTF-8", "PGHOST": self.scratch,
-                       "PGUSER": "postgres", "PGDATABASE": "postgres"}
-        return subprocess.run([*self.as_user, f"{self.bindir}/{program}", *arguments], check=True, env=environment,
-                              cwd=self.scratch, stdout=subprocess.PIPE, text=True, **options).stdout
-
-    def __enter__(self):
-        try:
-            shutil.copytree(self.stage, f"{self.scratch}/stage", symlinks=True)
-            if self.as_user:
-                subprocess.run(["chown", "-R", "postgres", self.scratch], check=True)
-            self.run("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-N")
-            with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as file:
-                file.write(CONFIGURATION.format(self.scratch))
-            self.run("pg_ctl", "-D", self.data, "-l", f"{self.scratch}/log", "-w", "start")
-            self.run("psql", "-X", "-q", "-c", "CREATE EXTENSION rhesis_notify")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+    def set_up(self):
+        self.run("psql", "-X", "-q", "-c", "CREATE EXTENSION rhesis_notify")
 
     def __exit__(self, *_):
-        if os.path.exists(f"{self.data}/postmaster.pid"):
-            self.run("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop")
+        super().__exit__()
         shutil.rmtree(self.scratch)
 
     def render_time(self, mail, variables):
