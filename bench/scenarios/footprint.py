@@ -41,10 +41,22 @@ def memory(bench, cluster, sink, report):
     report.lines("footprint", "mails", "MB of private memory", {"rhesis_notify, worker": taken})
 
 
+def fall_silent(pids):
+    """Waits until they sleep: connections to the mail server are kept for some seconds."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        before = [wake_ups(pid) for pid in pids]
+        time.sleep(4)
+        if [wake_ups(pid) for pid in pids] == before:
+            return
+    raise TimeoutError("they do not fall silent")
+
+
 def idle(bench, cluster, report):
     """Wake-ups of launcher and worker while nothing happens at all: a check each minute is all there may be."""
     seconds = bench.pick(75, 6)
     rows = cluster.sql(OURS)
+    fall_silent([pid for pid, _ in rows])
     before = {pid: wake_ups(pid) for pid, _ in rows}
     cpu = cluster.cpu()
     time.sleep(seconds)
@@ -61,8 +73,4 @@ def run(bench, report):
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(**sink.settings())
         memory(bench, cluster, sink, report)
-        # Connections to the mail server are closed once they have been idle for a while.
-        end = time.monotonic() + 60
-        while sink.counts()["open"] > 0 and time.monotonic() < end:
-            time.sleep(0.1)
         idle(bench, cluster, report)

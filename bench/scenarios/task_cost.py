@@ -35,7 +35,7 @@ def contestant(bench, cluster, name, synchronous):
         file.write(INSERT.format(table=table))
 
     def insert():
-        output = cluster.run("pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(bench.pick(6, 2)), "-f", path, "bench")
+        output = cluster.run("pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(bench.pick(5, 2)), "-f", path, "bench")
         return {"tps": float(re.search(r"tps = ([\d.]+)", output)[1])}
 
     def run():

@@ -1,5 +1,6 @@
 """A backlog, as fast as it goes: we, the peers, and what sends without a queue. Also what each mail costs in CPU."""
 
+import contextlib
 import subprocess
 
 from harness import peers
@@ -42,16 +43,18 @@ class Run:
             return figures
         return run
 
-    def peer(self, name, count):
+    def peer(self, name, count, processes=1):
         def run():
             self.sink.reset()
             peers.produce(name, self.cluster, 1000)
-            with peers.worker(name, self.cluster, self.sink, self.bench.templates) as worker:
+            with contextlib.ExitStack() as stack:
+                workers = [stack.enter_context(peers.worker(name, self.cluster, self.sink, self.bench.templates)) for _ in range(processes)]
                 self.sink.wait(1000)
-                worker.pause()
+                for worker in workers:
+                    worker.pause()
                 peers.produce(name, self.cluster, count)
-                figures = self.measure(count, worker.resume, lambda: self.cluster.cpu() + worker.cpu())
-                worker.resume()
+                figures = self.measure(count, lambda: [worker.resume() for worker in workers],
+                                       lambda: self.cluster.cpu() + sum(worker.cpu() for worker in workers))
             return figures
         return run
 
@@ -97,6 +100,7 @@ def plain(bench, cluster, report):
             "rhesis_notify": run.ours(1, ours),
             "rhesis_notify, 2 workers": run.ours(2, ours),
             **{name: run.peer(name, theirs) for name in PEERS},
+            "graphile-worker, 2 processes": run.peer("graphile-worker", theirs, processes=2),
             "smtp-source": run.smtp_source(ours),
             "smtp-source -d": run.smtp_source(ours, "-d"),
         }, bench.say)
