@@ -41,12 +41,13 @@ def memory(bench, cluster, sink, report):
     report.lines("footprint", "mails", "MB of private memory", {"rhesis_notify, worker": taken})
 
 
-def fall_silent(pids):
-    """Waits until they sleep: connections to the mail server are kept for some seconds."""
-    end = time.monotonic() + 60
+def fall_silent(pids, seconds):
+    """Waits until they have slept for so long: connections to the mail server are kept a while, and a timer of a statement that has
+    ended goes off once."""
+    end = time.monotonic() + 90
     while time.monotonic() < end:
         before = [wake_ups(pid) for pid in pids]
-        time.sleep(4)
+        time.sleep(seconds)
         if [wake_ups(pid) for pid in pids] == before:
             return
     raise TimeoutError("they do not fall silent")
@@ -56,7 +57,7 @@ def idle(bench, cluster, report):
     """Wake-ups of launcher and worker while nothing happens at all: a check each minute is all there may be."""
     seconds = bench.pick(75, 6)
     rows = cluster.sql(OURS)
-    fall_silent([pid for pid, _ in rows])
+    fall_silent([pid for pid, _ in rows], bench.pick(15, 4))
     before = {pid: wake_ups(pid) for pid, _ in rows}
     cpu = cluster.cpu()
     time.sleep(seconds)
