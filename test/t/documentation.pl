@@ -46,6 +46,13 @@ foreach my $page (pages())
 	is_deeply([ grep { !$known{$_} } uniq(page_text($page) =~ m{(?<![/\w])rhesis_notify\.(?!c\b)(\w+)}g) ], [], "$page names nothing that does not exist");
 }
 
+# The variables of an environment that a page shows are those that are read.
+my %variables = map { $_ => 1 } map { slurp_file($_) =~ /"((?:SMTP|FROM|FRONTEND)_[A-Z_]+)"/g } glob("$top/src/settings*.c");
+foreach my $page (pages())
+{
+	is_deeply([ grep { !$variables{$_} } uniq(map { /^([A-Z_]+) = /mg } blocks(page_text($page), 'ini')) ], [], "the environment that $page shows is read");
+}
+
 # ---- SQL ----
 
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');

@@ -213,7 +213,15 @@ sub relations
 			(SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'not_null', attnotnull,
 				'default', pg_get_expr(adbin, adrelid), 'identity', attidentity <> '', 'comment', col_description(c.oid, attnum)) ORDER BY attnum)
 			 FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-			 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
+			 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
+			(SELECT json_agg(json_build_object('name', conname, 'is', pg_get_constraintdef(oid, true), 'comment', obj_description(oid, 'pg_constraint')) ORDER BY conname)
+			 FROM pg_constraint WHERE conrelid = c.oid AND contype = 'c') AS checks,
+			(SELECT json_agg(json_build_object('name', (SELECT relname FROM pg_class WHERE oid = indexrelid), 'is', substring(pg_get_indexdef(indexrelid, 0, true) FROM '[(].*'),
+				'comment', obj_description(indexrelid, 'pg_class')) ORDER BY indexrelid::regclass::text)
+			 FROM pg_index WHERE indrelid = c.oid AND obj_description(indexrelid, 'pg_class') IS NOT NULL) AS indexes,
+			(SELECT json_agg(json_build_object('name', polname, 'is', CASE polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' ELSE polcmd::text END,
+				'comment', obj_description(oid, 'pg_policy')) ORDER BY polname)
+			 FROM pg_policy WHERE polrelid = c.oid) AS policies
 		FROM pg_class AS c
 		WHERE c.relnamespace = 'rhesis_notify'::regnamespace AND c.relkind = '$kind'
 		ORDER BY c.relname});
@@ -225,9 +233,23 @@ sub relations
 
 		$text .= "\n" if $text ne '';
 		$text .= "### $relation->{name}\n\n" . prose($relation->{comment}) . ' ' . (audience($relation) =~ s/^Granted/Reading it is granted/r) . "\n\n"
-		  . table([ 'column', 'type', $kind eq 'r' ? 'default' : (), 'meaning' ], @columns);
+		  . table([ 'column', 'type', $kind eq 'r' ? 'default' : (), 'meaning' ], @columns)
+		  . details('constraint', 'condition', $relation->{checks})
+		  . details('index', 'of', $relation->{indexes})
+		  . details('row security', 'for', $relation->{policies});
 	}
 	return $text;
+}
+
+# What a table has besides columns: constraints, indexes, policies.
+sub details
+{
+	my ($what, $of, $details) = @_;
+
+	return '' unless $details;
+	return "\n" . table(
+		[ $what, $of, 'meaning' ],
+		map { [ code($_->{name}), code($_->{is} =~ s/^CHECK \((.*)\)\z/$1/sr =~ s/::(?:text|rhesis_notify\.\w+)\b//gr), cell(prose($_->{comment})) ] } @$details);
 }
 
 sub default_of
