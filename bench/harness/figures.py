@@ -46,7 +46,8 @@ def in_turns(rounds, contestants, say=print):
             for figure, value in figures.items():
                 collected[name].setdefault(figure, []).append(value)
             shown = ", ".join(f"{figure} {value:,.4g}" for figure, value in figures.items())
-            say(f"  round {number + 1}, {name}: {shown} [{time.monotonic() - begin:.1f} s]")
+            title = name if isinstance(name, str) else ", ".join(str(part) for part in name)
+            say(f"  round {number + 1}, {title}: {shown} [{time.monotonic() - begin:.1f} s]")
     return {name: {figure: Series(values) for figure, values in figures.items()} for name, figures in collected.items()}
 
 

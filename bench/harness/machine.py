@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import ssl
 import subprocess
 
 from . import peers
@@ -15,10 +16,6 @@ def output(*command):
 def field(path, name):
     with open(path, encoding="utf-8") as file:
         return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), "unknown")
-
-
-def package(name):
-    return output("dpkg-query", "-W", "-f", "${Version}", name)
 
 
 def revision(top):
@@ -34,11 +31,11 @@ def facts(top, cluster_version):
         ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("machine", f"{os.cpu_count()} cores of {field('/proc/cpuinfo', 'model name')}, {memory:.0f} GiB of memory, "
                     f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}"),
-        ("rhesis_notify", f"{revision(top)}, libcurl {package('libcurl4')}, OpenSSL {package('libssl3')}"),
+        ("rhesis_notify", f"{revision(top)}, {output('curl-config', '--version')}, {ssl.OPENSSL_VERSION}"),
         ("PostgreSQL", f"{cluster_version}; one server for all, fsync and synchronous_commit on, the settings of bench/harness/cluster.py"),
         ("graphile-worker", f"{peers.version('graphile-worker')}; bench/peers/graphile-worker.js"),
         ("pg-boss", f"{peers.version('pg-boss')}; bench/peers/pg-boss.js"),
         ("nodemailer", f"{peers.version('nodemailer')}, Handlebars {peers.version('handlebars')}, Node {peers.node_version()}"),
         ("Python", f"{platform.python_version()}, smtplib; bench/peers/connection_per_mail.py"),
-        ("smtp-source", f"Postfix {package('postfix')}"),
+        ("smtp-source", f"Postfix {output('dpkg-query', '-W', '-f', '${Version}', 'postfix')}"),
     ]

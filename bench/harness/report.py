@@ -17,12 +17,20 @@ class Report:
         self.name, self.title, self.directory = name, title, directory
         self.parts = []
         self.targets = []
+        self.ahead = []
 
     def text(self, paragraph):
         self.parts.append(paragraph)
 
     def target(self, target):
         self.targets.append(target)
+
+    def compare(self, what, ours, others, more_is_better=True):
+        """Notes who of {name: Series} is ahead of us, by the median."""
+        for name, series in others.items():
+            ratio = series.median / ours.median if more_is_better else ours.median / series.median
+            if ratio > 1:
+                self.ahead.append(f"{name}: {what}, {ratio:.2f} times as good")
 
     def table(self, header, rows):
         """The first column is a name, the others are figures."""
@@ -81,3 +89,8 @@ def verdict(reports):
     targets = [target for report in reports for target in report.targets]
     met = sum(target.met for target in targets)
     return f"{met} of {len(targets)} targets met."
+
+
+def who_is_ahead(reports):
+    lines = [f"- {line} ({report.title})" for report in reports for line in report.ahead]
+    return "\n".join(["Where somebody else is ahead of one worker of ours:", "", *(lines or ["- nowhere"])])

@@ -64,6 +64,7 @@ def run(bench, report):
         report.target(Target(f"{connections} connections: of what the distance allows", ours["of what is possible"], at_least=0.95, digits=3))
         report.target(Target(f"{connections} connections: round trips per mail", ours["round trips"], at_most=2))
         report.target(Target(f"{connections} connections: over nodemailer with as many", ours["mails/s"].over(theirs["mails/s"]), at_least=1.1))
+        report.compare(f"mails per second over {connections} connections", ours["mails/s"], {"nodemailer": theirs["mails/s"]})
     report.text("The sink answers each command 10 ms after it came and takes 50 ms more to accept a mail; replies to commands that came "
                 "together leave together. What the distance allows is connections / (round trips per mail × 10 ms + 50 ms), with the "
                 "round trips that the sink has counted: moments at which a client that had read all replies sent something. "

@@ -74,6 +74,7 @@ def run(bench, report):
     for figure in ("p50", "p99"):
         report.target(Target(f"{figure}, over the faster peer's", ours[figure].over(least(*(figures[name][figure] for name in PEERS))),
                              at_most=0.4))
+        report.compare(figure, ours[figure], {name: figures[name][figure] for name in PEERS}, more_is_better=False)
     report.target(Target(f"p99 in ms, while another client inserts {BUSY_RATE} rows/s", busy["p99"], at_most=20))
     report.text(f"{measured.count:,} tasks a round, one every {INTERVAL} ms, each in a transaction of its own, put in from Node by the same driver; "
                 "milliseconds from the acknowledgement of the commit to the acceptance. A mail may be accepted before the client "

@@ -113,6 +113,9 @@ def plain(bench, cluster, report):
     report.target(Target("two workers, over one", rates["rhesis_notify, 2 workers"].over(rates["rhesis_notify"]), at_least=1))
     report.target(Target("CPU per mail, worker and server, over the cheaper peer's",
                          costs["rhesis_notify"].over(least(*(costs[name] for name in PEERS))), at_most=0.2, digits=3))
+    others = [name for name in rates if not name.startswith("rhesis_notify")]
+    report.compare("mails per second in the clear", rates["rhesis_notify"], {name: rates[name] for name in others})
+    report.compare("CPU per mail", costs["rhesis_notify"], {name: costs[name] for name in others if name in costs}, more_is_better=False)
     report.text(f"In the clear, 16 connections. A backlog of {ours:,} rows, of {theirs:,} for the peers, who are slower; "
                 "everybody has sent 1,000 mails before. From the first acceptance to the last. smtp-source has no queue and renders "
                 "nothing; it makes a connection for each mail, with `-d` it keeps its 16. CPU is that of all processes of the "
@@ -134,6 +137,7 @@ def encrypted(bench, cluster, report):
     rates = {name: one["mails/s"] for name, one in figures.items()}
     report.target(Target("STARTTLS and login, over the faster of the two", rates["rhesis_notify"].over(best(*(rates[name] for name in PEERS))),
                          at_least=6))
+    report.compare("mails per second with STARTTLS", rates["rhesis_notify"], {name: one for name, one in rates.items() if name != "rhesis_notify"})
     report.text("With STARTTLS and a login. The Python task connects, starts TLS, logs in and sends a text that is ready.")
     table(report, figures)
     report.bars("throughput-tls", "mails per second, STARTTLS and login", rates)
