@@ -3,7 +3,7 @@
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
 #   make test-sanitized       the tests with servers once more, all under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make test-guide           do what the installing pages say, as written, on a fresh Debian
+#   make test-guide           do what the installing pages say, as written, on a fresh Debian (VERSION=17: on another)
 #   make soak                 the long loops: kills over a large backlog
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
@@ -132,7 +132,7 @@ test-sanitized-installed:
 .PHONY: test-guide
 test-guide:
 	test/install-packages debootstrap util-linux
-	test/guide/run $(or $(ROOTS),/var/cache/rhesis_notify)
+	test/guide/run $(or $(ROOTS),/var/cache/rhesis_notify) $(VERSION)
 
 # What takes too long to be done each time.
 .PHONY: soak

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import unicodedata
 
-DEFAULT_WIDTH = 112
+DEFAULT_WIDTH = 96
 NARROWEST_TABLE = 76  # below it a table's columns say nothing any more: the rows become paragraphs
 
 COLOURS = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
@@ -85,13 +85,11 @@ class Row:
 
 
 def column_widths(columns, rows, room):
-    """As wide as the cells are; what is too much for the room is taken from the widest of the columns that may be cut."""
+    """As wide as the cells are. What is too much for the room is taken from the columns that may be cut, the last of them first."""
     widths = [max([width_of(column.head)] + [width_of(row.cells[i]) for row in rows]) for i, column in enumerate(columns)]
-    while sum(widths) > room:
-        spare = [i for i, column in enumerate(columns) if column.least and widths[i] > column.least]
-        if not spare:
-            break
-        widths[max(spare, key=lambda i: widths[i])] -= 1
+    for i in reversed(range(len(columns))):
+        if columns[i].least:
+            widths[i] -= max(0, min(sum(widths) - room, widths[i] - columns[i].least))
     return widths
 
 
@@ -134,7 +132,7 @@ def draw_paragraphs(terminal, columns, rows):
         drawn += [terminal.paint(line, "bold") for line in heading]
         for column, cell in list(zip(columns, row.cells))[2:]:
             if cell.strip():
-                cell = cut(cell, terminal.width - 11, terminal.symbol("…", "..."))
+                cell = cut(cell.strip(), terminal.width - 11, terminal.symbol("…", "..."))
                 drawn.append(f"   {column.head:<8}" + terminal.paint(cell, row.colours.get(column.head)))
         if row.note:
             drawn += [terminal.paint(line, "dim") for line in textwrap.wrap(
