@@ -69,4 +69,28 @@ unlike($end, qr/\e/, 'NO_COLOR is respected');
 unlike($end =~ s/^Look at next.*//msr, qr/^.{49}/m, 'on a narrow terminal no line of it is wider');
 like($end, qr/^1  Task Completed: Test Execution Summary -\n   Success\n   To      jane\@acme\.example\n   State   ✔ sent$/m, '... and each mail is a paragraph');
 
+# ---- Where there is no Unicode ----
+
+my $drawing = <<'PYTHON';
+from terminal import Column, Row, Terminal, draw
+
+terminal = Terminal()
+for line in draw(terminal, [Column("#"), Column("Mail", least=10), Column("To")], [Row(["1", "A subject \u00fc that is cut, since it is far too long for a table of so few columns", "ren\u00e9"], note="a note")]):
+    terminal.say(line)
+PYTHON
+{
+	my $output;
+	local %ENV = (%ENV, PYTHONPATH => "$top/demo", PYTHONDONTWRITEBYTECODE => 1, PYTHONIOENCODING => 'ascii', COLUMNS => 76);
+
+	IPC::Run::run([ '/usr/bin/python3', '-c', $drawing ], '>', \$output);
+	is($output, join('', map { "$_\n" } (
+				'+--------------------------------------------------------------------------+',
+				'| #  Mail                                                             To   |',
+				'+--------------------------------------------------------------------------+',
+				'| 1  A subject ? that is cut, since it is far too long for a tabl...  ren? |',
+				'|      a note                                                              |',
+				'+--------------------------------------------------------------------------+')),
+		'a table without Unicode');
+}
+
 done_testing();
