@@ -6,23 +6,35 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
+use RhesisNotify::Session;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $peer = RhesisNotify::Peer->start;
+my $peer = RhesisNotify::Peer->start(receive_buffer => 65536);
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, allows_streaming => 1, settings => { retry_delay => '1s' });
 my $in_flight = q{SELECT coalesce(sum(in_flight), 0) > 0 FROM rhesis_notify.worker_status WHERE database = 'postgres'};
 my $all_sent = q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications};
 
-# A statement of its own that must not wait for anybody; returns what psql complains of.
+# A statement of its own that must not wait for anybody; returns what psql complains of, or what we do.
 sub at_once
 {
 	my ($statement) = @_;
+	my $begin = time;
 	my $error;
 	local $ENV{PGOPTIONS} = ($ENV{PGOPTIONS} // '') . ' -c lock_timeout=5s -c statement_timeout=60s';
 
 	$node->psql('postgres', $statement, stderr => \$error);
-	return $error;
+	return $error || (time - $begin < 5 ? '' : sprintf 'it took %.1f s', time - $begin);
+}
+
+sub stops_fast
+{
+	my ($when) = @_;
+	my $begin = time;
+
+	$node->stop('fast');
+	cmp_ok(time - $begin, '<', 3, sprintf 'a fast shutdown while it is %s takes %.1f s', $when, time - $begin);
+	return;
 }
 
 # ---- During a hang ----
@@ -81,19 +93,18 @@ my @phases = (
 	[ 'idle', undef, q{SELECT state = 'idle' FROM rhesis_notify.worker_status} ],
 	[ 'in the middle of connecting', { stage => 'greeting', action => 'silence' }, $in_flight ],
 	[ 'in the middle of the TLS handshake', { stage => 'tls', action => 'silence' }, $in_flight ],
+	[ 'logging in', { stage => 'auth', action => 'silence' }, $in_flight ],
 	[ 'waiting for the reply to RCPT', { stage => 'rcpt', action => 'silence' }, $in_flight ],
 	[ 'waiting for the reply to a mail', { stage => 'dot', action => 'silence' }, $in_flight ],
 	[ 'backing off', { stage => 'mail', action => 'reply', text => '421 4.3.2 Going down' }, q{SELECT state = 'backing off' FROM rhesis_notify.worker_status} ],
-	[ 'sending', undef, q{SELECT count(*) > 5 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent' AND task_name = 'app.phase 7'} ],);
+	[ 'sending', undef, q{SELECT count(*) > 5 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent' AND task_name = 'app.phase 8'} ],);
 my $number = 0;
 # The app's relation takes its time.
 $node->sql(q{ALTER TABLE public."user" RENAME TO person;
 	CREATE VIEW public."user" AS SELECT person.* FROM public.person, (SELECT pg_sleep(60) OFFSET 0) AS pause});
 $node->report(organization_id => undef);
 $node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'PgSleep'});
-my $begin = time;
-$node->stop('fast');
-cmp_ok(time - $begin, '<', 3, sprintf 'a fast shutdown while recipients are looked up takes %.1f s', time - $begin);
+stops_fast('looking recipients up');
 $node->start;
 $node->sql(q{DROP VIEW public."user"; ALTER TABLE public.person RENAME TO "user"});
 $node->wait_for($all_sent);
@@ -115,9 +126,7 @@ $node->wait_for($all_sent);
 		$node->wait_for($waits);
 	}
 	is($peer->mail_count, $mails, 'nothing is mailed of which the standby has no claim');
-	$begin = time;
-	$node->stop('fast');
-	cmp_ok(time - $begin, '<', 3, sprintf 'a fast shutdown while it waits for a synchronous standby takes %.1f s', time - $begin);
+	stops_fast('waiting for a synchronous standby');
 	$node->configure('server.synchronous_standby_names' => '');
 	$node->start;
 	$node->wait_for($all_sent);
@@ -134,12 +143,53 @@ foreach my $phase (@phases)
 	$node->report_many($name eq 'sending' ? 2000 : 20, task_name => "app.phase $number", organization_id => undef)
 	  unless $name eq 'idle';
 	$node->wait_for($reached);
-	my $start = time;
-	$node->stop('fast');
-	my $seconds = time - $start;
-	cmp_ok($seconds, '<', 3, sprintf 'a fast shutdown while it is %s takes %.1f s', $name, $seconds);
+	stops_fast($name);
 	$peer->rules;
 	$node->start;
+	$node->wait_for($all_sent);
+}
+
+# A mail that no socket's buffers hold.
+$node->sql(q{INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('big', 'big', '{{big}}', '{{big}}')});
+$peer->rules({ stage => 'body', action => 'silence', bytes => 100_000 });
+$node->report(organization_id => undef, template => 'big', result => '{"big": "' . 'x' x 900_000 . '"}');
+$peer->wait_for_transcript(qr/rule: silence at body/);
+stops_fast('in the middle of a mail');
+$peer->rules;
+$node->start;
+$node->wait_for($all_sent);
+
+# What keeps it from sending: how to bring it about, how to tell that it is there, how to end it.
+sub lock_queue
+{
+	my $session = RhesisNotify::Session->start($node);
+
+	# A worker that had claimed its row already would not need the lock.
+	$node->sql('SELECT rhesis_notify.pause()');
+	$session->query('BEGIN; LOCK TABLE rhesis_notify.task_notifications IN SHARE MODE');
+	$node->sql('SELECT rhesis_notify.resume()');
+	return $session;
+}
+my @obstacles = (
+	[ 'paused', sub { $node->sql('SELECT rhesis_notify.pause()') }, q{SELECT state = 'paused' FROM rhesis_notify.worker_status},
+		'SELECT rhesis_notify.resume()' ],
+	[ 'waiting for recipients', sub { $node->sql('ALTER TABLE public."user" RENAME email TO address') },
+		q{SELECT state = 'waiting for recipients' FROM rhesis_notify.worker_status}, 'ALTER TABLE public."user" RENAME address TO email' ],
+	[ 'waiting for a lock', \&lock_queue,
+		q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event_type = 'Lock'}, 'SELECT true' ],
+	[ 'waiting after an error', \&lock_queue, q{SELECT state = 'waiting after an error' FROM rhesis_notify.worker_status}, 'SELECT true' ],);
+foreach my $obstacle (@obstacles)
+{
+	my ($name, $begin, $reached, $end) = @$obstacle;
+
+	$node->wait_for(q{SELECT count(*) FILTER (WHERE state = 'idle') = 1 FROM rhesis_notify.worker_status});
+	$peer->rules({ stage => 'rcpt', action => 'reply', text => '451 4.3.0 Not now', count => 1 });
+	$node->wait_for_state($node->report(organization_id => undef), 'deferred');
+	my $session = $begin->();
+	$node->wait_for($reached);
+	stops_fast($name);
+	$node->start;
+	$node->sql($end);
 	$node->wait_for($all_sent);
 }
 pass('every mail was sent after all');
