@@ -76,8 +76,8 @@ sub rows
 # ---- Settings ----
 
 my %values_of = (
-	bool => sub { '`on`, `off`' },
-	enum => sub { join ', ', map { "`$_`" } @{ $_[0]{enumvals} } },
+	bool => sub { 'values: `on`, `off`' },
+	enum => sub { 'values: ' . join ', ', map { "`$_`" } @{ $_[0]{enumvals} } },
 	integer => \&range,
 	real => \&range,
 	string => sub { 'text' },);
@@ -101,6 +101,16 @@ sub password_setting
 	return { name => 'rhesis_notify.smtp_password', vartype => 'string', context => 'superuser', short_desc => $short, extra_desc => $extra };
 }
 
+# Its default, where that comes from, and what else it may be.
+sub default_and_values
+{
+	my ($setting, $variable) = @_;
+	my $default = ($setting->{value} // '') eq '' ? 'empty' : code($setting->{value});
+
+	$default .= ", or the environment's `$variable`" if $variable;
+	return "Default: $default; " . $values_of{ $setting->{vartype} }->($setting) . '.';
+}
+
 # A table for each context, of which there is one as long as settings do not differ in it.
 sub settings
 {
@@ -117,12 +127,12 @@ sub settings
 		my $variable = $description =~ s/ \(environment: (\w+)\)// ? $1 : '';
 
 		$contexts{ $setting->{context} }{ $setting->{name} } =
-		  [ code($setting->{name}), code($setting->{value}), $values_of{ $setting->{vartype} }->($setting), code($variable), cell(prose($description)) ];
+		  [ code($setting->{name}), cell(prose($description)) . '<br>' . default_and_values($setting, $variable) ];
 	}
 	return join "\n", map
 	{
 		my $of_context = $contexts{$_};
-		"Context `$_`:\n\n" . table([ 'setting', 'default', 'values', 'environment', 'meaning' ], map { $of_context->{$_} } sort keys %$of_context);
+		"Context `$_`:\n\n" . table([ 'setting', 'meaning' ], map { $of_context->{$_} } sort keys %$of_context);
 	} sort keys %contexts;
 }
 
