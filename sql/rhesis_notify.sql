@@ -16,15 +16,23 @@ COMMENT ON SCHEMA rhesis_notify IS 'Mails people when their tasks are done';
 
 
 ------------------------------------------------------------------------------------------------------------------------
--- Preload
+-- The library
 ------------------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION rhesis_notify.require_preload() RETURNS void
-LANGUAGE c STRICT
-AS 'MODULE_PATHNAME', 'rhesis_notify_require_preload';
-
-SELECT rhesis_notify.require_preload();
-DROP FUNCTION rhesis_notify.require_preload();
+-- The library that the server has loaded knows these objects, or nothing is done.
+DO $do$
+BEGIN
+	CREATE FUNCTION rhesis_notify.require_library(version text) RETURNS void
+	LANGUAGE c STRICT
+	AS 'MODULE_PATHNAME', 'rhesis_notify_require_library';
+EXCEPTION WHEN undefined_function THEN
+	RAISE EXCEPTION 'the library of rhesis_notify that the server has loaded is older than version 1.1 of its objects'
+		USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Restart the server, so that it loads the one that is installed.';
+END
+$do$;
+SELECT rhesis_notify.require_library('1.1');
+DROP FUNCTION rhesis_notify.require_library(text);
 
 
 ------------------------------------------------------------------------------------------------------------------------

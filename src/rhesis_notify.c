@@ -13,8 +13,6 @@
 
 PG_MODULE_MAGIC;
 
-PG_FUNCTION_INFO_V1(rhesis_notify_require_preload);
-
 /* Declared here for PostgreSQL 15, whose headers don't. */
 extern PGDLLEXPORT void _PG_init(void);
 
@@ -32,12 +30,4 @@ _PG_init(void)
 	HoldDatabases();
 	if (!IsBinaryUpgrade)
 		RegisterLauncher();
-}
-
-/* rhesis_notify.require_preload(): the install script's first question. */
-Datum
-rhesis_notify_require_preload(PG_FUNCTION_ARGS)
-{
-	RequirePreload();
-	PG_RETURN_VOID();
 }

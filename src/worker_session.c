@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "versions.h"
 
 volatile sig_atomic_t shutdown_was_requested = false;
 
@@ -153,6 +154,33 @@ ReadExtension(Oid *oid, Oid *owner)
 	return version;
 }
 
+/* What the log says of objects that are not of the library's version. */
+static void
+ComplainOfVersion(const char *version, bool served)
+{
+	const char *database = get_database_name(MyDatabaseId);
+
+	if (served)
+		ereport(LOG,
+				(errmsg("rhesis_notify %s serves database \"%s\", whose objects are of version %s",
+						RHESIS_NOTIFY_VERSION, database, version),
+				 errhint("Run ALTER EXTENSION rhesis_notify UPDATE in that database.")));
+	else
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rhesis_notify sends no mail in database \"%s\": the loaded library and the "
+					"extension's objects are of different versions",
+					database),
+			 errdetail("The library is version %s, the objects are version %s.",
+					   RHESIS_NOTIFY_VERSION, version),
+			 errhint(
+				 "If the objects are older, run ALTER EXTENSION rhesis_notify UPDATE in that "
+				 "database; if the library is older, install that of version %s and restart the "
+				 "server.",
+				 version)));
+}
+
 ExtensionFit
 FindExtension(void)
 {
@@ -167,17 +195,9 @@ FindExtension(void)
 		fit = EXTENSION_ABSENT;
 	else if (strcmp(version, RHESIS_NOTIFY_VERSION) != 0)
 	{
-		fit = EXTENSION_MISFIT;
-		ereport(
-			WARNING,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("rhesis_notify sends no mail in database \"%s\": the loaded library and the "
-					"extension's objects are of different versions",
-					get_database_name(MyDatabaseId)),
-			 errdetail("The library is version %s, the objects are version %s.",
-					   RHESIS_NOTIFY_VERSION, version),
-			 errhint("If the objects are older, run ALTER EXTENSION rhesis_notify UPDATE; if the "
-					 "library is older, restart the server.")));
+		if (!ServesObjects(version))
+			fit = EXTENSION_MISFIT;
+		ComplainOfVersion(version, fit == EXTENSION_FITS);
 	}
 	CommitTransactionCommand();
 	pgstat_report_stat(false);

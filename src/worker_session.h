@@ -25,7 +25,7 @@ extern void HandleWorkerSigterm(SIGNAL_ARGS);
 /* Connect and pin the session. FATAL when the database can't be had. */
 extern void ConnectWorker(Oid database);
 
-/* Look for the extension, in a transaction of its own, and remember its owner. */
+/* Look for the extension, in a transaction of its own, and remember its owner. The log says what does not fit, or fits as it is. */
 extern ExtensionFit FindExtension(void);
 
 /* Has the extension that FindExtension found been dropped since? One that was created instead counts as another one. */

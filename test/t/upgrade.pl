@@ -19,20 +19,8 @@ $peer->rules({ stage => 'rcpt', action => 'reply', text => '451 4.3.0 Try again 
 my $tried = $old->wait_for_state($old->report(task_id => 'was tried'), 'deferred');
 $old->sql('SELECT rhesis_notify.pause()');
 $old->wait_for(q{SELECT state = 'paused' FROM rhesis_notify.worker_status});
-$old->sql(
-	qq{
-	CREATE ROLE app;
-	SELECT rhesis_notify.grant_to('app');
-	SELECT rhesis_notify.email_notification('app.export', subject_template => 'Export: {status}');
-	SELECT rhesis_notify.silence('collect_results');
-	INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('$ACME', 'task_completion', 'Custom: {{status_title}}');
-	INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, delivery_status, delivery_reason, claimed_by, finished_at)
-	SELECT state, 'app.export', 'success', '$JANE', '$ACME', state::rhesis_notify.delivery_state,
-		CASE state WHEN 'held' THEN 'in_doubt' WHEN 'failed' THEN 'smtp_permanent' WHEN 'skipped' THEN 'no_email' END,
-		CASE state WHEN 'sending' THEN 42 END, CASE WHEN state IN ('sent', 'failed', 'skipped', 'cancelled') THEN now() END
-	FROM unnest(enum_range(NULL::rhesis_notify.delivery_state)::text[]) AS state;
-	UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() + interval '1 day' WHERE task_id = 'deferred';
-});
+$old->sql('CREATE ROLE app');
+$old->customise;
 
 # In another database or server: the same queue, and after resume() it is worked off.
 sub goes_on

@@ -41,10 +41,11 @@ my $tasks = 0;
 #   settings     of rhesis_notify ("workers") or of PostgreSQL ("server.max_worker_processes")
 #   environment  variables of the server
 #   bare         neither the app nor the extension is created
+#   installed    another installation of PostgreSQL than the staged one
 sub serve
 {
 	my ($class, $name, %options) = @_;
-	my $self = $class->new($name);
+	my $self = $class->new($name, ($options{installed} ? (install_path => $options{installed}) : ()));
 	my $peer = $options{peer};
 
 	$self->{rhesis_environment} = $options{environment} // {};
@@ -117,9 +118,31 @@ sub restart
 
 sub create_app
 {
-	my ($self, $database) = @_;
+	my ($self, $database, $version) = @_;
 	$self->safe_psql($database, $app_schema);
-	$self->safe_psql($database, 'CREATE EXTENSION rhesis_notify');
+	$self->safe_psql($database, 'CREATE EXTENSION rhesis_notify' . ($version ? " VERSION '$version'" : ''));
+	return;
+}
+
+# Whatever users write: a role that reports tasks, a registration, one that is silenced, a template, and a notification in each
+# state, whose task_id is that state. The database should be paused.
+sub customise
+{
+	my ($self, $database) = @_;
+
+	$self->sql(
+		qq{
+		SELECT rhesis_notify.grant_to('app');
+		SELECT rhesis_notify.email_notification('app.export', subject_template => 'Export: {status}');
+		SELECT rhesis_notify.silence('collect_results');
+		INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('$ACME', 'task_completion', 'Custom: {{status_title}}');
+		INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, delivery_status, delivery_reason, claimed_by, finished_at)
+		SELECT state, 'app.export', 'success', '$JANE', '$ACME', state::rhesis_notify.delivery_state,
+			CASE state WHEN 'held' THEN 'in_doubt' WHEN 'failed' THEN 'smtp_permanent' WHEN 'skipped' THEN 'no_email' END,
+			CASE state WHEN 'sending' THEN 42 END, CASE WHEN state IN ('sent', 'failed', 'skipped', 'cancelled') THEN now() END
+		FROM unnest(enum_range(NULL::rhesis_notify.delivery_state)::text[]) AS state;
+		UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() + interval '1 day' WHERE task_id = 'deferred';
+	}, $database);
 	return;
 }
 
