@@ -64,7 +64,9 @@ foreach my $page (pages())
 		{
 			push @unknown, grep { !/=|^-/ && !$targets{$_} } split ' ', $arguments;
 		}
-		push @unknown, grep { !-x "$top/$_" } $block =~ m{(?:^|\s)((?:test|examples|bench|demo|\.ci)/[\w./-]+)}mg;
+		my $file = qr{(?:test|examples|bench|demo|\.ci)/[\w./-]+};
+		push @unknown, grep { !-x "$top/$_" } $block =~ m{^(?:sudo )?(?:\w+=\S+ )*($file)}mg;
+		push @unknown, grep { !-e "$top/$_" } $block =~ m{\s($file)}g;
 	}
 	is_deeply(\@broken, [], "the shell understands the commands of $page");
 	is_deeply(\@unknown, [], "the targets and programs of $page are there");
