@@ -2,6 +2,7 @@
 #
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
+#   make test-versions        the same on PostgreSQL 15, 17 and 18, each in a Debian of its own (VERSIONS="17" picks some)
 #   make test-sanitized       the tests with servers once more, all under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-guide           do what the installing pages say, as written, on a fresh Debian (VERSION=17: on another)
 #   make soak                 the long loops: kills over a large backlog
@@ -36,9 +37,10 @@ BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
 # smtp-source is Postfix's.
 BENCH_PACKAGES = postgresql-$(PG_MAJOR) postfix openssl libssl-dev python3 python3-psycopg2 python3-matplotlib
 SANITIZED_PACKAGES = bzip2 libssl-dev zlib1g-dev
+DEBIAN_PACKAGES = debootstrap util-linux
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
-# Node runs the template engines that ours is tested and measured beside. What brings npm along with it needs no package npm.
+# Node runs the template engines that ours is tested and measured beside, and the validation of the manifests. What brings npm along with it needs no package npm.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
 # System headers: warnings in them are not ours to mend.
@@ -57,7 +59,7 @@ EXTRA_CLEAN = build
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifneq ($(filter-out test test-sanitized test-guide demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out test test-versions test-sanitized test-guide demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
 $(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
 endif
 
@@ -97,8 +99,8 @@ test-installed:
 	test/install-packages $(TEST_PACKAGES) $(NODE_PACKAGES)
 	@mkdir -p build/test
 	@$(MAKE) stage WERROR=1 >build/test/stage.log 2>&1 || { cat build/test/stage.log; exit 1; }
-	@$(MAKE) --no-print-directory test/differential/node_modules >build/test/npm.log 2>&1 || { cat build/test/npm.log; exit 1; }
-	@PG_CONFIG=$(PG_CONFIG) test/run
+	@$(MAKE) --no-print-directory test/differential/node_modules test/manifests/node_modules >build/test/npm.log 2>&1 || { cat build/test/npm.log; exit 1; }
+	@PG_CONFIG=$(PG_CONFIG) test/run $(SUITES)
 
 # SQL tests and whole servers once more, in a PostgreSQL that is built with sanitizers, as is then all that it loads. The build of
 # it is kept; a copy of the sources is compiled, so that the objects here stay as they are. What pg_config has allocated when it
@@ -128,11 +130,20 @@ test-sanitized-installed:
 	npm ci --no-audit --no-fund --prefix $*
 	touch $@
 
+# test/versions says what it does. The Debians are kept outside the checkout.
+VERSIONS = 15 17 18
+ROOTS = /var/cache/rhesis_notify
+
+.PHONY: test-versions
+test-versions:
+	test/install-packages $(DEBIAN_PACKAGES)
+	@SUITES="$(SUITES)" TESTS="$(TESTS)" test/versions $(ROOTS) $(VERSIONS)
+
 # What the installing pages say, as written, on a Debian that is made for it.
 .PHONY: test-guide
 test-guide:
-	test/install-packages debootstrap util-linux
-	test/guide/run $(or $(ROOTS),/var/cache/rhesis_notify) $(VERSION)
+	test/install-packages $(DEBIAN_PACKAGES)
+	test/guide/run $(ROOTS) $(VERSION)
 
 # What takes too long to be done each time.
 .PHONY: soak

@@ -45,21 +45,47 @@ settle_network()
 	apt-config dump | grep '^Acquire::[a-z]*::Proxy' >"$root/etc/apt/apt.conf.d/90machine" || true
 	# A sid that has not been published for a while is as good.
 	echo 'Acquire::Check-Valid-Until "false";' >>"$root/etc/apt/apt.conf.d/90machine"
-	mkdir -p "$root/usr/local/share/ca-certificates"
-	find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$root/usr/local/share/ca-certificates/" \;
-	enter "$root" update-ca-certificates >/dev/null 2>&1
+	if [ -x "$root/usr/sbin/update-ca-certificates" ]
+	then
+		find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$root/usr/local/share/ca-certificates/" \;
+		enter "$root" update-ca-certificates >/dev/null 2>&1
+	fi
 }
 
-# The root gets its name when it is complete.
+# A Debian with some packages; without naming any, with what `make` in a checkout begins with. The root gets its name when it is
+# complete.
 make_root()
 {
 	local release=$1 root=$2 unfinished=$2.unfinished
+	shift 2
+	[ $# -gt 0 ] || set -- ca-certificates make perl debconf-utils
 
 	rm -rf --one-file-system "$unfinished"
 	mkdir -p "$unfinished"
-	debootstrap --variant=minbase --include=ca-certificates,make,perl,debconf-utils "$release" "$unfinished" "$mirror" || return 1
+	debootstrap --variant=minbase "$release" "$unfinished" "$mirror" || return 1
+	settle_network "$unfinished" || return 1
+	enter_cleanly "$unfinished" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' sh "$@" || return 1
 	settle_network "$unfinished" || return 1
 	mv "$unfinished" "$root"
+}
+
+# The same, unless it is there already, with its output in ROOT.log. What is there is told how to reach the network now.
+keep_root()
+{
+	local release=$1 root=$2
+	shift 2
+
+	if [ ! -d "$root" ]
+	then
+		echo "Making a Debian $release in $root"
+		mkdir -p "$(dirname "$root")"
+		make_root "$release" "$root" "$@" >"$root.log" 2>&1 || {
+			tail -n 20 "$root.log" >&2
+			echo "no Debian $release could be made in $root" >&2
+			return 1
+		}
+	fi
+	settle_network "$root" || { echo "the Debian in $root can't be entered" >&2; return 1; }
 }
 
 # A copy of the checkout, without what was built in it.

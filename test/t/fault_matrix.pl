@@ -19,7 +19,7 @@ my @STAGES = ('connect', 'greeting', 'EHLO', 'STARTTLS', 'TLS handshake', 'EHLO 
 my %RULE_STAGE = ('EHLO in TLS' => 'ehlo', 'TLS handshake' => 'tls', 'final dot' => 'dot');
 my %IS_OPENING = map { $_ => 1 } @STAGES[ 0 .. 6 ];
 
-my @FAULTS = ('4xx', '5xx', '421', 'closed', 'silence', 'garbage', 'in pieces', 'ten lines', '64 kB line', 'too early');
+my @FAULTS = ('4xx', '5xx', '421', 'closed', 'silence', 'garbage', 'in pieces', 'ten lines', '60 kB line', 'too early');
 my %RULE = (
 	'4xx' => { action => 'reply', text => '451 4.3.0 Not now' },
 	'5xx' => { action => 'reply', text => '554 5.3.0 Not at all' },
@@ -29,7 +29,7 @@ my %RULE = (
 	'garbage' => { action => 'garbage' },
 	'in pieces' => { action => 'slow', pause_ms => 0.1 },
 	'ten lines' => { action => 'multiline' },
-	'64 kB line' => { action => 'long' },
+	'60 kB line' => { action => 'long' },
 	'too early' => { action => 'early' });
 
 # Faults that a stage can't have: before the greeting nothing can be said, a reply in the middle of a handshake is garbage, the

@@ -4,7 +4,7 @@
 #include "postgres_fe.h"
 
 #include "json_scope.h"
-#include "mb/pg_wchar.h"
+#include "utf8.h"
 
 #define MAX_DEPTH 200
 
@@ -59,7 +59,8 @@ ReadUnicode(Reader *reader, StringInfo out)
 {
 	pg_wchar code;
 	pg_wchar low;
-	unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1];
+	unsigned char utf8[UTF8_MAX_BYTES] = {0};
+	int length;
 
 	if (!ReadHex4(reader, &code))
 		return false;
@@ -73,8 +74,9 @@ ReadUnicode(Reader *reader, StringInfo out)
 		code = surrogate_pair_to_codepoint(code, low);
 	}
 	unicode_to_utf8(code, utf8);
-	appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
-	return true;
+	length = Utf8CharLength((char *) utf8, (char *) utf8 + UTF8_MAX_BYTES);
+	appendBinaryStringInfo(out, (char *) utf8, length);
+	return length > 0;
 }
 
 static bool
