@@ -9,65 +9,82 @@ from harness.figures import Target, in_turns
 TITLE = "What a task pays"
 ORDER = 4
 
+TABLE = "rhesis_notify.task_notifications"
 OURS, DELIVERING, PLAIN, NOTIFY = ("rhesis_notify, with its trigger", "rhesis_notify, delivering meanwhile",
                                    "the same table without a trigger", "with a trigger that calls NOTIFY")
-TABLES = {OURS: "rhesis_notify.task_notifications", DELIVERING: "rhesis_notify.task_notifications",
-          PLAIN: "bench.no_trigger", NOTIFY: "bench.notify_trigger"}
+ENABLED = {OURS: "wake_workers", DELIVERING: "wake_workers", PLAIN: None, NOTIFY: "notify"}
 CLIENTS = 16
 
-MAKE = """
-CREATE TABLE bench.no_trigger (LIKE rhesis_notify.task_notifications INCLUDING ALL);
-CREATE TABLE bench.notify_trigger (LIKE rhesis_notify.task_notifications INCLUDING ALL);
+MAKE = f"""
 CREATE FUNCTION bench.notify() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('tasks', ''); RETURN NULL; END $$;
-CREATE TRIGGER notify AFTER INSERT ON bench.notify_trigger FOR EACH STATEMENT EXECUTE FUNCTION bench.notify();
+CREATE TRIGGER notify AFTER INSERT ON {TABLE} FOR EACH STATEMENT EXECUTE FUNCTION bench.notify();
 """
 
-INSERT = """INSERT INTO {table} (task_id, task_name, status, user_id, organization_id, template, result)
+INSERT = f"""INSERT INTO {TABLE} (task_id, task_name, status, user_id, organization_id, template, result)
 VALUES (gen_random_uuid()::text, 'generate_test_set', 'success', bench.user_id('user1')::text,
  bench.organization_id()::text, 'task_completion', '{{"test_run_id": "abcd1234"}}');
 """
 
 
-def contestant(bench, cluster, name, synchronous):
-    table = TABLES[name]
-    path = f"{cluster.directory}/insert-{table}.sql"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(INSERT.format(table=table))
+class Stopped:
+    """The worker's process, stopped while it holds no lock."""
 
-    def insert():
-        output = cluster.run("pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(bench.pick(5, 2)), "-f", path, "bench")
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def __enter__(self):
+        self.pid, = self.cluster.worker_pids()
+        while True:
+            os.kill(self.pid, signal.SIGSTOP)
+            if not self.cluster.value("SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = %s)", self.pid):
+                return self
+            os.kill(self.pid, signal.SIGCONT)
+
+    def __exit__(self, *_):
+        self.cluster.clear()
+        os.kill(self.pid, signal.SIGCONT)
+
+
+class Run:
+    def __init__(self, bench, cluster):
+        self.bench, self.cluster = bench, cluster
+        self.script = f"{cluster.directory}/insert.sql"
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write(INSERT)
+
+    def insert(self):
+        output = self.cluster.run("pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", str(self.bench.pick(5, 2)),
+                                  "-f", self.script, "bench")
         return {"tps": float(re.search(r"tps = ([\d.]+)", output)[1])}
 
-    def run():
-        cluster.sql(f"ALTER DATABASE bench SET synchronous_commit = {synchronous}")
-        cluster.clear()
-        cluster.sql(f"TRUNCATE {table} CASCADE")
-        cluster.sql("CHECKPOINT")
-        if name == DELIVERING:
-            return insert()
-        pid, = cluster.worker_pids()
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            return insert()
-        finally:
-            cluster.clear()
-            os.kill(pid, signal.SIGCONT)
-    return run
+    def contestant(self, name, synchronous):
+        def run():
+            self.cluster.sql(f"ALTER DATABASE bench SET synchronous_commit = {synchronous}")
+            self.cluster.clear()
+            for trigger in ("wake_workers", "notify"):
+                self.cluster.sql(f"ALTER TABLE {TABLE} {'ENABLE' if trigger == ENABLED[name] else 'DISABLE'} TRIGGER {trigger}")
+            self.cluster.sql("CHECKPOINT")
+            if name == DELIVERING:
+                return self.insert()
+            with Stopped(self.cluster):
+                return self.insert()
+        return run
 
 
 def run(bench, report):
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.sql(MAKE)
         cluster.configure(**sink.settings())
+        measured = Run(bench, cluster)
         for synchronous in ("on", "off"):
-            figures = in_turns(bench.rounds, {name: contestant(bench, cluster, name, synchronous) for name in TABLES}, bench.say)
+            figures = in_turns(bench.rounds, {name: measured.contestant(name, synchronous) for name in ENABLED}, bench.say)
             rates = {name: one["tps"] for name, one in figures.items()}
             ratio = {name: rate.over(rates[PLAIN]) for name, rate in rates.items()}
             report.target(Target(f"synchronous_commit {synchronous}: over the same table without the trigger", ratio[OURS], at_least=0.97, digits=3))
             report.text(f"synchronous_commit {synchronous}:")
             report.table(["", "transactions per second", "over the table without a trigger"],
-                         [[name, rates[name].text(), ratio[name].text(3)] for name in TABLES])
+                         [[name, rates[name].text(), ratio[name].text(3)] for name in ENABLED])
             report.bars(f"task_cost-{synchronous}", f"transactions per second, synchronous_commit {synchronous}", rates)
-    report.text(f"pgbench, {CLIENTS} clients, one row per transaction. The tables are alike in columns, indexes and constraints. But for the line "
+    report.text(f"pgbench, {CLIENTS} clients, one row per transaction. It is one table, whose triggers are enabled and disabled. But for the line "
                 "that says so, the worker's process is stopped: as to a task it is one that is busy on a core of its own, and what is measured is the "
                 "task's side. \"Delivering meanwhile\" is worker, mail server and clients all on this machine's cores.")
