@@ -84,7 +84,7 @@ def email_notification(
     Stands above or below @app.task; below is what a @shared_task needs.
     """
 
-    def decorate(task: Decorated) -> Decorated:
+    def decorate(task: Any) -> Any:
         if isinstance(task, Task) and not isinstance(task, BaseTask):
             raise TypeError(f"task {task.name} can't be mailed without base=BaseTask")
         task.email_template = EmailTemplate(template).value if isinstance(template, EmailTemplate) else template
@@ -228,7 +228,9 @@ class BaseTask(Task):
     def signature(self, *args: Any, **kwargs: Any) -> Any:
         """As Task.signature; made in a task it has that task's owner, whoever runs it, or finds that it can't run."""
         made = super().signature(*args, **kwargs)
-        made.options["headers"] = {**callers_owner(), **(made.options.get("headers") or {})}
+        owner = {name: value for name, value in callers_owner().items() if made.kwargs.get(name) is None}
+        if owner:
+            made.options["headers"] = {**owner, **(made.options.get("headers") or {})}
         return made
 
     def apply_async(
@@ -305,8 +307,8 @@ class BaseTask(Task):
         self, request: Context, status: str, result: Any, error: Optional[BaseException]
     ) -> Dict[str, Union[str, datetime, None]]:
         # Below @app.task, @email_notification has left its choice on the function.
-        template = self.email_template or getattr(self.run, "email_template", None)
-        subject_template = self.email_subject_template or getattr(self.run, "email_subject_template", None)
+        template = getattr(self.run, "email_template", None) or self.email_template
+        subject_template = getattr(self.run, "email_subject_template", None) or self.email_subject_template
         return {
             "task_id": request.id,
             "task_name": self.name,

@@ -1,4 +1,5 @@
 -- A queue of jobs inside the database, whose owners are mailed: the row of the job and that of the mail are one transaction.
+-- The role that runs the jobs needs SELECT rhesis_notify.grant_to('...').
 
 CREATE TABLE public.job
 (

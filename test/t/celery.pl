@@ -297,6 +297,18 @@ submit(call('demo.execute_test_configuration', [ 'API Tests', 50, 7 ]));
 ($mail) = new_mails(1);
 like($mail->text, qr/ChordError: .*test 7 broke off.*Task Name: Test Execution Summary/s, 'a chord of which one task fails: one mail says so');
 
+$celery->program('-c', <<"PYTHON");
+from demo_app import chord, collect_results, execute_test, report_failure
+
+for broken in (None, 3):
+    callback = collect_results.s(test_set_name=f"broken: {broken}").on_error(report_failure.s())
+    chord(execute_test.s(number, broken) for number in range(5))(callback, headers={"user_id": "$JANE", "organization_id": "$ACME"})
+PYTHON
+is_deeply(
+	[ sort map { $_->header('Subject') } new_mails(2) ],
+	[ 'Task Completed: Test Execution Summary - Failed', 'Test Execution Complete: broken: None - Success' ],
+	'a chord that no task starts is told its owner');
+
 is($peer->mail_count, $seen, 'there is no mail but these');
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name IN ('demo.execute_test', 'demo.execute_test_configuration')}), 0,
 	'the silent tasks have written no row');
