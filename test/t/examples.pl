@@ -103,7 +103,7 @@ like($mail->text, qr/Task ID: committed\n.*Execution Time: 2m 45s\n.*Test Set: S
 is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 1, '... if its transaction commits');
 
 $node->sql('CREATE DATABASE alembic');
-my $alembic = PostgreSQL::Test::Utils::tempdir('alembic');
+my $alembic = abs_path(PostgreSQL::Test::Utils::tempdir('alembic'));
 IPC::Run::run([ 'cp', '-r', "$examples/sqlalchemy/.", $alembic ]) or die 'could not copy';
 my %alembic = environment('alembic', 'postgres');
 
@@ -205,7 +205,11 @@ my ($server, $server_output);
 	$server = IPC::Run::start([ '/usr/bin/python3', '-m', 'uvicorn', 'main:app', '--host', '127.0.0.1', '--port', $port ],
 		'<', \undef, '>&', \$server_output, init => sub { chdir "$examples/fastapi" or POSIX::_exit(126) });
 }
-END { $server->kill_kill if $server; }
+END
+{
+	local $?;
+	$server->kill_kill if $server;
+}
 
 my $http = HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
 
