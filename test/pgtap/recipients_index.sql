@@ -24,7 +24,7 @@ BEGIN
 	RETURN (SELECT string_agg(line, E'\n' ORDER BY number) FROM message);
 END $$;
 
-SELECT plan(17);
+SELECT plan(18);
 
 -- ---- The Rhesis schema, a million users ----
 
@@ -54,6 +54,13 @@ SELECT ok(:'plans' ~ 'Index Scan (using|on) user_pkey ' AND :'plans' !~ 'Seq Sca
 LOAD 'recipients_probe';
 SELECT count(*) FROM generate_series(1, 20), LATERAL (SELECT recipients_probe.look_up(users(generate_series))) AS verdict \g /dev/null
 SELECT is((SELECT seq_scan::int FROM pg_stat_xact_user_tables WHERE relname = 'user' AND schemaname = 'public'), 0, 'no plan of a session reads the whole table');
+
+-- ---- A table that is small now ----
+
+CREATE TABLE public.few (user_id uuid CONSTRAINT few_pkey PRIMARY KEY, email text);
+INSERT INTO public.few SELECT md5(id::text)::uuid, 'user@example.org' FROM generate_series(1, 1000) AS id;
+ANALYZE public.few;
+SELECT ok(uses(plans('few', (SELECT array_agg(md5(id::text)) FROM generate_series(1, 64) AS id)), 'few_pkey'), 'a batch of a thousand users is found by index as well');
 
 -- ---- A view ----
 
