@@ -20,8 +20,8 @@ my $examples = "$top/examples";
 
 # ---- What the documentation shows ----
 
-my %source = map { $_ => slurp_file($_) } grep { -f } map { glob "$examples/$_" } qw(*/*.py */*/*.py */*/*/*.py */*.md */*.sql */*.sh);
-foreach my $page (pages())
+my %source = map { $_ => slurp_file($_) } grep { -f } map { glob "$examples/$_" } qw(*/*.py */*/*.py */*/*/*.py);
+foreach my $page (pages(), map { s{^\Q$top\E/}{}r } glob "$examples/*/README.md")
 {
 	my $number = 0;
 	foreach my $block (blocks(page_text($page), 'python'))
@@ -132,30 +132,26 @@ my %django = environment('django', 'postgres');
 my @manage = ('/usr/bin/python3', 'manage.py');
 runs_in('django', \%django, 'Django migrates', @manage, 'migrate');
 like(runs_in('django', \%django, 'Django compares', @manage, 'makemigrations', '--check', '--dry-run'), qr/No changes detected/, '... and finds its models as they are');
-$node->sql('GRANT SELECT ON auth_user TO app', 'django');
+$node->sql('GRANT SELECT ON auth_user TO app; GRANT SELECT, INSERT ON auth_group TO app; GRANT USAGE ON SEQUENCE auth_group_id_seq TO app', 'django');
 $node->sql(q{INSERT INTO auth_user (username, password, is_superuser, first_name, last_name, email, is_staff, is_active, date_joined)
 	VALUES ('jane', '!', false, 'Jane', 'Doe', 'jane@example.com', false, true, now())}, 'django');
 runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reports a task', '/usr/bin/python3', '-c', <<'PYTHON');
 import django
 django.setup()
 from django.contrib.auth.models import User
-from django.db import transaction
-from notifications.models import TaskNotification
+from django.db import IntegrityError
+from notifications.tasks import create_group
 
-task = dict(task_name="reports.export", status="success", user_id=str(User.objects.get().pk), template="task_completion",
-            result={"test_set_name": "Safety"})
+jane = User.objects.get()
+create_group("committed", "Testers", jane)
+create_group("committed", "Testers, delivered twice", jane)
 try:
-    with transaction.atomic():
-        TaskNotification.objects.report(task_id="rolled back", **task)
-        raise KeyboardInterrupt
-except KeyboardInterrupt:
+    create_group("rolled back", "Testers", jane)
+except IntegrityError:
     pass
-with transaction.atomic():
-    TaskNotification.objects.report(task_id="committed", **task)
-TaskNotification.objects.report(task_id="committed", **task)
 PYTHON
 $mail = next_mail();
-like($mail->text, qr/Hello Jane Doe.*Task ID: committed\n.*Test Set: Safety/s, '... and mails a user of Django\'s');
+like($mail->text, qr/Hello Jane Doe.*Task Name: Create group Testers\n.*Task ID: committed/s, '... and mails a user of Django\'s');
 $node->wait_for('SELECT bool_and(finished_at IS NOT NULL) FROM rhesis_notify.task_notifications', 'django');
 is(runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reads the state', '/usr/bin/python3', '-c', <<'PYTHON'),
 import django
@@ -163,7 +159,7 @@ django.setup()
 from notifications.models import DeliveryStatus
 print([(status.task, status.recipient, status.state) for status in DeliveryStatus.objects.all()])
 PYTHON
-	"[('export', 'jane\@example.com', 'sent')]\n", '... of its one mail');
+	"[('create', 'jane\@example.com', 'sent')]\n", '... of its one mail');
 runs_in('django', \%django, 'Django migrates back', @manage, 'migrate', 'notifications', 'zero');
 is($node->sql(q{SELECT count(*) FROM pg_extension WHERE extname = 'rhesis_notify'}, 'django'), 0, '... and the extension is gone');
 $node->sql('DROP DATABASE django');
