@@ -17,6 +17,20 @@ $do$;
 SELECT rhesis_notify.require_library('1.1');
 DROP FUNCTION rhesis_notify.require_library(text);
 
+-- Vacuum reads the indexes of all that is kept, and was called for each fiftieth of it. What somebody has chosen stays.
+DO $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_catalog.pg_class AS c
+			   WHERE c.oid OPERATOR(pg_catalog.=) 'rhesis_notify.task_notifications'::pg_catalog.regclass
+				AND c.reloptions OPERATOR(pg_catalog.@>)
+				'{autovacuum_vacuum_scale_factor=0.02,autovacuum_vacuum_insert_scale_factor=0.05}'::text[])
+	THEN
+		ALTER TABLE rhesis_notify.task_notifications
+			SET (autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_insert_scale_factor = 0.1);
+	END IF;
+END
+$$;
+
 CREATE FUNCTION rhesis_notify.explain(id bigint)
 RETURNS TABLE (step text, decision text, detail text, advice text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER

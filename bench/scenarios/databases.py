@@ -1,0 +1,64 @@
+"""Fifty databases with the extension on one server: what they cost while there is nothing to do, and how soon they are served."""
+
+import time
+
+from harness.cluster import cpu_of
+from harness.database import Database
+from harness.figures import Series, Target
+
+TITLE = "Fifty databases"
+ORDER = 10
+
+SERVED = "SELECT count(*) = {0} AND count(*) FILTER (WHERE state = 'idle') = {0} FROM rhesis_notify.worker_status"
+
+
+def processes(cluster):
+    """Of launcher and workers: {pid: (seconds of CPU, wake-ups)}."""
+    found = {}
+    for pid, in cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'rhesis_notify %'"):
+        with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+            switches = next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+        found[pid] = (cpu_of(pid), switches)
+    return found
+
+
+def restart(cluster, count):
+    """Seconds from the moment at which the server takes connections again until all databases are served."""
+    cluster.control("restart", "-m", "fast")
+    begin = time.monotonic()
+    cluster.until(SERVED.format(count))
+    return time.monotonic() - begin
+
+
+def run(bench, report):
+    count, minutes = bench.pick((50, 2), (10, 0.5))
+    with bench.cluster() as cluster, bench.sink() as sink:
+        cluster.configure(max_worker_processes=count + 8, **sink.settings())
+        begin = time.monotonic()
+        for number in range(2, count + 1):
+            Database(cluster, f"db{number}")
+        bench.say(f"  databases created: {time.monotonic() - begin:.0f} s")
+        cluster.until(SERVED.format(count), timeout=120)
+        started = Series([restart(cluster, count) for _ in range(bench.rounds)])
+        bench.say(f"  served after a restart: {started.text(2)} s")
+
+        before, begin = processes(cluster), time.monotonic()
+        time.sleep(minutes * 60)
+        after, took = processes(cluster), time.monotonic() - begin
+        if set(before) != set(after):
+            raise RuntimeError("a worker was replaced while nothing happened")
+        used = sum(cpu - before[pid][0] for pid, (cpu, _) in after.items())
+        wakes = sum(switches - before[pid][1] for pid, (_, switches) in after.items()) / len(after) / took * 60
+        memory = [private(pid) for pid in after]
+
+    report.target(Target(f"seconds until {count} databases are served after a restart", started, at_most=10))
+    report.target(Target(f"CPU of launcher and {count} idle workers, percent of one processor", Series([used / took * 100]), at_most=0.1, digits=3))
+    report.target(Target("times a minute that one of them wakes", Series([wakes]), at_most=10, digits=1))
+    report.text(f"One worker for each database, so {count + 1} of max_worker_processes = {count + 8}; {took:.0f} s without mail: the safety check "
+                f"comes once a minute. A worker that has sent nothing yet has {sum(memory) / len(memory):.1f} MB of its own.")
+
+
+def private(pid):
+    """In MB."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) / 1024
