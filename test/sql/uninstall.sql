@@ -17,6 +17,8 @@ END
 $$;
 
 -- A schema of that name that somebody has prepared is not used.
+-- Since 18 PostgreSQL tells where in an extension's script it was.
+\set SHOW_CONTEXT never
 CREATE SCHEMA rhesis_notify;
 CREATE EXTENSION rhesis_notify;
 DROP SCHEMA rhesis_notify;
