@@ -95,15 +95,15 @@ sub throttled
 	$node->create_app($database);
 	wait_for_workers($database);
 	$server->rules({ stage => 'mail', after => 2 * $RATE, count => 1, action => 'reply', text => $reply });
-	$node->report_many(7 * $RATE, database => $database);
-	wait_until_accepted($server, 7 * $RATE);
+	$node->report_many(12 * $RATE, database => $database);
+	wait_until_accepted($server, 12 * $RATE);
 
 	my @accepted = acceptances($server);
 	my $end = $accepted[-1];
 	my $told = $accepted[ 2 * $RATE ];
 	return {
-		after => count_between($told + 1.5, $told + 3.5, @accepted) / 2,
-		later => count_between($end - 2, $end, @accepted) / 2,
+		after => count_between($told + 1.5, $told + 4.5, @accepted) / 3,
+		later => count_between($end - 3, $end, @accepted) / 3,
 		attempts => $node->sql(q{SELECT string_agg(DISTINCT attempts::text, ' ') FROM rhesis_notify.task_notifications}, $database) };
 }
 
