@@ -4,7 +4,7 @@
 #   make test                 build and run every test (installs what is missing through apt)
 #   make test-versions        the same on PostgreSQL 15, 17 and 18, each in a Debian of its own (VERSIONS="17" picks some)
 #   make test-sanitized       the tests with servers once more, all under AddressSanitizer and UndefinedBehaviorSanitizer
-#   make test-guide           do what the installing pages say, as written, on a fresh Debian (VERSION=17: on another)
+#   make test-guide           do what the installing pages say, as written, on a fresh Debian (PG=17: on a newer one)
 #   make soak                 the long loops: kills over a large backlog
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
@@ -143,7 +143,7 @@ test-versions:
 .PHONY: test-guide
 test-guide:
 	test/install-packages $(DEBIAN_PACKAGES)
-	test/guide/run $(ROOTS) $(VERSION)
+	test/guide/run $(ROOTS) $(PG)
 
 # What takes too long to be done each time.
 .PHONY: soak
