@@ -336,8 +336,7 @@ RecordingIsDue(TimestampTz now)
 		return true;
 	if (worker.settled.count == 0)
 		return false;
-	return worker.ready.count + worker.in_flight == 0 ||
-		   worker.settled.count >= CLAIMED_PER_CONNECTION / 2 * rhesis_smtp_connections ||
+	return worker.ready.count + worker.in_flight == 0 || worker.settled.count >= BatchSize() ||
 		   TimestampDifferenceExceeds(worker.settled_at, now, RECORD_AGE_MS);
 }
 

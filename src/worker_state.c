@@ -96,14 +96,23 @@ GiveBackUnsent(void)
 }
 
 int
+BatchSize(void)
+{
+	return Min(BATCH_PER_CONNECTION * rhesis_smtp_connections, LARGEST_BATCH);
+}
+
+int
 ClaimLimit(void)
 {
+	int claimed = worker.ready.count + worker.in_flight;
+
 	/* Not after all that is on its way: something may hang for long. */
 	if (worker.probing)
 		return worker.probe_is_out || worker.ready.count > 0 ? 0 : 1;
 	if (worker.singly > 0 || worker.recipients_failures > 0)
 		return 1 - Outstanding();
-	return CLAIMED_PER_CONNECTION * rhesis_smtp_connections - worker.ready.count - worker.in_flight;
+	return Min(BATCH_PER_CONNECTION * rhesis_smtp_connections + BatchSize() - claimed,
+			   2 * BatchSize());
 }
 
 /* Not for a handful of rows at a time, while there is enough to do. */
@@ -112,8 +121,7 @@ HasRoomForClaim(void)
 {
 	int limit = ClaimLimit();
 
-	return limit >= CLAIMED_PER_CONNECTION / 2 * rhesis_smtp_connections ||
-		   (limit > 0 && (worker.probing || Outstanding() == 0));
+	return limit >= BatchSize() || (limit > 0 && (worker.probing || Outstanding() == 0));
 }
 
 bool

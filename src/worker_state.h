@@ -12,10 +12,11 @@
 #include "worker_slot.h"
 
 /*
- * So many rows for each connection are claimed ahead and on the wire. Claims and records come in halves of that: each is a
- * statement and a commit, so they are large; what is claimed is in doubt after a crash, so they are not larger.
+ * Rows are claimed and recorded in batches of four for each connection. Each is a statement and a commit, so batches are large; but
+ * no server is talked to meanwhile, so there is a limit: 256 connections to a far server would wait for each other.
  */
-#define CLAIMED_PER_CONNECTION 8
+#define BATCH_PER_CONNECTION 4
+#define LARGEST_BATCH 64
 
 typedef struct DeliveryList
 {
@@ -84,7 +85,13 @@ extern bool IsDrained(void);
 /* What was locked is to be recorded together with what is settled. */
 extern void SettleLocked(void);
 
-/* How many rows may be claimed on top of what is on its way: a little ahead of the connections. */
+/* How many rows are claimed and recorded together, at least, while there is enough to do. */
+extern int BatchSize(void);
+
+/*
+ * How many rows may be claimed on top of what is on its way: what is claimed is in doubt after a crash, so it is a little ahead of the
+ * connections.
+ */
 extern int ClaimLimit(void);
 extern bool HasRoomForClaim(void);
 
