@@ -104,3 +104,20 @@ COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS
 	'The last trouble, of the server or of ours; kept when it is over, see last_error_at';
 COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS
 	'It leaves the SMTP server alone until then; null when it does not';
+
+-- Few are in it: those that wait for a person, and those that a person may want to see again.
+CREATE INDEX task_notifications_to_look_at ON rhesis_notify.task_notifications (delivery_status, finished_at)
+	WHERE delivery_status IN ('held', 'failed');
+COMMENT ON INDEX rhesis_notify.task_notifications_to_look_at IS 'Finds what is held or has failed, for health() and retry_failed()';
+
+CREATE FUNCTION rhesis_notify.health()
+RETURNS TABLE (check_name text, ok boolean, value text, advice text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 12
+AS 'MODULE_PATHNAME', 'rhesis_notify_health';
+COMMENT ON FUNCTION rhesis_notify.health() IS
+	'Whether this database''s mail goes out: one row for each check, with what was found and, where it is not ok, what to do. It opens '
+	'no connection: of the mail server it tells what the workers know, and since when. Not ok are also: a pause, a mail that has been '
+	'due for 5 minutes, a mail that is held, and more than one failed mail in 20 within an hour';
+REVOKE ALL ON FUNCTION rhesis_notify.health() FROM PUBLIC;

@@ -189,6 +189,11 @@ CREATE INDEX task_notifications_finished ON rhesis_notify.task_notifications (fi
 	WHERE finished_at IS NOT NULL;
 COMMENT ON INDEX rhesis_notify.task_notifications_finished IS 'Finds what retention removes';
 
+-- Few are in it: those that wait for a person, and those that a person may want to see again.
+CREATE INDEX task_notifications_to_look_at ON rhesis_notify.task_notifications (delivery_status, finished_at)
+	WHERE delivery_status IN ('held', 'failed');
+COMMENT ON INDEX rhesis_notify.task_notifications_to_look_at IS 'Finds what is held or has failed, for health() and retry_failed()';
+
 CREATE TRIGGER wake_workers AFTER INSERT ON rhesis_notify.task_notifications
 	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.wake_trigger();
 COMMENT ON TRIGGER wake_workers ON rhesis_notify.task_notifications IS
@@ -879,6 +884,17 @@ COMMENT ON FUNCTION rhesis_notify.explain(bigint) IS
 	'when. Decisions are taken anew, as of now, and nothing is changed; attempts and state are what was recorded. advice says what '
 	'to do. The error no_data_found (P0002) when there is no such notification';
 
+
+CREATE FUNCTION rhesis_notify.health()
+RETURNS TABLE (check_name text, ok boolean, value text, advice text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 12
+AS 'MODULE_PATHNAME', 'rhesis_notify_health';
+COMMENT ON FUNCTION rhesis_notify.health() IS
+	'Whether this database''s mail goes out: one row for each check, with what was found and, where it is not ok, what to do. It opens '
+	'no connection: of the mail server it tells what the workers know, and since when. Not ok are also: a pause, a mail that has been '
+	'due for 5 minutes, a mail that is held, and more than one failed mail in 20 within an hour';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- SMTP in the caller's own session

@@ -9,50 +9,12 @@
 
 #include "miscadmin.h"
 #include "pace.h"
+#include "service.h"
 #include "settings.h"
-#include "shared_state.h"
 #include "time_text.h"
 #include "utils/timestamp.h"
 
 #define MOST_EVENTS 50
-
-/* What the workers of this database do. */
-typedef struct Workers
-{
-	WorkerSlot *slots;
-	int count;
-	int running;
-	const WorkerSlot *mail_off;
-	const WorkerSlot *backing_off;
-	const WorkerSlot *hindered; /* by the app's relations, or by a statement that failed */
-	const WorkerSlot *holder;	/* who has the notification claimed */
-	TimestampTz last_sent_at;	/* 0: never */
-} Workers;
-
-static void
-ReadWorkers(const NotificationFacts *facts, Workers *workers)
-{
-	memset(workers, 0, sizeof(*workers));
-	workers->slots = CopySlots(MyDatabaseId, &workers->count);
-	for (int i = 0; i < workers->count; i++)
-	{
-		WorkerSlot *slot = &workers->slots[i];
-		TimestampTz sent_at = (TimestampTz) pg_atomic_read_u64(&slot->last_sent_at);
-
-		workers->last_sent_at = Max(workers->last_sent_at, sent_at);
-		if (slot->state != SLOT_RUNNING)
-			continue;
-		workers->running++;
-		if (slot->activity == WORKER_MAIL_OFF)
-			workers->mail_off = slot;
-		if (slot->backing_off_until != 0)
-			workers->backing_off = slot;
-		if (slot->activity == WORKER_WAITING_FOR_RECIPIENTS || slot->activity == WORKER_IN_TROUBLE)
-			workers->hindered = slot;
-		if (facts->claimed_by != 0 && (int64) pg_atomic_read_u64(&slot->epoch) == facts->claimed_by)
-			workers->holder = slot;
-	}
-}
 
 static void
 ExplainPause(const Explanation *explanation)
@@ -68,49 +30,48 @@ ExplainPause(const Explanation *explanation)
 }
 
 static void
-ExplainWorkers(const Explanation *explanation, const Workers *workers)
+ExplainWorkers(const Explanation *explanation, const Service *service)
 {
-	if (workers->running == 0)
+	const WorkerSlot *hindered =
+		service->in_trouble ? service->in_trouble : service->waiting_for_recipients;
+
+	if (service->running == 0)
 		AppendDecision(explanation, "worker", "none is running", NULL,
 					   "SELECT * FROM rhesis_notify.health() tells why.");
-	else if (workers->hindered)
-		AppendDecision(explanation, "worker", WorkerActivityName(workers->hindered->activity),
-					   psprintf("%s, %s", workers->hindered->last_error,
-								TimeText(workers->hindered->last_error_at)),
+	else if (hindered)
+		AppendDecision(explanation, "worker", WorkerActivityName(hindered->activity),
+					   psprintf("%s, %s", hindered->last_error, TimeText(hindered->last_error_at)),
 					   "It goes on by itself when the cause is gone.");
 	else
-		AppendDecision(explanation, "worker", psprintf("%d running", workers->running), NULL, NULL);
+		AppendDecision(explanation, "worker", psprintf("%d running", service->running), NULL, NULL);
 }
 
 static void
-ExplainServer(const Explanation *explanation, const Workers *workers)
+ExplainServer(const Explanation *explanation, const Service *service)
 {
 	const char *server = psprintf("%s:%d", rhesis_smtp_host, rhesis_smtp_port);
-	int connections = 0;
 
-	if (workers->mail_off)
+	if (service->mail_off)
 	{
-		AppendDecision(explanation, "mail server", "mail is off", workers->mail_off->last_error,
+		AppendDecision(explanation, "mail server", "mail is off", service->mail_off->last_error,
 					   "Complete the settings, and reload; check_smtp() tries them.");
 		return;
 	}
-	if (workers->backing_off)
+	if (service->backing_off)
 	{
 		AppendDecision(
 			explanation, "mail server",
-			psprintf("left alone until %s", TimeText(workers->backing_off->backing_off_until)),
-			psprintf("%s said %s: %s", server, TimeText(workers->backing_off->last_error_at),
-					 workers->backing_off->last_error),
+			psprintf("left alone until %s", TimeText(service->backing_off->backing_off_until)),
+			psprintf("%s, %s: %s", server, TimeText(service->backing_off->last_error_at),
+					 service->backing_off->last_error),
 			"SELECT * FROM rhesis_notify.check_smtp() tries it step by step.");
 		return;
 	}
-	for (int i = 0; i < workers->count; i++)
-		connections += pg_atomic_read_u32(&workers->slots[i].connections);
 	AppendDecision(
 		explanation, "mail server", server,
-		psprintf("%d connections; %s", connections,
-				 workers->last_sent_at
-					 ? psprintf("the last mail was sent %s", TimeText(workers->last_sent_at))
+		psprintf("%u connections; %s", service->connections,
+				 service->last_sent_at
+					 ? psprintf("the last mail was sent %s", TimeText(service->last_sent_at))
 					 : "no mail was sent since the start of the server"),
 		NULL);
 }
@@ -178,18 +139,18 @@ ExplainEvents(const Explanation *explanation)
 }
 
 static void
-ExplainState(const Explanation *explanation, const Workers *workers)
+ExplainState(const Explanation *explanation, const Service *service)
 {
 	const NotificationFacts *facts = explanation->facts;
+	const WorkerSlot *holder = WorkerOfEpoch(service, facts->claimed_by);
 	StringInfoData detail;
 
 	initStringInfo(&detail);
 	appendStringInfo(&detail, "attempts: %d", facts->attempts);
 	if (facts->finished_at)
 		appendStringInfo(&detail, ", since %s", TimeText(facts->finished_at));
-	if (workers->holder)
-		appendStringInfo(&detail, ", by worker %d, process %d", workers->holder->number + 1,
-						 workers->holder->pid);
+	if (holder)
+		appendStringInfo(&detail, ", by worker %d, process %d", holder->number + 1, holder->pid);
 	else if (facts->claimed_by)
 		appendStringInfo(&detail, ", by a worker that is gone (number " INT64_FORMAT ")",
 						 facts->claimed_by);
@@ -204,12 +165,13 @@ ExplainState(const Explanation *explanation, const Workers *workers)
 
 /* What the worker will do with a notification that waits. */
 static void
-ExplainWaiting(const Explanation *explanation, const Workers *workers)
+ExplainWaiting(const Explanation *explanation, const Service *service)
 {
 	const NotificationFacts *facts = explanation->facts;
 	TimestampTz now = GetCurrentTimestamp();
 	const char *decision = psprintf("attempt %d of %d", facts->attempts + 1, rhesis_max_attempts);
 	const char *when = "in a moment";
+	const char *advice = NULL;
 
 	if (explanation->obstacle && explanation->recipients_unreadable)
 		decision = "waits until recipients can be read";
@@ -220,28 +182,28 @@ ExplainWaiting(const Explanation *explanation, const Workers *workers)
 
 	if (facts->paused_since)
 		when = "after resume()";
-	else if (workers->running == 0)
+	else if (service->running == 0)
 		when = "when a worker runs";
-	else if (workers->mail_off)
+	else if (service->mail_off)
 		when = "when the settings are complete";
-	else if (workers->backing_off &&
-			 workers->backing_off->backing_off_until > facts->next_attempt_at)
-		when = psprintf("at %s", TimeText(workers->backing_off->backing_off_until));
+	else if (service->backing_off &&
+			 service->backing_off->backing_off_until > facts->next_attempt_at)
+		when = psprintf("at %s", TimeText(service->backing_off->backing_off_until));
 	else if (facts->next_attempt_at > now)
+	{
 		when = psprintf("at %s", TimeText(facts->next_attempt_at));
-	AppendDecision(explanation, "next", decision, when,
-				   facts->next_attempt_at > now
-					   ? psprintf("At once: SELECT rhesis_notify.retry(" INT64_FORMAT ");",
-								  explanation->notification->id)
-					   : NULL);
+		advice = psprintf("At once: SELECT rhesis_notify.retry(" INT64_FORMAT ");",
+						  explanation->notification->id);
+	}
+	AppendDecision(explanation, "next", decision, when, advice);
 }
 
 static void
-ExplainSending(const Explanation *explanation, const Workers *workers)
+ExplainSending(const Explanation *explanation, const Service *service)
 {
 	bool holds = rhesis_in_doubt == IN_DOUBT_HOLD;
 
-	if (workers->holder)
+	if (WorkerOfEpoch(service, explanation->facts->claimed_by))
 		AppendDecision(explanation, "next", "the mail server's reply",
 					   psprintf("waited for up to %s (rhesis_notify.send_timeout)",
 								SpanText(rhesis_send_timeout * INT64CONST(1000))),
@@ -297,12 +259,12 @@ ExplainFinished(const Explanation *explanation)
 }
 
 static void
-ExplainNext(const Explanation *explanation, const Workers *workers)
+ExplainNext(const Explanation *explanation, const Service *service)
 {
 	if (IsWaiting(explanation))
-		ExplainWaiting(explanation, workers);
+		ExplainWaiting(explanation, service);
 	else if (IsInState(explanation, "sending"))
-		ExplainSending(explanation, workers);
+		ExplainSending(explanation, service);
 	else if (IsInState(explanation, "held"))
 		AppendDecision(explanation, "next", "nothing", "it stands still until somebody decides",
 					   AdviceToRetry(explanation));
@@ -313,17 +275,17 @@ ExplainNext(const Explanation *explanation, const Workers *workers)
 void
 ExplainDelivery(const Explanation *explanation)
 {
-	Workers workers;
+	Service service;
 
-	ReadWorkers(explanation->facts, &workers);
+	ReadService(&service);
 	if (IsWaiting(explanation))
 	{
 		ExplainPause(explanation);
-		ExplainWorkers(explanation, &workers);
-		ExplainServer(explanation, &workers);
+		ExplainWorkers(explanation, &service);
+		ExplainServer(explanation, &service);
 		ExplainPace(explanation);
 	}
 	ExplainEvents(explanation);
-	ExplainState(explanation, &workers);
-	ExplainNext(explanation, &workers);
+	ExplainState(explanation, &service);
+	ExplainNext(explanation, &service);
 }

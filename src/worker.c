@@ -6,7 +6,7 @@
  * up in one place too, Recover(): a statement that failed is logged once per cause and waited out.
  *
  * Its parts: worker_state.c (what it holds), worker_queue.c and worker_smtp.c (its two sides), worker_backoff.c (how it spares a
- * mail server), worker_session.c (its session and signals), worker_slot.c (what others see of it).
+ * mail server), worker_session.c (its session and signals), worker_slot.c and worker_activity.c (what others see of it).
  */
 #include "postgres.h"
 
@@ -22,6 +22,7 @@
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker_activity.h"
 #include "worker_backoff.h"
 #include "worker_queue.h"
 #include "worker_session.h"
@@ -144,12 +145,12 @@ static void
 Wait(TimestampTz wake_at)
 {
 	long timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at);
+	WorkerActivity activity = CurrentActivity();
 	WaitEvent events[3];
 
-	ShowActivity(CurrentActivity());
+	ShowActivity(activity);
 	if (timeout > 0)
-		WaitEventSetWait(waits, timeout, events, lengthof(events),
-						 RhesisWaitEvent("RhesisNotifyWorker"));
+		WaitEventSetWait(waits, timeout, events, lengthof(events), ActivityWaitEvent(activity));
 	ResetLatch(MyLatch);
 }
 
@@ -305,7 +306,7 @@ TurnMailOn(void)
 static void
 PublishEpoch(void)
 {
-	BeginWork();
+	BeginWork("starting");
 	worker.epoch = QueueNextEpoch();
 	CommitWork();
 	pg_atomic_write_u64(&my_slot->epoch, (uint64) worker.epoch);

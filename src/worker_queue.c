@@ -276,7 +276,7 @@ WorkOnQueue(bool claiming)
 
 	if (now >= worker.locked_until)
 		SettleLocked();
-	BeginWork();
+	BeginWork(claiming ? "claiming what is due, recording outcomes" : "recording outcomes");
 	if (worker.settled.count > 0)
 		RecordSettled();
 	if (checking)
@@ -299,7 +299,7 @@ PrepareClaimed(void)
 	bool readable;
 	bool blamed;
 
-	BeginWork();
+	BeginWork("looking up recipients, rendering");
 	readable = PrepareBatch(batch, &problem);
 	CommitWork();
 	worker.preparing = NULL;
@@ -362,7 +362,7 @@ RecordBeforeExit(void)
 	SetConfigOption("lock_timeout", "500", PGC_SUSET, PGC_S_OVERRIDE);
 	/* Not for a standby that may be away: the shutdown waits for us. */
 	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
-	BeginWork();
+	BeginWork("recording outcomes");
 	RecordSettled();
 	CommitWork();
 	CloseSettled();

@@ -29,6 +29,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "versions.h"
+#include "worker_activity.h"
+#include "worker_slot.h"
 
 volatile sig_atomic_t shutdown_was_requested = false;
 
@@ -108,8 +110,13 @@ PinSession(void)
 		{"max_parallel_workers_per_gather", "0"},
 	};
 
+	char application_name[NAMEDATALEN];
+
 	for (int i = 0; i < (int) lengthof(pinned); i++)
 		PinSetting(pinned[i][0], pinned[i][1]);
+	snprintf(application_name, sizeof(application_name), "rhesis_notify worker %d",
+			 my_slot->number + 1);
+	PinSetting("application_name", application_name);
 
 	/* An outcome that was recorded may not be forgotten: it would be mailed again. */
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
@@ -220,7 +227,7 @@ ExtensionIsGone(void)
 }
 
 void
-BeginWork(void)
+BeginWork(const char *work)
 {
 	in_transaction = true;
 	/* Nobody else does it in a background worker, and now() would stand still. */
@@ -228,7 +235,7 @@ BeginWork(void)
 	StartTransactionCommand();
 	SetUserIdAndSecContext(extension_owner, SECURITY_LOCAL_USERID_CHANGE);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, NULL);
+	ShowWork(work);
 }
 
 /* What every end of a transaction has in common. */
@@ -245,7 +252,7 @@ EndWork(void)
 
 	/* Without this autovacuum never sees what we write. */
 	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	ShowWorkDone();
 }
 
 /* What was committed is on this server's disk; be sure of the standbys too, as synchronous_commit says, and answer meanwhile. */

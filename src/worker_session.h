@@ -31,8 +31,11 @@ extern ExtensionFit FindExtension(void);
 /* Has the extension that FindExtension found been dropped since? One that was created instead counts as another one. */
 extern bool ExtensionIsGone(void);
 
-/* A short transaction as the extension's owner, with a snapshot. What is raised in between is for AbortWork. */
-extern void BeginWork(void);
+/*
+ * A short transaction as the extension's owner, with a snapshot; pg_stat_activity shows the work meanwhile, a constant string. What is raised in
+ * between is for AbortWork.
+ */
+extern void BeginWork(const char *work);
 extern void CommitWork(void);
 extern void AbortWork(void);
 

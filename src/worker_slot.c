@@ -8,7 +8,6 @@
 #include "compat.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
@@ -56,17 +55,6 @@ AttachSlot(int index, uint32 generation)
 	pg_atomic_write_u32(&slot->wishes, WISH_WORK);
 	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
 	return true;
-}
-
-void
-ShowActivity(WorkerActivity activity)
-{
-	if (my_slot->activity == activity)
-		return;
-	LockSlots(LW_EXCLUSIVE);
-	my_slot->activity = activity;
-	UnlockSlots();
-	pgstat_report_activity(STATE_IDLE, WorkerActivityName(activity));
 }
 
 void

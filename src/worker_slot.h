@@ -13,7 +13,6 @@ extern WorkerSlot *my_slot;
 /* Take the slot that the launcher gave out; false: it was given to another process since. It is left at exit. */
 extern bool AttachSlot(int index, uint32 generation);
 
-extern void ShowActivity(WorkerActivity activity);
 extern void ShowBackoff(TimestampTz until);
 
 /* Keep for worker_status what went wrong last. */

@@ -116,6 +116,7 @@ FROM unnest(ARRAY[
 	$$ SELECT * FROM rhesis_notify.delivery_events $$,
 	$$ SELECT * FROM rhesis_notify.database_pause $$,
 	$$ SELECT rhesis_notify.explain(id) FROM rhesis_notify.delivery_status $$,
+	$$ SELECT * FROM rhesis_notify.health() $$,
 	$$ INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('acme', 'task_completion', 'Done') $$]) AS statement;
 SELECT is(pg_temp.as_role('an_operator', statement), '42501', 'an operator can''t: ' || regexp_replace(statement, '\s+', ' ', 'g'))
 FROM unnest(ARRAY[

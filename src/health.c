@@ -1,0 +1,273 @@
+/*
+ * health.c - is mail going out, and if not, why: rhesis_notify.health().
+ *
+ * One row per check, with what to do where it is not well. It opens no connection: of the mail server it tells what the workers
+ * know, and how old that is. SECURITY DEFINER: the figures are of all rows, whoever asks.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "postmaster/autovacuum.h"
+#include "queue_figures.h"
+#include "service.h"
+#include "settings.h"
+#include "time_text.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#define COLUMNS 4
+
+/* Mail goes out within a second; for so long a server in trouble, a long queue or a pause is nobody's business. */
+#define LONG_DUE_MINUTES 5
+
+/* Autovacuum begins at 1,000 rows and 2 %, as the table's definition says; at ten times that it can't keep up. */
+#define DEAD_ROWS_ALLOWED 10000
+#define DEAD_SHARE_ALLOWED 0.2
+
+/* Freezing begins at autovacuum_freeze_max_age; at twice that it has failed for long. */
+#define FREEZE_ALLOWANCE 2
+
+PG_FUNCTION_INFO_V1(rhesis_notify_health);
+
+/* Append a row; of a check that is well the advice is not needed. */
+static void
+AppendCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value, const char *advice)
+{
+	Datum values[COLUMNS] = {0};
+	bool nulls[COLUMNS] = {0};
+
+	values[0] = CStringGetTextDatum(name);
+	values[1] = BoolGetDatum(ok);
+	values[2] = CStringGetTextDatum(value);
+	nulls[3] = ok;
+	if (!ok)
+		values[3] = CStringGetTextDatum(advice);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+CheckVersions(ReturnSetInfo *result)
+{
+	InstalledVersions versions;
+	bool objects_fit;
+	bool files_fit;
+
+	ReadInstalledVersions(CurrentMemoryContext, &versions);
+	objects_fit = versions.objects && strcmp(versions.objects, RHESIS_NOTIFY_VERSION) == 0;
+	files_fit = versions.files && strcmp(versions.files, RHESIS_NOTIFY_VERSION) == 0;
+	AppendCheck(result, "versions", objects_fit && files_fit,
+				psprintf("library %s, objects %s, files %s", RHESIS_NOTIFY_VERSION,
+						 versions.objects ? versions.objects : "unknown",
+						 versions.files ? versions.files : "not found"),
+				files_fit
+					? "If the objects are older: ALTER EXTENSION rhesis_notify UPDATE; if the "
+					  "library is older: restart the server. No mail is sent meanwhile."
+					: "Another version was installed than the server has loaded: restart the "
+					  "server, then ALTER EXTENSION rhesis_notify UPDATE.");
+}
+
+static void
+CheckSettings(ReturnSetInfo *result, const Service *service)
+{
+	const char *problem = SmtpSettingsProblem();
+
+	if (problem == NULL && service->mail_off)
+		problem = service->mail_off->last_error;
+	AppendCheck(result, "settings", problem == NULL,
+				problem ? problem : psprintf("%s:%d", rhesis_smtp_host, rhesis_smtp_port),
+				"Set it in postgresql.conf, with ALTER SYSTEM or ALTER DATABASE ... SET, or in the "
+				"server's environment; reload, or restart for the environment.");
+}
+
+static void
+CheckWorkers(ReturnSetInfo *result, const Service *service)
+{
+	bool ok = service->running > 0 && service->running >= service->wanted;
+	char *value;
+
+	if (RecoveryInProgress())
+	{
+		AppendCheck(result, "workers", true, "none: a standby sends nothing until it is promoted",
+					NULL);
+		return;
+	}
+	if (service->running > 0)
+		value = psprintf("%d of %d running, since %s", service->running,
+						 Max(service->wanted, service->running), TimeText(service->running_since));
+	else
+		value = psprintf("none is running, the launcher %s",
+						 service->has_launcher ? "is" : "is not either");
+	AppendCheck(
+		result, "workers", ok, value,
+		"See the server's log. max_worker_processes must have one for the launcher and one "
+		"for each worker; a database that somebody works on as a whole has none meanwhile.");
+}
+
+static void
+CheckServer(ReturnSetInfo *result, const Service *service)
+{
+	const WorkerSlot *troubled = service->backing_off;
+	const char *last = service->last_sent_at
+						   ? psprintf("the last mail was sent %s", TimeText(service->last_sent_at))
+						   : "no mail was sent since the start of the server";
+
+	if (troubled)
+		AppendCheck(
+			result, "mail server", false,
+			psprintf("left alone until %s, after %s: %s; %s", TimeText(troubled->backing_off_until),
+					 TimeText(troubled->last_error_at), troubled->last_error, last),
+			"SELECT * FROM rhesis_notify.check_smtp() tries it step by step. Mail waits, no "
+			"attempt is used up, and it goes on by itself.");
+	else if (service->running == 0 || service->mail_off)
+		AppendCheck(result, "mail server", service->running == 0 && RecoveryInProgress(),
+					psprintf("not asked; %s", last),
+					"No worker speaks to it: see settings and workers.");
+	else
+		AppendCheck(result, "mail server", true,
+					psprintf("%u connections, %u mails on them; %s", service->connections,
+							 service->in_flight, last),
+					NULL);
+}
+
+static void
+CheckRecipients(ReturnSetInfo *result, const Service *service)
+{
+	const WorkerSlot *waiting = service->waiting_for_recipients;
+
+	AppendCheck(result, "recipients", waiting == NULL,
+				waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
+						: "no trouble reading them",
+				"The application's tables can't be read; explain() of a row that waits says how to "
+				"mend it. Mail waits meanwhile.");
+}
+
+static void
+CheckStatements(ReturnSetInfo *result, const Service *service)
+{
+	const WorkerSlot *troubled = service->in_trouble;
+
+	AppendCheck(
+		result, "queue", troubled == NULL,
+		troubled ? psprintf("%s, %s", troubled->last_error, TimeText(troubled->last_error_at))
+				 : "no trouble with its tables",
+		"A statement on the queue fails: a full disk, or a lock that a session keeps. It is "
+		"tried again by itself.");
+}
+
+static void
+CheckPause(ReturnSetInfo *result, const QueueFigures *figures)
+{
+	bool paused = figures->paused_since != 0;
+
+	AppendCheck(
+		result, "pause", !paused,
+		paused ? psprintf("paused by %s, %s", figures->paused_by, TimeText(figures->paused_since))
+			   : "not paused",
+		"SELECT rhesis_notify.resume();");
+}
+
+static void
+CheckDue(ReturnSetInfo *result, const QueueFigures *figures)
+{
+	int64 waiting = figures->due_since ? GetCurrentTimestamp() - figures->due_since : 0;
+
+	AppendCheck(
+		result, "oldest due", waiting < LONG_DUE_MINUTES * SECS_PER_MINUTE * USECS_PER_SEC,
+		figures->due == 0
+			? psprintf("nothing is due; deferred: " INT64_FORMAT, figures->deferred)
+			: psprintf(INT64_FORMAT " are due, the oldest for %s", figures->due, SpanText(waiting)),
+		"Where the other checks are well there is more mail than is sent: raise "
+		"rhesis_notify.smtp_connections, or max_rate if the provider allows it.");
+}
+
+static void
+CheckDoubt(ReturnSetInfo *result, const QueueFigures *figures, const Service *service)
+{
+	AppendCheck(result, "in doubt", figures->held == 0,
+				psprintf(INT64_FORMAT " held; " UINT64_FORMAT
+									  " in doubt since the start of the server",
+						 figures->held, service->in_doubt),
+				"Nobody knows whether these were delivered: look for their Message-IDs in the mail "
+				"server's log, then retry(id) or cancel(id).");
+}
+
+static void
+CheckFailures(ReturnSetInfo *result)
+{
+	QueueFailures failures;
+
+	ReadQueueFailures(&failures);
+	AppendCheck(
+		result, "failed", !failures.are_many,
+		psprintf(INT64_FORMAT " in the last hour", failures.failed),
+		"More than one in 20 of the mails of that hour: SELECT * FROM "
+		"rhesis_notify.delivery_status WHERE state = 'failed'; retry_failed(since) tries them "
+		"again.");
+}
+
+static void
+CheckVacuum(ReturnSetInfo *result, const TableFigures *tables)
+{
+	bool keeps_up = tables->dead_rows <= DEAD_ROWS_ALLOWED + DEAD_SHARE_ALLOWED * tables->live_rows;
+
+	AppendCheck(
+		result, "autovacuum", tables->is_vacuumed && keeps_up,
+		psprintf("%s" INT64_FORMAT " dead rows beside " INT64_FORMAT "; %s",
+				 tables->is_vacuumed ? "" : "switched off; ", tables->dead_rows, tables->live_rows,
+				 tables->vacuumed_at ? psprintf("last run %s", TimeText(tables->vacuumed_at))
+									 : "it has not run yet"),
+		tables->is_vacuumed
+			? "It can't keep up: look for old transactions, SELECT pid, xact_start, query FROM "
+			  "pg_stat_activity WHERE backend_xmin IS NOT NULL ORDER BY xact_start, for "
+			  "replication slots and prepared transactions."
+			: "The queue's tables need it: turn on autovacuum and track_counts, and take "
+			  "autovacuum_enabled = false off them.");
+}
+
+static void
+CheckWraparound(ReturnSetInfo *result, const TableFigures *tables)
+{
+	bool ok =
+		tables->frozen_age < (int64) autovacuum_freeze_max_age * FREEZE_ALLOWANCE &&
+		tables->multixact_age < (int64) autovacuum_multixact_freeze_max_age * FREEZE_ALLOWANCE;
+
+	AppendCheck(
+		result, "wraparound", ok,
+		psprintf("oldest row " INT64_FORMAT " transactions and " INT64_FORMAT " multixacts ago",
+				 tables->frozen_age, tables->multixact_age),
+		"VACUUM (FREEZE) rhesis_notify.task_notifications, rhesis_notify.delivery_events; and "
+		"find out what keeps autovacuum from it.");
+}
+
+/* rhesis_notify.health() returns setof (check_name, ok, value, advice) */
+Datum
+rhesis_notify_health(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Service service;
+	QueueFigures figures;
+	TableFigures tables;
+
+	RequirePreload();
+	InitMaterializedSRF(fcinfo, 0);
+	ReadService(&service);
+	ReadQueueFigures(CurrentMemoryContext, &figures);
+	ReadTableFigures(&tables);
+
+	CheckVersions(result);
+	CheckSettings(result, &service);
+	CheckWorkers(result, &service);
+	CheckPause(result, &figures);
+	CheckServer(result, &service);
+	CheckRecipients(result, &service);
+	CheckStatements(result, &service);
+	CheckDue(result, &figures);
+	CheckDoubt(result, &figures, &service);
+	CheckFailures(result);
+	CheckVacuum(result, &tables);
+	CheckWraparound(result, &tables);
+	return (Datum) 0;
+}

@@ -1,0 +1,153 @@
+/*
+ * queue_figures.c - the queue in figures, and what its tables need of the server, for health() and metrics().
+ */
+#include "postgres.h"
+
+#include "queue_figures.h"
+
+#include "catalog/pg_type.h"
+#include "queue_internal.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+static QueueStatement queue_figures = {
+	.sql =
+		"SELECT waiting.pending, waiting.deferred, waiting.due, waiting.due_since,"
+		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state),"
+		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state),"
+		" pause.since, pause.paused_by "
+		"FROM"
+		" (SELECT pg_catalog.count(*) FILTER (WHERE each.is_pending) AS pending,"
+		"   pg_catalog.count(*) FILTER (WHERE NOT each.is_pending) AS deferred,"
+		"   pg_catalog.count(*) FILTER (WHERE each.is_due) AS due,"
+		"   pg_catalog.min(each.next_attempt_at) FILTER (WHERE each.is_due) AS due_since"
+		"  FROM"
+		"   (SELECT n.next_attempt_at,"
+		"     n.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state AS is_pending,"
+		"     n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now() AS is_due"
+		"    FROM rhesis_notify.task_notifications AS n"
+		"    WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[]))"
+		"   AS each) AS waiting"
+		" LEFT JOIN rhesis_notify.database_pause AS pause ON true",
+};
+
+/* $1 MANY_FAILURES. Of what was finished no more is counted than the answer needs. */
+static QueueStatement queue_failures = {
+	.sql =
+		"SELECT failed.count,"
+		" (SELECT pg_catalog.count(*) FROM"
+		"  (SELECT FROM rhesis_notify.task_notifications AS n"
+		"   WHERE n.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)"
+		"   LIMIT failed.count OPERATOR(pg_catalog.*) $1) AS finished)"
+		"  OPERATOR(pg_catalog.<) (failed.count OPERATOR(pg_catalog.*) $1) "
+		"FROM (SELECT pg_catalog.count(*) AS count FROM rhesis_notify.task_notifications AS n"
+		" WHERE n.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state"
+		"  AND n.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)) AS failed",
+	.parameter_count = 1,
+	.parameter_types = {INT8OID},
+};
+
+/* A table's TOAST table counts for its ages. */
+static QueueStatement table_figures = {
+	.sql =
+		"SELECT pg_catalog.current_setting('autovacuum')::boolean AND pg_catalog.current_setting('track_counts')::boolean"
+		"  AND pg_catalog.bool_and(COALESCE(o.option_value::boolean, true)),"
+		" pg_catalog.sum(pg_catalog.pg_stat_get_live_tuples(c.oid)) FILTER (WHERE grows.is_so)::bigint,"
+		" pg_catalog.sum(pg_catalog.pg_stat_get_dead_tuples(c.oid)) FILTER (WHERE grows.is_so)::bigint,"
+		" pg_catalog.min(GREATEST(pg_catalog.pg_stat_get_last_autovacuum_time(c.oid),"
+		"  pg_catalog.pg_stat_get_last_vacuum_time(c.oid))) FILTER (WHERE grows.is_so),"
+		" pg_catalog.max(GREATEST(pg_catalog.age(c.relfrozenxid), pg_catalog.age(t.relfrozenxid)))::bigint,"
+		" pg_catalog.max(GREATEST(pg_catalog.mxid_age(c.relminmxid), pg_catalog.mxid_age(t.relminmxid)))::bigint "
+		"FROM pg_catalog.pg_class AS c"
+		" CROSS JOIN LATERAL (SELECT c.relname OPERATOR(pg_catalog.=)"
+		"  ANY ('{task_notifications,delivery_events}'::name[])) AS grows (is_so)"
+		" LEFT JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) c.reltoastrelid"
+		" LEFT JOIN LATERAL pg_catalog.pg_options_to_table(c.reloptions) AS o"
+		"  ON o.option_name OPERATOR(pg_catalog.=) 'autovacuum_enabled' AND grows.is_so "
+		"WHERE c.relkind OPERATOR(pg_catalog.=) 'r'"
+		" AND c.relnamespace OPERATOR(pg_catalog.=) 'rhesis_notify'::regnamespace",
+};
+
+static QueueStatement installed_versions = {
+	.sql =
+		"SELECT e.extversion, a.default_version FROM pg_catalog.pg_extension AS e"
+		" LEFT JOIN pg_catalog.pg_available_extensions AS a ON a.name OPERATOR(pg_catalog.=) e.extname "
+		"WHERE e.extname OPERATOR(pg_catalog.=) 'rhesis_notify'",
+};
+
+/* A column of the only row: passed by value, 0 for null. */
+static Datum
+Figure(int column)
+{
+	bool is_null;
+	Datum value = QueueValue(0, column, &is_null);
+
+	return is_null ? (Datum) 0 : value;
+}
+
+/* NULL for null. */
+static char *
+FigureText(int column, MemoryContext context)
+{
+	bool is_null;
+	Datum value = QueueValue(0, column, &is_null);
+
+	return is_null ? NULL : MemoryContextStrdup(context, TextDatumGetCString(value));
+}
+
+void
+ReadQueueFigures(MemoryContext context, QueueFigures *figures)
+{
+	int nest_level = QueueBegin();
+
+	QueueExecute(&queue_figures, NULL, NULL);
+	figures->pending = DatumGetInt64(Figure(1));
+	figures->deferred = DatumGetInt64(Figure(2));
+	figures->due = DatumGetInt64(Figure(3));
+	figures->due_since = DatumGetTimestampTz(Figure(4));
+	figures->sending = DatumGetInt64(Figure(5));
+	figures->held = DatumGetInt64(Figure(6));
+	figures->paused_since = DatumGetTimestampTz(Figure(7));
+	figures->paused_by = FigureText(8, context);
+	QueueEnd(nest_level);
+}
+
+void
+ReadQueueFailures(QueueFailures *failures)
+{
+	int nest_level = QueueBegin();
+	Datum values[1] = {Int64GetDatum(MANY_FAILURES)};
+
+	QueueExecute(&queue_failures, values, NULL);
+	failures->failed = DatumGetInt64(Figure(1));
+	failures->are_many = DatumGetBool(Figure(2));
+	QueueEnd(nest_level);
+}
+
+void
+ReadTableFigures(TableFigures *figures)
+{
+	int nest_level = QueueBegin();
+
+	QueueExecute(&table_figures, NULL, NULL);
+	figures->is_vacuumed = DatumGetBool(Figure(1));
+	figures->live_rows = DatumGetInt64(Figure(2));
+	figures->dead_rows = DatumGetInt64(Figure(3));
+	figures->vacuumed_at = DatumGetTimestampTz(Figure(4));
+	figures->frozen_age = DatumGetInt64(Figure(5));
+	figures->multixact_age = DatumGetInt64(Figure(6));
+	QueueEnd(nest_level);
+}
+
+void
+ReadInstalledVersions(MemoryContext context, InstalledVersions *versions)
+{
+	int nest_level = QueueBegin();
+
+	QueueExecute(&installed_versions, NULL, NULL);
+	versions->objects = FigureText(1, context);
+	versions->files = FigureText(2, context);
+	QueueEnd(nest_level);
+}

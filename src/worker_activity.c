@@ -1,0 +1,122 @@
+/*
+ * worker_activity.c - what a worker does, as worker_status and pg_stat_activity show it.
+ */
+#include "postgres.h"
+
+#include "worker_activity.h"
+
+#include "compat.h"
+#include "pgstat.h"
+#include "settings.h"
+#include "utils/timestamp.h"
+#include "worker_state.h"
+
+#define REFRESH_MS 1000
+#define MAX_TEXT 256
+
+static TimestampTz shown_at;
+static bool is_outdated = true; /* something else was shown since */
+
+static void
+DescribeIdle(char *text)
+{
+	if (worker.due_time_known && worker.claim_at > GetCurrentTimestamp() &&
+		!TIMESTAMP_NOT_FINITE(worker.claim_at))
+		snprintf(text, MAX_TEXT, "waiting until %s, when a mail is due",
+				 timestamptz_to_str(worker.claim_at));
+	else
+		snprintf(text, MAX_TEXT, "waiting for tasks to report");
+}
+
+static void
+Describe(WorkerActivity activity, char *text)
+{
+	switch (activity)
+	{
+		case WORKER_IDLE:
+			DescribeIdle(text);
+			return;
+		case WORKER_SENDING:
+			snprintf(text, MAX_TEXT, "sending %d mails on %u connections", Outstanding(),
+					 pg_atomic_read_u32(&my_slot->connections));
+			return;
+		case WORKER_BACKING_OFF:
+			snprintf(text, MAX_TEXT, "leaving %s:%d alone until %s", rhesis_smtp_host,
+					 rhesis_smtp_port, timestamptz_to_str(worker.backing_off_until));
+			return;
+		case WORKER_WAITING_FOR_RECIPIENTS:
+			snprintf(text, MAX_TEXT, "waiting until %s to read recipients again",
+					 timestamptz_to_str(worker.recipients_at));
+			return;
+		case WORKER_IN_TROUBLE:
+			snprintf(text, MAX_TEXT, "waiting after an error until %s",
+					 timestamptz_to_str(worker.trouble_until));
+			return;
+		default:
+			strlcpy(text, WorkerActivityName(activity), MAX_TEXT);
+	}
+}
+
+/* Their texts have numbers or times that change while the activity does not. */
+static bool
+IsOutOfDate(WorkerActivity activity)
+{
+	return (activity == WORKER_SENDING || activity == WORKER_IDLE ||
+			activity == WORKER_BACKING_OFF) &&
+		   TimestampDifferenceExceeds(shown_at, GetCurrentTimestamp(), REFRESH_MS);
+}
+
+void
+ShowActivity(WorkerActivity activity)
+{
+	char text[MAX_TEXT];
+
+	if (my_slot->activity != activity)
+	{
+		LockSlots(LW_EXCLUSIVE);
+		my_slot->activity = activity;
+		UnlockSlots();
+	}
+	else if (!is_outdated && !IsOutOfDate(activity))
+		return;
+	Describe(activity, text);
+	pgstat_report_activity(STATE_IDLE, text);
+	shown_at = GetCurrentTimestamp();
+	is_outdated = false;
+}
+
+void
+ShowWork(const char *work)
+{
+	pgstat_report_activity(STATE_RUNNING, work);
+	is_outdated = true;
+}
+
+void
+ShowWorkDone(void)
+{
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+uint32
+ActivityWaitEvent(WorkerActivity activity)
+{
+	static const char *const names[] = {
+		[WORKER_STARTING] = "RhesisNotifyStarting",
+		[WORKER_IDLE] = "RhesisNotifyIdle",
+		[WORKER_SENDING] = "RhesisNotifySending",
+		[WORKER_PAUSED] = "RhesisNotifyPaused",
+		[WORKER_MAIL_OFF] = "RhesisNotifyMailOff",
+		[WORKER_BACKING_OFF] = "RhesisNotifyBackingOff",
+		[WORKER_WAITING_FOR_RECIPIENTS] = "RhesisNotifyRecipients",
+		[WORKER_IN_TROUBLE] = "RhesisNotifyTrouble",
+		[WORKER_STOPPING] = "RhesisNotifyStopping",
+		[WORKER_STOPPED] = "RhesisNotifyStopped",
+	};
+	static uint32 events[lengthof(names)];
+
+	/* Naming one looks a table up in shared memory: once is enough. */
+	if (events[activity] == 0)
+		events[activity] = RhesisWaitEvent(names[activity]);
+	return events[activity];
+}

@@ -1,0 +1,148 @@
+# health() beside workers: each trouble that they know of, and what an operator sees of it and of one mail, as doc/operate.md shows
+# it. What health() says of the queue's tables is in test/pgtap/health.sql.
+use strict;
+use warnings FATAL => 'all';
+
+use IPC::Run;
+use RhesisNotify::Cluster qw($ACME $JANE $JOSE);
+use RhesisNotify::Document qw(document_section write_section);
+use RhesisNotify::Peer;
+use RhesisNotify::Session;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, allows_streaming => 1);
+
+# What a check says, behind true or false.
+sub health
+{
+	my ($check, $server) = @_;
+	return ($server // $node)->sql("SELECT concat_ws(' | ', ok, value, advice) FROM rhesis_notify.health() WHERE check_name = '$check'");
+}
+
+# The checks that are not well.
+sub ailing
+{
+	return $node->sql(q{SELECT coalesce(string_agg(check_name, ', '), 'none') FROM rhesis_notify.health() WHERE NOT ok});
+}
+
+# Without times, numbers, and where psql breaks a line.
+sub words_of
+{
+	my ($text) = @_;
+	return $text =~ s/[^[:alpha:]]//gr;
+}
+
+# The document must show these statements and, but for times and numbers, what psql says to them.
+sub in_document
+{
+	my ($name, @statements) = @_;
+	my @psql = ('psql', '-X', '-q', '-P', 'columns=120', '-P', 'footer=off', '-d', $node->connstr('postgres'));
+	my $text = '';
+
+	foreach my $statement (@statements)
+	{
+		# A backslash and an x at the end have their usual meaning.
+		my ($query, $expanded) = $statement =~ /^(.*?)( \\gx)?$/;
+		my $output;
+		IPC::Run::run([ @psql, $expanded ? ('-x', '-P', 'format=wrapped') : (), '-c', $query ], '>', \$output) or die "psql failed: $statement\n";
+		$text .= ($text eq '' ? '' : "\n") . '=> ' . ($expanded ? $statement : "$statement;") . "\n" . $output =~ s/ +$//mgr =~ s/\n+\z/\n/r;
+	}
+	$text = "```text\n$text```\n";
+	write_section("psql: $name", $text);
+	is(words_of(eval { document_section("psql: $name") } // ''), words_of($text), "doc/operate.md shows $name");
+	return;
+}
+
+my $all_checks = 'SELECT check_name, ok, value FROM rhesis_notify.health()';
+my $ailing_checks = 'SELECT check_name, value, advice FROM rhesis_notify.health() WHERE NOT ok \gx';
+
+sub explanation_in_psql
+{
+	my ($id) = @_;
+	return ("SELECT step, decision, detail FROM rhesis_notify.explain($id)", "SELECT step, advice FROM rhesis_notify.explain($id) WHERE advice IS NOT NULL");
+}
+
+# ---- All is well ----
+
+my @ids = map { $node->report(task_name => 'app.tasks.nightly_report') } 1 .. 3;
+$node->wait_for_state($_, 'sent') foreach @ids;
+is(ailing(), 'none', 'all is well');
+like(health('workers'), qr/^t \| 1 of 1 running, since \S+ \S+ \(\d+s ago\)$/, 'how many workers there are, and since when');
+like(health('mail server'), qr/^t \| \d+ connections, 0 mails on them; the last mail was sent \S+ \S+ \(\d+s ago\)$/, 'what is known of the mail server, and how old that is');
+$node->wait_for(q{SELECT connections = 0 FROM rhesis_notify.worker_status});
+my $connections = () = $peer->transcript =~ / S 220 /g;
+in_document('a healthy database', $all_checks);
+is(scalar(() = $peer->transcript =~ / S 220 /g), $connections, 'nobody connects to the mail server for it');
+
+# ---- One mail that did not come ----
+
+$node->sql(qq{UPDATE public."user" SET is_active = false WHERE id = '$JOSE'});
+my $skipped = $node->report(task_name => 'app.tasks.nightly_report', user_id => $JOSE);
+$node->wait_for_state($skipped, 'skipped');
+in_document('a mail that did not come', explanation_in_psql($skipped));
+
+# ---- The mail server is down ----
+
+$peer->stop;
+my $waiting = $node->report(task_name => 'app.tasks.nightly_report');
+$node->wait_for(q{SELECT state = 'backing off' AND backing_off_until > now() + interval '5 s' FROM rhesis_notify.worker_status});
+is(ailing(), 'mail server', 'a server that is down is found');
+like(health('mail server'), qr/^f \| left alone until \S+ \S+ \(in \d+s\), after \S+ \S+ \(\d+s ago\): .*Couldn't connect.*; the last mail was sent .* \| .*check_smtp\(\)/,
+	'until when it is left alone, why, and what to do');
+in_document('a mail server that is down', $ailing_checks, explanation_in_psql($waiting));
+$peer->start_again;
+$node->wait_for_state($waiting, 'sent');
+is(ailing(), 'none', 'and all is well when it is back');
+
+# ---- Settings, pause, tables, processes ----
+
+$node->reconfigure(smtp_host => '');
+is(ailing(), 'settings, mail server', 'a setting that is missing');
+like(health('mail server'), qr/^f \| not asked; .* \| No worker speaks to it: see settings and workers\.$/, 'then nobody speaks to a mail server');
+$node->reconfigure(smtp_host => 'localhost');
+
+$node->sql('ALTER TABLE public."user" RENAME email TO mail');
+$waiting = $node->report;
+$node->wait_for(q{SELECT state = 'waiting for recipients' FROM rhesis_notify.worker_status});
+like(health('recipients'), qr/^f \| relation "user" has no column "email", \S+ \S+ \(\d+s ago\) \| .*explain\(\)/, 'a table of the app\'s that can\'t be read');
+$node->sql('ALTER TABLE public."user" RENAME mail TO email');
+$node->wait_for_state($waiting, 'sent');
+
+my $operator = RhesisNotify::Session->start($node);
+$node->sql('SELECT rhesis_notify.pause()');
+$waiting = $node->report;
+is(ailing(), 'pause', 'a pause');
+$operator->query('BEGIN');
+$operator->query('LOCK TABLE rhesis_notify.task_notifications IN SHARE MODE');
+$node->sql('SELECT rhesis_notify.resume()');
+$node->wait_for(q{SELECT state = 'waiting after an error' FROM rhesis_notify.worker_status});
+like(health('queue'), qr/^f \| another session keeps something locked that the queue needs, see pg_locks, .* \| A statement on the queue fails/, 'a lock that somebody keeps');
+$operator->query('COMMIT');
+$operator->quit;
+$node->wait_for_state($waiting, 'sent');
+
+# Objects of another version: the worker leaves.
+my $version = $node->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'rhesis_notify'});
+$node->sql(q{UPDATE pg_extension SET extversion = '0.1' WHERE extname = 'rhesis_notify'});
+$node->sql('SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status');
+$node->wait_for('SELECT count(*) = 0 FROM rhesis_notify.worker_status');
+is(ailing(), 'versions, workers, mail server', 'versions that do not fit');
+like(health('workers'), qr/^f \| none is running, the launcher is \| See the server's log\. max_worker_processes/, 'then there is no worker');
+$node->sql("UPDATE pg_extension SET extversion = '$version' WHERE extname = 'rhesis_notify'; ALTER DATABASE postgres SET rhesis_notify.max_attempts = 5");
+$node->wait_for(q{SELECT state = 'idle' FROM rhesis_notify.worker_status});
+is(ailing(), 'none', 'until they fit');
+
+# ---- A standby ----
+
+$node->backup('backup');
+my $standby = RhesisNotify::Cluster->new('standby');
+$standby->{rhesis_environment} = {};
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+is(health('workers', $standby), 't | none: a standby sends nothing until it is promoted', 'a standby needs no worker');
+is(health('mail server', $standby) =~ /^t \| not asked; no mail was sent since the start of the server/ ? 1 : 0, 1, 'and speaks to no mail server');
+$standby->stop;
+
+$node->stop;
+done_testing();
