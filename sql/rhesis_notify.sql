@@ -896,6 +896,24 @@ COMMENT ON FUNCTION rhesis_notify.health() IS
 	'no connection: of the mail server it tells what the workers know, and since when. Not ok are also: a pause, a mail that has been '
 	'due for 5 minutes, a mail that is held, and more than one failed mail in 20 within an hour';
 
+CREATE FUNCTION rhesis_notify.metrics() RETURNS text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_metrics';
+COMMENT ON FUNCTION rhesis_notify.metrics() IS
+	'This database''s workers and queue in Prometheus'' text format. Times are in seconds; counters end in _total and begin with the '
+	'start of the server. No address, reply or setting is in it';
+
+CREATE FUNCTION rhesis_notify.metric_samples(about text DEFAULT NULL)
+RETURNS TABLE (name text, type text, help text, labels jsonb, value double precision)
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+ROWS 25
+AS 'MODULE_PATHNAME', 'rhesis_notify_metric_samples';
+COMMENT ON FUNCTION rhesis_notify.metric_samples(text) IS
+	'The same as rows, for exporters that run SQL: one for each sample of metrics(). about: worker, queue or database, the word behind '
+	'rhesis_notify_ in the names; null: all. Anything else is an error (invalid_parameter_value)';
+
 ------------------------------------------------------------------------------------------------------------------------
 -- SMTP in the caller's own session
 ------------------------------------------------------------------------------------------------------------------------
@@ -932,13 +950,20 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-	IF privileges IS NULL OR privileges OPERATOR(pg_catalog.<>) ALL ('{task,operator}'::text[]) THEN
+	IF privileges IS NULL OR privileges OPERATOR(pg_catalog.<>) ALL ('{task,operator,monitor}'::text[]) THEN
 		RAISE EXCEPTION 'unknown set of privileges "%"', privileges
 			USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Use ''task'' for the role that tasks run as, ''operator'' for one that works the queue.';
+				HINT = 'Use ''task'' for the role that tasks run as, ''operator'' for one that works the queue, ''monitor'' for one '
+					'that reads metrics.';
 	END IF;
 
 	EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA rhesis_notify TO %s', grantee);
+	IF privileges OPERATOR(pg_catalog.=) 'monitor' THEN
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.metrics(), rhesis_notify.metric_samples(text) TO %s',
+			grantee);
+		RETURN;
+	END IF;
+
 	EXECUTE pg_catalog.format('GRANT SELECT ON rhesis_notify.task_notifications, rhesis_notify.shipped_task_types, '
 		'rhesis_notify.custom_task_types, rhesis_notify.task_types, rhesis_notify.delivery_status, '
 		'rhesis_notify.queue_status, rhesis_notify.worker_status TO %s', grantee);
@@ -962,7 +987,7 @@ $function$;
 COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
 	'Gives a role what it needs. ''task'': to report tasks (not who is mailed, nor the state of a mail) and to see what became of '
 	'those of its organization. ''operator'': to see every organization''s, and to call every function of the extension but this '
-	'one. DROP OWNED BY takes all of it back';
+	'one. ''monitor'': to call metrics() and metric_samples(), which tell no address; the role may be pg_monitor. DROP OWNED BY takes all of it back';
 
 -- Row security keeps one organization's rows from another's requests. It guards against mistakes of the app: a role that may SET
 -- the setting can choose its organization. The owner is not bound. The setting's name is itself a setting; its default is

@@ -98,37 +98,63 @@ FindSlot(Oid database, int number)
 	return -1;
 }
 
-static void
-GiveSlot(Oid database, int number)
+/* The free slot that this worker had before, else one that nobody did, else any; -1: none is free. With the lock. */
+static int
+ChooseFreeSlot(Oid database, int number)
 {
-	int free_slot = -1;
+	int unused = -1;
+	int any = -1;
 
-	LockSlots(LW_EXCLUSIVE);
-	for (int i = 0; i < rhesis_shared->slot_count && free_slot < 0; i++)
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
-		if (rhesis_shared->slots[i].state == SLOT_FREE)
-			free_slot = i;
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+
+		if (slot->state != SLOT_FREE)
+			continue;
+		if (slot->former_database == database && slot->number == number)
+			return i;
+		if (unused < 0 && !OidIsValid(slot->former_database))
+			unused = i;
+		any = i;
 	}
-	if (free_slot >= 0)
-	{
-		WorkerSlot *slot = &rhesis_shared->slots[free_slot];
+	return unused >= 0 ? unused : any;
+}
 
-		slot->state = SLOT_IDLE;
-		slot->number = number;
-		slot->activity = WORKER_STOPPED;
-		slot->farewell = FAREWELL_NONE;
-		slot->last_error[0] = '\0';
-		slot->last_error_at = 0;
-		slot->backing_off_until = 0;
-		slot->complained_of_settings = false;
+/* Counters go on where the same worker had them; for others they begin. With the lock. */
+static void
+OccupySlot(WorkerSlot *slot, Oid database, int number)
+{
+	if (slot->former_database != database || slot->number != number)
+	{
 		pg_atomic_write_u64(&slot->sent, 0);
 		pg_atomic_write_u64(&slot->deferred, 0);
 		pg_atomic_write_u64(&slot->failed, 0);
 		pg_atomic_write_u64(&slot->in_doubt, 0);
-		pg_atomic_write_u32(&slot->wishes, 0);
-		pg_atomic_write_u32(&slot->wanted_workers, 0);
-		pg_atomic_write_u32(&slot->database, database);
+		pg_atomic_write_u64(&slot->last_sent_at, 0);
 	}
+	slot->state = SLOT_IDLE;
+	slot->number = number;
+	slot->former_database = InvalidOid;
+	slot->activity = WORKER_STOPPED;
+	slot->farewell = FAREWELL_NONE;
+	slot->last_error[0] = '\0';
+	slot->last_error_at = 0;
+	slot->backing_off_until = 0;
+	slot->complained_of_settings = false;
+	pg_atomic_write_u32(&slot->wishes, 0);
+	pg_atomic_write_u32(&slot->wanted_workers, 0);
+	pg_atomic_write_u32(&slot->database, database);
+}
+
+static void
+GiveSlot(Oid database, int number)
+{
+	int free_slot;
+
+	LockSlots(LW_EXCLUSIVE);
+	free_slot = ChooseFreeSlot(database, number);
+	if (free_slot >= 0)
+		OccupySlot(&rhesis_shared->slots[free_slot], database, number);
 	UnlockSlots();
 
 	if (free_slot >= 0)
@@ -139,6 +165,13 @@ GiveSlot(Oid database, int number)
 	}
 }
 
+static bool
+HasCounted(WorkerSlot *slot)
+{
+	return pg_atomic_read_u64(&slot->sent) > 0 || pg_atomic_read_u64(&slot->deferred) > 0 ||
+		   pg_atomic_read_u64(&slot->failed) > 0 || pg_atomic_read_u64(&slot->in_doubt) > 0;
+}
+
 static void
 FreeSlot(int i)
 {
@@ -146,6 +179,7 @@ FreeSlot(int i)
 
 	LockSlots(LW_EXCLUSIVE);
 	slot->state = SLOT_FREE;
+	slot->former_database = HasCounted(slot) ? pg_atomic_read_u32(&slot->database) : InvalidOid;
 	pg_atomic_write_u32(&slot->database, InvalidOid);
 	UnlockSlots();
 }
@@ -418,6 +452,8 @@ Prepare(void)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	SetConfigOption("application_name", "rhesis_notify launcher", PGC_SUSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_IDLE, "looking after databases and their workers");
 
 	InitKnownDatabases();
 	cares = MemoryContextAllocZero(TopMemoryContext, rhesis_shared->slot_count * sizeof(SlotCare));
@@ -430,8 +466,10 @@ void
 RhesisLauncherMain(Datum argument)
 {
 	TimestampTz scan_at = 0;
+	uint32 wait_event;
 
 	Prepare();
+	wait_event = RhesisWaitEvent("RhesisNotifyLauncher");
 	ereport(DEBUG1, (errmsg_internal("rhesis_notify launcher started")));
 	for (;;)
 	{
@@ -455,7 +493,7 @@ RhesisLauncherMain(Datum argument)
 		GiveSlots();
 		wait = Min(StartDueWorkers(), WaitUntil(scan_at, SCAN_INTERVAL_MS));
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
-						 RhesisWaitEvent("RhesisNotifyLauncher"));
+						 wait_event);
 		ResetLatch(MyLatch);
 	}
 }

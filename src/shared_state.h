@@ -81,6 +81,7 @@ typedef struct WorkerSlot
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
 	bool complained_of_settings; /* the warning was logged: once is enough */
+	Oid former_database; /* of a free slot: whose counters these are, worker `number`'s of it; or InvalidOid */
 
 	/* Read and written without it. */
 	pg_atomic_uint32 database;

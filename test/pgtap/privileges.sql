@@ -49,9 +49,11 @@ $$;
 
 CREATE ROLE "a Task's role";
 CREATE ROLE an_operator;
+CREATE ROLE a_monitor;
 CREATE ROLE nobody_special;
 SELECT rhesis_notify.grant_to('"a Task''s role"') \g /dev/null
 SELECT rhesis_notify.grant_to('an_operator', 'operator') \g /dev/null
+SELECT rhesis_notify.grant_to('a_monitor', 'monitor') \g /dev/null
 SELECT throws_ok($$ SELECT rhesis_notify.grant_to('nobody_special', 'everything') $$, '22023', NULL, 'an unknown set is refused');
 SELECT throws_ok($$ SELECT rhesis_notify.grant_to('nobody_special', NULL) $$, '22023', NULL, 'so is null');
 
@@ -117,6 +119,7 @@ FROM unnest(ARRAY[
 	$$ SELECT * FROM rhesis_notify.database_pause $$,
 	$$ SELECT rhesis_notify.explain(id) FROM rhesis_notify.delivery_status $$,
 	$$ SELECT * FROM rhesis_notify.health() $$,
+	$$ SELECT rhesis_notify.metrics() $$,
 	$$ INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('acme', 'task_completion', 'Done') $$]) AS statement;
 SELECT is(pg_temp.as_role('an_operator', statement), '42501', 'an operator can''t: ' || regexp_replace(statement, '\s+', ' ', 'g'))
 FROM unnest(ARRAY[
@@ -125,8 +128,18 @@ FROM unnest(ARRAY[
 	$$ INSERT INTO rhesis_notify.delivery_events (notification_id, event) VALUES (1, 'sent') $$,
 	$$ SELECT rhesis_notify.grant_to('an_operator') $$]) AS statement;
 
+-- Monitoring: metrics, and no row of anybody's.
+SELECT is(pg_temp.as_role('a_monitor', statement), 'ok', 'monitoring can: ' || statement)
+FROM unnest(ARRAY['SELECT rhesis_notify.metrics()', 'SELECT * FROM rhesis_notify.metric_samples()']) AS statement;
+SELECT is_empty($$
+	SELECT object, privilege_type FROM privilege WHERE grantee = 'a_monitor'::regrole AND object NOT LIKE 'function rhesis_notify.metric%'
+		AND (object, privilege_type) <> ('schema rhesis_notify', 'USAGE') $$, 'and nothing else');
+SELECT is(pg_temp.as_role('a_monitor', statement), '42501', 'monitoring can''t: ' || statement)
+FROM unnest(ARRAY['TABLE rhesis_notify.task_notifications', 'TABLE rhesis_notify.delivery_status', 'TABLE rhesis_notify.worker_status',
+	'SELECT * FROM rhesis_notify.health()', 'SELECT * FROM rhesis_notify.explain(1)', 'SELECT rhesis_notify.pause()']) AS statement;
+
 -- And it can all be taken back.
-DROP OWNED BY "a Task's role", an_operator;
+DROP OWNED BY "a Task's role", an_operator, a_monitor;
 SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
 				   WHERE grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
 				'DROP OWNED BY takes it all back');

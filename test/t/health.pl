@@ -26,11 +26,11 @@ sub ailing
 	return $node->sql(q{SELECT coalesce(string_agg(check_name, ', '), 'none') FROM rhesis_notify.health() WHERE NOT ok});
 }
 
-# Without times, numbers, and where psql breaks a line.
+# Without times, numbers, where psql breaks a line, and how this libcurl spells it.
 sub words_of
 {
 	my ($text) = @_;
-	return $text =~ s/[^[:alpha:]]//gr;
+	return $text =~ s/\.\n +\|\.//gr =~ s/(?:\d+[dhms] ?)+/0/gr =~ s/Couldn't/Could not/gr =~ s/[^[:alpha:]]//gr;
 }
 
 # The document must show these statements and, but for times and numbers, what psql says to them.

@@ -1,0 +1,62 @@
+
+# A program of a test's own that runs until it is stopped, by its process id; its output is in the test's log directory.
+package RhesisNotify::Daemon;
+
+use strict;
+use warnings;
+
+use Carp;
+use POSIX ();
+use PostgreSQL::Test::Utils;
+
+my @running;
+
+# Options: environment, variables on top of the test's own.
+sub start
+{
+	my ($class, $name, $command, %options) = @_;
+	my $self = bless { name => $name, log => "$PostgreSQL::Test::Utils::log_path/$name.log" }, $class;
+
+	$self->{pid} = fork() // croak "could not fork: $!";
+	if ($self->{pid} == 0)
+	{
+		@ENV{ keys %{ $options{environment} // {} } } = values %{ $options{environment} // {} };
+		open(STDIN, '<', '/dev/null');
+		open(STDOUT, '>>', $self->{log});
+		open(STDERR, '>&', \*STDOUT);
+		{ exec(@$command) };
+		POSIX::_exit(127);
+	}
+	push @running, $self;
+	return $self;
+}
+
+sub log
+{
+	my ($self) = @_;
+	return slurp_file($self->{log});
+}
+
+sub is_running
+{
+	my ($self) = @_;
+	return $self->{pid} && waitpid($self->{pid}, POSIX::WNOHANG()) == 0;
+}
+
+sub stop
+{
+	my ($self) = @_;
+	my $pid = delete $self->{pid} or return;
+
+	kill 'TERM', $pid;
+	waitpid($pid, 0);
+	return;
+}
+
+END
+{
+	local $?;
+	$_->stop foreach @running;
+}
+
+1;
