@@ -105,10 +105,9 @@ COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS
 COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS
 	'It leaves the SMTP server alone until then; null when it does not';
 
--- Few are in it: those that wait for a person, and those that a person may want to see again.
-CREATE INDEX task_notifications_to_look_at ON rhesis_notify.task_notifications (delivery_status, finished_at)
-	WHERE delivery_status IN ('held', 'failed');
-COMMENT ON INDEX rhesis_notify.task_notifications_to_look_at IS 'Finds what is held or has failed, for health() and retry_failed()';
+-- On the small table: on the large one it would keep tasks from reporting meanwhile.
+CREATE INDEX delivery_events_in_doubt ON rhesis_notify.delivery_events (notification_id) WHERE event = 'in_doubt';
+COMMENT ON INDEX rhesis_notify.delivery_events_in_doubt IS 'Finds what may be held: only what was in doubt is';
 
 CREATE FUNCTION rhesis_notify.health()
 RETURNS TABLE (check_name text, ok boolean, value text, advice text)

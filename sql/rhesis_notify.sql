@@ -189,11 +189,6 @@ CREATE INDEX task_notifications_finished ON rhesis_notify.task_notifications (fi
 	WHERE finished_at IS NOT NULL;
 COMMENT ON INDEX rhesis_notify.task_notifications_finished IS 'Finds what retention removes';
 
--- Few are in it: those that wait for a person, and those that a person may want to see again.
-CREATE INDEX task_notifications_to_look_at ON rhesis_notify.task_notifications (delivery_status, finished_at)
-	WHERE delivery_status IN ('held', 'failed');
-COMMENT ON INDEX rhesis_notify.task_notifications_to_look_at IS 'Finds what is held or has failed, for health() and retry_failed()';
-
 CREATE TRIGGER wake_workers AFTER INSERT ON rhesis_notify.task_notifications
 	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.wake_trigger();
 COMMENT ON TRIGGER wake_workers ON rhesis_notify.task_notifications IS
@@ -232,6 +227,9 @@ COMMENT ON COLUMN rhesis_notify.delivery_events.detail IS 'An object; its messag
 
 CREATE INDEX delivery_events_notification ON rhesis_notify.delivery_events (notification_id);
 COMMENT ON INDEX rhesis_notify.delivery_events_notification IS 'The events of one notification';
+
+CREATE INDEX delivery_events_in_doubt ON rhesis_notify.delivery_events (notification_id) WHERE event = 'in_doubt';
+COMMENT ON INDEX rhesis_notify.delivery_events_in_doubt IS 'Finds what may be held: only what was in doubt is';
 
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.delivery_events', '');
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.delivery_events_id_seq', '');

@@ -10,13 +10,16 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+/* What is held has an event that says why: few rows to look through, with an index of their own. */
 static QueueStatement queue_figures = {
 	.sql =
 		"SELECT waiting.pending, waiting.deferred, waiting.due, waiting.due_since,"
 		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
 		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state),"
 		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state),"
+		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state"
+		"   AND n.id OPERATOR(pg_catalog.=) ANY (SELECT e.notification_id FROM rhesis_notify.delivery_events AS e"
+		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')),"
 		" pause.since, pause.paused_by "
 		"FROM"
 		" (SELECT pg_catalog.count(*) FILTER (WHERE each.is_pending) AS pending,"
@@ -33,20 +36,15 @@ static QueueStatement queue_figures = {
 		" LEFT JOIN rhesis_notify.database_pause AS pause ON true",
 };
 
-/* $1 MANY_FAILURES. Of what was finished no more is counted than the answer needs. */
 static QueueStatement queue_failures = {
 	.sql =
-		"SELECT failed.count,"
-		" (SELECT pg_catalog.count(*) FROM"
-		"  (SELECT FROM rhesis_notify.task_notifications AS n"
-		"   WHERE n.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)"
-		"   LIMIT failed.count OPERATOR(pg_catalog.*) $1) AS finished)"
-		"  OPERATOR(pg_catalog.<) (failed.count OPERATOR(pg_catalog.*) $1) "
-		"FROM (SELECT pg_catalog.count(*) AS count FROM rhesis_notify.task_notifications AS n"
-		" WHERE n.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state"
-		"  AND n.finished_at OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)) AS failed",
-	.parameter_count = 1,
-	.parameter_types = {INT8OID},
+		"SELECT pg_catalog.count(*) FILTER (WHERE finished.has_failed), pg_catalog.count(*) "
+		"FROM"
+		" (SELECT n.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state AS has_failed"
+		"  FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.finished_at OPERATOR(pg_catalog.>)"
+		"    (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)"
+		"   AND n.delivery_status OPERATOR(pg_catalog.=) ANY ('{sent,failed}'::rhesis_notify.delivery_state[])) AS finished",
 };
 
 /* A table's TOAST table counts for its ages. */
@@ -118,11 +116,10 @@ void
 ReadQueueFailures(QueueFailures *failures)
 {
 	int nest_level = QueueBegin();
-	Datum values[1] = {Int64GetDatum(MANY_FAILURES)};
 
-	QueueExecute(&queue_failures, values, NULL);
+	QueueExecute(&queue_failures, NULL, NULL);
 	failures->failed = DatumGetInt64(Figure(1));
-	failures->are_many = DatumGetBool(Figure(2));
+	failures->ended = DatumGetInt64(Figure(2));
 	QueueEnd(nest_level);
 }
 

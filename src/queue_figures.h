@@ -1,7 +1,7 @@
 /*
  * queue_figures.h - the queue in figures, and what its tables need of the server, for health() and metrics().
  *
- * All are read with indexes: what they cost grows with what waits, not with what is finished.
+ * All are read with indexes: what they cost grows with what waits; of what is finished only the failures of the last hour are counted.
  */
 #ifndef RHESIS_QUEUE_FIGURES_H
 #define RHESIS_QUEUE_FIGURES_H
@@ -20,13 +20,12 @@ typedef struct QueueFigures
 	char *paused_by;
 } QueueFigures;
 
+/* Of the last hour. */
 typedef struct QueueFailures
 {
-	int64 failed;  /* in the last hour */
-	bool are_many; /* more than one in MANY_FAILURES of what was finished in that time */
+	int64 failed;
+	int64 ended; /* failed or sent */
 } QueueFailures;
-
-#define MANY_FAILURES 20
 
 /* Of the extension's tables that grow: the notifications and their events. */
 typedef struct TableFigures

@@ -56,18 +56,19 @@ SELECT alike(pg_temp.health('oldest due'), '3 are due, the oldest for 6m %s | Wh
 -- In doubt.
 SELECT matches(pg_temp.health('in doubt'), '^0 held; \d+ in doubt since the start of the server \| ok$', 'nothing is held');
 SELECT pg_temp.insert_in_state('held', 2, 'in_doubt') \g /dev/null
+INSERT INTO rhesis_notify.delivery_events (notification_id, event) SELECT id, 'in_doubt' FROM rhesis_notify.task_notifications WHERE delivery_status = 'held';
 SELECT matches(pg_temp.health('in doubt'), '^2 held; .* \| Nobody knows whether these were delivered: ', 'what is held wants a decision');
 
 -- Failed: in the last hour, and many of it.
-SELECT is(pg_temp.health('failed'), '0 in the last hour | ok', 'none has failed');
+SELECT is(pg_temp.health('failed'), '0 of 0 in the last hour | ok', 'none has failed');
 SELECT pg_temp.insert_in_state('failed', 100, 'smtp_permanent', '3 hours', '2 hours') \g /dev/null
-SELECT is(pg_temp.health('failed'), '0 in the last hour | ok', 'what has failed before does not count');
+SELECT is(pg_temp.health('failed'), '0 of 0 in the last hour | ok', 'what has failed before does not count');
 SELECT pg_temp.insert_in_state('failed', 2, 'smtp_permanent', '1 minute', '1 minute') \g /dev/null
-SELECT alike(pg_temp.health('failed'), '2 in the last hour | More than one in 20 %', 'two of two are many');
+SELECT alike(pg_temp.health('failed'), '2 of 2 in the last hour | More than one mail in 20: %', 'two of two are many');
 SELECT pg_temp.insert_in_state('sent', 37, NULL, '1 minute', '1 minute') \g /dev/null
-SELECT alike(pg_temp.health('failed'), '2 in the last hour | More than one in 20 %', 'two of 39 are');
+SELECT alike(pg_temp.health('failed'), '2 of 39 in the last hour | More than one mail in 20: %', 'two of 39 are');
 SELECT pg_temp.insert_in_state('sent', 1, NULL, '1 minute', '1 minute') \g /dev/null
-SELECT is(pg_temp.health('failed'), '2 in the last hour | ok', 'two of 40 are not');
+SELECT is(pg_temp.health('failed'), '2 of 40 in the last hour | ok', 'two of 40 are not');
 
 -- The tables.
 SELECT matches(pg_temp.health('wraparound'), '^oldest row \d+ transactions and \d+ multixacts ago \| ok$', 'no wraparound is near');

@@ -26,6 +26,7 @@ SELECT is(pg_temp.sample('database_due_notifications'), 0::float8, 'nothing is d
 SELECT is(pg_temp.sample('database_oldest_due_seconds'), 0::float8, 'so nothing has waited');
 SELECT pg_temp.insert_in_state('pending', 3, '90 s'), pg_temp.insert_in_state('deferred', 2, '-1 h'), pg_temp.insert_in_state('deferred', 1),
 	pg_temp.insert_in_state('sending', 4), pg_temp.insert_in_state('held', 5) \g /dev/null
+INSERT INTO rhesis_notify.delivery_events (notification_id, event) SELECT id, 'in_doubt' FROM rhesis_notify.task_notifications WHERE delivery_status = 'held';
 SELECT is(pg_temp.sample('queue_notifications', 'state', state), count::float8, 'so many are ' || state)
 FROM (VALUES ('pending', 3), ('deferred', 3), ('sending', 4), ('held', 5)) AS expected (state, count);
 SELECT is(pg_temp.sample('database_due_notifications'), 4::float8, 'what is due');
