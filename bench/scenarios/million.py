@@ -49,7 +49,7 @@ class Watch:
 def run(bench, report):
     count = bench.pick(1000000, 40000)
     with bench.cluster() as cluster, bench.sink() as sink:
-        cluster.configure(**sink.settings())
+        cluster.configure(autovacuum_naptime=bench.pick("1min", "5s"), **sink.settings())
         database = Database(cluster, "million")
         database.serve()
         database.hold_back(1000)

@@ -32,7 +32,7 @@ def single_cost(database, sink, count, gone, held):
             drain(database, sink, gone)
             sink.reset()
             before = database.worker_cpu()
-            with database.connect() as connection, connection.cursor() as cursor:
+            with contextlib.closing(database.connect()) as connection, connection.cursor() as cursor:
                 for number in range(1, count + 1):
                     cursor.execute("SELECT bench.queue(1, %s, 1000)", (gone + number,))
                     sink.wait(number)
@@ -61,9 +61,9 @@ def theirs(bench, cluster, sink, name, count, held):
 
 
 def run(bench, report):
-    count, rounds = bench.pick((200000, 3), (20000, 1))
-    their_count = bench.pick(40000, 2000)
-    gone, singles = bench.pick((50000, 1000), (5000, 200))
+    count, rounds = bench.pick((200000, 3), (6000, 1))
+    their_count = bench.pick(40000, 800)
+    gone, singles = bench.pick((50000, 1000), (2000, 100))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(**sink.settings())
         database = Database(cluster, "held")
