@@ -32,6 +32,18 @@ def cpu_of(pid):
     return sum(int(field) for field in fields[11:15]) / CLOCK_TICKS
 
 
+def status_of(pid, name):
+    """A number of /proc/PID/status."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
+
+
+def private_memory(pid):
+    """In MB."""
+    return status_of(pid, "RssAnon") / 1024
+
+
+
 class Cluster(Postgres):
     """with Cluster(directory) as cluster: runs while the block does."""
 

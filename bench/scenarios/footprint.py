@@ -2,6 +2,7 @@
 
 import time
 
+from harness.cluster import private_memory, status_of
 from harness.figures import Series, Target
 
 TITLE = "Memory, and doing nothing"
@@ -11,14 +12,9 @@ ORDER = 5
 OURS = "SELECT pid, backend_type FROM pg_catalog.pg_stat_activity WHERE backend_type LIKE 'rhesis_notify %' ORDER BY backend_type"
 
 
-def status(pid, name):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
-
-
 def wake_ups(pid):
     """How often it has slept until now."""
-    return status(pid, "voluntary_ctxt_switches")
+    return status_of(pid, "voluntary_ctxt_switches")
 
 
 def memory(bench, cluster, sink, report):
@@ -31,7 +27,7 @@ def memory(bench, cluster, sink, report):
         cluster.queue(size, start=step * size)
         sink.wait(step * size)
         cluster.settled()
-        taken.append((step * size, status(pid, "RssAnon") / 1024))
+        taken.append((step * size, private_memory(pid)))
         bench.say(f"  after {step * size:,} mails: {taken[-1][1]:.1f} MB")
     if cluster.worker_pids() != [pid]:
         raise RuntimeError("the worker is not the one that began")

@@ -1,5 +1,6 @@
 """A thousand organizations, each with a layout of its own."""
 
+from harness.cluster import private_memory
 from harness.database import Database, drain
 from harness.figures import Series, Target, in_turns
 
@@ -38,12 +39,6 @@ def create(cluster, name, tenants):
     database.sql(LAYOUTS, tenants)
     database.sql("ANALYZE")
     return database
-
-
-def private_memory(pid):
-    """In MB."""
-    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:")) / 1024
 
 
 def pace(database, sink, count, tenants):
