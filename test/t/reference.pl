@@ -20,8 +20,8 @@ sub uniq
 	return sort grep { !$seen{$_}++ } @_;
 }
 
-$node->sql(q{CREATE ROLE a_task; CREATE ROLE an_operator});
-$node->sql(q{SELECT rhesis_notify.grant_to('a_task'), rhesis_notify.grant_to('an_operator', 'operator')});
+$node->sql(q{CREATE ROLE a_task; CREATE ROLE an_operator; CREATE ROLE a_monitor});
+$node->sql(q{SELECT rhesis_notify.grant_to('a_task'), rhesis_notify.grant_to('an_operator', 'operator'), rhesis_notify.grant_to('a_monitor', 'monitor')});
 
 foreach my $section (sections($node))
 {

@@ -17,7 +17,7 @@ our @EXPORT_OK = qw(sections);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
-# Each part's name and text. The server has the extension, and roles "a_task" and "an_operator" with what grant_to gives them.
+# Each part's name and text. The server has the extension, and roles "a_task", "an_operator" and "a_monitor" with what grant_to gives them.
 sub sections
 {
 	my ($node) = @_;
@@ -153,9 +153,9 @@ sub meanings
 sub audience
 {
 	my ($row) = @_;
-	my @who = ($row->{for_tasks} ? '`task`' : (), $row->{for_operators} ? '`operator`' : ());
+	my @who = ($row->{for_tasks} ? '`task`' : (), $row->{for_operators} ? '`operator`' : (), $row->{for_monitors} ? '`monitor`' : ());
 
-	return @who ? 'Granted by `grant_to` for ' . join(' and ', @who) . '.' : "The extension's owner alone.";
+	return @who ? 'Granted by `grant_to` for ' . join(', ', @who) . '.' : "The extension's owner alone.";
 }
 
 # PostgreSQL's long names and casts as one writes them.
@@ -185,7 +185,8 @@ sub functions
 			(SELECT json_agg(name || ' ' || format_type(proallargtypes[n], NULL) ORDER BY n)
 			 FROM unnest(proargnames) WITH ORDINALITY AS a (name, n) WHERE proargmodes[n] IN ('o', 't')) AS columns,
 			has_function_privilege('a_task', p.oid, 'EXECUTE') AS for_tasks,
-			has_function_privilege('an_operator', p.oid, 'EXECUTE') AS for_operators
+			has_function_privilege('an_operator', p.oid, 'EXECUTE') AS for_operators,
+			has_function_privilege('a_monitor', p.oid, 'EXECUTE') AS for_monitors
 		FROM pg_proc AS p
 		WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype <> 'trigger'::regtype
 		ORDER BY proname});
@@ -220,6 +221,7 @@ sub relations
 		SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS comment,
 			has_any_column_privilege('a_task', c.oid, 'SELECT') AS for_tasks,
 			has_any_column_privilege('an_operator', c.oid, 'SELECT') AS for_operators,
+			has_any_column_privilege('a_monitor', c.oid, 'SELECT') AS for_monitors,
 			(SELECT json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'not_null', attnotnull,
 				'default', pg_get_expr(adbin, adrelid), 'identity', attidentity <> '', 'comment', col_description(c.oid, attnum)) ORDER BY attnum)
 			 FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
