@@ -31,7 +31,7 @@ class Run:
         turns = (counts["turns"] - 2 * connections) / (count - connections)
         rate = wave_rate(self.sink.stamps(), connections)
         allowed = connections / (turns * ROUND_TRIP + SERVER_TIME)
-        return {"mails/s": rate, "round trips": turns, "of what is possible": rate / allowed, "widest": counts["widest"]}
+        return {"mails/s": rate, "round trips": turns, "of what is possible": rate / allowed}
 
     def ours(self, connections):
         def run():
