@@ -43,7 +43,6 @@ def private_memory(pid):
     return status_of(pid, "RssAnon") / 1024
 
 
-
 class Cluster(Postgres):
     """with Cluster(directory) as cluster: runs while the block does."""
 

@@ -29,7 +29,7 @@ def restart(cluster, count):
 
 
 def run(bench, report):
-    count, minutes = bench.pick((50, 2), (10, 0.1))
+    count, minutes = bench.pick((50, 1.25), (10, 0.1))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(max_worker_processes=count + 8, **sink.settings())
         begin = time.monotonic()

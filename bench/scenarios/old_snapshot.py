@@ -62,7 +62,7 @@ def theirs(bench, cluster, sink, name, count, held):
 
 def run(bench, report):
     count, rounds = bench.pick((200000, 3), (6000, 1))
-    their_count = bench.pick(40000, 800)
+    their_count = bench.pick(20000, 800)
     gone, singles = bench.pick((50000, 1000), (2000, 100))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(**sink.settings())
