@@ -112,7 +112,7 @@ foreach my $address ("a\@example.com\r\nBcc: b\@example.com", "a\@example.com\n"
 	'a@[127.0.0.1', '"a"b@example.com')
 {
 	my $row = $node->wait_for_state($node->report(user_id => user(email => $address)), 'skipped');
-	is($row->{delivery_reason}, 'invalid_email', 'the address ' . ($address =~ s/[\r\n\t]/?/gr =~ s/^(.{50}).*/$1…/r) . ' gets no mail');
+	is($row->{delivery_reason}, 'invalid_email', 'the address ' . encode('UTF-8', $address =~ s/[\r\n\t]/?/gr =~ s/^(.{50}).*/$1…/r) . ' gets no mail');
 }
 
 # ---- Who gets no mail ----
