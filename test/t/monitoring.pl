@@ -12,6 +12,7 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Daemon;
+use RhesisNotify::Document qw(blocks);
 use RhesisNotify::Peer;
 use Test::More;
 
@@ -62,7 +63,8 @@ unlike($metrics, qr/\@/, 'no address is in them');
 
 # ---- The exporter ----
 
-$node->sql(q{CREATE ROLE monitoring LOGIN; SELECT rhesis_notify.grant_to('monitoring', 'monitor')});
+my $readme = slurp_file("$examples/README.md");
+$node->sql($_) foreach blocks($readme, 'sql');
 foreach my $forbidden ('TABLE rhesis_notify.task_notifications', 'SELECT * FROM rhesis_notify.health()', 'SELECT * FROM rhesis_notify.worker_status')
 {
 	like($node->sql_error("SET ROLE monitoring; $forbidden"), qr/permission denied/, "the exporter's role may not: $forbidden");
@@ -146,6 +148,7 @@ RhesisNotify::Peer::wait_until(
 # ---- The rules ----
 
 my @rules = map { @{ $_->{rules} } } @{ api('rules')->{groups} };
+is_deeply([ $readme =~ /^\| `(\w+)` \|/mg ], [ map { $_->{name} } @rules ], 'README.md has all alerts');
 is(scalar(@rules), scalar(() = slurp_file("$examples/alerts.yml") =~ /^ +- alert:/mg), 'Prometheus has all rules');
 foreach my $rule (@rules)
 {
