@@ -51,7 +51,8 @@ AttachSlot(int index, uint32 generation)
 		return false;
 
 	my_slot = slot;
-	before_shmem_exit(LeaveSlot, (Datum) 0);
+	/* Registered before the connection, so it runs behind its end: without the slot's process the database has none of ours. */
+	on_shmem_exit(LeaveSlot, (Datum) 0);
 	pg_atomic_write_u32(&slot->wishes, WISH_WORK);
 	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
 	return true;
