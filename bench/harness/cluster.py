@@ -55,6 +55,20 @@ class Cluster(Postgres):
         with open(APP, encoding="utf-8") as file:
             self.sql(file.read())
 
+    def __exit__(self, kind=None, *rest):
+        if kind is not None and issubclass(kind, Exception):
+            self.show_state()
+        super().__exit__(kind, *rest)
+
+    def show_state(self):
+        """What may explain that a scenario has failed."""
+        try:
+            for row in self.sql("SELECT database, worker, state, in_flight, connections, sent, deferred, failed, last_error FROM rhesis_notify.worker_status"):
+                print("  worker:", *row)
+            print(self.log_tail())
+        except (OSError, psycopg2.Error) as problem:
+            print(f"  the server does not say: {problem}")
+
     # ---- SQL ----
 
     def uri(self, database):
