@@ -17,10 +17,11 @@ started=$(date +%s)
 code=$?
 cat "$errors" >&2
 
-# psql quotes :'variables' itself. Of the errors the end is mailed: the last lines say most.
+# psql quotes :'variables' itself. Of the errors the end is mailed: the last lines say most. A command may write any bytes, and the
+# end may begin within a character: what is not UTF-8 is left out.
 psql -X -q -v ON_ERROR_STOP=1 \
 	-v id="$(hostname)-$$-$started" -v name="$name" -v user="$user_id" -v organization="$organization_id" \
-	-v code="$code" -v errors="$(tail -c 2000 "$errors" | tr -d '\000')" -v started="$started" \
+	-v code="$code" -v errors="$(tail -c 2000 "$errors" | tr -d '\000' | iconv -c -f UTF-8 -t UTF-8)" -v started="$started" \
 	>/dev/null <<'SQL' || echo "report.sh: could not report $name" >&2
 SELECT rhesis_notify.task_completed(
     task_id         => :'id',
