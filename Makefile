@@ -38,7 +38,7 @@ BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
 # smtp-source is Postfix's.
 BENCH_PACKAGES = postgresql-$(PG_MAJOR) postfix openssl libssl-dev python3 python3-psycopg2 python3-matplotlib
 SANITIZED_PACKAGES = bzip2 libssl-dev zlib1g-dev
-DEBIAN_PACKAGES = debootstrap util-linux
+DEBIAN_PACKAGES = debootstrap util-linux python3-yaml
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
 # Node runs the template engines that ours is tested and measured beside, and the validation of the manifests. What brings npm along with it needs no package npm.
