@@ -892,7 +892,8 @@ AS 'MODULE_PATHNAME', 'rhesis_notify_health';
 COMMENT ON FUNCTION rhesis_notify.health() IS
 	'Whether this database''s mail goes out: one row for each check, with what was found and, where it is not ok, what to do. It opens '
 	'no connection: of the mail server it tells what the workers know, and since when. Not ok are also: a pause, a mail that has been '
-	'due for 5 minutes, a mail that is held, and more than one failed mail in 20 within an hour';
+	'due for 5 minutes, a mail that is held, and more than one failed mail in 20 within an hour. It costs what metrics() does, and the '
+	'reading of what ended in the last hour, at most 100,000 rows';
 
 CREATE FUNCTION rhesis_notify.metrics() RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
@@ -900,7 +901,8 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rhesis_notify_metrics';
 COMMENT ON FUNCTION rhesis_notify.metrics() IS
 	'This database''s workers and queue in Prometheus'' text format. Times are in seconds; counters end in _total and begin with the '
-	'start of the server. No address, reply or setting is in it';
+	'start of the server. No address, reply or setting is in it. What is due is counted in its index: a million take about 0.1 s. Of '
+	'pending and deferred rows at most 100,000 are read, and counted; the rows that are finished cost nothing';
 
 CREATE FUNCTION rhesis_notify.metric_samples(about text DEFAULT NULL)
 RETURNS TABLE (name text, type text, help text, labels jsonb, value double precision)

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -173,26 +174,28 @@ CheckPause(ReturnSetInfo *result, const QueueFigures *figures)
 }
 
 static void
-CheckDue(ReturnSetInfo *result, const QueueFigures *figures)
+CheckDue(ReturnSetInfo *result, const QueueFigures *figures, const QueueStates *states)
 {
 	int64 waiting = figures->due_since ? GetCurrentTimestamp() - figures->due_since : 0;
 
 	AppendCheck(
 		result, "oldest due", waiting < LONG_DUE_MINUTES * SECS_PER_MINUTE * USECS_PER_SEC,
 		figures->due == 0
-			? psprintf("nothing is due; deferred: " INT64_FORMAT, figures->deferred)
+			? psprintf("nothing is due; deferred: %s" INT64_FORMAT,
+					   states->pending + states->deferred < MOST_COUNTED ? "" : "at least ",
+					   states->deferred)
 			: psprintf(INT64_FORMAT " are due, the oldest for %s", figures->due, SpanText(waiting)),
 		"Where the other checks are well there is more mail than is sent: raise "
 		"rhesis_notify.smtp_connections, or max_rate if the provider allows it.");
 }
 
 static void
-CheckDoubt(ReturnSetInfo *result, const QueueFigures *figures, const Service *service)
+CheckDoubt(ReturnSetInfo *result, const QueueStates *states, const Service *service)
 {
-	AppendCheck(result, "in doubt", figures->held == 0,
+	AppendCheck(result, "in doubt", states->held == 0,
 				psprintf(INT64_FORMAT " held; " UINT64_FORMAT
 									  " in doubt since the start of the server",
-						 figures->held, service->in_doubt),
+						 states->held, service->in_doubt),
 				"Nobody knows whether these were delivered: look for their Message-IDs in the mail "
 				"server's log, then retry(id) or cancel(id).");
 }
@@ -201,12 +204,14 @@ static void
 CheckFailures(ReturnSetInfo *result)
 {
 	QueueFailures failures;
+	int64 span;
 
 	ReadQueueFailures(&failures);
+	span = GetCurrentTransactionStartTimestamp() - failures.since;
 	AppendCheck(
 		result, "failed", failures.failed * MANY_FAILURES <= failures.ended,
-		psprintf(INT64_FORMAT " of " INT64_FORMAT " in the last hour", failures.failed,
-				 failures.ended),
+		psprintf(INT64_FORMAT " of " INT64_FORMAT " in the last %s", failures.failed,
+				 failures.ended, span < USECS_PER_HOUR ? SpanText(span) : "hour"),
 		"More than one mail in 20: SELECT * FROM rhesis_notify.delivery_status WHERE state = "
 		"'failed' shows the replies; retry_failed(since) tries them again.");
 }
@@ -252,12 +257,14 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Service service;
 	QueueFigures figures;
+	QueueStates states;
 	TableFigures tables;
 
 	RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
 	ReadService(&service);
 	ReadQueueFigures(CurrentMemoryContext, &figures);
+	ReadQueueStates(&states);
 	ReadTableFigures(&tables);
 
 	CheckVersions(result);
@@ -267,8 +274,8 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 	CheckServer(result, &service);
 	CheckRecipients(result, &service);
 	CheckStatements(result, &service);
-	CheckDue(result, &figures);
-	CheckDoubt(result, &figures, &service);
+	CheckDue(result, &figures, &states);
+	CheckDoubt(result, &states, &service);
 	CheckFailures(result);
 	CheckVacuum(result, &tables);
 	CheckWraparound(result, &tables);

@@ -84,8 +84,10 @@ static const Metric metrics[METRIC_COUNT] = {
 	[WORKER_IN_DOUBT] =
 		{"rhesis_notify_worker_in_doubt_total", "counter",
 		 "Mails that may or may not have been accepted, since the start of the server."},
-	[QUEUE_NOTIFICATIONS] = {"rhesis_notify_queue_notifications", "gauge",
-							 "Notifications in a state that is not final."},
+	[QUEUE_NOTIFICATIONS] =
+		{"rhesis_notify_queue_notifications", "gauge",
+		 "Notifications in a state that is not final; of those that wait, pending "
+		 "or deferred, the first " CppAsString2(MOST_COUNTED) " are counted."},
 	[DATABASE_INFO] = {"rhesis_notify_database_info", "gauge",
 					   "Always 1; the version of the library that the server has loaded."},
 	[DATABASE_IN_RECOVERY] = {"rhesis_notify_database_in_recovery", "gauge",
@@ -165,28 +167,33 @@ CollectWorker(Samples *samples, const WorkerSlot *slot)
 }
 
 static void
-CollectQueue(Samples *samples, const QueueFigures *figures)
+CollectQueue(Samples *samples)
 {
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "pending", figures->pending);
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "deferred", figures->deferred);
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "sending", figures->sending);
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "held", figures->held);
+	QueueStates states;
+
+	ReadQueueStates(&states);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "pending", states.pending);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "deferred", states.deferred);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "sending", states.sending);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "held", states.held);
 }
 
 static void
-CollectDatabase(Samples *samples, const Service *service, const QueueFigures *figures)
+CollectDatabase(Samples *samples, const Service *service)
 {
+	QueueFigures figures;
 	TableFigures tables;
 	TimestampTz now = GetCurrentTimestamp();
 
+	ReadQueueFigures(CurrentMemoryContext, &figures);
 	ReadTableFigures(&tables);
 	AddSample(samples, DATABASE_INFO, "version", RHESIS_NOTIFY_VERSION, 1);
 	AddSample(samples, DATABASE_IN_RECOVERY, NULL, NULL, RecoveryInProgress());
 	AddSample(samples, DATABASE_WORKERS_WANTED, NULL, NULL, service->wanted);
-	AddSample(samples, DATABASE_PAUSED, NULL, NULL, figures->paused_since != 0);
-	AddSample(samples, DATABASE_DUE, NULL, NULL, figures->due);
+	AddSample(samples, DATABASE_PAUSED, NULL, NULL, figures.paused_since != 0);
+	AddSample(samples, DATABASE_DUE, NULL, NULL, figures.due);
 	AddSample(samples, DATABASE_OLDEST_DUE, NULL, NULL,
-			  figures->due_since ? Max(now - figures->due_since, 0) / (double) USECS_PER_SEC : 0);
+			  figures.due_since ? Max(now - figures.due_since, 0) / (double) USECS_PER_SEC : 0);
 	if (service->last_sent_at)
 		AddSample(samples, DATABASE_LAST_SENT, NULL, NULL, UnixTime(service->last_sent_at));
 	AddSample(samples, DATABASE_LIVE_ROWS, NULL, NULL, tables.live_rows);
@@ -204,20 +211,16 @@ static void
 Collect(Samples *samples, const char *asked)
 {
 	Service service;
-	QueueFigures figures = {0};
 
 	memset(samples, 0, sizeof(*samples));
 	samples->database = get_database_name(MyDatabaseId);
 	ReadService(&service);
-	if (IsAbout(asked, ABOUT_QUEUE) || IsAbout(asked, ABOUT_DATABASE))
-		ReadQueueFigures(CurrentMemoryContext, &figures);
-
 	for (int i = 0; IsAbout(asked, ABOUT_WORKER) && i < service.count; i++)
 		CollectWorker(samples, &service.slots[i]);
 	if (IsAbout(asked, ABOUT_QUEUE))
-		CollectQueue(samples, &figures);
+		CollectQueue(samples);
 	if (IsAbout(asked, ABOUT_DATABASE))
-		CollectDatabase(samples, &service, &figures);
+		CollectDatabase(samples, &service);
 }
 
 /* ---- As text ---- */

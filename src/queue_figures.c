@@ -10,41 +10,56 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-/* What is held has an event that says why: few rows to look through, with an index of their own. */
 static QueueStatement queue_figures = {
 	.sql =
-		"SELECT waiting.pending, waiting.deferred, waiting.due, waiting.due_since,"
+		"SELECT"
+		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+		"   AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
+		" (SELECT pg_catalog.min(n.next_attempt_at) FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+		"   AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
+		" pause.since, pause.paused_by "
+		"FROM (VALUES (1)) AS one LEFT JOIN rhesis_notify.database_pause AS pause ON true",
+};
+
+/* What is held has an event that says why: few rows to look through, with an index of their own. $1 limit */
+static QueueStatement queue_states = {
+	.sql =
+		"SELECT pg_catalog.count(*) FILTER (WHERE waiting.is_pending),"
+		" pg_catalog.count(*) FILTER (WHERE NOT waiting.is_pending),"
 		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
 		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state),"
 		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
 		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state"
 		"   AND n.id OPERATOR(pg_catalog.=) ANY (SELECT e.notification_id FROM rhesis_notify.delivery_events AS e"
-		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')),"
-		" pause.since, pause.paused_by "
+		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')) "
 		"FROM"
-		" (SELECT pg_catalog.count(*) FILTER (WHERE each.is_pending) AS pending,"
-		"   pg_catalog.count(*) FILTER (WHERE NOT each.is_pending) AS deferred,"
-		"   pg_catalog.count(*) FILTER (WHERE each.is_due) AS due,"
-		"   pg_catalog.min(each.next_attempt_at) FILTER (WHERE each.is_due) AS due_since"
-		"  FROM"
-		"   (SELECT n.next_attempt_at,"
-		"     n.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state AS is_pending,"
-		"     n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now() AS is_due"
-		"    FROM rhesis_notify.task_notifications AS n"
-		"    WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[]))"
-		"   AS each) AS waiting"
-		" LEFT JOIN rhesis_notify.database_pause AS pause ON true",
+		" (SELECT n.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state AS is_pending"
+		"  FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+		"  ORDER BY n.next_attempt_at, n.id LIMIT $1) AS waiting",
+	.parameter_count = 1,
+	.parameter_types = {INT4OID},
 };
 
+/* $1 limit */
 static QueueStatement queue_failures = {
 	.sql =
-		"SELECT pg_catalog.count(*) FILTER (WHERE finished.has_failed), pg_catalog.count(*) "
+		"SELECT pg_catalog.count(*) FILTER (WHERE finished.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state),"
+		" pg_catalog.count(*) FILTER (WHERE finished.delivery_status OPERATOR(pg_catalog.=)"
+		"  ANY ('{sent,failed}'::rhesis_notify.delivery_state[])),"
+		" CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.<) $1"
+		"  THEN pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval"
+		"  ELSE pg_catalog.min(finished.finished_at) END "
 		"FROM"
-		" (SELECT n.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state AS has_failed"
+		" (SELECT n.delivery_status, n.finished_at"
 		"  FROM rhesis_notify.task_notifications AS n"
 		"  WHERE n.finished_at OPERATOR(pg_catalog.>)"
 		"    (pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval)"
-		"   AND n.delivery_status OPERATOR(pg_catalog.=) ANY ('{sent,failed}'::rhesis_notify.delivery_state[])) AS finished",
+		"  ORDER BY n.finished_at DESC LIMIT $1) AS finished",
+	.parameter_count = 1,
+	.parameter_types = {INT4OID},
 };
 
 /* A table's TOAST table counts for its ages. */
@@ -101,14 +116,24 @@ ReadQueueFigures(MemoryContext context, QueueFigures *figures)
 	int nest_level = QueueBegin();
 
 	QueueExecute(&queue_figures, NULL, NULL);
-	figures->pending = DatumGetInt64(Figure(1));
-	figures->deferred = DatumGetInt64(Figure(2));
-	figures->due = DatumGetInt64(Figure(3));
-	figures->due_since = DatumGetTimestampTz(Figure(4));
-	figures->sending = DatumGetInt64(Figure(5));
-	figures->held = DatumGetInt64(Figure(6));
-	figures->paused_since = DatumGetTimestampTz(Figure(7));
-	figures->paused_by = FigureText(8, context);
+	figures->due = DatumGetInt64(Figure(1));
+	figures->due_since = DatumGetTimestampTz(Figure(2));
+	figures->paused_since = DatumGetTimestampTz(Figure(3));
+	figures->paused_by = FigureText(4, context);
+	QueueEnd(nest_level);
+}
+
+void
+ReadQueueStates(QueueStates *states)
+{
+	int nest_level = QueueBegin();
+	Datum limit = Int32GetDatum(MOST_COUNTED);
+
+	QueueExecute(&queue_states, &limit, NULL);
+	states->pending = DatumGetInt64(Figure(1));
+	states->deferred = DatumGetInt64(Figure(2));
+	states->sending = DatumGetInt64(Figure(3));
+	states->held = DatumGetInt64(Figure(4));
 	QueueEnd(nest_level);
 }
 
@@ -116,10 +141,12 @@ void
 ReadQueueFailures(QueueFailures *failures)
 {
 	int nest_level = QueueBegin();
+	Datum limit = Int32GetDatum(MOST_COUNTED);
 
-	QueueExecute(&queue_failures, NULL, NULL);
+	QueueExecute(&queue_failures, &limit, NULL);
 	failures->failed = DatumGetInt64(Figure(1));
 	failures->ended = DatumGetInt64(Figure(2));
+	failures->since = DatumGetTimestampTz(Figure(3));
 	QueueEnd(nest_level);
 }
 

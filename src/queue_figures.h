@@ -1,30 +1,39 @@
 /*
  * queue_figures.h - the queue in figures, and what its tables need of the server, for health() and metrics().
  *
- * All are read with indexes: what they cost grows with what waits; of what is finished only the failures of the last hour are counted.
+ * They are read every few seconds, on queues of any length. So all is read with indexes: what is due, however much, from its
+ * index alone; where the rows themselves have to be looked at, at most MOST_COUNTED of them are.
  */
 #ifndef RHESIS_QUEUE_FIGURES_H
 #define RHESIS_QUEUE_FIGURES_H
 
 #include "datatype/timestamp.h"
 
+#define MOST_COUNTED 100000
+
 typedef struct QueueFigures
 {
-	int64 pending;
-	int64 deferred;
-	int64 due; /* of those two */
-	int64 sending;
-	int64 held;
+	int64 due;
 	TimestampTz due_since;	  /* when the oldest of what is due has become so; 0: nothing is */
 	TimestampTz paused_since; /* 0: this database is not paused */
 	char *paused_by;
 } QueueFigures;
 
-/* Of the last hour. */
+/* How many are in the states that are not final. */
+typedef struct QueueStates
+{
+	int64 pending;	/* with those that are deferred at most MOST_COUNTED, ... */
+	int64 deferred; /* ... the first in the order in which they are worked off */
+	int64 sending;
+	int64 held;
+} QueueStates;
+
+/* Of the last hour; of the last MOST_COUNTED notifications that have ended, where that were more. */
 typedef struct QueueFailures
 {
 	int64 failed;
-	int64 ended; /* failed or sent */
+	int64 ended;	   /* failed or sent */
+	TimestampTz since; /* the hour's begin, or of the first of those that were counted */
 } QueueFailures;
 
 /* Of the extension's tables that grow: the notifications and their events. */
@@ -47,6 +56,7 @@ typedef struct InstalledVersions
 
 /* As the current user, in the open transaction; strings are palloc'd in context. */
 extern void ReadQueueFigures(MemoryContext context, QueueFigures *figures);
+extern void ReadQueueStates(QueueStates *states);
 extern void ReadQueueFailures(QueueFailures *failures);
 extern void ReadTableFigures(TableFigures *figures);
 extern void ReadInstalledVersions(MemoryContext context, InstalledVersions *versions);
