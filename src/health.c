@@ -52,6 +52,18 @@ AppendCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value,
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+/* The same of what is in the queue's tables: it is the primary's to mend. */
+static void
+AppendQueueCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value,
+				 const char *advice)
+{
+	AppendCheck(result, name, ok, value,
+				RecoveryInProgress()
+					? "This is a standby: mail is sent by the primary. Ask health() "
+					  "there, and do there what it says."
+					: advice);
+}
+
 static void
 CheckVersions(ReturnSetInfo *result)
 {
@@ -166,7 +178,7 @@ CheckPause(ReturnSetInfo *result, const QueueFigures *figures)
 {
 	bool paused = figures->paused_since != 0;
 
-	AppendCheck(
+	AppendQueueCheck(
 		result, "pause", !paused,
 		paused ? psprintf("paused by %s, %s", figures->paused_by, TimeText(figures->paused_since))
 			   : "not paused",
@@ -178,7 +190,7 @@ CheckDue(ReturnSetInfo *result, const QueueFigures *figures, const QueueStates *
 {
 	int64 waiting = figures->due_since ? GetCurrentTimestamp() - figures->due_since : 0;
 
-	AppendCheck(
+	AppendQueueCheck(
 		result, "oldest due", waiting < LONG_DUE_MINUTES * SECS_PER_MINUTE * USECS_PER_SEC,
 		figures->due == 0
 			? psprintf("nothing is due; deferred: %s" INT64_FORMAT,
@@ -192,12 +204,12 @@ CheckDue(ReturnSetInfo *result, const QueueFigures *figures, const QueueStates *
 static void
 CheckDoubt(ReturnSetInfo *result, const QueueStates *states, const Service *service)
 {
-	AppendCheck(result, "in doubt", states->held == 0,
-				psprintf(INT64_FORMAT " held; " UINT64_FORMAT
-									  " in doubt since the start of the server",
-						 states->held, service->in_doubt),
-				"Nobody knows whether these were delivered: look for their Message-IDs in the mail "
-				"server's log, then retry(id) or cancel(id).");
+	AppendQueueCheck(
+		result, "in doubt", states->held == 0,
+		psprintf(INT64_FORMAT " held; " UINT64_FORMAT " in doubt since the start of the server",
+				 states->held, service->in_doubt),
+		"Nobody knows whether these were delivered: look for their Message-IDs in the mail "
+		"server's log, then retry(id) or cancel(id).");
 }
 
 static void
@@ -208,7 +220,7 @@ CheckFailures(ReturnSetInfo *result)
 
 	ReadQueueFailures(&failures);
 	span = GetCurrentTransactionStartTimestamp() - failures.since;
-	AppendCheck(
+	AppendQueueCheck(
 		result, "failed", failures.failed * MANY_FAILURES <= failures.ended,
 		psprintf(INT64_FORMAT " of " INT64_FORMAT " in the last %s", failures.failed,
 				 failures.ended, span < USECS_PER_HOUR ? SpanText(span) : "hour"),
@@ -219,7 +231,14 @@ CheckFailures(ReturnSetInfo *result)
 static void
 CheckVacuum(ReturnSetInfo *result, const TableFigures *tables)
 {
-	bool keeps_up = tables->dead_rows <= DEAD_ROWS_ALLOWED + DEAD_SHARE_ALLOWED * tables->live_rows;
+	bool keeps_up;
+
+	if (RecoveryInProgress())
+	{
+		AppendCheck(result, "autovacuum", true, "a standby needs none of its own", NULL);
+		return;
+	}
+	keeps_up = tables->dead_rows <= DEAD_ROWS_ALLOWED + DEAD_SHARE_ALLOWED * tables->live_rows;
 
 	AppendCheck(
 		result, "autovacuum", tables->is_vacuumed && keeps_up,
@@ -242,7 +261,7 @@ CheckWraparound(ReturnSetInfo *result, const TableFigures *tables)
 		tables->frozen_age < (int64) autovacuum_freeze_max_age * FREEZE_ALLOWANCE &&
 		tables->multixact_age < (int64) autovacuum_multixact_freeze_max_age * FREEZE_ALLOWANCE;
 
-	AppendCheck(
+	AppendQueueCheck(
 		result, "wraparound", ok,
 		psprintf("oldest row " INT64_FORMAT " transactions and " INT64_FORMAT " multixacts ago",
 				 tables->frozen_age, tables->multixact_age),

@@ -36,6 +36,21 @@ follow($standby, $primary);
 is($standby->sql($due), 20, 'the standby has rows that are due');
 is($standby->sql($ours), 0, 'and no process that could mail them');
 is($standby->sql('SELECT count(*) FROM rhesis_notify.worker_status'), 0, 'worker_status says so');
+
+# What is wrong with the queue can't be mended here, and the advice says where.
+$primary->sql(q{UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() - interval '6 minutes' WHERE delivery_status = 'pending'});
+$primary->sql(q{WITH held AS (INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status)
+	VALUES ('held', 'app.held', 'success', 'held') RETURNING id)
+	INSERT INTO rhesis_notify.delivery_events (notification_id, event) SELECT id, 'in_doubt' FROM held});
+$primary->sql(q{INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, finished_at)
+	VALUES ('failed', 'app.failed', 'success', 'failed', now())});
+follow($standby, $primary);
+my $ailing = q{SELECT string_agg(check_name, ', ') FROM rhesis_notify.health() WHERE NOT ok};
+is($_->sql($ailing), 'pause, oldest due, in doubt, failed', $_->name . ': health() says what is wrong') foreach $primary, $standby;
+is($standby->sql(q{SELECT DISTINCT advice FROM rhesis_notify.health() WHERE NOT ok}),
+	'This is a standby: mail is sent by the primary. Ask health() there, and do there what it says.', 'and on the standby, that the primary has to be asked');
+is($primary->sql(q{SELECT count(DISTINCT advice) FROM rhesis_notify.health() WHERE NOT ok}), 4, 'which says for each what to do');
+is($standby->sql(q{SELECT value FROM rhesis_notify.health() WHERE check_name = 'autovacuum'}), 'a standby needs none of its own', 'nor does a standby vacuum');
 like($standby->sql_error('SELECT rhesis_notify.resume()'), qr/read-only transaction/, 'an operator is told that it is a standby');
 
 # A restart keeps the pause.
