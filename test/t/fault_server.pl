@@ -147,8 +147,8 @@ sub run_trouble
 	return \%seen if $trouble->{no_end};
 
 	# The server is back: the next who comes is the probe, and with it all is well.
-	my $before = connections($peer);
 	($trouble->{end} // sub { shift->rules() })->($peer);
+	my $before = connections($peer);
 	wait_in($trouble, q{SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
 	my ($accepted) = $peer->transcript =~ /^(\d+) S 250 2\.0\.0 Ok: queued as 0001/m;
 	$seen{new_connections} = !defined $accepted ? 'none was accepted' : $accepted > $before ? $accepted - $before : 0;
