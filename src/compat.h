@@ -5,6 +5,13 @@
 #ifndef RHESIS_COMPAT_H
 #define RHESIS_COMPAT_H
 
+/* ---- PostgreSQL 18: an attribute that goes before the declaration ---- */
+#if PG_VERSION_NUM >= 180000
+#define RHESIS_NORETURN pg_noreturn
+#else
+#define RHESIS_NORETURN pg_attribute_noreturn()
+#endif
+
 #ifndef FRONTEND
 
 #include "storage/proc.h"
@@ -47,13 +54,6 @@
 #define RhesisMyProcNumber() ((uint32) MyProc->pgprocno)
 #define RhesisCreateWaitEventSet(count) CreateWaitEventSet(TopMemoryContext, count)
 #define RhesisWaitEvent(name) PG_WAIT_EXTENSION
-#endif
-
-/* ---- PostgreSQL 18: an attribute that goes before the declaration ---- */
-#if PG_VERSION_NUM >= 180000
-#define RHESIS_NORETURN pg_noreturn
-#else
-#define RHESIS_NORETURN pg_attribute_noreturn()
 #endif
 
 #endif /* FRONTEND */

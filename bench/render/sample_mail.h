@@ -6,6 +6,7 @@
 #ifndef RHESIS_BENCH_SAMPLE_MAIL_H
 #define RHESIS_BENCH_SAMPLE_MAIL_H
 
+#include "compat.h"
 #include "json_scope.h"
 #include "lib/stringinfo.h"
 #include "message.h"
@@ -30,7 +31,7 @@ typedef struct SampleBuffers
 } SampleBuffers;
 
 /* Says what is wrong and exits. */
-extern void Die(const char *what) pg_attribute_noreturn();
+RHESIS_NORETURN extern void Die(const char *what);
 
 extern void InitSampleBuffers(SampleBuffers *buffers);
 
