@@ -7,7 +7,7 @@ use warnings FATAL => 'all';
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster qw($JANE $ACME);
-use RhesisNotify::Document qw(document_section write_section);
+use RhesisNotify::Document qw(document_section write_section one_spelling);
 use RhesisNotify::Parallel qw(in_parallel);
 use RhesisNotify::Peer;
 use Test::More;
@@ -214,7 +214,7 @@ foreach my $number (0 .. $#troubles)
 sub of_worker
 {
 	my ($psql) = @_;
-	return (split /\n=> /, $psql)[0] =~ s/\d+/0/gr =~ s/-+/-/gr =~ s/ +/ /gr;
+	return one_spelling((split /^=> /m, $psql)[1]) =~ s/\d+/0/gr =~ s/-+/-/gr =~ s/ +/ /gr;
 }
 foreach my $number (grep { $troubles[$_]{in_document} } 0 .. $#troubles)
 {

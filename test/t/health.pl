@@ -5,7 +5,7 @@ use warnings FATAL => 'all';
 
 use IPC::Run;
 use RhesisNotify::Cluster qw($ACME $JANE $JOSE);
-use RhesisNotify::Document qw(document_section write_section);
+use RhesisNotify::Document qw(document_section write_section one_spelling);
 use RhesisNotify::Peer;
 use RhesisNotify::Session;
 use Test::More;
@@ -30,7 +30,7 @@ sub ailing
 sub words_of
 {
 	my ($text) = @_;
-	return $text =~ s/\.\n +\|\.//gr =~ s/(?:\d+[dhms] ?)+/0/gr =~ s/Couldn't/Could not/gr =~ s/[^[:alpha:]]//gr;
+	return one_spelling($text =~ s/\.\n +\|\.//gr) =~ s/(?:\d+[dhms] ?)+/0/gr =~ s/[^[:alpha:]]//gr;
 }
 
 # The document must show these statements and, but for times and numbers, what psql says to them.
@@ -88,7 +88,7 @@ $peer->stop;
 my $waiting = $node->report(task_name => 'app.tasks.nightly_report');
 $node->wait_for(q{SELECT state = 'backing off' AND backing_off_until > now() + interval '5 s' FROM rhesis_notify.worker_status});
 is(ailing(), 'mail server', 'a server that is down is found');
-like(health('mail server'), qr/^f \| left alone until \S+ \S+ \(in \d+s\), after \S+ \S+ \(\d+s ago\): .*Couldn't connect.*; the last mail was sent .* \| .*check_smtp\(\)/,
+like(one_spelling(health('mail server')), qr/^f \| left alone until \S+ \S+ \(in \d+s\), after \S+ \S+ \(\d+s ago\): .*Couldn't connect.*; the last mail was sent .* \| .*check_smtp\(\)/,
 	'until when it is left alone, why, and what to do');
 in_document('a mail server that is down', $ailing_checks, explanation_in_psql($waiting));
 $peer->start_again;

@@ -22,7 +22,7 @@ use File::Basename;
 use File::Find;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(pages documents page_text blocks beginning_of anchors_of targets_of document_section write_section);
+our @EXPORT_OK = qw(pages documents page_text blocks beginning_of anchors_of targets_of document_section write_section one_spelling);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
@@ -122,6 +122,13 @@ sub document_section
 	my ($name) = @_;
 	my (undef, $section) = find_section($name);
 	return $section;
+}
+
+# The text, with what libcurl says as its older versions spell it.
+sub one_spelling
+{
+	my ($text) = @_;
+	return $text =~ s/Could not connect/Couldn't connect/gr =~ s/(Failed to connect to [^\s:]+):(?=\d)/$1 port /gr;
 }
 
 # Leave what it should say where test/update-document finds it.
