@@ -42,6 +42,53 @@ typedef struct Arguments
 
 static int listen_fd;
 
+static void
+Refuse(void)
+{
+	fputs(usage, stderr);
+	exit(2);
+}
+
+static void
+TakeOption(Arguments *arguments, int option)
+{
+	switch (option)
+	{
+		case 'c':
+			arguments->control = optarg;
+			break;
+		case 'p':
+			arguments->port = atoi(optarg);
+			break;
+		case 'r':
+			session_options.reply_delay = (int64_t) (atof(optarg) * 1000000);
+			break;
+		case 'a':
+			session_options.accept_delay = (int64_t) (atof(optarg) * 1000000);
+			break;
+		case 's':
+			TallyKeepStamps(true);
+			break;
+		case 't':
+			arguments->certificate = optarg;
+			break;
+		case 'k':
+			arguments->key = optarg;
+			break;
+		case 'u':
+			smtp_login.user = optarg;
+			break;
+		case 'w':
+			smtp_login.password = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		default:
+			Refuse();
+	}
+}
+
 static Arguments
 ReadArguments(int argc, char **argv)
 {
@@ -62,50 +109,10 @@ ReadArguments(int argc, char **argv)
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-	{
-		switch (option)
-		{
-			case 'c':
-				arguments.control = optarg;
-				break;
-			case 'p':
-				arguments.port = atoi(optarg);
-				break;
-			case 'r':
-				session_options.reply_delay = (int64_t) (atof(optarg) * 1000000);
-				break;
-			case 'a':
-				session_options.accept_delay = (int64_t) (atof(optarg) * 1000000);
-				break;
-			case 's':
-				TallyKeepStamps(true);
-				break;
-			case 't':
-				arguments.certificate = optarg;
-				break;
-			case 'k':
-				arguments.key = optarg;
-				break;
-			case 'u':
-				smtp_login.user = optarg;
-				break;
-			case 'w':
-				smtp_login.password = optarg;
-				break;
-			case 'h':
-				fputs(usage, stdout);
-				exit(0);
-			default:
-				fputs(usage, stderr);
-				exit(2);
-		}
-	}
+		TakeOption(&arguments, option);
 	if (arguments.control == NULL || optind < argc || !arguments.certificate != !arguments.key ||
 		!smtp_login.user != !smtp_login.password)
-	{
-		fputs(usage, stderr);
-		exit(2);
-	}
+		Refuse();
 	return arguments;
 }
 
