@@ -48,6 +48,7 @@ typedef struct SlotCare
 static SlotCare *cares;
 static int start_delay;			 /* ms; above 0 while no process is to be had */
 static TimestampTz processes_at; /* when to ask for one again */
+static TimestampTz scan_at;		 /* when to look for new databases again */
 
 void
 RegisterLauncher(void)
@@ -437,6 +438,25 @@ GiveSlots(void)
 	}
 }
 
+/* Where the clock was set back, what was to be done at some time by the old clock is to be done now. */
+static void
+HeedClock(TimestampTz now)
+{
+	static TimestampTz last_round;
+
+	if (now < last_round)
+	{
+		scan_at = Min(scan_at, now);
+		processes_at = Min(processes_at, now);
+		for (int i = 0; i < rhesis_shared->slot_count; i++)
+		{
+			cares[i].start_at = Min(cares[i].start_at, now);
+			cares[i].asked_at = Min(cares[i].asked_at, now);
+		}
+	}
+	last_round = now;
+}
+
 /* ---- The process ---- */
 
 static void
@@ -465,7 +485,6 @@ Prepare(void)
 void
 RhesisLauncherMain(Datum argument)
 {
-	TimestampTz scan_at = 0;
 	uint32 wait_event;
 
 	Prepare();
@@ -484,6 +503,7 @@ RhesisLauncherMain(Datum argument)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
+		HeedClock(GetCurrentTimestamp());
 		if (NoticeChanges() || GetCurrentTimestamp() >= scan_at)
 		{
 			ScanDatabases();

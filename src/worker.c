@@ -144,7 +144,8 @@ WakeTime(int64 pace_us)
 static void
 Wait(TimestampTz wake_at)
 {
-	long timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at);
+	long timeout =
+		Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at), LONGEST_WAIT_MS);
 	WorkerActivity activity = CurrentActivity();
 	WaitEvent events[3];
 
@@ -162,6 +163,7 @@ Round(void)
 	TimestampTz now;
 	bool claiming;
 
+	HeedClock(GetCurrentTimestamp());
 	HeedWishes();
 	if (worker.pool)
 	{

@@ -42,8 +42,10 @@ RefreshPassword(void)
 {
 	char *problem;
 	char *password;
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (GetCurrentTimestamp() < password_read_at + PASSWORD_AGE_MS * INT64CONST(1000))
+	/* The clock may have been set back. */
+	if (now >= password_read_at && now < password_read_at + PASSWORD_AGE_MS * INT64CONST(1000))
 		return true;
 	password = ReadSmtpPassword(&problem);
 	if (problem)

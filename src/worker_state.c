@@ -141,6 +141,25 @@ After(int64 milliseconds)
 }
 
 void
+HeedClock(TimestampTz now)
+{
+	if (now < worker.last_round)
+	{
+		worker.claim_at = 0;
+		worker.from_start_at = 0;
+		worker.safety_check_at = 0;
+		worker.purge_at = 0;
+		worker.settled_at = Min(worker.settled_at, now);
+		worker.locked_until = Min(worker.locked_until, now);
+		worker.backing_off_until = Min(worker.backing_off_until, now);
+		worker.recipients_at = Min(worker.recipients_at, now);
+		worker.trouble_until = Min(worker.trouble_until, now);
+		worker.drain_until = Min(worker.drain_until, now);
+	}
+	worker.last_round = now;
+}
+
+void
 ForgetComplaint(void)
 {
 	last_complaint[0] = '\0';

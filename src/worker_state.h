@@ -39,6 +39,8 @@ typedef struct WorkerState
 	bool around_locks;		  /* record what is not locked, instead of waiting for the rest */
 	DeliveryBatch *preparing; /* claimed, and not yet in one of the lists */
 
+	TimestampTz last_round; /* by the clock that all these times are of; it may be set back */
+
 	/* When there is work on the queue: 0 is now, DT_NOEND never. */
 	TimestampTz claim_at;
 	TimestampTz look_back_at;  /* when a claim is to begin at the first row that waits */
@@ -107,5 +109,8 @@ extern void ForgetComplaint(void);
 
 /* That many milliseconds from now. */
 extern TimestampTz After(int64 milliseconds);
+
+/* In each round: where the clock was set back, what was to be done at some time by the old clock is to be done now. */
+extern void HeedClock(TimestampTz now);
 
 #endif

@@ -1,0 +1,83 @@
+# The clock is set back by an hour, and forward again: nothing sleeps for as long as that. What waits for a time by the old clock (a
+# server that is left alone, a worker that is to be started) goes on, and a mail goes out when the clock says that it is due.
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Basename;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use Test::More;
+
+# A sanitizer wants to be the first that is loaded.
+plan skip_all => 'a clock that can be set is preloaded, which sanitizers do not allow' if $ENV{RHESIS_SANITIZED};
+
+my $hour = 3600;
+my $directory = PostgreSQL::Test::Utils::tempdir('clock');
+my $source = abs_path(dirname(__FILE__) . '/../peers/shifted_clock.c');
+
+system('gcc', '-O2', '-shared', '-fPIC', '-o', "$directory/clock.so", $source) == 0 or die "could not build the clock\n";
+
+# For all processes of the server at once.
+sub set_clock
+{
+	my ($shift) = @_;
+	open(my $file, '+>>', "$directory/shift") or die "could not open the clock: $!\n";
+	truncate($file, 8);
+	close $file;
+	open($file, '+<', "$directory/shift") or die "could not open the clock: $!\n";
+	syswrite($file, pack('q', $shift)) == 8 or die "could not set the clock: $!\n";
+	close $file;
+	return;
+}
+
+# Ahead all the time: before the real time the mail server's certificate is not valid yet.
+set_clock(3 * $hour);
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer,
+	environment => { LD_PRELOAD => "$directory/clock.so", SHIFTED_CLOCK => "$directory/shift" },
+	settings => { from_email => 'noreply@rhesis.example', frontend_url => 'https://app.rhesis.example', retry_delay => '1s' });
+
+sub server_is_off_by
+{
+	return sprintf('%.0f', ($node->sql('SELECT extract(epoch FROM clock_timestamp())') - time) / $hour);
+}
+
+sub sends
+{
+	$node->wait_for_state($node->report, 'sent');
+	return 1;
+}
+
+ok(sends(), 'mail goes out');
+
+# ---- Back ----
+
+# A worker is about to be started.
+$node->sql(q{SELECT pg_terminate_backend(pid, 5000) FROM rhesis_notify.worker_status});
+set_clock(2 * $hour);
+is(server_is_off_by(), 2, 'the server\'s clock is set back by an hour');
+ok(sends(), 'a worker that was to be started by the old clock is');
+
+# The mail server is in trouble, and left alone until a time that is then an hour away.
+$peer->stop;
+my ($waiting, $hurried) = ($node->report, $node->report);
+$node->wait_for(q{SELECT state = 'backing off' FROM rhesis_notify.worker_status});
+set_clock($hour);
+$peer->start_again;
+ok(sends(), 'a mail server that was left alone by the old clock is asked again');
+isnt($node->notification($_)->{delivery_status}, 'sent', 'what was reported before is due by its own time') foreach $waiting, $hurried;
+$node->sql("UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() WHERE id = $hurried; SELECT rhesis_notify.wake_workers()");
+$node->wait_for_state($hurried, 'sent');
+pass('which can be changed');
+
+# ---- Forward ----
+
+set_clock(2 * $hour);
+is(server_is_off_by(), 2, 'the clock is set forward by an hour');
+$node->wait_for_state($waiting, 'sent');
+pass('a mail that is due by the new clock goes out, without a wake-up');
+
+$node->stop;
+done_testing();
