@@ -6,6 +6,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 
 # Before PostgreSQL's test modules take standard output over.
@@ -26,6 +27,7 @@ BEGIN
 
 		if (system(@enter, 'true') != 0)
 		{
+			remove_tree($directory);
 			print "1..0 # SKIP this system does not give users a network of their own\n";
 			exit 0;
 		}
