@@ -53,6 +53,7 @@ AttachSlot(int index, uint32 generation)
 	my_slot = slot;
 	/* Registered before the connection, so it runs behind its end: without the slot's process the database has none of ours. */
 	on_shmem_exit(LeaveSlot, (Datum) 0);
+	/* A predecessor's due_since stays: the first claim begins at the start of the queue, since whenever its rows are due. */
 	pg_atomic_write_u32(&slot->wishes, WISH_WORK);
 	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
 	return true;
