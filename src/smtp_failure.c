@@ -13,28 +13,48 @@
 
 #include "smtp_internal.h"
 
+/* What libcurl has timed; 0: it has not come so far. */
+typedef struct OpeningTimes
+{
+	curl_off_t lookup;
+	curl_off_t connect;
+	curl_off_t tls;
+} OpeningTimes;
+
+static OpeningTimes
+TimesOf(const SmtpConnection *connection)
+{
+	OpeningTimes times = {0};
+
+	if (connection->easy != NULL)
+	{
+		curl_easy_getinfo(connection->easy, CURLINFO_NAMELOOKUP_TIME_T, &times.lookup);
+		curl_easy_getinfo(connection->easy, CURLINFO_CONNECT_TIME_T, &times.connect);
+		curl_easy_getinfo(connection->easy, CURLINFO_APPCONNECT_TIME_T, &times.tls);
+	}
+	return times;
+}
+
+/* What the connection was at: the last reply tells that, and what libcurl has timed since. */
+static SmtpStage
+StageReached(const SmtpConnection *connection, const OpeningTimes *times)
+{
+	if (connection->opening_stage == SMTP_STAGE_CONNECT && times->connect > 0)
+		return connection->over_tls && times->tls == 0 ? SMTP_STAGE_TLS : SMTP_STAGE_GREETING;
+	if (connection->opening_stage == SMTP_STAGE_TLS && times->tls > 0)
+		return SMTP_STAGE_EHLO;
+	return connection->opening_stage;
+}
+
 /* What a failed connection means: sets the event's stage and kind, and the reply if one was the reason. */
 static void
 ExplainFailure(SmtpConnection *connection, CURLcode result, SmtpEvent *event)
 {
 	const SmtpReply *reply = &connection->parser.reply;
 	bool refused = connection->parser.status == SMTP_REPLY_COMPLETE && reply->code >= 400;
-	curl_off_t lookup_time = 0;
-	curl_off_t connect_time = 0;
-	curl_off_t tls_time = 0;
+	OpeningTimes times = TimesOf(connection);
 
-	if (connection->easy != NULL)
-	{
-		curl_easy_getinfo(connection->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup_time);
-		curl_easy_getinfo(connection->easy, CURLINFO_CONNECT_TIME_T, &connect_time);
-		curl_easy_getinfo(connection->easy, CURLINFO_APPCONNECT_TIME_T, &tls_time);
-	}
-	event->stage = connection->opening_stage;
-	if (event->stage == SMTP_STAGE_CONNECT && connect_time > 0)
-		event->stage = connection->over_tls && tls_time == 0 ? SMTP_STAGE_TLS : SMTP_STAGE_GREETING;
-	else if (event->stage == SMTP_STAGE_TLS && tls_time > 0)
-		event->stage = SMTP_STAGE_EHLO;
-
+	event->stage = StageReached(connection, &times);
 	switch (result)
 	{
 		case CURLE_COULDNT_RESOLVE_HOST:
@@ -44,7 +64,7 @@ ExplainFailure(SmtpConnection *connection, CURLcode result, SmtpEvent *event)
 			event->kind = SMTP_EVENT_REFUSED;
 			break;
 		case CURLE_OPERATION_TIMEDOUT:
-			event->kind = lookup_time == 0 ? SMTP_EVENT_DNS : SMTP_EVENT_TIMEOUT;
+			event->kind = times.lookup == 0 ? SMTP_EVENT_DNS : SMTP_EVENT_TIMEOUT;
 			break;
 		case CURLE_PEER_FAILED_VERIFICATION:
 			event->stage = SMTP_STAGE_TLS;
