@@ -15,8 +15,10 @@ class Series:
         return statistics.median(self.values)
 
     def text(self, digits=0):
-        """Median, least and most."""
+        """Median, least and most; of a single one itself."""
         median, least, most = (f"{value:,.{digits}f}" for value in (self.median, min(self.values), max(self.values)))
+        if len(self.values) == 1:
+            return median
         return f"{median} ({least} – {most})"
 
     def over(self, other):
@@ -36,13 +38,14 @@ def least(*series):
 def in_turns(rounds, contestants, say=print):
     """Runs the contestants in turn, so many rounds: {name: {figure: Series}}.
 
-    contestants: {name: function that returns {figure: number}}. What slows the machine down for a while slows them all.
+    contestants: {name: function that returns {figure: number}}. What slows the machine down for a while slows them all; every other
+    round goes backwards, so that nobody always comes behind the same one.
     """
     collected = {name: {} for name in contestants}
     for number in range(rounds):
-        for name, run in contestants.items():
+        for name in list(contestants)[::-1 if number % 2 else 1]:
             begin = time.monotonic()
-            figures = run()
+            figures = contestants[name]()
             for figure, value in figures.items():
                 collected[name].setdefault(figure, []).append(value)
             shown = ", ".join(f"{figure} {value:,.4g}" for figure, value in figures.items())
@@ -65,4 +68,4 @@ class Target:
 
     def row(self):
         wanted = f"≥ {self.at_least:,}" if self.at_least is not None else f"≤ {self.at_most:,}"
-        return f"| {self.text} | {wanted} | {self.series.text(self.digits)} | {'met' if self.met else '**NOT met**'} |"
+        return f"| {self.text} | {wanted} | {self.series.text(self.digits)} | {len(self.series.values)} | {'met' if self.met else '**NOT met**'} |"

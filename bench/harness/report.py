@@ -81,7 +81,7 @@ class Report:
 
 
 def target_table(targets):
-    return "\n".join(["| target | wanted | reached: median (least – most) | |", "| --- | ---: | ---: | --- |",
+    return "\n".join(["| target | wanted | reached: median (least – most) | n | |", "| --- | ---: | ---: | ---: | --- |",
                       *(target.row() for target in targets)])
 
 

@@ -132,7 +132,7 @@ def run(bench, report):
         }, bench.say)
         paces = {name: one["mails/s"] for name, one in figures.items()}
         read, touched, indexes = claim_buffers(long, 128)
-        removing, rest = retention(long, sink, old, bench.pick(60000, 2000), bench.pick(3, 1), bench.say)
+        removing, rest = retention(long, sink, old, bench.pick(60000, 2000), bench.rounds, bench.say)
         # A worker's statistics come in a little later.
         scans, lookups = (after - before for after, before in zip(scan_counts(crowded), (scans, lookups)))
 
