@@ -128,7 +128,7 @@ sub document_section
 sub one_spelling
 {
 	my ($text) = @_;
-	return $text =~ s/Could not connect/Couldn't connect/gr =~ s/(Failed to connect to [^\s:]+):(?=\d)/$1 port /gr;
+	return $text =~ s/Could not connect/Couldn't connect/gr =~ s/target hostname/target host name/gr =~ s/(Failed to connect to [^\s:]+):(?=\d)/$1 port /gr;
 }
 
 # Leave what it should say where test/update-document finds it.
