@@ -38,3 +38,36 @@ CREATE FUNCTION bench.queue(count integer, start integer, users integer) RETURNS
 		pg_catalog.jsonb_build_object('test_run_id', 'run-' || n, 'test_set_name', 'Insurance chatbot', 'num_tests_generated', 250)
 	FROM pg_catalog.generate_series(start, start + count - 1) AS n
 $$;
+
+-- Rows of mails that were sent long ago, with the numbers first to last; those up to old are older than retention's default. They are
+-- what a worker leaves: each was written, claimed and recorded, in transactions of a batch, so that the room that two updates need is
+-- where it is after them. Rows that were written in their last state, as after a restore, leave on each page room for just one more
+-- new row, and the next mails are spread over all of them. For a database whose worker pauses.
+CREATE PROCEDURE bench.send_history(first integer, last integer, old integer) LANGUAGE plpgsql AS $$
+DECLARE
+	batch CONSTANT integer := 1000;
+	-- A live worker's: it leaves alone what it has not claimed, and nobody adopts it.
+	epoch CONSTANT bigint := (SELECT last_value FROM rhesis_notify.worker_epoch);
+	newest CONSTANT bigint := coalesce((SELECT pg_catalog.max(id) FROM rhesis_notify.task_notifications), 0);
+BEGIN
+	INSERT INTO rhesis_notify.task_notifications
+		(task_id, task_name, status, user_id, organization_id, template, started_at, completed_at, result, created_at, next_attempt_at)
+	SELECT 'task-' || pg_catalog.gen_random_uuid() || '-' || n, 'generate_test_set', 'success',
+		bench.user_id('user' || 1 + n % 1000), bench.organization_id(), 'task_completion', moment - interval '165 s', moment,
+		pg_catalog.jsonb_build_object('test_run_id', 'run-' || n, 'test_set_name', 'Insurance chatbot', 'num_tests_generated', 250),
+		moment, moment
+	FROM (SELECT n, pg_catalog.now() - CASE WHEN n <= old THEN interval '40 d' ELSE interval '1 d' END + n * interval '1 ms' AS moment
+		FROM pg_catalog.generate_series(first, last) AS n) AS past;
+	COMMIT;
+	-- The record follows a batch behind the claim.
+	FOR claimed IN newest + 1 .. newest + 1 + last - first + batch BY batch LOOP
+		UPDATE rhesis_notify.task_notifications SET delivery_status = 'sent', claimed_by = NULL, attempts = 1,
+			recipient_email = 'user' || 1 + id % 1000 || '@bench.example', smtp_reply = '250 2.0.0 Ok: queued as 4F2A',
+			message_id = '<' || pg_catalog.gen_random_uuid() || '@bench.example>', finished_at = completed_at
+		WHERE id BETWEEN claimed - batch AND claimed - 1 AND claimed_by = epoch;
+		UPDATE rhesis_notify.task_notifications SET delivery_status = 'sending', claimed_by = epoch
+		WHERE id BETWEEN claimed AND claimed + batch - 1;
+		COMMIT;
+	END LOOP;
+END
+$$;

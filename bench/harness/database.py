@@ -6,19 +6,6 @@ from .cluster import cpu_of
 
 TABLE = "rhesis_notify.task_notifications"
 
-# Rows of mails that were sent long ago, as a worker leaves them; the first %s of them are older than retention's default.
-HISTORY = f"""
-INSERT INTO {TABLE} (task_id, task_name, status, user_id, organization_id, template, started_at, completed_at, result, created_at,
-	next_attempt_at, delivery_status, attempts, recipient_email, message_id, smtp_reply, finished_at)
-SELECT 'task-' || gen_random_uuid() || '-' || n, 'generate_test_set', 'success', bench.user_id('user' || 1 + n %% 1000),
-	bench.organization_id(), 'task_completion', moment - interval '165 s', moment,
-	jsonb_build_object('test_run_id', 'run-' || n, 'test_set_name', 'Insurance chatbot', 'num_tests_generated', 250), moment, moment,
-	'sent', 1, 'user' || 1 + n %% 1000 || '@bench.example', '<' || gen_random_uuid() || '@bench.example>',
-	'250 2.0.0 Ok: queued as 4F2A', moment
-FROM (SELECT n, now() - CASE WHEN n <= %s THEN interval '40 d' ELSE interval '1 d' END + n * interval '1 ms' AS moment
-	FROM generate_series(%s, %s) AS n) AS past
-"""
-
 
 class Database:
     def __init__(self, cluster, name):
@@ -56,9 +43,13 @@ class Database:
         self.cluster.until(f"SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE database = '{self.name}' AND state = 'idle'")
 
     def add_history(self, count, old=0, chunk=100000):
+        """Mails that were sent long ago, the first of them before retention's default; vacuumed as often as autovacuum would."""
+        self.sql("SELECT rhesis_notify.pause()")
         for first in range(1, count + 1, chunk):
-            self.sql(HISTORY, old, first, min(first + chunk - 1, count))
-        self.sql(f"VACUUM ANALYZE {TABLE}")
+            self.sql("CALL bench.send_history(%s, %s, %s)", first, min(first + chunk - 1, count), old)
+            self.sql(f"VACUUM {TABLE}")
+        self.sql(f"ANALYZE {TABLE}")
+        self.resume()
 
     def hold_back(self, count, users=1000, chunk=100000):
         """A backlog that waits for resume()."""
