@@ -1,11 +1,17 @@
 """What a scenario found, as Markdown and as pictures."""
 
+import itertools
+
 import matplotlib
 
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "rhesis_notify"
+# Large letters in a small picture: they are to be read on a telephone too.
+matplotlib.rcParams["font.size"] = 11
+WIDTH = 7
 
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import NullLocator, StrMethodFormatter  # noqa: E402
 
 OURS, THEIRS = "#2b6cb0", "#a0aec0"
 
@@ -37,31 +43,40 @@ class Report:
         lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
         self.parts.append("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines))
 
-    def bars(self, name, label, series, log=False):
-        """One bar for each {name: Series}, with its least and most; names that begin with rhesis_notify are ours."""
+    def bars(self, name, label, series, digits=0):
+        """One bar for each {name: Series}, with its median, and marks at its least and most; names that begin with rhesis_notify are ours."""
         names = list(series)[::-1]
-        figure, axes = plt.subplots(figsize=(8, 0.6 + 0.42 * len(names)))
+        figure, axes = plt.subplots(figsize=(WIDTH, 0.7 + 0.42 * len(names)))
         medians = [series[one].median for one in names]
         errors = [[series[one].median - min(series[one].values) for one in names],
                   [max(series[one].values) - series[one].median for one in names]]
         colors = [OURS if one.startswith("rhesis_notify") else THEIRS for one in names]
         axes.barh(names, medians, xerr=errors, color=colors, ecolor="#4a5568", capsize=3)
-        if log:
-            axes.set_xscale("log")
+        for place, one in enumerate(names):
+            axes.annotate(f"{series[one].median:,.{digits}f}", (max(series[one].values), place), xytext=(6, 0), textcoords="offset points", va="center")
+        axes.margins(x=0.14)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel(label)
         self.save(figure, axes, name, label)
 
     def lines(self, name, x_label, y_label, curves, log=False):
-        """One curve for each {name: [(x, y), ...]}."""
-        figure, axes = plt.subplots(figsize=(8, 4))
+        """One curve for each {name: [(x, y), ...]}; log is for a few of the same x."""
+        figure, axes = plt.subplots(figsize=(WIDTH, 3.8))
+        dashes = itertools.cycle(["-", ":"])
         for curve, points in curves.items():
-            style = {"color": OURS, "linewidth": 2} if curve.startswith("rhesis_notify") else {}
+            style = {"color": OURS, "linewidth": 2, "zorder": 3} if curve.startswith("rhesis_notify") else {"color": THEIRS, "linestyle": next(dashes)}
             axes.plot(*zip(*points), marker="o" if len(points) < 30 else None, label=curve, **style)
         if log:
             axes.set_xscale("log")
             axes.set_yscale("log")
+            axes.set_xticks([x for x, _ in points])
+            axes.xaxis.set_minor_locator(NullLocator())
         else:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.15 * max(y for points in curves.values() for _, y in points))
+            axes.locator_params(axis="x", nbins=6)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.legend(frameon=False)

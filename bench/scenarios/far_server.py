@@ -77,4 +77,5 @@ def run(bench, report):
                   for connections in CONNECTIONS])
     report.lines("far_server", "connections", "mails per second", {
         name: [(connections, figures[name, connections]["mails/s"].median) for connections in CONNECTIONS]
-        for name in ("rhesis_notify", "nodemailer")}, log=True)
+        for name in ("rhesis_notify", "nodemailer")} | {
+        "possible with a round trip a mail": [(connections, connections / (ROUND_TRIP + SERVER_TIME)) for connections in CONNECTIONS]}, log=True)

@@ -81,5 +81,5 @@ def run(bench, report):
                 "has its acknowledgement: then the figure is negative.")
     report.table(["", "p50 ms", "p99 ms", "longest ms"],
                  [[name, *(one[figure].text(2) for figure in ("p50", "p99", "longest"))] for name, one in figures.items()])
-    report.bars("latency-p50", "milliseconds, half of the mails", {name: one["p50"] for name, one in figures.items()})
-    report.bars("latency-p99", "milliseconds, 99 of 100 mails", {name: one["p99"] for name, one in figures.items()})
+    report.bars("latency-p50", "p50: milliseconds from commit to acceptance", {name: one["p50"] for name, one in figures.items()}, digits=2)
+    report.bars("latency-p99", "p99: milliseconds from commit to acceptance", {name: one["p99"] for name, one in figures.items()}, digits=2)
