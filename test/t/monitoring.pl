@@ -44,6 +44,12 @@ sub promtool_ok
 promtool_ok([ 'check', 'rules', "$examples/alerts.yml" ], undef, 'promtool likes the alert rules');
 promtool_ok([ 'check', 'config', "$examples/prometheus.yml" ], undef, 'and the configuration');
 promtool_ok([ 'test', 'rules', "$examples/alerts_test.yml" ], undef, 'the rules fire when they should, after the time they should');
+my $played = slurp_file("$examples/alerts_test.yml");
+foreach my $alert (slurp_file("$examples/alerts.yml") =~ /^ +- alert: (\w+)$/mg)
+{
+	like($played, qr/alertname: $alert\n +exp_alerts:\n +- exp_labels:/, "alerts_test.yml has $alert fire");
+	like($played, qr/alertname: $alert, exp_alerts: \[\]/, '... and not fire');
+}
 
 my $odd_name = qq{odd "name" \\ of\na database};
 $node->sql('CREATE DATABASE ' . '"' . $odd_name =~ s/"/""/gr . '"');
