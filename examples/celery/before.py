@@ -12,7 +12,7 @@ app = Celery("before", broker=os.environ["CELERY_BROKER_URL"])
 engine = create_engine(os.environ["DATABASE_URL"])
 
 
-def send_mail(user_id, task_name, status):
+def send_mail(user_id: str, task_name: str, status: str) -> None:
     with engine.connect() as db:
         email = db.execute(text('SELECT email FROM public."user" WHERE id = :id'), {"id": user_id}).scalar_one()
     message = EmailMessage()

@@ -198,6 +198,7 @@ class ReportingRequest(Request):
     """
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """As Request.on_failure; reports a process that was lost, unless the broker gives the task out again."""
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         error = getattr(exc_info.exception, "exc", exc_info.exception)  # Newer billiards wrap it.
         runs_again = self.task.acks_late and self.task.reject_on_worker_lost
@@ -205,11 +206,13 @@ class ReportingRequest(Request):
             self.report(error)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
+        """As Request.on_timeout; reports a task that was killed at its hard time limit."""
         super().on_timeout(soft, timeout)
         if not soft:
             self.report(TimeLimitExceeded(timeout))
 
     def report(self, error: Exception) -> None:
+        """Reports a failure, with the start that the pool has told of, if it has."""
         if self.time_start:
             self._context.started_at = datetime.fromtimestamp(self.time_start, timezone.utc)
         self.task.report_failed(self._context, error)
@@ -252,16 +255,18 @@ class BaseTask(Task):
         return super().apply_async(args, kwargs, *more, **{**options, "headers": headers})
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """As Task.before_start; notes when this run starts. A task that was retried is reported with its last run's."""
         self.request.started_at = datetime.now(timezone.utc)
         super().before_start(task_id, args, kwargs)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """As Task.on_success; reports the success, unless the task's own transaction has done so."""
         if not self.request.get("reported"):
             self._report(self.request, "success", result=retval)
         super().on_success(retval, task_id, args, kwargs)
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        # Celery does not call this for a task that it will retry.
+        """As Task.on_failure; reports the failure. Celery does not call it for a task that it will retry."""
         self.report_failed(self.request, exc)
         super().on_failure(exc, task_id, args, kwargs, einfo)
 

@@ -30,6 +30,37 @@ foreach my $page (pages(), map { s{^\Q$top\E/}{}r } glob "$examples/*/README.md"
 	}
 }
 
+# The module to copy explains itself. A nested function is its function's own business.
+my $undocumented = qx(/usr/bin/python3 - '$examples/celery/rhesis_tasks.py' 2>&1 <<'PYTHON'
+import ast, sys
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+def check(body, prefix=""):
+    for node in body:
+        if not isinstance(node, (*FUNCTIONS, ast.ClassDef)) or node.name.startswith("_"):
+            continue
+        name = prefix + node.name
+        if not ast.get_docstring(node):
+            print(name, "has no docstring")
+        if isinstance(node, ast.ClassDef):
+            check(node.body, name + ".")
+            continue
+        takes = node.args
+        given = [*takes.posonlyargs, *takes.args, takes.vararg, *takes.kwonlyargs, takes.kwarg]
+        for argument in given[1 if prefix else 0:]:
+            if argument and argument.annotation is None:
+                print(name, "does not say what", argument.arg, "is")
+        if node.returns is None:
+            print(name, "does not say what it returns")
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    check(ast.parse(file.read()).body)
+PYTHON
+);
+is($undocumented, '', 'every public function, class and method of rhesis_tasks.py has a docstring and type hints');
+is($?, 0, '... as Python reads it');
+
 # ---- Running them ----
 
 my $peer = RhesisNotify::Peer->start;
