@@ -186,6 +186,31 @@ same(objects['Service of examples/kubernetes/statefulset.yaml'].spec.selector, s
 ok(cluster.spec.postgresql.shared_preload_libraries.includes('rhesis_notify') && container.args.includes('shared_preload_libraries=rhesis_notify'), 'both load the library');
 same(manifests.filter(file => /ALTER SYSTEM/i.test(read(file).replace(/^\s*#.*$/mg, ''))), [], 'no manifest needs ALTER SYSTEM');
 
+// ---- How the workers reach the database ----
+
+const workerEnv = file => objects[`Deployment of examples/kubernetes/${file}`].spec.template.spec.containers[0].env;
+const initdb = cluster.spec.bootstrap.initdb;
+
+// What the operator makes of the Cluster's name: a Secret of the owner, whose URI is of its database.
+same(workerEnv('worker.yaml').find(({ name }) => name === 'DATABASE_URL').valueFrom.secretKeyRef,
+	{ name: `${cluster.metadata.name}-app`, key: 'uri' }, 'the workers take the URI from the Cluster\'s Secret');
+
+const url = new URL(value(workerEnv('worker-statefulset.yaml'), 'DATABASE_URL'));
+const role = objects['ConfigMap of examples/kubernetes/statefulset.yaml'].data['rhesis_notify.sql'].match(/CREATE ROLE (\w+) LOGIN/)[1];
+const password = env => env.find(({ name }) => name === 'APP_PASSWORD');
+const order = workerEnv('worker-statefulset.yaml').map(({ name }) => name);
+
+same([url.hostname, url.username, url.pathname],
+	[objects['Service of examples/kubernetes/statefulset.yaml'].metadata.name, role, `/${value(container.env, 'POSTGRES_DB')}`],
+	'the workers connect to the StatefulSet\'s Service, as its role, to its database');
+same(url.password, '$(APP_PASSWORD)', 'with the password');
+same(password(workerEnv('worker-statefulset.yaml')), password(container.env), 'which is that of its Secret');
+ok(order.indexOf('APP_PASSWORD') < order.indexOf('DATABASE_URL'), 'and is there before it is used');
+
+const page = read('doc/kubernetes.md');
+same([`\`${cluster.metadata.name}-app\``, `\`${cluster.metadata.name}-rw\``, `\`${initdb.owner}\``, value(workerEnv('worker-statefulset.yaml'), 'DATABASE_URL')]
+	.filter(name => !page.includes(name)), [], 'the page names what they connect with');
+
 // ---- Workflows ----
 
 const makefile = read('Makefile');
