@@ -44,6 +44,9 @@ DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 # Node runs the template engines that ours is tested and measured beside, and the validation of the manifests. What brings npm along with it needs no package npm.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
+# kubectl may come from elsewhere, too.
+KUBECTL_PACKAGES = $(if $(shell command -v kubectl),,kubernetes-client)
+
 # System headers: warnings in them are not ours to mend.
 PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CONFIG) --includedir-server) $(shell $(CURL_CONFIG) --cflags)
 # PGXS hands on options of the compiler that PostgreSQL was built with; clang does not know all of gcc's.
@@ -97,7 +100,7 @@ test:
 
 .PHONY: test-installed
 test-installed:
-	test/install-packages $(TEST_PACKAGES) $(NODE_PACKAGES)
+	test/install-packages $(TEST_PACKAGES) $(NODE_PACKAGES) $(KUBECTL_PACKAGES)
 	@mkdir -p build/test
 	@$(MAKE) stage WERROR=1 >build/test/stage.log 2>&1 || { cat build/test/stage.log; exit 1; }
 	@$(MAKE) --no-print-directory test/differential/node_modules test/manifests/node_modules >build/test/npm.log 2>&1 || { cat build/test/npm.log; exit 1; }
