@@ -8,9 +8,10 @@ import psycopg2
 from .postgres import Postgres
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+TABLE = "rhesis_notify.task_notifications"
 APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.sql")
 
-# The same for everybody. What is not here is PostgreSQL's default: fsync, synchronous_commit and full_page_writes are on.
+# The same for everybody. What is not here is PostgreSQL's default.
 CONFIGURATION = """
 max_connections = 150
 shared_buffers = '1GB'
@@ -54,6 +55,13 @@ class Cluster(Postgres):
             self.sql(f"CREATE DATABASE {database}", database="postgres")
         with open(APP, encoding="utf-8") as file:
             self.sql(file.read())
+        unsafe = [name for name, value in self.durability().items() if value == "off" and name != "synchronous_commit"]
+        if unsafe:
+            raise RuntimeError(f"there is nothing to measure with {' and '.join(unsafe)} off: a crash could lose what was committed")
+
+    def durability(self):
+        """What the server says of the settings that decide whether a commit outlives a crash."""
+        return {name: self.value(f"SHOW {name}") for name in ("fsync", "full_page_writes", "synchronous_commit")}
 
     def __exit__(self, kind=None, *rest):
         if kind is not None and issubclass(kind, Exception):
@@ -123,11 +131,17 @@ class Cluster(Postgres):
         self.sql("SELECT bench.queue(%s, %s, %s)", count, start, users)
 
     def clear(self):
-        self.sql("TRUNCATE rhesis_notify.task_notifications RESTART IDENTITY CASCADE")
+        self.sql(f"TRUNCATE {TABLE} RESTART IDENTITY CASCADE")
 
-    def settled(self):
-        """Waits until no outcome is left to be recorded."""
-        self.until("SELECT NOT EXISTS (SELECT FROM rhesis_notify.task_notifications WHERE delivery_status IN ('pending', 'sending', 'deferred'))")
+    def settled(self, sink, mails, before=0, database="bench"):
+        """Waits until no outcome is left to be recorded. An error, unless the sink has taken so many mails and as many rows are sent,
+        beside those of before: none is lost, and none was sent twice."""
+        self.until(f"SELECT NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status IN ('pending', 'deferred')) "
+                   f"AND NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status = 'sending')", database=database)
+        rows, sent = self.sql(f"SELECT count(*), count(*) FILTER (WHERE delivery_status = 'sent') FROM {TABLE}", database=database)[0]
+        taken = sink.counts()["mails"]
+        if not rows == sent == before + mails or taken != mails:
+            raise RuntimeError(f"{mails:,} mails are owed: the sink has taken {taken:,}, and {sent - before:,} of {rows - before:,} rows are sent")
 
     def pause(self):
         self.sql("SELECT rhesis_notify.pause()")

@@ -25,14 +25,16 @@ def revision(top):
         return "no checkout"
 
 
-def facts(top, cluster_version):
+def facts(top, cluster_version, durability):
+    """durability: {setting: value}, as the server that was measured says."""
     memory = int(field("/proc/meminfo", "MemTotal").split()[0]) / 1024 ** 2
     return [
         ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("machine", f"{os.cpu_count()} cores of {field('/proc/cpuinfo', 'model name')}, {memory:.0f} GiB of memory, "
                     f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}"),
         ("rhesis_notify", f"{revision(top)}, {output('curl-config', '--version')}, {ssl.OPENSSL_VERSION}"),
-        ("PostgreSQL", f"{cluster_version}; one server for all, fsync and synchronous_commit on, the settings of bench/harness/cluster.py"),
+        ("PostgreSQL", f"{cluster_version}; one server for all, "
+                       f"{', '.join(f'{name} {value}' for name, value in durability.items())}, the settings of bench/harness/cluster.py"),
         ("graphile-worker", f"{peers.version('graphile-worker')}; bench/peers/graphile-worker.js"),
         ("pg-boss", f"{peers.version('pg-boss')}; bench/peers/pg-boss.js"),
         ("nodemailer", f"{peers.version('nodemailer')}, Handlebars {peers.version('handlebars')}, Node {peers.node_version()}"),

@@ -40,7 +40,7 @@ class Run:
             self.cluster.pause()
             self.cluster.queue(connections * self.waves)
             figures = self.figures(connections, self.cluster.resume)
-            self.cluster.settled()
+            self.cluster.settled(self.sink, connections * self.waves)
             return figures
         return run
 

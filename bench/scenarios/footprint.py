@@ -26,7 +26,7 @@ def memory(bench, cluster, sink, report):
     for step in range(1, steps + 1):
         cluster.queue(size, start=step * size)
         sink.wait(step * size)
-        cluster.settled()
+        cluster.settled(sink, step * size)
         taken.append((step * size, private_memory(pid)))
         bench.say(f"  after {step * size:,} mails: {taken[-1][1]:.1f} MB")
     if cluster.worker_pids() != [pid]:

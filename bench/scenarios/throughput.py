@@ -33,13 +33,14 @@ class Run:
         def run():
             self.cluster.configure(rhesis_notify__workers=workers, **self.sink.settings())
             self.cluster.clear()
+            self.sink.reset()
             self.cluster.queue(1000)
-            self.sink.wait(self.sink.counts()["mails"] + 1000)
-            self.cluster.settled()
+            self.sink.wait(1000)
+            self.cluster.settled(self.sink, 1000)
             self.cluster.pause()
             self.cluster.queue(count)
             figures = self.measure(count, self.cluster.resume, self.cluster.cpu)
-            self.cluster.settled()
+            self.cluster.settled(self.sink, count, before=1000)
             return figures
         return run
 
