@@ -2,40 +2,18 @@
 # A name server that swallows every question freezes nothing: not the worker, not a shutdown, not DROP DATABASE. And a server that
 # can't be reached is no different from one that is down.
 #
-# The test runs itself again in a network of its own, with nothing in it but a loopback interface and that name server.
+# The test has a network of its own, with nothing in it but a loopback interface and that name server.
 use strict;
 use warnings FATAL => 'all';
 
-use File::Path qw(remove_tree);
-use File::Temp qw(tempdir);
-
-# Before PostgreSQL's test modules take standard output over.
-BEGIN
-{
-	if (!$ENV{RHESIS_DEAD_DNS})
-	{
-		my $directory = tempdir('dead_dns_XXXXXX', TMPDIR => 1);
-		my @enter = (
-			qw(unshare --user --map-current-user --keep-caps --mount --net sh -c), q{
-			ip link set lo up &&
-			echo "nameserver 127.0.0.1" >"$1/resolv.conf" && mount --bind "$1/resolv.conf" /etc/resolv.conf &&
-			echo "hosts: files dns" >"$1/nsswitch.conf" && mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf || exit 77
-			rm -r "$1"
-			shift
-			exec "$@"
-		}, 'sh', $directory);
-
-		if (system(@enter, 'true') != 0)
-		{
-			remove_tree($directory);
-			print "1..0 # SKIP this system does not give users a network of their own\n";
-			exit 0;
-		}
-		mkdir $directory or die "could not make $directory: $!\n";
-		$ENV{RHESIS_DEAD_DNS} = 1;
-		exec(@enter, $^X, (map { ('-I', $_) } @INC), $0) or die "could not run the test again: $!\n";
-	}
-}
+use RhesisNotify::OwnNetwork q{
+	directory=$(mktemp -d) &&
+	echo "nameserver 127.0.0.1" >"$directory/resolv.conf" && mount --bind "$directory/resolv.conf" /etc/resolv.conf &&
+	echo "hosts: files dns" >"$directory/nsswitch.conf" && mount --bind "$directory/nsswitch.conf" /etc/nsswitch.conf
+	prepared=$?
+	rm -r "$directory"
+	[ $prepared -eq 0 ]
+};
 
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
@@ -44,7 +22,7 @@ use RhesisNotify::Peer;
 use Test::More;
 use Time::HiRes qw(time);
 
-# ---- In there ----
+# ---- The name server ----
 
 # Questions go here, and stay here; the process that holds the socket reads none.
 my $name_server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 53, Proto => 'udp') or die "could not listen: $!\n";
