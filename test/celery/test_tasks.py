@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 from datetime import date
 from uuid import UUID
 
@@ -28,6 +29,25 @@ def hang_the_first_time(task_id):
         return
     while True:
         signal.pause()
+
+
+# ---- How long they take ----
+
+
+@email_notification()
+@app.task(base=BaseTask, name="test.takes", bind=True)
+def takes(self, seconds):
+    """Takes so long in its first run, and so on; it is retried until there is no run left."""
+    time.sleep(seconds[self.request.retries])
+    if self.request.retries + 1 < len(seconds):
+        raise self.retry(countdown=0)
+
+
+@email_notification()
+@app.task(base=BaseTask, name="test.takes_in_transaction", bind=True)
+@with_tenant_context
+def takes_in_transaction(self, seconds, db=None):
+    time.sleep(seconds)
 
 
 # ---- Killed ----

@@ -114,6 +114,34 @@ is($mail->header('Subject'), 'Task Completed: Check Endpoint - Success', 'a retr
 is(scalar(() = $celery->log('celery') =~ /\[retried\] retry/g), 2, '... after two retries');
 is($mail->header('To'), 'Jane Doe <jane@example.com>', '... to who submitted it, whose headers a retry keeps');
 
+# ---- How long it took ----
+
+# When a task's last run began and ended, by the row, in seconds since this time.
+sub run_of
+{
+	my ($task_id, $since) = @_;
+	return map { $_ - $since } split /\|/, $node->sql(
+		"SELECT extract(epoch FROM started_at), extract(epoch FROM completed_at) FROM rhesis_notify.task_notifications WHERE task_id = '$task_id'");
+}
+
+my $submitted = time;
+submit(
+	call('test.takes_in_transaction', [1.5], task_id => 'takes a second'),
+	call('test.takes', [[ 3, 1.5 ]], task_id => 'takes three seconds, then one'));
+my %text = map { $_->text =~ /Task ID: (.*)/ ? ($1 => $_->text) : () } new_mails(2);
+my $ended = time;
+foreach my $task_id ('takes a second', 'takes three seconds, then one')
+{
+	my ($started_at, $completed_at) = run_of($task_id, $submitted);
+	my $earliest = $task_id =~ /three/ ? 3 : 0;
+
+	cmp_ok($started_at, '>=', $earliest, "$task_id: it began after it was submitted, and after the runs before its last one");
+	cmp_ok($completed_at - $started_at, '>=', 1.5, '... it took as long as its last run');
+	cmp_ok($completed_at, '<=', $ended - $submitted, '... it was over before it was mailed');
+	my $seconds = int($completed_at - $started_at);
+	like($text{$task_id}, qr/Execution Time: ${seconds}s\n/, '... which is in the mail');
+}
+
 # ---- Bases, decorators, owners ----
 
 $node->sql(q{SELECT rhesis_notify.email_notification('registered', display_name => 'Registered in SQL')});
@@ -296,6 +324,7 @@ is($mail->header('To'), 'Jane Doe <jane@example.com>', '... to who submitted wha
 submit(call('demo.execute_test_configuration', [ 'API Tests', 50, 7 ]));
 ($mail) = new_mails(1);
 like($mail->text, qr/ChordError: .*test 7 broke off.*Task Name: Test Execution Summary/s, 'a chord of which one task fails: one mail says so');
+unlike($mail->text, qr/Execution Time/, '... and no execution time, since its callback never ran');
 
 $celery->program('-c', <<"PYTHON");
 from demo_app import chord, collect_results, execute_test, report_failure
