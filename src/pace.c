@@ -25,9 +25,12 @@
 #define FORGET_FACTOR 4
 #define SLOWEST_PACE 1.0 /* mails per second */
 
-/* The state in the slot of the database's first worker, locked; NULL: it has no slot. */
+/*
+ * The state in the slot of the database's first worker, locked; NULL: it has no slot. What it has in the future dates from before
+ * the clock was set back, and counts from now.
+ */
 static PaceState *
-LockPace(Oid database)
+LockPace(Oid database, TimestampTz now)
 {
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
@@ -46,6 +49,8 @@ LockPace(Oid database)
 			pace->counted_rate = 0;
 			pace->limit = 0;
 		}
+		pace->counted_since = Min(pace->counted_since, now);
+		pace->limited_at = Min(pace->limited_at, now);
 		return pace;
 	}
 	return NULL;
@@ -115,7 +120,7 @@ TakePlace(PaceState *pace, double rate, int64 now_ns)
 int64
 PaceNext(Oid database, double rate, TimestampTz now)
 {
-	PaceState *pace = LockPace(database);
+	PaceState *pace = LockPace(database, now);
 	int64 wait_ns = 0;
 
 	if (pace == NULL)
@@ -132,7 +137,7 @@ PaceNext(Oid database, double rate, TimestampTz now)
 double
 PaceLimit(Oid database, double rate, TimestampTz now)
 {
-	PaceState *pace = LockPace(database);
+	PaceState *pace = LockPace(database, now);
 
 	if (pace == NULL)
 		return rate;
@@ -144,7 +149,7 @@ PaceLimit(Oid database, double rate, TimestampTz now)
 double
 PaceSlowDown(Oid database, double rate, TimestampTz now)
 {
-	PaceState *pace = LockPace(database);
+	PaceState *pace = LockPace(database, now);
 	double limit = 0;
 
 	if (pace == NULL)

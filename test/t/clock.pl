@@ -1,5 +1,6 @@
 # The clock is set back by an hour, and forward again: nothing sleeps for as long as that. What waits for a time by the old clock (a
-# server that is left alone, a worker that is to be started) goes on, and a mail goes out when the clock says that it is due.
+# server that is left alone, a worker that is to be started, a slower pace) goes on, and a mail goes out when the clock says that it
+# is due.
 use strict;
 use warnings FATAL => 'all';
 
@@ -78,6 +79,34 @@ set_clock(2 * $hour);
 is(server_is_off_by(), 2, 'the clock is set forward by an hour');
 $node->wait_for_state($waiting, 'sent');
 pass('a mail that is due by the new clock goes out, without a wake-up');
+
+# ---- The pace that the mail server can bear ----
+
+# What explain() says of it, of a mail that waits.
+sub pace
+{
+	my ($id) = @_;
+	return $node->sql("SELECT decision FROM rhesis_notify.explain($id) WHERE step = 'pace'");
+}
+
+# Many mails, then a hundred seconds with one, and that is too fast.
+set_clock($hour);
+$node->report_many(40);
+$node->wait_for(q{SELECT count(*) = 40 FROM rhesis_notify.delivery_status WHERE task = 'batch' AND state = 'sent'});
+set_clock($hour + 100);
+sends();
+$peer->rules({ stage => 'mail', action => 'reply', text => '450 4.2.1 Peak SMTP relay limit exceeded', count => 1 });
+sends();
+my ($slower) = $node->log =~ /asks for a slower pace: now at most ([\d.]+) mails per second/;
+is($slower, '1.0', 'mails are counted by the new clock');
+
+$node->sql('SELECT rhesis_notify.pause()');
+$waiting = $node->report;
+like(pace($waiting), qr/^[1-3]\.\d mails a second$/, 'the mail server has asked for a slower pace');
+set_clock(0);
+like(pace($waiting), qr/^[1-3]\.\d mails a second$/, 'which stays when the clock is set back');
+set_clock(100);
+is(pace($waiting), 'no limit', 'but no longer than it would have');
 
 $node->stop;
 done_testing();
