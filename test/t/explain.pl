@@ -1,5 +1,5 @@
 # explain() beside a worker at work: a mail that is sent, deferred, refused, in doubt, on the wire, and one that waits for a server,
-# for settings, for a table that can't be read; and who may ask. What it says of each decision is in test/pgtap/explain.sql.
+# behind others at a slower pace, for settings, for a table that can't be read; and who may ask. What it says of each decision is in test/pgtap/explain.sql.
 use strict;
 use warnings FATAL => 'all';
 
@@ -72,6 +72,18 @@ $id = $node->report;
 like((step($id, 'mail server'))[0], qr/^left alone until \S+ \S+ \((?:in \d+s|0s ago)\) \| localhost:\d+, \S+ \S+ \(\d+s ago\): .+ \| SELECT \* FROM rhesis_notify\.check_smtp\(\)/,
 	'a server in trouble: what it said last, and until when it is left alone');
 $peer->start_again;
+$node->wait_for_state($id, 'sent');
+
+$peer->rules({ stage => 'mail', action => 'reply', text => '451 4.7.1 Rate limit exceeded, slow down', count => 1 });
+$node->report;
+$node->wait_for(q{SELECT count(*) = 0 FROM rhesis_notify.task_notifications
+	WHERE delivery_status IN ('pending', 'sending', 'deferred') AND next_attempt_at < now() + interval '30 min'});
+$node->sql('SELECT rhesis_notify.pause()');
+$id = $node->report;
+like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace \| It grows by itself; set rhesis_notify\.max_rate/, 'a slower pace: why, and what to do');
+$id = $node->report;
+like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace; due before it: 1 \| It grows/, 'and how many are due before it');
+$node->sql('SELECT rhesis_notify.resume()');
 $node->wait_for_state($id, 'sent');
 
 $node->sql('ALTER TABLE public."user" RENAME email TO mail');
