@@ -265,8 +265,9 @@ CheckWraparound(ReturnSetInfo *result, const TableFigures *tables)
 		result, "wraparound", ok,
 		psprintf("oldest row " INT64_FORMAT " transactions and " INT64_FORMAT " multixacts ago",
 				 tables->frozen_age, tables->multixact_age),
-		"VACUUM (FREEZE) rhesis_notify.task_notifications, rhesis_notify.delivery_events; and "
-		"find out what keeps autovacuum from it.");
+		ok ? NULL
+		   : psprintf("VACUUM (FREEZE) %s; and find out what keeps autovacuum from it.",
+					  tables->unfrozen));
 }
 
 /* rhesis_notify.health() returns setof (check_name, ok, value, advice) */
@@ -284,7 +285,7 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 	ReadService(&service);
 	ReadQueueFigures(CurrentMemoryContext, &figures);
 	ReadQueueStates(&states);
-	ReadTableFigures(&tables);
+	ReadTableFigures(CurrentMemoryContext, &tables);
 
 	CheckVersions(result);
 	CheckSettings(result, &service);

@@ -186,7 +186,7 @@ CollectDatabase(Samples *samples, const Service *service)
 	TimestampTz now = GetCurrentTimestamp();
 
 	ReadQueueFigures(CurrentMemoryContext, &figures);
-	ReadTableFigures(&tables);
+	ReadTableFigures(CurrentMemoryContext, &tables);
 	AddSample(samples, DATABASE_INFO, "version", RHESIS_NOTIFY_VERSION, 1);
 	AddSample(samples, DATABASE_IN_RECOVERY, NULL, NULL, RecoveryInProgress());
 	AddSample(samples, DATABASE_WORKERS_WANTED, NULL, NULL, service->wanted);

@@ -71,12 +71,16 @@ static QueueStatement table_figures = {
 		" pg_catalog.sum(pg_catalog.pg_stat_get_dead_tuples(c.oid)) FILTER (WHERE grows.is_so)::bigint,"
 		" pg_catalog.min(GREATEST(pg_catalog.pg_stat_get_last_autovacuum_time(c.oid),"
 		"  pg_catalog.pg_stat_get_last_vacuum_time(c.oid))) FILTER (WHERE grows.is_so),"
-		" pg_catalog.max(GREATEST(pg_catalog.age(c.relfrozenxid), pg_catalog.age(t.relfrozenxid)))::bigint,"
-		" pg_catalog.max(GREATEST(pg_catalog.mxid_age(c.relminmxid), pg_catalog.mxid_age(t.relminmxid)))::bigint "
+		" pg_catalog.max(age.xids)::bigint, pg_catalog.max(age.multixacts)::bigint,"
+		" pg_catalog.string_agg(pg_catalog.concat('rhesis_notify.', c.relname), ', ' ORDER BY c.relname) FILTER (WHERE"
+		"  age.xids OPERATOR(pg_catalog.>=) pg_catalog.current_setting('autovacuum_freeze_max_age')::integer"
+		"  OR age.multixacts OPERATOR(pg_catalog.>=) pg_catalog.current_setting('autovacuum_multixact_freeze_max_age')::integer) "
 		"FROM pg_catalog.pg_class AS c"
 		" CROSS JOIN LATERAL (SELECT c.relname OPERATOR(pg_catalog.=)"
 		"  ANY ('{task_notifications,delivery_events}'::name[])) AS grows (is_so)"
 		" LEFT JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) c.reltoastrelid"
+		" CROSS JOIN LATERAL (SELECT GREATEST(pg_catalog.age(c.relfrozenxid), pg_catalog.age(t.relfrozenxid)),"
+		"  GREATEST(pg_catalog.mxid_age(c.relminmxid), pg_catalog.mxid_age(t.relminmxid))) AS age (xids, multixacts)"
 		" LEFT JOIN LATERAL pg_catalog.pg_options_to_table(c.reloptions) AS o"
 		"  ON o.option_name OPERATOR(pg_catalog.=) 'autovacuum_enabled' AND grows.is_so "
 		"WHERE c.relkind OPERATOR(pg_catalog.=) 'r'"
@@ -151,7 +155,7 @@ ReadQueueFailures(QueueFailures *failures)
 }
 
 void
-ReadTableFigures(TableFigures *figures)
+ReadTableFigures(MemoryContext context, TableFigures *figures)
 {
 	int nest_level = QueueBegin();
 
@@ -162,6 +166,7 @@ ReadTableFigures(TableFigures *figures)
 	figures->vacuumed_at = DatumGetTimestampTz(Figure(4));
 	figures->frozen_age = DatumGetInt64(Figure(5));
 	figures->multixact_age = DatumGetInt64(Figure(6));
+	figures->unfrozen = FigureText(7, context);
 	QueueEnd(nest_level);
 }
 

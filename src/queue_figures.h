@@ -46,6 +46,7 @@ typedef struct TableFigures
 		vacuumed_at;	 /* by autovacuum or by hand, the table where it is longest ago; 0: never */
 	int64 frozen_age;	 /* the greatest of all the extension's tables, in transactions ... */
 	int64 multixact_age; /* ... and in multixacts */
+	char *unfrozen; /* those that autovacuum should have frozen, as VACUUM takes them; NULL: none */
 } TableFigures;
 
 typedef struct InstalledVersions
@@ -58,7 +59,7 @@ typedef struct InstalledVersions
 extern void ReadQueueFigures(MemoryContext context, QueueFigures *figures);
 extern void ReadQueueStates(QueueStates *states);
 extern void ReadQueueFailures(QueueFailures *failures);
-extern void ReadTableFigures(TableFigures *figures);
+extern void ReadTableFigures(MemoryContext context, TableFigures *figures);
 extern void ReadInstalledVersions(MemoryContext context, InstalledVersions *versions);
 
 #endif

@@ -1,0 +1,127 @@
+# health() beside a session that keeps vacuum from its work: it says so of dead rows, of old transactions and of old multixacts, not
+# before they are too many, and the advice that it gives helps.
+use strict;
+use warnings FATAL => 'all';
+
+use RhesisNotify::Cluster;
+use RhesisNotify::Session;
+use Test::More;
+
+# Mail is off, so that only the test writes; autovacuum comes when the test lets it. The limits are the lowest that there are.
+my ($transactions, $multixacts) = (100_000, 10_000);
+my $node = RhesisNotify::Cluster->serve(
+	'main',
+	settings => {
+		'server.autovacuum_naptime' => '1d',
+		'server.autovacuum_freeze_max_age' => $transactions,
+		'server.autovacuum_multixact_freeze_max_age' => $multixacts });
+my $operator = RhesisNotify::Session->start($node);
+
+# What a check says, behind true or false.
+sub health
+{
+	my ($check) = @_;
+	return $node->sql("SELECT concat_ws(' | ', ok, value, advice) FROM rhesis_notify.health() WHERE check_name = '$check'");
+}
+
+sub wait_for_health
+{
+	my ($check, $condition) = @_;
+	$node->wait_for("SELECT $condition FROM rhesis_notify.health() WHERE check_name = '$check'");
+	return health($check);
+}
+
+sub leave_dead_rows
+{
+	my ($count) = @_;
+	return $node->sql(
+		qq{BEGIN;
+	INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status) SELECT n::text, 'app.some', 'success' FROM generate_series(1, $count) AS n;
+	DELETE FROM rhesis_notify.task_notifications;
+	COMMIT});
+}
+
+# A statement that the advice has in it.
+sub advised
+{
+	my ($check, $pattern) = @_;
+	my ($statement) = health($check) =~ /($pattern)/ or die "health() advises nothing like $pattern: " . health($check) . "\n";
+	return $statement;
+}
+
+# Each subtransaction that writes takes a transaction id.
+sub take_transactions
+{
+	my ($count) = @_;
+	return $node->sql(
+		qq{CREATE TEMP TABLE written ();
+	DO \$\$ BEGIN
+		FOR n IN 1 .. $count LOOP
+			BEGIN INSERT INTO written DEFAULT VALUES; EXCEPTION WHEN division_by_zero THEN NULL; END;
+		END LOOP;
+	END \$\$});
+}
+
+# Each subtransaction locks the row beside the lock that the transaction has, which takes a multixact.
+sub take_multixacts
+{
+	my ($session, $count) = @_;
+	return $session->query(
+		qq{DO \$\$ BEGIN
+		PERFORM FROM rhesis_notify.task_notifications FOR KEY SHARE;
+		FOR n IN 1 .. $count LOOP
+			BEGIN
+				PERFORM FROM rhesis_notify.task_notifications FOR NO KEY UPDATE;
+				RAISE division_by_zero;
+			EXCEPTION WHEN division_by_zero THEN NULL; END;
+		END LOOP;
+	END \$\$});
+}
+
+# ---- Dead rows ----
+
+$operator->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $holder = $operator->query('SELECT pg_backend_pid()');
+leave_dead_rows(9000);
+like(wait_for_health('autovacuum', q{value ~ '^9000 dead rows beside 0;'}), qr/^t \| [^|]*$/, 'some dead rows are usual');
+leave_dead_rows(1500);
+like(wait_for_health('autovacuum', q{value ~ '^10500 dead rows beside 0;'}), qr/^f \| [^|]*; it has not run yet \| It can't keep up: look for old transactions, /, 'too many are not');
+$node->sql('VACUUM rhesis_notify.task_notifications');
+like(health('autovacuum'), qr/^f \| 10500 dead rows beside 0; last run .*can't keep up/, 'a vacuum beside an old transaction does not help');
+is((split /\|/, $node->sql(advised('autovacuum', 'SELECT .* ORDER BY xact_start')))[0], $holder, 'the advice finds the session that is to blame');
+$operator->query('COMMIT');
+$node->configure('server.autovacuum_naptime' => '1s');
+$node->reload;
+like(wait_for_health('autovacuum', 'ok'), qr/^t \| \d+ dead rows beside \d+; last run/, 'and autovacuum keeps up when it has gone');
+
+# ---- Wraparound ----
+
+my $vacuum = 'VACUUM \(FREEZE\) rhesis_notify\.[^;]*';
+
+$node->report;
+$operator->query('BEGIN');
+take_multixacts($operator, $multixacts + 1000);
+like(health('wraparound'), qr/^t \| oldest row \d+ transactions and 11\d\d\d multixacts ago$/, 'multixacts that autovacuum is about to freeze');
+take_multixacts($operator, $multixacts);
+like(health('wraparound'), qr/^f \| oldest row \d+ transactions and 21\d\d\d multixacts ago \| VACUUM \(FREEZE\).*find out what keeps autovacuum/, 'multixacts that it could not freeze');
+my $advised = advised('wraparound', $vacuum);
+$operator->query('ROLLBACK');
+$node->sql($advised);
+like(health('wraparound'), qr/^t \| oldest row \d+ transactions and \d+ multixacts ago$/, 'what the advice says helps');
+
+$operator->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+$operator->query('SELECT FROM rhesis_notify.task_notifications');
+take_transactions($transactions + 5000);
+like(health('wraparound'), qr/^t \| oldest row 1[0-9]{5} transactions and/, 'transactions that autovacuum is about to freeze');
+take_transactions($transactions);
+like(health('wraparound'), qr/^f \| oldest row 2[0-9]{5} transactions and \d+ multixacts ago \| VACUUM \(FREEZE\).*find out what keeps autovacuum/, 'transactions that it could not freeze');
+$advised = advised('wraparound', $vacuum);
+$node->sql($advised);
+like(health('wraparound'), qr/^f/, 'what the advice says does not help beside an old transaction');
+$operator->query('COMMIT');
+$node->sql($advised);
+like(health('wraparound'), qr/^t \| oldest row \d+ transactions and \d+ multixacts ago$/, 'but does when it has gone');
+
+$operator->quit;
+$node->stop;
+done_testing();
