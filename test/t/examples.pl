@@ -221,6 +221,19 @@ like(next_mail()->text, qr/exit code 4: /, '... and mailed');
 is($code, 0, 'one that can\'t be reported ends as it did too');
 like($output, qr/report\.sh: could not report nightly\.backup$/, '... and says so');
 
+# As doc/tasks.md shows it, from the top.
+$node->sql('CREATE DATABASE mydb');
+$node->create_app('mydb');
+$node->sql(q{SELECT rhesis_notify.grant_to('app');
+	INSERT INTO public.organization VALUES ('a0000000-0000-4000-8000-000000000001', 'example', 'Example');
+	INSERT INTO public."user" (id, email, organization_id) VALUES ('b0000000-0000-4000-8000-000000000001', 'you@example.com', 'a0000000-0000-4000-8000-000000000001')}, 'mydb');
+my ($script) = page_text('doc/tasks.md') =~ /^## From a script, with psql\n.*?^```sh\n(.*?)^```$/ms;
+my $exported = PostgreSQL::Test::Utils::tempdir('exported');
+runs_in('..', \%psql, 'the script of doc/tasks.md', 'sh', '-euc', $script =~ s{/tmp/}{$exported/}r);
+is(next_mail()->header('Subject'), 'Task Completed: nightly.export - Success', '... is mailed');
+like(slurp_file("$exported/deliveries.csv"), qr/^id,created_at,task,/, '... and has done its work');
+$node->sql('DROP DATABASE mydb');
+
 # ---- FastAPI: the original's test endpoint ----
 
 $node->sql(qq{CREATE TABLE public.api_token (token text PRIMARY KEY, user_id uuid, organization_id uuid);
@@ -240,6 +253,9 @@ END
 	local $?;
 	$server->kill_kill if $server;
 }
+
+my ($endpoint) = $source{"$examples/fastapi/main.py"} =~ /^(\@app\.post\(.*)/ms;
+cmp_ok(scalar(my @lines = split /\n/, $endpoint), '<=', 10, 'the endpoint is ten lines');
 
 my $http = HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
 
