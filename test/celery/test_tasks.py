@@ -12,6 +12,7 @@ from celery.exceptions import Reject
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+import original_tasks  # Its tasks are this application's.
 from demo_app import app
 from rhesis_tasks import BaseTask, EmailTemplate, email_notification, get_engine, with_tenant_context
 
@@ -48,6 +49,31 @@ def takes(self, seconds):
 @with_tenant_context
 def takes_in_transaction(self, seconds, db=None):
     time.sleep(seconds)
+
+
+# ---- A base of the application's own ----
+
+
+class RetriedTask(BaseTask):
+    """Does more than report."""
+
+    autoretry_for = (Exception,)
+    max_retries = 2
+    default_retry_delay = 0
+
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        print(f"own on_failure of {task_id}")
+        super().on_failure(exc, task_id, args, kwargs, einfo)
+
+
+@email_notification()
+@app.task(base=RetriedTask, name="test.retries_itself", bind=True)
+@with_tenant_context
+def retries_itself(self, good_run, db=None):
+    db.execute(text("INSERT INTO public.test_set (name, tests) VALUES (:name, 1)"), {"name": self.request.id})
+    db.flush()
+    if self.request.retries + 1 != good_run:
+        raise ValueError(f"run {self.request.retries + 1} is not good")
 
 
 # ---- Killed ----

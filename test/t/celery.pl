@@ -114,6 +114,39 @@ is($mail->header('Subject'), 'Task Completed: Check Endpoint - Success', 'a retr
 is(scalar(() = $celery->log('celery') =~ /\[retried\] retry/g), 2, '... after two retries');
 is($mail->header('To'), 'Jane Doe <jane@example.com>', '... to who submitted it, whose headers a retry keeps');
 
+submit(
+	call('test.retries_itself', [2], task_id => 'automatically retried'),
+	call('test.retries_itself', [9], task_id => 'automatically retried in vain'));
+new_mails(2);
+is(notification_of('automatically retried')->{status}, 'success', 'a base of one\'s own, with autoretry_for: a retry that succeeds is a success');
+is($node->sql(q{SELECT count(*) FROM public.test_set WHERE name = 'automatically retried'}), 1, '... and what the failed run wrote is rolled back');
+is(notification_of('automatically retried in vain')->{error_message}, 'ValueError: run 3 is not good', '... and of a failure the last run\'s error is told');
+is(scalar(() = $celery->log('celery') =~ /own on_failure of automatically retried/g), 1, '... with the base\'s own on_failure, once');
+
+# ---- The original's documentation ----
+
+submit(
+	call('your.user.facing.task', ['params'], task_id => 'user facing'),
+	call('your.background.task', ['params'], task_id => 'background'),
+	{ task => 'your.legacy.task', args => ['params'], kwargs => \%owner, task_id => 'legacy in a session' },
+	call('original_tasks.test_task', [], task_id => 'more variables'),
+	call('your.parallel.task', [ 1, 2, 3 ]));
+my %original = map { $_->header('Subject') => $_->text } new_mails(4);
+is_deeply(
+	[ sort keys %original ],
+	[
+		'Task Complete: your.user.facing.task - Success',
+		'Task Completed: original_tasks.collect_results_task - Success',
+		'Task Completed: your.legacy.task - Success',
+		'Test Execution Complete: API Tests - Success',
+	],
+	'the tasks of the original\'s documentation are mailed as they are');
+like($original{'Task Complete: your.user.facing.task - Success'}, qr{/test-runs/optional-for-links\n}, '... with the link to the results');
+like($original{'Task Completed: original_tasks.collect_results_task - Success'}, qr/Passed: 8 \| Failed: 2 \| Total: 10/, '... the chord\'s callback with the summary');
+like($original{'Test Execution Complete: API Tests - Success'}, qr/Project: My Project/, '... and with the variables that a task returns');
+is(notification_of('legacy in a session')->{template}, 'task_completion', 'the legacy base takes the template task_completion');
+is(notification_of('background')->{delivery_reason}, 'silent_task', 'and the task without decorator is silent');
+
 # ---- How long it took ----
 
 # When a task's last run began and ended, by the row, in seconds since this time.

@@ -27,6 +27,13 @@ my ($demo) = $page =~ /^## Run the demo\n(.*)/ms;
 my ($install, $terminal, $work, $submit, $look, $stop) = blocks($demo, 'sh');
 my ($submitted, $mailed) = blocks($demo, 'text');
 
+# ---- The old way and this way ----
+
+my ($old, $new) = blocks($page, 'python');
+like($page, qr/^<tr\b[^\n]*<td>\n\n```python\n\Q$old\E```\n\n<\/td><td>\n\n```python\n\Q$new\E```\n\n<\/td><\/tr>$/m, 'the old way and this way stand side by side');
+ok(index(slurp_file("$examples/before.py"), $old) >= 0, '... as before.py');
+ok(index(slurp_file("$examples/after.py"), $new) >= 0, '... and after.py have them');
+
 # ---- What it says to install ----
 
 # What the modules import that is neither Python's own nor theirs, and what the two URLs ask SQLAlchemy and Celery to import.
