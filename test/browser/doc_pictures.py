@@ -1,8 +1,14 @@
 #!/usr/bin/python3
-"""Makes the pictures of the documentation: doc_pictures.py DIRECTORY. The command to call is test/browser/pictures."""
+"""Makes the pictures of the documentation: doc_pictures.py DIRECTORY. The command to call is test/browser/pictures.
 
+Each picture carries the digest of the page that it shows, by which doc_pictures_test.py finds those that are stale.
+"""
+
+import hashlib
 import os
+import struct
 import sys
+import zlib
 
 from chromium import Chromium
 from mails import FAILED, TYPICAL, render
@@ -20,15 +26,47 @@ PICTURES = [
 MAX_BYTES = 150_000
 
 
+KEYWORD = b"Source"
+
+
+def pages():
+    """The name of each picture, and what it shows: HTML, width, colour scheme and scale."""
+    for name, template, sample, width, scheme, scale in PICTURES:
+        yield name, (render(template, sample), width, scheme, scale)
+
+
+def digest_of(page):
+    return hashlib.sha256(repr(page).encode()).hexdigest()
+
+
+def with_digest(picture, digest):
+    """The PNG with a text chunk in front of its last one, which has no data."""
+    chunk = b"tEXt" + KEYWORD + b"\0" + digest.encode()
+    return picture[:-12] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + picture[-12:]
+
+
+def digest_in(picture):
+    """What with_digest has put into a PNG, or None."""
+    position = 8
+    while position < len(picture):
+        (length,) = struct.unpack_from(">I", picture, position)
+        kind, data = picture[position + 4 : position + 8], picture[position + 8 : position + 8 + length]
+        if kind == b"tEXt" and data.startswith(KEYWORD + b"\0"):
+            return data.removeprefix(KEYWORD + b"\0").decode()
+        position += length + 12
+    return None
+
+
 def main(directory):
     with Chromium() as browser:
-        for name, template, sample, width, scheme, scale in PICTURES:
-            browser.show(render(template, sample), width, scheme, scale)
-            picture = browser.picture(width)
+        for name, page in pages():
+            browser.show(*page)
+            picture = with_digest(browser.picture(page[1]), digest_of(page))
             if len(picture) >= MAX_BYTES:
                 sys.exit(f"{name} has {len(picture)} bytes, too many for a page")
             with open(os.path.join(directory, name + ".png"), "wb") as file:
                 file.write(picture)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
