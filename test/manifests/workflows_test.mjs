@@ -6,7 +6,7 @@ import { readdirSync, existsSync } from 'node:fs';
 import { register } from 'node:module';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { done, ok, read, same, top } from './common.mjs';
+import { done, ok, read, same, sorted, top } from './common.mjs';
 
 // GitHub's parser imports JSON as its bundler lets it; Node wants to be told that it is.
 register('data:text/javascript,' + encodeURIComponent(`
@@ -41,6 +41,12 @@ for (const [file, script] of scripts) {
 		ok(new RegExp(`^${target}:`, 'm').test(makefile), `${file}: there is a target ${target}`);
 	for (const name of files)
 		ok(existsSync(join(top, name)), `${file}: there is ${name}`);
+}
+
+const dockerfile = sorted([...read('examples/docker/Dockerfile').matchAll(/^ARG (\w+)/gm)].map(([, name]) => name));
+for (const file of ['.github/workflows/test.yml', 'doc/kubernetes.md', 'examples/docker/Dockerfile']) {
+	const given = [...read(file).matchAll(/--build-arg (\w+)=/g)].map(([, name]) => name);
+	ok(given.length > 0 && given.every(name => dockerfile.includes(name)), `${file} gives the Dockerfile arguments that it has`, given);
 }
 
 const matrix = parse(read('.github/workflows/test.yml')).jobs.test.strategy.matrix.postgresql;
