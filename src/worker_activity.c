@@ -101,8 +101,8 @@ ShowWorkDone(void)
 uint32
 ActivityWaitEvent(WorkerActivity activity)
 {
+	/* One that starts, or has stopped, waits for nothing. */
 	static const char *const names[] = {
-		[WORKER_STARTING] = "RhesisNotifyStarting",
 		[WORKER_IDLE] = "RhesisNotifyIdle",
 		[WORKER_SENDING] = "RhesisNotifySending",
 		[WORKER_PAUSED] = "RhesisNotifyPaused",
@@ -111,7 +111,6 @@ ActivityWaitEvent(WorkerActivity activity)
 		[WORKER_WAITING_FOR_RECIPIENTS] = "RhesisNotifyRecipients",
 		[WORKER_IN_TROUBLE] = "RhesisNotifyTrouble",
 		[WORKER_STOPPING] = "RhesisNotifyStopping",
-		[WORKER_STOPPED] = "RhesisNotifyStopped",
 	};
 	static uint32 events[lengthof(names)];
 

@@ -1,0 +1,92 @@
+# doc/operate.md has all that pg_stat_activity shows of the processes, with their wait events, and nothing that the code does not have.
+# That they show it is in activity.pl.
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Basename;
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Document qw(page_text);
+use Test::More;
+
+my $source = join '', map { slurp_file($_) } glob(abs_path(dirname(__FILE__) . '/../../src') . '/*.c');
+my $page = page_text('doc/operate.md');
+
+sub uniq
+{
+	my %seen;
+	return sort grep { !$seen{$_}++ } @_;
+}
+
+sub body_of
+{
+	my ($function) = @_;
+	return $source =~ /^\Q$function\E\([^;]*?\)\n\{(.*?)^\}/ms ? $1 : die "there is no function $function in the sources\n";
+}
+
+# What a worker shows while it waits, as formats of printf with the event that it waits for. An activity without a format shows its name.
+sub waiting_in_code
+{
+	my %event_of = body_of('ActivityWaitEvent') =~ /\[(WORKER_\w+)\] = "(\w+)"/g;
+	my %name_of = body_of('WorkerActivityName') =~ /\[(WORKER_\w+)\] = "([^"]+)"/g;
+	my %format_of = map { $_ => [ $name_of{$_} ] } keys %event_of;
+	my $cases = body_of('Describe');
+
+	while ($cases =~ /case (WORKER_\w+):\n(.*?)return;/sg)
+	{
+		my ($activity, $code) = ($1, $2);
+		$code = body_of($1) if $code =~ /^\s*(\w+)\(text\);/;
+		$format_of{$activity} = [ $code =~ /snprintf\(text, MAX_TEXT, "([^"]+)"/g ];
+	}
+	return map {
+		my $event = $event_of{$_};
+		map { "$_ | $event" } @{ $format_of{$_} }
+	} keys %event_of;
+}
+
+# In a transaction no event is waited for that is ours.
+sub working_in_code
+{
+	return map { "$_ | " } map { /"([^"]+)"/g } $source =~ /\bBeginWork\(([^;]*)\);/g;
+}
+
+sub launcher_in_code
+{
+	my ($text) = body_of('Prepare') =~ /STATE_IDLE, "([^"]+)"/;
+	my ($event) = body_of('RhesisLauncherMain') =~ /RhesisWaitEvent\("(\w+)"\)/;
+	return "$text | $event";
+}
+
+# The document has numbers, names and dots where the code has formats.
+sub is_of_format
+{
+	my ($text, $format) = @_;
+	my $pattern = quotemeta($format) =~ s/\\%[du]/\\d+/gr =~ s/\\%s/(?:[.]{3}|[\\w.]+)/gr;
+	return $text =~ /^$pattern$/;
+}
+
+# A row has some texts, and an event for each or none.
+sub in_document
+{
+	my (@formats) = @_;
+	my ($table) = $page =~ /^\| `query` \| `wait_event` \|.*\n\|[- |]+\n((?:\|.*\n)+)/m;
+	my @found;
+
+	foreach my $row (split /\n/, $table)
+	{
+		my (undef, $texts, $events) = split /\|/, $row;
+		my @events = $events =~ /`(\w+)`/g;
+		foreach my $text ($texts =~ /`([^`]+)`/g)
+		{
+			my ($format) = grep { is_of_format($text, $_) } @formats;
+			push @found, ($format // $text) . ' | ' . (shift @events // '');
+		}
+	}
+	return @found;
+}
+
+my @in_code = (waiting_in_code(), working_in_code(), launcher_in_code());
+is_deeply([ uniq(in_document(map { s/ \| .*//r } @in_code)) ], [ uniq(@in_code) ], 'doc/operate.md has what the processes show, and nothing else');
+is_deeply([ uniq($page =~ /`(RhesisNotify\w+)`/g) ], [ uniq($source =~ /"(RhesisNotify\w+)"/g) ], 'and all wait events');
+
+done_testing();
