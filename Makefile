@@ -33,7 +33,7 @@ TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parse
 	alembic python3-django python3-fastapi python3-uvicorn \
 	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl libssl-dev python3 iproute2 clang clang-format libclang-rt-dev valgrind \
 	chromium fonts-liberation fonts-noto-core fonts-noto-color-emoji \
-	prometheus prometheus-postgres-exporter
+	prometheus prometheus-postgres-exporter debootstrap
 BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
 # smtp-source is Postfix's.
 BENCH_PACKAGES = postgresql-$(PG_MAJOR) postfix openssl libssl-dev python3 python3-psycopg2 python3-matplotlib

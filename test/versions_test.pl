@@ -1,0 +1,31 @@
+# What `make test-versions` makes of a Debian that can't be had, here because its mirror does not answer: the run goes on, fails, and
+# says so. TAP. Run as root, by test/run; that a Debian which can be had is tested is what `make test-versions` shows itself.
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Basename;
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use Test::More;
+
+my $versions = abs_path(dirname(__FILE__)) . '/versions';
+my $roots = tempdir('roots-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+# Ours, and nobody listens.
+my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp') or die "no free port: $!\n";
+my $mirror = 'http://127.0.0.1:' . $port->sockport . '/debian';
+
+my $output = qx(env LC_ALL=C no_proxy=127.0.0.1 DEBIAN_MIRROR=$mirror SUITES=unit TESTS= "$versions" "$roots" 15 17 2>&1);
+my $status = $?;
+
+cmp_ok($status, '!=', 0, 'the run fails');
+foreach my $release (qw(bookworm trixie))
+{
+	like($output, qr{^E: .*\n(?:.*\n)*?no Debian $release could be made in $roots/$release$}m, "it says that there is no $release, and debootstrap's reason");
+	ok(!-e "$roots/$release", '... which the next run does not take for one');
+}
+like($output, qr/^PostgreSQL 15: 0 passed, 1 failed, \d+ s\nPostgreSQL 17: 0 passed, 1 failed, \d+ s\n0 passed, 2 failed\n\z/m, 'each version counts as a failure')
+  or diag($output);
+
+done_testing();
