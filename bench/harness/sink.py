@@ -87,3 +87,16 @@ class Sink:
 def rate(counts):
     """Mails per second between the first and the last acceptance."""
     return (counts["mails"] - 1) / (counts["last"] - counts["first"]) * 1e9
+
+
+def paces(sink, count, parts, timeout):
+    """Waits for so many mails since the last reset; returns the mails per second of each of so many equal parts of them."""
+    rates = []
+    last, mails = None, 0
+    for part in range(1, parts + 1):
+        counts = sink.wait(count * part // parts, timeout=timeout)
+        # The first mail of all has no acceptance before it.
+        begin, before = (last, mails) if rates else (counts["first"], 1)
+        last, mails = counts["last"], counts["mails"]
+        rates.append((mails - before) / (last - begin) * 1e9)
+    return rates
