@@ -18,7 +18,7 @@ export function jobFor(key) {
 	};
 }
 
-// A function that sends the mail of a job, and resolves when the server has accepted it.
+// A function that sends the mail of a job, and resolves when the server has accepted it. Its close() ends the connections.
 export function createMailer({ port, connections, ca, user, password, templates }) {
 	const compile = suffix => Handlebars.compile(readFileSync(`${templates}/${suffix}`, 'utf8'), { noEscape: suffix !== 'html' });
 	const [subject, html, text] = ['subject', 'html', 'txt'].map(compile);
@@ -28,8 +28,10 @@ export function createMailer({ port, connections, ca, user, password, templates 
 		...(ca && { tls: { ca: readFileSync(ca), servername: 'localhost' }, auth: { user, pass: password } }),
 	});
 
-	return job => transport.sendMail({
+	const sendMail = job => transport.sendMail({
 		from: 'Rhesis AI <noreply@bench.example>', to: `${job.recipient_name} <${job.recipient_email}>`,
 		subject: subject(job), html: html(job), text: text(job),
 	});
+	sendMail.close = () => transport.close();
+	return sendMail;
 }
