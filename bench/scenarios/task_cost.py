@@ -4,15 +4,17 @@ import os
 import re
 import signal
 
+from harness.cluster import cpu_of
 from harness.figures import Target, in_turns
 
 TITLE = "What a task pays"
 ORDER = 4
 
 TABLE = "rhesis_notify.task_notifications"
-OURS, DELIVERING, PLAIN, NOTIFY = ("rhesis_notify, with its trigger", "rhesis_notify, delivering meanwhile",
-                                   "the same table without a trigger", "with a trigger that calls NOTIFY")
-ENABLED = {OURS: "wake_workers", DELIVERING: "wake_workers", PLAIN: None, NOTIFY: "notify"}
+OURS, PAUSED, DELIVERING, PLAIN, NOTIFY = ("rhesis_notify, its worker stopped", "rhesis_notify, its worker awake but paused",
+                                           "rhesis_notify, delivering meanwhile", "the same table without a trigger",
+                                           "with a trigger that calls NOTIFY")
+ENABLED = {OURS: "wake_workers", PAUSED: "wake_workers", DELIVERING: "wake_workers", PLAIN: None, NOTIFY: "notify"}
 CLIENTS = 16
 
 MAKE = f"""
@@ -45,9 +47,24 @@ class Stopped:
         os.kill(self.pid, signal.SIGCONT)
 
 
+class Paused:
+    """The worker's process runs and is woken, and sends nothing."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def __enter__(self):
+        self.cluster.pause()
+        return self
+
+    def __exit__(self, *_):
+        self.cluster.clear()
+        self.cluster.resume()
+
+
 class Run:
-    def __init__(self, bench, cluster):
-        self.cluster, self.seconds = cluster, bench.pick(2, 1)
+    def __init__(self, bench, cluster, sink):
+        self.cluster, self.sink, self.seconds = cluster, sink, bench.pick(2, 1)
         self.script = f"{cluster.directory}/insert.sql"
         with open(self.script, "w", encoding="utf-8") as file:
             file.write(INSERT)
@@ -57,6 +74,20 @@ class Run:
                                   "-f", self.script, "bench")
         return {"tps": float(re.search(r"tps = ([\d.]+)", output)[1])}
 
+    def insert_paused(self):
+        """The same beside a worker that is awake; also the share of a processor that it takes."""
+        pid, = self.cluster.worker_pids()
+        before = cpu_of(pid)
+        figures = self.insert()
+        return figures | {"worker": (cpu_of(pid) - before) / self.seconds}
+
+    def deliver(self):
+        """The same, until all that was inserted has been sent."""
+        self.sink.reset()
+        figures = self.insert()
+        self.cluster.settled(self.sink, self.cluster.value(f"SELECT count(*) FROM {TABLE}"))
+        return figures
+
     def contestant(self, name, synchronous):
         def run():
             self.cluster.sql(f"ALTER DATABASE bench SET synchronous_commit = {synchronous}")
@@ -65,7 +96,10 @@ class Run:
                 self.cluster.sql(f"ALTER TABLE {TABLE} {'ENABLE' if trigger == ENABLED[name] else 'DISABLE'} TRIGGER {trigger}")
             self.cluster.sql("CHECKPOINT")
             if name == DELIVERING:
-                return self.insert()
+                return self.deliver()
+            if name == PAUSED:
+                with Paused(self.cluster):
+                    return self.insert_paused()
             with Stopped(self.cluster):
                 return self.insert()
         return run
@@ -75,23 +109,25 @@ def run(bench, report):
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.sql(MAKE)
         cluster.configure(**sink.settings())
-        measured = Run(bench, cluster)
+        measured = Run(bench, cluster, sink)
         for synchronous in ("on", "off"):
             # The first run makes WAL segments that the others use again.
             measured.contestant(PLAIN, synchronous)()
-            rates, ratio = {}, {}
+            rates, ratio, shares = {}, {}, {}
             # A few percent are to be told from the machine's noise: many rounds of the two that matter most.
-            for rounds, names in ((bench.rounds, (DELIVERING, PLAIN, NOTIFY)), (bench.pick(25, 1), (OURS, PLAIN))):
+            for rounds, names in ((bench.rounds, (PAUSED, DELIVERING, PLAIN, NOTIFY)), (bench.pick(25, 1), (OURS, PLAIN))):
                 figures = in_turns(rounds, {name: measured.contestant(name, synchronous) for name in names}, bench.say)
+                shares |= {name: one["worker"] for name, one in figures.items() if "worker" in one}
                 rates |= {name: one["tps"] for name, one in figures.items()}
                 ratio |= {name: rates[name].over(rates[PLAIN]) for name in names}
             report.target(Target(f"synchronous_commit {synchronous}: over the same table without the trigger", ratio[OURS], at_least=0.97, digits=3))
-            report.text(f"synchronous_commit {synchronous}:")
+            report.text(f"synchronous_commit {synchronous}; awake but paused, the worker took {shares[PAUSED].text(2)} of a processor:")
             report.table(["", "transactions per second", "over the table without a trigger"],
                          [[name, rates[name].text(), ratio[name].text(3)] for name in ENABLED])
             report.bars(f"task_cost-{synchronous}", f"transactions per second, synchronous_commit {synchronous}",
                         {name: rates[name] for name in ENABLED})
     report.text(f"pgbench, {CLIENTS} clients, one row per transaction, {measured.seconds} s a round; the figures of the table without a trigger are those beside "
-                "ours. It is one table, whose triggers are enabled and disabled. But for the line "
-                "that says so, the worker's process is stopped: as to a task it is one that is busy on a core of its own, and what is measured is the "
-                "task's side. \"Delivering meanwhile\" is worker, mail server and clients all on this machine's cores.")
+                "the first line's. It is one table, whose triggers are enabled and disabled. The targets are the task's own side: the worker's process is stopped, "
+                "and so uses none of the processors that the clients need, as if it were busy on one of its own. Awake but paused it is woken by "
+                "commits without end, looks each time whether the pause is over, and sends nothing: the clients pay with what that takes of "
+                f"this machine's {os.cpu_count()} cores, so no target is set for it. Delivering meanwhile, worker and mail server share them too.")
