@@ -28,13 +28,22 @@ def restart(cluster, count):
     return time.monotonic() - begin
 
 
+def mail(cluster, sink, name, count=20):
+    """Has a database send so many."""
+    sink.reset()
+    cluster.sql("SELECT bench.queue(%s, 1, 1000)", count, database=name)
+    sink.wait(count)
+    cluster.settled(sink, count, database=name)
+
+
 def run(bench, report):
     count, minutes = bench.pick((50, 1.25), (10, 0.1))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(max_worker_processes=count + 8, **sink.settings())
         begin = time.monotonic()
-        for number in range(2, count + 1):
-            Database(cluster, f"db{number}")
+        names = ["bench", *(f"db{number}" for number in range(2, count + 1))]
+        for name in names[1:]:
+            Database(cluster, name)
         bench.say(f"  databases created: {time.monotonic() - begin:.0f} s")
         cluster.until(SERVED.format(count), timeout=120)
         started = Series([restart(cluster, count) for _ in range(bench.rounds)])
@@ -48,9 +57,11 @@ def run(bench, report):
         used = sum(cpu - before[pid][0] for pid, (cpu, _) in after.items())
         wakes = sum(switches - before[pid][1] for pid, (_, switches) in after.items()) / len(after) / took * 60
         memory = [private_memory(pid) for pid in after]
+        for name in names:
+            mail(cluster, sink, name)
 
     report.target(Target(f"seconds until {count} databases are served after a restart", started, at_most=10))
     report.target(Target(f"CPU of launcher and {count} idle workers, percent of one processor", Series([used / took * 100]), at_most=0.1, digits=3))
     report.target(Target("times a minute that one of them wakes", Series([wakes]), at_most=2, digits=1))
     report.text(f"One worker for each database, so {count + 1} of max_worker_processes = {count + 8}; {took:.0f} s without mail: the safety check "
-                f"comes once a minute. A worker that has sent nothing yet has {sum(memory) / len(memory):.1f} MB of its own.")
+                f"comes once a minute. A worker that has sent nothing yet has {sum(memory) / len(memory):.1f} MB of its own. Afterwards each database was given tasks, and their mails went out.")

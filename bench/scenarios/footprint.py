@@ -8,6 +8,8 @@ from harness.figures import Series, Target
 TITLE = "Memory, and doing nothing"
 ORDER = 5
 
+CONNECTIONS = 16
+
 # Processes of ours, by their names in pg_stat_activity.
 OURS = "SELECT pid, backend_type FROM pg_catalog.pg_stat_activity WHERE backend_type LIKE 'rhesis_notify %' ORDER BY backend_type"
 
@@ -31,11 +33,46 @@ def memory(bench, cluster, sink, report):
         bench.say(f"  after {step * size:,} mails: {taken[-1][1]:.1f} MB")
     if cluster.worker_pids() != [pid]:
         raise RuntimeError("the worker is not the one that began")
-    report.target(Target(f"private memory of the worker in MB, after each tenth of {steps * size:,} mails", Series(mb for _, mb in taken), at_most=40, digits=1))
+    report.target(Target(f"private memory of the worker in MB with {CONNECTIONS} connections, after each tenth of {steps * size:,} mails", Series(mb for _, mb in taken), at_most=40, digits=1))
     # What is touched for the first time comes with the first of the steps, if that is not a short one.
     if not bench.quick:
         report.target(Target("the same after the other tenths, over the first", Series(mb / taken[0][1] for _, mb in taken[1:]), at_most=1.1))
     report.lines("footprint", "mails", "MB of private memory", {"rhesis_notify, worker": taken})
+
+
+def log_position(cluster):
+    return cluster.value("SELECT pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_catalog.pg_lsn")
+
+
+def backlog(cluster, sink, connections, count):
+    """A worker's private memory at the most while it sends so many mails, and bytes of log for each: of the task's row, of the worker."""
+    cluster.configure(rhesis_notify__smtp_connections=connections, **sink.settings())
+    cluster.clear()
+    cluster.pause()
+    start = log_position(cluster)
+    cluster.queue(count)
+    queued = log_position(cluster)
+    pid, = cluster.worker_pids()
+    sink.reset()
+    cluster.resume()
+    most = 0
+    while sink.counts()["mails"] < count:
+        most = max(most, private_memory(pid))
+    cluster.settled(sink, count)
+    return [f"{most:.1f}", f"{(queued - start) / count:,.0f}", f"{(log_position(cluster) - queued) / count:,.0f}"]
+
+
+def connections(bench, cluster, sink, report):
+    """Memory and log, by the number of connections."""
+    count = bench.pick(20000, 4000)
+    rows = [[f"{number}", *backlog(cluster, sink, number, count)] for number in (8, CONNECTIONS, 256)]
+    with bench.sink(reply_delay=10, accept_delay=50) as far:
+        rows.append(["256, far server", *backlog(cluster, far, 256, count)])
+    for row in rows:
+        bench.say(f"  {row[0]}: {row[1]} MB, {row[3]} bytes of log a mail")
+    report.text(f"By the number of connections, for a backlog of {count:,}, measured once: private memory at the most meanwhile, and the log (WAL) that is written, full pages "
+                "included. A far server is that of the scenario of that name: all connections are busy, and the worker holds what it has claimed for them.")
+    report.table(["connections", "MB of private memory", "bytes of log for a task's row", "bytes of log for a mail, by the worker"], rows)
 
 
 def fall_silent(pids, seconds):
@@ -52,7 +89,7 @@ def fall_silent(pids, seconds):
 
 def idle(bench, cluster, report):
     """Wake-ups of launcher and worker while nothing happens at all: a check each minute is all there may be."""
-    seconds = bench.pick(75, 6)
+    seconds = bench.pick(300, 6)
     rows = cluster.sql(OURS)
     fall_silent([pid for pid, _ in rows], bench.pick(15, 4))
     before = {pid: wake_ups(pid) for pid, _ in rows}
@@ -60,11 +97,13 @@ def idle(bench, cluster, report):
     time.sleep(seconds)
     own, whole = sum(cpu_of(pid) for pid, _ in rows) - own, cluster.cpu() - whole
     counts = {name: wake_ups(pid) - before[pid] for pid, name in rows}
+    # Each sleeps for a minute after a check; so many, if the first is due at once.
     checks = 1 + seconds // 60
     for name, count in counts.items():
         bench.say(f"  {name}: {count} wake-ups in {seconds} s")
         report.target(Target(f"idle for {seconds} s: wake-ups of the {name.removeprefix('rhesis_notify ')}, one a check", Series([count]), at_most=checks, digits=0))
-    report.text(f"A wake-up is a voluntary context switch in /proc/PID/status. In {seconds} s launcher and worker together used {own * 1000:.0f} ms of the "
+    report.text(f"A wake-up is a voluntary context switch in /proc/PID/status. Each process looks once a minute whether there is something to do: {checks - 1} times in "
+                f"{seconds} s, {checks} where the first look comes at once. In {seconds} s launcher and worker together used {own * 1000:.0f} ms of the "
                 f"processor's time, in steps of 10 ms; all processes of the server {whole * 1000:.0f} ms, autovacuum's after {bench.pick(100000, 10000):,} mails among them.")
 
 
@@ -73,3 +112,4 @@ def run(bench, report):
         cluster.configure(**sink.settings())
         memory(bench, cluster, sink, report)
         idle(bench, cluster, report)
+        connections(bench, cluster, sink, report)
