@@ -64,7 +64,7 @@ def backlog(cluster, sink, connections, count):
 
 def connections(bench, cluster, sink, report):
     """Memory and log, by the number of connections."""
-    count = bench.pick(20000, 4000)
+    count = bench.pick(20000, 2000)
     rows = [[f"{number}", *backlog(cluster, sink, number, count)] for number in (8, CONNECTIONS, 256)]
     with bench.sink(reply_delay=10, accept_delay=50) as far:
         rows.append(["256, far server", *backlog(cluster, far, 256, count)])

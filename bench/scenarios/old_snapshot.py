@@ -58,7 +58,7 @@ def theirs(bench, cluster, sink, name, count):
 
 
 def run(bench, report):
-    count, singles = bench.pick((200000, 1000), (4000, 100))
+    count, singles = bench.pick((200000, 1000), (2000, 100))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(**sink.settings())
         database = Database(cluster, "held")

@@ -95,7 +95,7 @@ def table(report, figures):
 
 
 def plain(bench, cluster, report):
-    count = bench.pick(20000, 2000)
+    count = bench.pick(20000, 1500)
     with bench.sink() as sink:
         run = Run(bench, cluster, sink)
         figures = in_turns(bench.rounds, {
@@ -127,7 +127,7 @@ def plain(bench, cluster, report):
 
 
 def encrypted(bench, cluster, report):
-    count, python = bench.pick((20000, 800), (2000, 200))
+    count, python = bench.pick((20000, 800), (1500, 200))
     with bench.sink(tls=True) as sink:
         run = Run(bench, cluster, sink)
         figures = in_turns(bench.rounds, {
