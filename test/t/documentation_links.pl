@@ -72,4 +72,23 @@ foreach my $page (pages())
 	is_deeply(\@unknown, [], "the targets and programs of $page are there");
 }
 
+# ---- Packages ----
+
+# Debian has what is to be installed, for the version of PostgreSQL that this runs with: the pages are written for 15.
+my ($major) = qx(pg_config --version) =~ /(\d+)/;
+
+sub missing_packages
+{
+	my ($text) = @_;
+	my @packages = map { s/-15$/-$major/r } grep { !/^-/ } map { split } join('', blocks($text, 'sh')) =~ /^(?:sudo )?apt(?:-get)? install ([^\n]*)/mg;
+
+	return grep { system("apt-cache show --no-all-versions '$_' >/dev/null 2>&1") != 0 } @packages;
+}
+
+foreach my $page (documents())
+{
+	is_deeply([ missing_packages(page_text($page)) ], [], "Debian has the packages of $page") if page_text($page) =~ /apt(?:-get)? install/;
+}
+is_deeply([ missing_packages("```sh\nsudo apt-get install -y make no-such-package\n```\n") ], ['no-such-package'], 'a package that is not there is noticed');
+
 done_testing();

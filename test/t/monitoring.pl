@@ -73,14 +73,14 @@ my $readme = slurp_file("$examples/README.md");
 $node->sql($_) foreach blocks($readme, 'sql');
 foreach my $forbidden ('TABLE rhesis_notify.task_notifications', 'SELECT * FROM rhesis_notify.health()', 'SELECT * FROM rhesis_notify.worker_status')
 {
-	like($node->sql_error("SET ROLE monitoring; $forbidden"), qr/permission denied/, "the exporter's role may not: $forbidden");
+	like($node->sql_error("SET ROLE prometheus; $forbidden"), qr/permission denied/, "the exporter's role may not: $forbidden");
 }
 $node->wait_for_state($node->report, 'sent');
 
 my $exporter_port = PostgreSQL::Test::Cluster::get_free_port();
 my $exporter = RhesisNotify::Daemon->start('exporter',
 	[ 'prometheus-postgres-exporter', "--web.listen-address=127.0.0.1:$exporter_port", "--extend.query-path=$examples/queries.yaml" ],
-	environment => { DATA_SOURCE_NAME => sprintf('host=%s port=%d user=monitoring dbname=postgres sslmode=disable', $node->host, $node->port) });
+	environment => { DATA_SOURCE_NAME => sprintf('host=%s port=%d user=prometheus dbname=postgres sslmode=disable', $node->host, $node->port) });
 
 # The samples of ours that it exposes, without the label that it adds: { name{labels} => value }.
 sub samples
@@ -100,7 +100,7 @@ RhesisNotify::Peer::wait_until(
 		$exported =~ /^rhesis_notify_database_info/m;
 	},
 	'the exporter has figures');
-my ($theirs, $ours) = (samples($exported), samples($node->sql('SET ROLE monitoring; SELECT rhesis_notify.metrics()')));
+my ($theirs, $ours) = (samples($exported), samples($node->sql('SET ROLE prometheus; SELECT rhesis_notify.metrics()')));
 # There all figures of the database have the version beside them.
 is_deeply(
 	[ sort map { s/,version="[^"]*"//r } keys %$theirs ],
