@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /*
- * What doc/kubernetes.md, the manifests' heads and the workflow tell kubectl: TAP.
+ * What doc/kubernetes.md, doc/first-mail.md, the manifests' heads and the workflow tell kubectl: TAP.
  *
  * The Secrets are made, without a cluster, and have what the manifests take of them. Every other command is given to kubectl too, which
  * has to understand it so far that it asks for the cluster that there isn't; and it names what is in the manifests.
@@ -26,7 +26,7 @@ function shell(script, { env = {}, input = '' } = {}) {
 const joined = text => text.replace(/\\\n\s*/g, ' ');
 const page = joined(read('doc/kubernetes.md'));
 const blocks = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].flatMap(([, block]) => block.trim().split('\n')).filter(line => !line.startsWith('docker '));
-const inline = [...page.replace(/^```.*?^```$/gms, '').matchAll(/`(kubectl [^`]* [^`]*)`/g)].map(([, command]) => command);
+const inline = [...(page + read('doc/first-mail.md')).replace(/^```.*?^```$/gms, '').matchAll(/`(kubectl [^`]* [^`]*)`/g)].map(([, command]) => command);
 const deploy = parse(read('.github/workflows/deploy.yml')).jobs.deploy.steps.filter(step => step.run?.includes('kubectl'));
 const isCreation = command => /^kubectl create secret /.test(command);
 

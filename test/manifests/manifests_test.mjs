@@ -187,5 +187,7 @@ ok(order.indexOf('APP_PASSWORD') < order.indexOf('DATABASE_URL'), 'and is there 
 const page = read('doc/kubernetes.md');
 same([`\`${cluster.metadata.name}-app\``, `\`${cluster.metadata.name}-rw\``, `\`${initdb.owner}\``, value(workerEnv('worker-statefulset.yaml'), 'DATABASE_URL')]
 	.filter(name => !page.includes(name)), [], 'the page names what they connect with');
+const placeholders = sorted(manifests.flatMap(file => read(file).match(/[\w@.-]*example\.com/g) ?? []));
+same(placeholders.filter(name => !page.includes(`\`${name}`) && !page.includes(`//${name}`)), [], 'and each placeholder');
 
 done();
