@@ -28,12 +28,13 @@ SELECT bench.user_id(prefix || n), prefix || n || '@bench.example', 'Ada Müller
 FROM pg_catalog.unnest('{user,load}'::text[]) AS prefix, pg_catalog.generate_series(1, 1000) AS n;
 ANALYZE;
 
--- So many tasks, numbered from start, for users in turn. The mail is the one that jobFor() in peers/mailer.js describes.
+-- So many tasks, numbered from start, for users in turn: each for one far away from the one before, and from any so many numbers for all
+-- of them (the factor is a prime). The mail is the one that jobFor() in peers/mailer.js describes.
 CREATE FUNCTION bench.queue(count integer, start integer, users integer) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO rhesis_notify.task_notifications
 		(task_id, task_name, status, user_id, organization_id, template, started_at, completed_at, result)
 	SELECT 'task-' || pg_catalog.gen_random_uuid() || '-' || n, 'generate_test_set', 'success',
-		bench.user_id('user' || 1 + n % users), bench.organization_id(), 'task_completion',
+		bench.user_id('user' || 1 + n * 611953::bigint % users), bench.organization_id(), 'task_completion',
 		pg_catalog.now() - interval '165 s', pg_catalog.now(),
 		pg_catalog.jsonb_build_object('test_run_id', 'run-' || n, 'test_set_name', 'Insurance chatbot', 'num_tests_generated', 250)
 	FROM pg_catalog.generate_series(start, start + count - 1) AS n

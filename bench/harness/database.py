@@ -1,16 +1,18 @@
 """A database of a cluster with the extension and the application, beside the one that is called bench."""
 
 import contextlib
+import os
 
-from .cluster import cpu_of
-
-TABLE = "rhesis_notify.task_notifications"
+from .cluster import TABLE, cpu_of
+from .sink import paces
 
 
 class Database:
     def __init__(self, cluster, name):
         """A copy of bench's, which is to be small yet."""
         self.cluster, self.name = cluster, name
+        self.newest = 0  # the last row before the backlog
+        self.queued = 0  # of all backlogs
         cluster.sql(f"CREATE DATABASE {name} TEMPLATE bench", database="postgres")
 
     def connect(self):
@@ -26,7 +28,7 @@ class Database:
         """A setting of this database; returns when the worker goes by it."""
         before = self.worker_start()
         self.sql(f"ALTER DATABASE {self.name} SET rhesis_notify.{setting} = '{value}'")
-        self.cluster.until(f"SELECT started_at > '{before}' AND state = 'idle' FROM rhesis_notify.worker_status "
+        self.cluster.until(f"SELECT started_at > '{before}' AND state <> 'starting' FROM rhesis_notify.worker_status "
                            f"WHERE database = '{self.name}'")
 
     def worker_start(self):
@@ -42,20 +44,35 @@ class Database:
         """Waits until its worker runs."""
         self.cluster.until(f"SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE database = '{self.name}' AND state = 'idle'")
 
-    def add_history(self, count, old=0, chunk=100000):
-        """Mails that were sent long ago, the first of them before retention's default; vacuumed as often as autovacuum would."""
+    def add_history(self, count, old=0):
+        """Mails that were sent long ago, the first of them before retention's default. Each leaves two dead rows; vacuum comes when
+        they are as many as autovacuum waits for: 1,000 and a tenth of the table."""
         self.sql("SELECT rhesis_notify.pause()")
-        for first in range(1, count + 1, chunk):
-            self.sql("CALL bench.send_history(%s, %s, %s)", first, min(first + chunk - 1, count), old)
+        done = 0
+        while done < count:
+            last = min(done + 500 + done // 20, count)
+            self.sql("CALL bench.send_history(%s, %s, %s)", done + 1, last, old)
             self.sql(f"VACUUM {TABLE}")
+            done = last
         self.sql(f"ANALYZE {TABLE}")
         self.resume()
+
+    def restore_history(self, other):
+        """The finished rows of another database, as a restored dump brings them: written once, in their last state."""
+        dump = f"{self.cluster.directory}/history.copy"
+        other.sql(f"COPY {TABLE} TO '{dump}'")
+        self.sql(f"COPY {TABLE} FROM '{dump}'")
+        os.unlink(dump)
+        self.sql(f"SELECT setval(pg_get_serial_sequence('{TABLE}', 'id'), max(id)) FROM {TABLE}")
+        self.sql(f"VACUUM ANALYZE {TABLE}")
 
     def hold_back(self, count, users=1000, chunk=100000):
         """A backlog that waits for resume()."""
         self.sql("SELECT rhesis_notify.pause()")
+        self.newest = self.value(f"SELECT coalesce(max(id), 0) FROM {TABLE}")
         for first in range(1, count + 1, chunk):
-            self.sql("SELECT bench.queue(%s, %s, %s)", min(chunk, count - first + 1), first, users)
+            self.sql("SELECT bench.queue(%s, %s, %s)", min(chunk, count - first + 1), self.queued + first, users)
+        self.queued += count
 
     def resume(self):
         self.sql("SELECT rhesis_notify.resume()")
@@ -63,9 +80,16 @@ class Database:
     def clear(self):
         self.sql(f"TRUNCATE {TABLE} RESTART IDENTITY CASCADE")
 
-    def settled(self):
+    def settled(self, sink, count):
+        """Waits until no outcome is left to be recorded. An error, unless the sink has taken each mail of the backlog once since its reset,
+        and each row of it has that outcome; what the table had before is not looked at."""
         self.cluster.until(f"SELECT NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status IN ('pending', 'deferred')) "
                            f"AND NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status = 'sending')", database=self.name)
+        taken = sink.counts()["mails"]
+        rows, recorded = self.sql(f"""SELECT count(*), count(*) FILTER (WHERE delivery_status = 'sent' AND attempts = 1 AND
+            recipient_email IS NOT NULL AND message_id IS NOT NULL AND smtp_reply LIKE '250 %%') FROM {TABLE} WHERE id > %s""", self.newest)[0]
+        if not count == taken == rows == recorded:
+            raise RuntimeError(f"{count:,} mails are owed: the sink has taken {taken:,}, and {recorded:,} of {rows:,} rows say so")
 
 
 @contextlib.contextmanager
@@ -83,13 +107,6 @@ def drain(database, sink, count, parts=1, timeout=400):
     """Has a backlog sent that was held back; returns the mails per second of each of so many equal parts."""
     sink.reset()
     database.resume()
-    rates = []
-    last, mails = None, 0
-    for part in range(1, parts + 1):
-        counts = sink.wait(count * part // parts, timeout=timeout)
-        # The first mail of all has no acceptance before it.
-        begin, before = (last, mails) if rates else (counts["first"], 1)
-        last, mails = counts["last"], counts["mails"]
-        rates.append((mails - before) / (last - begin) * 1e9)
-    database.settled()
+    rates = paces(sink, count, parts, timeout)
+    database.settled(sink, count)
     return rates
