@@ -1,0 +1,82 @@
+"""A million rows that are too old leave while mails are sent: how much the mails are slowed down, and that the rows really go."""
+
+import collections
+import re
+
+from harness.database import TABLE, Database, drain
+from harness.figures import Series, Target, in_turns
+
+TITLE = "Retention at work"
+ORDER = 6.5
+
+MOST_ROUNDS = 24
+
+
+def wal_place(database):
+    return database.value("SELECT pg_current_wal_insert_lsn()")
+
+
+def deletions(database, begin, end):
+    """{transaction: rows that it has removed}, by what stands in the log (WAL) between two places of it."""
+    relation = database.value("SELECT format('%%s/%%s/%%s', d.dattablespace, d.oid, pg_relation_filenode(%s)) "
+                              "FROM pg_database AS d WHERE datname = current_database()", TABLE)
+    records = database.cluster.run("pg_waldump", "--path", f"{database.cluster.data}/pg_wal", "--start", begin, "--end", end,
+                                   "--rmgr", "Heap", "--relation", relation)
+    return collections.Counter(re.findall(r"tx: +(\d+), .*desc: DELETE ", records))
+
+
+def round_of(database, sink, count, margin, retention):
+    """Measures so many mails of a backlog. There are some before, while the worker begins anew with this setting, and some behind, while
+    it does so again: with nothing to send it would remove old rows much faster."""
+    def run():
+        database.hold_back(margin + count + margin)
+        sink.reset()
+        database.resume()
+        begin = wal_place(database)
+        database.set("retention", retention)
+        first = sink.wait(margin)
+        last = sink.wait(margin + count, timeout=400)
+        end = wal_place(database)
+        database.set("retention", "0")
+        sink.wait(margin + count + margin)
+        database.settled(sink, margin + count + margin)
+        removed = deletions(database, begin, end)
+        return {"mails/s": (last["mails"] - first["mails"]) / (last["last"] - first["last"]) * 1e9,
+                "removed": sum(removed.values()), "most at a time": max(removed.values(), default=0)}
+    return run
+
+
+def rounds_until(removed, contestants, say):
+    """Two rounds at a time, forwards and backwards, until so many rows are gone."""
+    figures = {name: collections.defaultdict(lambda: Series([])) for name in contestants}
+    while sum(figures["with"]["removed"].values) < removed and len(figures["with"]["removed"].values) < MOST_ROUNDS:
+        for name, found in in_turns(2, contestants, say).items():
+            for figure, series in found.items():
+                figures[name][figure].values += series.values
+    return figures
+
+
+def run(bench, report):
+    old, margin = bench.pick((1000000, 5000), (20000, 2000))
+    counts = bench.pick({"without": 40000, "with": 120000}, {"without": 5000, "with": 15000})
+    with bench.cluster() as cluster, bench.sink() as sink:
+        cluster.configure(rhesis_notify__retention=0, **sink.settings())
+        database = Database(cluster, "retention")
+        database.serve()
+        # There are more, so that none of the rounds runs out of them.
+        database.add_history(old + old // 4, old + old // 4)
+        cluster.sql("CHECKPOINT")
+        database.hold_back(counts["without"])
+        drain(database, sink, counts["without"])
+        figures = rounds_until(old, {name: round_of(database, sink, counts[name], margin, retention)
+                                     for name, retention in (("without", "0"), ("with", "30d"))}, bench.say)
+
+    removed = figures["with"]["removed"]
+    report.target(Target("while old rows are removed, over without", figures["with"]["mails/s"].over(figures["without"]["mails/s"]), at_least=0.9))
+    report.target(Target("old rows that were removed while mails were sent", Series([sum(removed.values)]), at_least=old, digits=0))
+    report.target(Target("rows removed in a transaction, at the most", figures["with"]["most at a time"], at_most=1000, digits=0))
+    report.text(f"Backlogs of {counts['with']:,}, and {counts['without']:,} without, one after the other until {old:,} old rows were gone. Only those count "
+                "that were removed while there was mail to be sent, when retention takes a small share of the time; they and their transactions "
+                "are counted in PostgreSQL's log (WAL).")
+    report.table(["", "mails per second", "rows removed meanwhile"],
+                 [[name, one["mails/s"].text(), one["removed"].text()] for name, one in figures.items()])
