@@ -37,7 +37,7 @@ def mail(cluster, sink, name, count=20):
 
 
 def run(bench, report):
-    count, minutes = bench.pick((50, 1.25), (10, 0.1))
+    count, minutes = bench.pick((50, 1.25), (6, 0.05))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(max_worker_processes=count + 8, **sink.settings())
         begin = time.monotonic()

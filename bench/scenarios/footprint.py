@@ -21,7 +21,7 @@ def wake_ups(pid):
 
 def memory(bench, cluster, sink, report):
     """Private memory of the worker, along many mails."""
-    steps, size = 10, bench.pick(10000, 1000)
+    steps, size = 10, bench.pick(10000, 500)
     pid, = cluster.worker_pids()
     sink.reset()
     taken = []
@@ -96,9 +96,9 @@ def fall_silent(pids, seconds):
 
 def idle(bench, cluster, report):
     """Wake-ups of launcher and worker while nothing happens at all: a check each minute is all there may be."""
-    seconds = bench.pick(300, 6)
+    seconds = bench.pick(300, 3)
     rows = cluster.sql(OURS)
-    fall_silent([pid for pid, _ in rows], bench.pick(15, 4))
+    fall_silent([pid for pid, _ in rows], bench.pick(15, 2))
     before = {pid: wake_ups(pid) for pid, _ in rows}
     own, whole = sum(cpu_of(pid) for pid, _ in rows), cluster.cpu()
     time.sleep(seconds)
@@ -111,7 +111,7 @@ def idle(bench, cluster, report):
         report.target(Target(f"idle for {seconds} s: wake-ups of the {name.removeprefix('rhesis_notify ')}, one a check", Series([count]), at_most=checks, digits=0))
     report.text(f"A wake-up is a voluntary context switch in /proc/PID/status. Each process looks once a minute whether there is something to do: {checks - 1} times in "
                 f"{seconds} s, {checks} where the first look comes at once. In {seconds} s launcher and worker together used {own * 1000:.0f} ms of the "
-                f"processor's time, in steps of 10 ms; all processes of the server {whole * 1000:.0f} ms, autovacuum's after {bench.pick(100000, 10000):,} mails among them.")
+                f"processor's time, in steps of 10 ms; all processes of the server {whole * 1000:.0f} ms, autovacuum's after all those mails among them.")
 
 
 def run(bench, report):

@@ -28,7 +28,7 @@ class Run:
 
     def __init__(self, bench, cluster, sink):
         self.bench, self.cluster, self.sink = bench, cluster, sink
-        self.count = bench.pick(1000, 200)
+        self.count = bench.pick(1000, 100)
 
     def accepted(self):
         return {key: moment for moment, key in self.sink.stamps()}

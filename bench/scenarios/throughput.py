@@ -18,7 +18,7 @@ class Run:
 
     def __init__(self, bench, cluster, sink):
         self.bench, self.cluster, self.sink = bench, cluster, sink
-        self.size = None
+        self.warm = bench.pick(1000, 200)
 
     def measure(self, count, begin, cpu):
         """Has so many mails sent, from begin() on."""
@@ -34,13 +34,13 @@ class Run:
             self.cluster.configure(rhesis_notify__workers=workers, **self.sink.settings())
             self.cluster.clear()
             self.sink.reset()
-            self.cluster.queue(1000)
-            self.sink.wait(1000)
-            self.cluster.settled(self.sink, 1000)
+            self.cluster.queue(self.warm)
+            self.sink.wait(self.warm)
+            self.cluster.settled(self.sink, self.warm)
             self.cluster.pause()
             self.cluster.queue(count)
             figures = self.measure(count, self.cluster.resume, self.cluster.cpu)
-            self.cluster.settled(self.sink, count, before=1000)
+            self.cluster.settled(self.sink, count, before=self.warm)
             return figures
         return run
 
@@ -48,10 +48,10 @@ class Run:
         def run():
             self.sink.reset()
             peers.empty(name, self.cluster)
-            peers.produce(name, self.cluster, 1000)
+            peers.produce(name, self.cluster, self.warm)
             with contextlib.ExitStack() as stack:
                 workers = [stack.enter_context(peers.worker(name, self.cluster, self.sink, self.bench.templates)) for _ in range(processes)]
-                self.sink.wait(1000)
+                self.sink.wait(self.warm)
                 for worker in workers:
                     worker.pause()
                 peers.produce(name, self.cluster, count)
@@ -95,7 +95,7 @@ def table(report, figures):
 
 
 def plain(bench, cluster, report):
-    count = bench.pick(20000, 1500)
+    count = bench.pick(20000, 1000)
     with bench.sink() as sink:
         run = Run(bench, cluster, sink)
         figures = in_turns(bench.rounds, {
@@ -118,7 +118,7 @@ def plain(bench, cluster, report):
     others = [name for name in rates if not name.startswith("rhesis_notify")]
     report.compare("mails per second in the clear", rates["rhesis_notify"], {name: rates[name] for name in others})
     report.compare("CPU per mail", costs["rhesis_notify"], {name: costs[name] for name in others if name in costs}, more_is_better=False)
-    report.text(f"In the clear, 16 connections. A backlog of {count:,} rows, in a table that was empty but for the 1,000 mails that each queue "
+    report.text(f"In the clear, 16 connections. A backlog of {count:,} rows, in a table that was empty but for the {run.warm:,} mails that each queue "
                 f"has sent just before; {count:,} mails of smtp-source. From the first acceptance to the last. smtp-source has no queue and "
                 "renders nothing; it makes a connection for each mail, with `-d` it keeps its 16. CPU is that of all processes of the "
                 "database server, and of the peer's own.")
@@ -127,7 +127,7 @@ def plain(bench, cluster, report):
 
 
 def encrypted(bench, cluster, report):
-    count, python = bench.pick((20000, 800), (1500, 200))
+    count, python = bench.pick((20000, 800), (1000, 100))
     with bench.sink(tls=True) as sink:
         run = Run(bench, cluster, sink)
         figures = in_turns(bench.rounds, {
