@@ -128,6 +128,6 @@ def run(bench, report):
                         {name: rates[name] for name in ENABLED})
     report.text(f"pgbench, {CLIENTS} clients, one row per transaction, {measured.seconds} s a round; the figures of the table without a trigger are those beside "
                 "the first line's. It is one table, whose triggers are enabled and disabled. The targets are the task's own side: the worker's process is stopped, "
-                "and so uses none of the processors that the clients need, as if it were busy on one of its own. Awake but paused it is woken by "
-                "commits without end, looks each time whether the pause is over, and sends nothing: the clients pay with what that takes of "
-                f"this machine's {os.cpu_count()} cores, so no target is set for it. Delivering meanwhile, worker and mail server share them too.")
+                "and so uses none of the processors that the clients need, as if it were busy on one of its own. Awake but paused it is woken "
+                "again and again, looks each time whether the pause is over, and sends nothing: the clients pay for waking a process that sleeps, and with what "
+                f"that one takes of this machine's {os.cpu_count()} cores, which they fill by themselves; so no target is set for it. Delivering meanwhile, worker and mail server share them too.")
