@@ -20,7 +20,7 @@ class Run:
     def __init__(self, bench, cluster, sink):
         self.bench, self.cluster, self.sink = bench, cluster, sink
         # So many mails on each connection; a wave takes 60 to 90 ms.
-        self.waves = bench.pick(48, 12)
+        self.waves = bench.pick(48, 24)
 
     def figures(self, connections, begin):
         count = connections * self.waves

@@ -96,9 +96,9 @@ def fall_silent(pids, seconds):
 
 def idle(bench, cluster, report):
     """Wake-ups of launcher and worker while nothing happens at all: a check each minute is all there may be."""
-    seconds = bench.pick(300, 3)
+    seconds = bench.pick(300, 6)
     rows = cluster.sql(OURS)
-    fall_silent([pid for pid, _ in rows], bench.pick(15, 2))
+    fall_silent([pid for pid, _ in rows], bench.pick(15, 4))
     before = {pid: wake_ups(pid) for pid, _ in rows}
     own, whole = sum(cpu_of(pid) for pid, _ in rows), cluster.cpu()
     time.sleep(seconds)
