@@ -17,6 +17,9 @@ $do$;
 SELECT rhesis_notify.require_library('1.1');
 DROP FUNCTION rhesis_notify.require_library(text);
 
+-- A task's id is no word of a language, and compared byte by byte its index costs less. It is built anew: a second per million rows.
+ALTER TABLE rhesis_notify.task_notifications ALTER COLUMN task_id TYPE text COLLATE "C";
+
 -- Vacuum reads the indexes of all that is kept, and was called for each fiftieth of it. What somebody has chosen stays.
 DO $$
 BEGIN

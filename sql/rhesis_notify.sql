@@ -68,8 +68,8 @@ COMMENT ON TYPE rhesis_notify.delivery_state IS
 CREATE TABLE rhesis_notify.task_notifications
 (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	-- What the task writes.
-	task_id text NOT NULL UNIQUE
+	-- What the task writes. Its id is no word of a language, and compared byte by byte its index costs less.
+	task_id text COLLATE "C" NOT NULL UNIQUE
 		CONSTRAINT task_id_has_1_to_500_characters CHECK (pg_catalog.length(task_id) BETWEEN 1 AND 500),
 	task_name text NOT NULL
 		CONSTRAINT task_name_has_1_to_100000_characters CHECK (pg_catalog.length(task_name) BETWEEN 1 AND 100000),

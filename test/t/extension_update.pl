@@ -9,6 +9,7 @@ use PostgreSQL::Test::Utils;
 use RhesisNotify::Catalog qw(catalog_of differences);
 use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
+use RhesisNotify::Session;
 use Test::More;
 
 my $peer = RhesisNotify::Peer->start;
@@ -113,21 +114,22 @@ my $states = q{SELECT t.name, pg_catalog.jsonb_agg(r ORDER BY r) FROM (
 	UNION ALL SELECT 'pause', to_jsonb(p) FROM rhesis_notify.database_pause AS p) AS t GROUP BY 1 ORDER BY 1};
 my $before = $node->sql($states, 'every_state');
 
-# Tasks report and mails are on the wire while the update is done, and while its transaction is still open.
+# Tasks report and mails are on the wire while the update is done; a task that reports in the meantime waits for it to be committed.
 $peer->rules({ stage => 'accepted', action => 'slow', pause_ms => 5, count => 100000 });
 my $mails = $peer->mail_count;
 my $worker = worker_in($node, 'busy');
 $node->report_many(300, database => 'busy', task_name => 'before');
 $node->wait_for(q{SELECT count(*) FILTER (WHERE delivery_status = 'sent') > 0 AND count(*) FILTER (WHERE delivery_status = 'sending') > 0
 	FROM rhesis_notify.task_notifications}, 'busy');
-my $session = $node->background_psql('busy');
-$session->query_safe('BEGIN');
-$session->query_safe($update);
-my $reporter = $node->background_psql('busy');
-$reporter->query_safe(RhesisNotify::Cluster::insert_of(task_id => 'during'));
-$session->query_safe('COMMIT');
-$session->quit;
-$reporter->quit;
+my $session = RhesisNotify::Session->start($node, database => 'busy');
+$session->query("BEGIN; $update");
+my $reporter = RhesisNotify::Session->start($node, database => 'busy');
+$reporter->begin(RhesisNotify::Cluster::insert_of(task_id => 'during'));
+$node->wait_for(q{SELECT count(*) = 1 FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' AND wait_event_type = 'Lock'});
+$session->query('COMMIT');
+my (undef, $error) = $reporter->result;
+is($error, '', 'a task that reports during the update waits for it');
+$_->quit foreach $session, $reporter;
 $node->report_many(100, database => 'busy', task_name => 'after');
 wait_for_new_worker($node, 'busy', $worker);
 $node->wait_for(q{SELECT count(*) = 401 AND bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications}, 'busy');
