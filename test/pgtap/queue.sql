@@ -102,7 +102,7 @@ SELECT rhesis_notify.task_completed('large', 'n', 'failed', '42', result => json
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template, completed_at)
 VALUES ('never completed', 'n', 'success', '42', 'task_completion', NULL);
 SELECT results_eq(
-	$$ SELECT task_id, result IS NULL, result_omitted, length(error_message), completed_at = now()
+	$$ SELECT task_id COLLATE "default", result IS NULL, result_omitted, length(error_message), completed_at = now()
 	   FROM queue_probe.claim(1, 10, true) ORDER BY id $$,
 	$$ VALUES ('huge', true, true, 65536, true), ('large', false, false, NULL, true),
 		('never completed', true, false, NULL, true) $$,
@@ -149,7 +149,7 @@ SELECT is(queue_probe.record(1, ARRAY[pg_temp.task('5')], 'failed', 'smtp_perman
 SELECT is(queue_probe.record(1, ARRAY[pg_temp.task('6')], 'held', 'in_doubt'), 1, 'held');
 SELECT is(queue_probe.record(1, ARRAY[pg_temp.task('7')], 'skipped', 'no_email', counts_attempt => false), 1, 'skipped');
 SELECT results_eq(
-	$$ SELECT task_id, delivery_status::text, delivery_reason, finished_at IS NOT NULL FROM rhesis_notify.task_notifications
+	$$ SELECT task_id COLLATE "default", delivery_status::text, delivery_reason, finished_at IS NOT NULL FROM rhesis_notify.task_notifications
 	   WHERE task_id ~ '[4-7]' ORDER BY task_id $$,
 	$$ VALUES ('4', 'pending', NULL, false), ('5', 'failed', 'smtp_permanent', true), ('6', 'held', 'in_doubt', false),
 		('7', 'skipped', 'no_email', true) $$, 'each in its state');
@@ -179,7 +179,7 @@ SELECT is(pg_temp.state('dead'), 'pending', 'and due again');
 SELECT is(pg_temp.state('live'), 'sending', 'a live worker keeps its own');
 SELECT is(pg_temp.state('worn out'), 'failed interrupted', 'a row that was never finished is given up at last');
 SELECT results_eq(
-	$$ SELECT task_id, attempts, event, detail ->> 'epoch' FROM rhesis_notify.task_notifications AS n
+	$$ SELECT task_id COLLATE "default", attempts, event, detail ->> 'epoch' FROM rhesis_notify.task_notifications AS n
 	   JOIN rhesis_notify.delivery_events ON n.id = notification_id ORDER BY n.id $$,
 	$$ VALUES ('dead', 1, 'in_doubt', '1'), ('worn out', 12, 'in_doubt', '3') $$, 'each has an event and an attempt');
 SET LOCAL queue_probe.in_doubt = 'hold';
