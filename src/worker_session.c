@@ -48,12 +48,13 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 
 	if (connecting)
 		die(postgres_signal_arg);
-	shutdown_was_requested = true;
-	if (in_transaction)
+	/* The postmaster signals twice, the process and its group: the second must not hit the transaction that gives back our rows. */
+	if (in_transaction && !shutdown_was_requested)
 	{
 		InterruptPending = true;
 		QueryCancelPending = true;
 	}
+	shutdown_was_requested = true;
 	SetLatch(MyLatch);
 	errno = saved_errno;
 }

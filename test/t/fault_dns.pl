@@ -68,6 +68,12 @@ $node->reload;
 wait_for_lookup('postgres');
 my $pid = $node->worker('pid');
 cmp_ok(seconds(sub { $node->sql("SELECT pg_terminate_backend($pid, 10000)") }), '<', 3, 'a worker in the middle of a lookup can be ended');
+# At a shutdown the postmaster signals each process twice, and its process group is itself.
+wait_for_lookup('postgres');
+$pid = $node->worker('pid');
+1 while kill 'TERM', $pid;
+$node->wait_for(qq{SELECT pid <> $pid AND in_flight > 0 FROM rhesis_notify.worker_status WHERE database = current_database()});
+is($node->sql('SELECT sum(attempts) FROM rhesis_notify.task_notifications'), 0, 'signals that come again do not keep it from giving back what it has');
 $node->sql('CREATE DATABASE doomed');
 $node->create_app('doomed');
 $node->report_many(5, database => 'doomed');
