@@ -182,6 +182,9 @@ Round(void)
 		WorkOnQueue(claiming);
 		worker.troubles = 0;
 	}
+	/* A SIGTERM during the claim's commit could cancel nothing of what comes next. */
+	if (shutdown_was_requested)
+		return;
 	if (worker.preparing)
 		PrepareClaimed();
 	else
@@ -255,6 +258,8 @@ ShutDown(void)
 	TimestampTz until = After(SHUTDOWN_GRACE_MS);
 
 	ShowActivity(WORKER_STOPPING);
+	if (worker.preparing)
+		GiveBackPreparing(NULL);
 	GiveBackUnsent();
 	while (worker.in_flight > 0 && GetCurrentTimestamp() < until)
 	{

@@ -71,9 +71,7 @@ $peer->rules;
 
 $node->sql('SELECT rhesis_notify.pause()');
 $id = $node->report;
-$operator->query('BEGIN');
-$operator->query('LOCK TABLE rhesis_notify.task_notifications IN SHARE MODE');
-$node->sql('SELECT rhesis_notify.resume()');
+$node->lock_queue($operator);
 shows("^waiting after an error until $time\$", 'RhesisNotifyTrouble', 'a statement that failed, and until when it is not tried again');
 $operator->query('COMMIT');
 $operator->quit;

@@ -147,9 +147,7 @@ $node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pid 
 $peer->rules;
 $node->sql('SELECT rhesis_notify.pause()');
 $id = $node->report;
-$operator->query('BEGIN');
-$operator->query('LOCK TABLE rhesis_notify.task_notifications IN SHARE MODE');
-$node->sql('SELECT rhesis_notify.resume()');
+$node->lock_queue($operator);
 $node->wait_for(q{SELECT last_error ~ 'keeps something locked' AND state = 'waiting after an error' FROM rhesis_notify.worker_status});
 pass('a locked table is shown in worker_status');
 $node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND backend_xmin IS NULL AND state = 'idle'});

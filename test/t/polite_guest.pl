@@ -100,13 +100,15 @@ my @phases = (
 	[ 'sending', undef, q{SELECT count(*) > 5 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent' AND task_name = 'app.phase 8'} ],);
 my $number = 0;
 # The app's relation takes its time.
-$node->sql(q{ALTER TABLE public."user" RENAME TO person;
-	CREATE VIEW public."user" AS SELECT person.* FROM public.person, (SELECT pg_sleep(60) OFFSET 0) AS pause});
+my $slow = q{ALTER TABLE public."user" RENAME TO person;
+	CREATE VIEW public."user" AS SELECT person.* FROM public.person, (SELECT pg_sleep(60) OFFSET 0) AS pause};
+my $quick = q{DROP VIEW public."user"; ALTER TABLE public.person RENAME TO "user"};
+$node->sql($slow);
 $node->report(organization_id => undef);
 $node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'PgSleep'});
 stops_fast('looking recipients up');
 $node->start;
-$node->sql(q{DROP VIEW public."user"; ALTER TABLE public.person RENAME TO "user"});
+$node->sql($quick);
 $node->wait_for($all_sent);
 
 # A synchronous standby is away: commits wait for it.
@@ -126,9 +128,12 @@ $node->wait_for($all_sent);
 		$node->wait_for($waits);
 	}
 	is($peer->mail_count, $mails, 'nothing is mailed of which the standby has no claim');
-	stops_fast('waiting for a synchronous standby');
+	# It would be at this for long.
+	$node->sql($slow);
+	stops_fast('waiting for a synchronous standby, about to look recipients up');
 	$node->configure('server.synchronous_standby_names' => '');
 	$node->start;
+	$node->sql($quick);
 	$node->wait_for($all_sent);
 }
 
@@ -162,13 +167,8 @@ $node->wait_for($all_sent);
 # What keeps it from sending: how to bring it about, how to tell that it is there, how to end it.
 sub lock_queue
 {
-	my $session = RhesisNotify::Session->start($node);
-
-	# A worker that had claimed its row already would not need the lock.
 	$node->sql('SELECT rhesis_notify.pause()');
-	$session->query('BEGIN; LOCK TABLE rhesis_notify.task_notifications IN SHARE MODE');
-	$node->sql('SELECT rhesis_notify.resume()');
-	return $session;
+	return $node->lock_queue(RhesisNotify::Session->start($node));
 }
 my @obstacles = (
 	[ 'paused', sub { $node->sql('SELECT rhesis_notify.pause()') }, q{SELECT state = 'paused' FROM rhesis_notify.worker_status},

@@ -197,6 +197,17 @@ sub report
 	return $self->sql(insert_of(%columns) . ' RETURNING id', $database);
 }
 
+# A session takes a lock on the queue in a transaction of its own, and a pause ends: what has been reported in it, the worker can't
+# claim before that transaction ends. (A row that it had claimed already would not need the lock.)
+sub lock_queue
+{
+	my ($self, $session) = @_;
+
+	$session->query('BEGIN; LOCK TABLE rhesis_notify.task_notifications IN SHARE MODE');
+	$self->sql('SELECT rhesis_notify.resume()');
+	return $session;
+}
+
 # Many tasks finish in one transaction; their ids are task_name and a number.
 sub report_many
 {
