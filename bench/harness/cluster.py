@@ -133,15 +133,17 @@ class Cluster(Postgres):
     def clear(self):
         self.sql(f"TRUNCATE {TABLE} RESTART IDENTITY CASCADE")
 
-    def settled(self, sink, mails, before=0, database="bench"):
-        """Waits until no outcome is left to be recorded. An error, unless the sink has taken so many mails and as many rows are sent,
-        beside those of before: none is lost, and none was sent twice."""
+    def settled(self, sink, mails, newest=0, database="bench"):
+        """Waits until no outcome is left to be recorded. An error, unless the sink has taken so many mails since its reset, and there are as
+        many rows behind the newest of before, each with its outcome: none is lost, and none was sent twice."""
         self.until(f"SELECT NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status IN ('pending', 'deferred')) "
                    f"AND NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status = 'sending')", database=database)
-        rows, sent = self.sql(f"SELECT count(*), count(*) FILTER (WHERE delivery_status = 'sent') FROM {TABLE}", database=database)[0]
         taken = sink.counts()["mails"]
-        if not rows == sent == before + mails or taken != mails:
-            raise RuntimeError(f"{mails:,} mails are owed: the sink has taken {taken:,}, and {sent - before:,} of {rows - before:,} rows are sent")
+        rows, recorded = self.sql(f"""SELECT count(*), count(*) FILTER (WHERE delivery_status = 'sent' AND attempts = 1 AND
+            recipient_email IS NOT NULL AND message_id IS NOT NULL AND smtp_reply LIKE '250 %%') FROM {TABLE} WHERE id > %s""",
+                                  newest, database=database)[0]
+        if not mails == taken == rows == recorded:
+            raise RuntimeError(f"{mails:,} mails are owed: the sink has taken {taken:,}, and {recorded:,} of {rows:,} rows say so")
 
     def pause(self):
         self.sql("SELECT rhesis_notify.pause()")

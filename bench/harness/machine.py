@@ -19,8 +19,10 @@ def field(path, name):
 
 
 def revision(top):
+    """The commit; "-dirty" where something differs from it, but for the results, which the run itself writes."""
     try:
-        return output("git", "-C", top, "describe", "--always", "--dirty")
+        changed = output("git", "-C", top, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results")
+        return output("git", "-C", top, "describe", "--always") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "no checkout"
 

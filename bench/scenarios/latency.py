@@ -49,7 +49,7 @@ class Run:
     def ours(self):
         self.warm_up()
         found = self.singles("rhesis-notify")
-        self.cluster.settled(self.sink, self.count, before=WARM)
+        self.cluster.settled(self.sink, self.count, newest=WARM)
         return found
 
     def peer(self, name):
@@ -75,7 +75,7 @@ class Run:
         load = [int(line.split()[1]) for line in printed.splitlines()]
         self.sink.wait(self.count + len(load))
         found = figures(committed, self.accepted())
-        self.cluster.settled(self.sink, self.count + len(load), before=WARM)
+        self.cluster.settled(self.sink, self.count + len(load), newest=WARM)
         begin, end = min(committed.values()), max(committed.values())
         return found | {"rows/s": sum(begin <= moment <= end for moment in load) / (end - begin) * 1e9}
 

@@ -26,7 +26,7 @@ def single_cost(database, sink, count, gone):
         for number in range(1, count + 1):
             cursor.execute("SELECT bench.queue(1, %s, 1000)", (gone + number,))
             sink.wait(number)
-    database.cluster.settled(sink, count, before=gone, database=database.name)
+    database.cluster.settled(sink, count, gone, database.name)
     return {"CPU ms": (database.worker_cpu() - before) / count * 1000}
 
 

@@ -4,13 +4,12 @@ import os
 import re
 import signal
 
-from harness.cluster import cpu_of
+from harness.cluster import TABLE, cpu_of
 from harness.figures import Target, in_turns
 
 TITLE = "What a task pays"
 ORDER = 4
 
-TABLE = "rhesis_notify.task_notifications"
 OURS, PAUSED, DELIVERING, PLAIN, NOTIFY = ("rhesis_notify, its worker stopped", "rhesis_notify, its worker awake but paused",
                                            "rhesis_notify, delivering meanwhile", "the same table without a trigger",
                                            "with a trigger that calls NOTIFY")

@@ -40,7 +40,7 @@ class Run:
             self.cluster.pause()
             self.cluster.queue(count)
             figures = self.measure(count, self.cluster.resume, self.cluster.cpu)
-            self.cluster.settled(self.sink, count, before=self.warm)
+            self.cluster.settled(self.sink, count, newest=self.warm)
             return figures
         return run
 
