@@ -153,18 +153,26 @@ class Demo:
 
     def start_mail_catcher(self, password):
         port_file = os.path.join(self.scratch, "smtp-port")
+        log_file = os.path.join(self.scratch, "mail-catcher.log")
         write(os.path.join(self.scratch, "rules.json"), json.dumps(RULES))
         self.run("sh", "peers/make-certificates", "certificates")
-        with open(self.log, "a", encoding="utf-8") as log:
+        with open(log_file, "w", encoding="utf-8") as log:
+            # A password may begin with a dash.
             process = subprocess.Popen(
                 [sys.executable, "peers/smtp_peer.py", "--port-file", port_file, "--directory", "mail",
                  "--rules", "rules.json", "--tls-cert", "certificates/good.pem", "--tls-key", "certificates/good.key",
-                 "--user", SMTP_USER, "--password", password],
+                 "--user", SMTP_USER, f"--password={password}"],
                 cwd=self.scratch, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, **self.as_user)
         self.mail_catcher = process.pid
         self.remember()
-        return int(wait_for("the mail catcher", lambda: read(port_file).strip(), 20))
+
+        def port():
+            if process.poll() is not None:
+                raise Trouble(f"the mail catcher has ended:\n{read(log_file)}")
+            return read(port_file).strip()
+
+        return int(wait_for("the mail catcher", port, 20))
 
     def start_postgres(self, port, password):
         self.run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")

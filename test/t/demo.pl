@@ -72,6 +72,36 @@ unlike($end, qr/\e/, 'NO_COLOR is respected');
 unlike($end =~ s/^Look at next.*//msr, qr/^.{49}/m, 'on a narrow terminal no line of it is wider');
 like($end, qr/^1  Task Completed: Test Execution Summary -\n   Success\n   To      jane\@acme\.example\n   State   ✔ sent$/m, '... and each mail is a paragraph');
 
+# ---- The mail catcher ----
+
+# Starts one after some preparation; says whether it listens, or why not.
+sub start_mail_catcher
+{
+	my ($password, $preparation) = @_;
+	my $output = '';
+	local %ENV = (%ENV, PYTHONPATH => "$top/demo", PYTHONDONTWRITEBYTECODE => 1);
+
+	IPC::Run::run([ '/usr/bin/python3', '-c', <<"PYTHON", $password ], '>&', \$output);
+import os, sys
+from servers import Trouble, fill, new_demo
+
+demo = new_demo("$bindir")
+try:
+    fill(demo)
+    $preparation
+    print("listens" if demo.start_mail_catcher(sys.argv[1]) else "has no port")
+except Trouble as trouble:
+    print(trouble)
+finally:
+    demo.stop()
+PYTHON
+	return $output;
+}
+
+is(start_mail_catcher('-a-password', 'pass'), "listens\n", 'a password that begins with a dash is one');
+like(start_mail_catcher('secret', 'os.remove(f"{demo.scratch}/peers/smtp_rules.py")'), qr/^the mail catcher has ended:\n.*No module named 'smtp_rules'/s,
+	'a mail catcher that ends says why');
+
 # ---- Where there is no Unicode ----
 
 my $drawing = <<'PYTHON';
