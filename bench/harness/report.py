@@ -100,10 +100,19 @@ def target_table(targets):
                       *(target.row() for target in targets)])
 
 
-def verdict(reports):
-    targets = [target for report in reports for target in report.targets]
-    met = sum(target.met for target in targets)
-    return f"{met} of {len(targets)} targets met."
+def all_targets(reports):
+    return [target for report in reports for target in report.targets]
+
+
+def all_met(reports):
+    return all(target.met for target in all_targets(reports))
+
+
+def verdict(reports, broken):
+    """Broken are the names of the scenarios that could not be run."""
+    targets = all_targets(reports)
+    missing = f" Could not be run: {', '.join(broken)}." if broken else ""
+    return f"{sum(target.met for target in targets)} of {len(targets)} targets met.{missing}"
 
 
 def who_is_ahead(reports):

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import tempfile
 
+from .cluster import cpu_of
+
 USER, PASSWORD = "bench", "not a secret"
 
 
@@ -33,6 +35,7 @@ class Sink:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self.answers = self.socket.makefile("r", encoding="utf-8")
+        self.cpu_before = 0
         return self
 
     def __exit__(self, *_):
@@ -50,7 +53,12 @@ class Sink:
 
     def reset(self):
         """Forgets what it has seen, and returns it."""
+        self.cpu_before = cpu_of(self.process.pid)
         return self.ask("reset")
+
+    def cpu(self):
+        """Seconds of the processor's time since the last reset."""
+        return cpu_of(self.process.pid) - self.cpu_before
 
     def counts(self):
         return self.ask("counts")

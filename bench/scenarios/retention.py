@@ -80,3 +80,4 @@ def run(bench, report):
                 "are counted in PostgreSQL's log (WAL).")
     report.table(["", "mails per second", "rows removed meanwhile"],
                  [[name, one["mails/s"].text(), one["removed"].text()] for name, one in figures.items()])
+    report.bars("retention", "mails per second", {f"rhesis_notify, {name} removal": one["mails/s"] for name, one in figures.items()})

@@ -73,3 +73,4 @@ def run(bench, report):
                 "layout, HTML and text, of the shipped one's size. The cache of parsed templates begins anew when it is larger than 16 MB.")
     report.table(["", "mails per second", "worker's private memory, MB"],
                  [[name, one["mails/s"].text(), one["MB"].text(1)] for name, one in figures.items()])
+    report.bars("tenants", "mails per second", {f"rhesis_notify, {name}": one["mails/s"] for name, one in figures.items()})
