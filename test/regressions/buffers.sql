@@ -1,5 +1,6 @@
 -- How many buffers the claim and the record touch for each row: the statements of src/queue_claim.c and src/queue_record.c, as a
--- worker runs them, in an empty database with the extension. Prints "claim" and "record" with their figures.
+-- worker runs them, in an empty database with the extension. Prints "claim" and "record" with their figures; the plans of all that was
+-- executed for them, in JSON, are warnings.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -9,7 +10,8 @@ SET client_min_messages = warning;
 CREATE EXTENSION queue_probe;
 CREATE TABLE public.touched (work text, buffers numeric, row_count integer);
 
--- Vacuum would come whenever it likes.
+-- Vacuum would come whenever it likes. It has been below, which is the dearer case: for a row on a page that is all visible the lock
+-- asks the visibility map, too.
 ALTER TABLE rhesis_notify.task_notifications SET (autovacuum_enabled = off);
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template, result, delivery_status, attempts, finished_at)
 	SELECT md5('finished' || id), 'generate_test_set', 'success', md5(id::text), 'task_completion', '{"test_run_id": "a"}', 'sent', 1, now()
@@ -27,6 +29,16 @@ BEGIN
 	EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT json) ' || statement INTO plan;
 	RETURN (plan #>> '{0,Plan,Shared Hit Blocks}')::numeric + (plan #>> '{0,Plan,Shared Read Blocks}')::numeric;
 END $$;
+
+-- The plan of a statement that a function runs is seen by auto_explain alone.
+LOAD 'auto_explain';
+SET auto_explain.log_min_duration = 0;
+SET auto_explain.log_nested_statements = on;
+SET auto_explain.log_analyze = on;
+SET auto_explain.log_buffers = on;
+SET auto_explain.log_timing = off;
+SET auto_explain.log_format = json;
+SET auto_explain.log_level = warning;
 
 -- Claims and records in batches, each in a transaction of its own, as a worker does.
 DO $$
