@@ -157,8 +157,8 @@ LowerDueSince(WorkerSlot *slot, TimestampTz due_since)
 		;
 }
 
-static bool
-Wish(Oid database, uint32 wishes, TimestampTz due_since)
+bool
+WishOfWorkers(Oid database, uint32 wishes, TimestampTz due_since)
 {
 	bool found = false;
 
@@ -166,28 +166,19 @@ Wish(Oid database, uint32 wishes, TimestampTz due_since)
 	{
 		WorkerSlot *slot = &rhesis_shared->slots[i];
 		Oid owner = pg_atomic_read_u32(&slot->database);
+		uint32 known;
 
 		if (!OidIsValid(owner) || (OidIsValid(database) && owner != database))
 			continue;
 		found = true;
 		/* In the reverse of the order in which they are taken. */
 		LowerDueSince(slot, due_since);
-		pg_atomic_fetch_or_u32(&slot->wishes, wishes);
-		WakeProcess(&slot->process);
+		known = pg_atomic_fetch_or_u32(&slot->wishes, wishes);
+		/* Who left a wish before us wakes the worker, unless it sleeps through it. */
+		if (wishes & ~known)
+			WakeProcess(&slot->process);
 	}
 	return found;
-}
-
-bool
-WishOfWorkers(Oid database, uint32 wishes)
-{
-	return Wish(database, wishes, DT_NOEND);
-}
-
-bool
-WishForWork(Oid database, TimestampTz due_since)
-{
-	return Wish(database, WISH_WORK, due_since);
 }
 
 uint32
@@ -200,6 +191,16 @@ TakeWishes(WorkerSlot *slot, TimestampTz *due_since)
 	if (wishes & WISH_WORK)
 		*due_since = (TimestampTz) pg_atomic_exchange_u64(&slot->due_since, (uint64) DT_NOEND);
 	return wishes;
+}
+
+/*
+ * A wish that is there already wakes nobody. Whoever left one since they were taken did so before this, and is seen here or wakes us,
+ * or does so behind it, and wakes us unless it is one of these. The worker takes these too whenever it wakes, so none gets lost.
+ */
+bool
+SleepThrough(WorkerSlot *slot, uint32 wishes)
+{
+	return (pg_atomic_fetch_or_u32(&slot->wishes, wishes) & ~wishes) != 0;
 }
 
 void

@@ -37,7 +37,7 @@ typedef enum WorkerActivity
 	WORKER_STARTING,
 	WORKER_IDLE,
 	WORKER_SENDING,
-	WORKER_PAUSED,
+	WORKER_PAUSED, /* from here on to WORKER_IN_TROUBLE it can't claim what comes in */
 	WORKER_MAIL_OFF,
 	WORKER_BACKING_OFF,
 	WORKER_WAITING_FOR_RECIPIENTS,
@@ -50,6 +50,8 @@ typedef enum WorkerActivity
 #define WISH_WORK (1 << 0) /* rows may have become due, see due_since */
 #define WISH_RELOAD \
 	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
+#define WISH_LOOK \
+	(1 << 2) /* with WISH_WORK: even if nothing could be claimed, look whether that is over */
 
 #define NO_PROCESS ((uint32) -1)
 #define MAX_LAST_ERROR 512
@@ -150,15 +152,18 @@ extern WorkerSlot *CopySlots(Oid database, int *count);
 extern void LockSlots(LWLockMode mode);
 extern void UnlockSlots(void);
 
-/* Leave wishes for all workers of a database (InvalidOid: of all) and wake them. False: the database has none. Never raises
- * an error, allocates nothing: for use after commit. */
-extern bool WishOfWorkers(Oid database, uint32 wishes);
-
-/* The same with WISH_WORK, for rows that are due since the given time. */
-extern bool WishForWork(Oid database, TimestampTz due_since);
+/*
+ * Leave wishes for all workers of a database (InvalidOid: of all), with WISH_WORK for rows that are due since the given time, and
+ * wake those that had not all of them already. False: the database has none. Never raises an error, allocates nothing: for use
+ * after commit.
+ */
+extern bool WishOfWorkers(Oid database, uint32 wishes, TimestampTz due_since);
 
 /* What this slot's worker is wished, and forgets. Since when the rows are due that came in; DT_NOEND: none did. */
 extern uint32 TakeWishes(WorkerSlot *slot, TimestampTz *due_since);
+
+/* Before this slot's worker sleeps: who has these wishes is not to wake it. True: it has been wished something else. */
+extern bool SleepThrough(WorkerSlot *slot, uint32 wishes);
 extern void WakeLauncher(void);
 
 /* Tell the launcher that the extension may have come to or left a database, or that the database is new. Never raises. */

@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(rhesis_notify_wake_trigger);
 PG_FUNCTION_INFO_V1(rhesis_notify_wake_workers);
 
 static bool callback_registered = false;
-static bool wake_pending = false;
+static uint32 wishes = 0; /* of this transaction, for its database's workers */
 static TimestampTz due_since;
 static int announced_count = 0;
 static Oid announced[MAX_ANNOUNCED];
@@ -32,7 +32,7 @@ AnnounceChanges(void)
 	{
 		/* The launcher first: a worker may be gone in no time, and its successor not be wanted. */
 		NoteChangedDatabase(announced[i]);
-		WishOfWorkers(announced[i], WISH_RELOAD);
+		WishOfWorkers(announced[i], WISH_RELOAD, DT_NOEND);
 	}
 }
 
@@ -43,15 +43,15 @@ AtTransactionEnd(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_COMMIT:
 			/* A database that no worker serves yet is the launcher's. */
-			if (wake_pending && !WishForWork(MyDatabaseId, due_since))
+			if (wishes != 0 && !WishOfWorkers(MyDatabaseId, wishes, due_since))
 				NoteChangedDatabase(MyDatabaseId);
 			AnnounceChanges();
-			wake_pending = false;
+			wishes = 0;
 			announced_count = 0;
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			wake_pending = false;
+			wishes = 0;
 			announced_count = 0;
 			break;
 		default:
@@ -67,13 +67,13 @@ RegisterCallback(void)
 	callback_registered = true;
 }
 
-void
-WakeWorkersAtCommit(void)
+static void
+WishAtCommit(uint32 more_wishes)
 {
-	if (rhesis_shared == NULL || wake_pending)
+	if (rhesis_shared == NULL)
 		return;
 	RegisterCallback();
-	wake_pending = true;
+	wishes |= more_wishes;
 	/* What a row's default says. */
 	due_since = GetCurrentTransactionStartTimestamp();
 }
@@ -104,14 +104,14 @@ rhesis_notify_wake_trigger(PG_FUNCTION_ARGS)
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("function \"%s\" was not called by a trigger", "wake_trigger")));
-	WakeWorkersAtCommit();
+	WishAtCommit(WISH_WORK);
 	PG_RETURN_POINTER(NULL);
 }
 
-/* rhesis_notify.wake_workers() */
+/* rhesis_notify.wake_workers(): for whatever else lets mail go out. */
 Datum
 rhesis_notify_wake_workers(PG_FUNCTION_ARGS)
 {
-	WakeWorkersAtCommit();
+	WishAtCommit(WISH_WORK | WISH_LOOK);
 	PG_RETURN_VOID();
 }

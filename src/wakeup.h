@@ -4,9 +4,6 @@
 #ifndef RHESIS_WAKEUP_H
 #define RHESIS_WAKEUP_H
 
-/* At this transaction's commit, wake this database's workers. */
-extern void WakeWorkersAtCommit(void);
-
 /*
  * At this transaction's commit, have the workers of a database (InvalidOid: of all) look at their settings and at the extension
  * again, and the launcher at the database.

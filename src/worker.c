@@ -136,9 +136,24 @@ WakeTime(int64 pace_us)
 		return wake_at;
 	if (worker.backing_off_until > 0)
 		Earlier(&wake_at, worker.backing_off_until);
+	else if (worker.recipients_at > now)
+		Earlier(&wake_at, worker.recipients_at);
 	else if (HasRoomForClaim())
-		Earlier(&wake_at, Max(Max(NextQueueWork(), worker.recipients_at), worker.trouble_until));
+		Earlier(&wake_at, Max(NextQueueWork(), worker.trouble_until));
 	return wake_at;
+}
+
+/*
+ * While it can't claim, new rows need not wake it: what keeps it from that ends at a known time, or with WISH_LOOK or WISH_RELOAD.
+ * A wish that came during the round is for the next one: a lock or a standby that was waited for may have used up the latch.
+ */
+static bool
+MaySleep(void)
+{
+	WorkerActivity activity = CurrentActivity();
+	bool cannot_claim = activity >= WORKER_PAUSED && activity <= WORKER_IN_TROUBLE;
+
+	return !SleepThrough(my_slot, cannot_claim ? WISH_WORK : 0);
 }
 
 static void
@@ -188,7 +203,7 @@ Round(void)
 	if (worker.preparing)
 		PrepareClaimed();
 	else
-		Wait(WakeTime(pace_us));
+		Wait(MaySleep() ? WakeTime(pace_us) : 0);
 }
 
 /*

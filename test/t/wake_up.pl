@@ -1,0 +1,116 @@
+
+# A task's commit wakes a worker only when that could do something about the new row: not while it is paused, or leaves the mail
+# server alone. Whatever ends that is heeded at once, and then nothing has been forgotten.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Utils;
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use RhesisNotify::Session;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $ROWS = 2000;
+my $FEW = 20;
+my $SOON = 5;
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve(
+	'main',
+	peer => $peer,
+	settings => { log_deliveries => 'off', 'server.fsync' => 'off', 'server.max_worker_processes' => 16 });
+
+# How often the worker has gone to sleep.
+sub wake_ups
+{
+	my ($pid) = @_;
+	my ($switches) = slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+	return $switches;
+}
+
+# Tasks finish, each in a transaction of its own.
+sub few_wake_ups
+{
+	my ($when) = @_;
+	my $pid = $node->worker('pid');
+	my $before = wake_ups($pid);
+
+	$node->sql(join ";\n", map { RhesisNotify::Cluster::insert_of() } 1 .. $ROWS);
+	my $count = wake_ups($pid) - $before;
+	is($node->worker('pid'), $pid, "$when: it is the same worker");
+	cmp_ok($count, '<=', $FEW, "$when: $ROWS tasks wake it $count times");
+	return;
+}
+
+sub all_is_sent_soon
+{
+	my ($what) = @_;
+	my $began = time;
+
+	$node->wait_for(q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});
+	cmp_ok(time - $began, '<=', $SOON, "$what: all is sent soon");
+	return;
+}
+
+sub pause
+{
+	$node->sql('SELECT rhesis_notify.pause()');
+	$node->wait_for(q{SELECT bool_and(state = 'paused') FROM rhesis_notify.worker_status});
+	return;
+}
+
+# ---- A pause ----
+
+my $slow_task = RhesisNotify::Session->start($node);
+$node->wait_for(q{SELECT bool_and(state = 'idle') FROM rhesis_notify.worker_status});
+$slow_task->query('BEGIN; ' . RhesisNotify::Cluster::insert_of());
+pause();
+few_wake_ups('paused');
+$slow_task->query('COMMIT');
+
+my $began = time;
+$node->sql('SELECT rhesis_notify.resume()');
+RhesisNotify::Peer::wait_until(sub { $peer->mail_count > 0 }, 'a mail');
+cmp_ok(time - $began, '<=', 1, 'resumed: mail goes out at once');
+all_is_sent_soon('resumed');
+
+pause();
+few_wake_ups('paused again');
+$node->reconfigure(max_attempts => 7);
+pass('a reload is heeded in a pause');
+few_wake_ups('paused, with new settings');
+$node->sql('BEGIN; SELECT rhesis_notify.resume(); ' . RhesisNotify::Cluster::insert_of() . '; COMMIT');
+all_is_sent_soon('resumed by a transaction that also reports');
+
+pause();
+$node->sql(RhesisNotify::Cluster::insert_of());
+ok($node->sql('SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status'), 'SIGTERM in a pause');
+$node->wait_for(q{SELECT bool_and(state = 'paused') FROM rhesis_notify.worker_status});
+$node->sql('SELECT rhesis_notify.resume()');
+all_is_sent_soon('resumed, by another worker');
+
+# ---- A server in trouble ----
+
+$peer->stop;
+$node->report;
+$node->wait_for(q{SELECT bool_and(backing_off_until > now() + interval '3 seconds') FROM rhesis_notify.worker_status});
+few_wake_ups('backing off');
+$peer->start_again;
+$node->wait_for(q{SELECT bool_and(backing_off_until IS NULL) FROM rhesis_notify.worker_status});
+all_is_sent_soon('the server is back');
+
+# ---- Relations in trouble ----
+
+$node->sql('ALTER TABLE public."user" RENAME email TO mail');
+$node->report;
+$node->wait_for(q{SELECT bool_and(state = 'waiting for recipients') FROM rhesis_notify.worker_status});
+$node->wait_for(q{SELECT query ~ 'waiting until' AND (regexp_match(query, 'until (\S+ \S+)'))[1]::timestamptz > now() + interval '3 seconds'
+	FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker'});
+few_wake_ups('waiting for recipients');
+$node->sql('ALTER TABLE public."user" RENAME mail TO email');
+$node->wait_for(q{SELECT bool_and(state IN ('sending', 'idle')) FROM rhesis_notify.worker_status});
+all_is_sent_soon('recipients can be read');
+
+$slow_task->quit;
+$node->stop;
+done_testing();
