@@ -11,8 +11,8 @@ import ssl
 import sys
 
 config = json.loads(sys.argv[1])
-with open(config["message"], encoding="utf-8") as file:
-    MESSAGE = file.read().encode()
+with open(config["message"], "rb") as file:
+    MESSAGE = file.read()
 CONTEXT = ssl.create_default_context(cafile=config["ca"])
 
 

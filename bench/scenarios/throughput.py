@@ -76,17 +76,10 @@ class Run:
     def python(self, processes, count):
         def run():
             self.sink.reset()
-            with peers.connection_per_mail(self.sink, self.message(), count, processes) as peer:
+            with peers.connection_per_mail(self.sink, self.bench.message, count, processes) as peer:
                 peer.begin()
                 return self.taken(self.sink.wait(count))
         return run
-
-    def message(self):
-        """A file with a mail of ours."""
-        path = f"{self.bench.scratch}/message"
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("Subject: Task Completed\r\nContent-Type: text/html\r\n\r\n" + ("x" * 70 + "\r\n") * 175)
-        return path
 
 
 def not_the_limit(figures):
