@@ -165,7 +165,7 @@ bench:
 bench-installed:
 	@test/install-packages $(BENCH_PACKAGES) $(NODE_PACKAGES)
 	@mkdir -p build/bench
-	@{ $(MAKE) stage && $(MAKE) bench/peers/node_modules && $(MAKE) -C bench/sink; } >build/bench/build.log 2>&1 || \
+	@{ $(MAKE) stage && $(MAKE) bench/peers/node_modules && $(MAKE) -C bench/sink && $(MAKE) -C bench/peers; } >build/bench/build.log 2>&1 || \
 		{ cat build/bench/build.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) QUICK=$(QUICK) bench/run $(SCENARIOS)
 

