@@ -41,5 +41,6 @@ def facts(top, cluster_version, durability):
         ("pg-boss", f"{peers.version('pg-boss')}; bench/peers/pg-boss.js"),
         ("nodemailer", f"{peers.version('nodemailer')}, Handlebars {peers.version('handlebars')}, Node {peers.node_version()}"),
         ("Python", f"{platform.python_version()}, smtplib; bench/peers/connection_per_mail.py"),
+        ("libcurl", f"{output('curl-config', '--version').split()[1]}; bench/peers/libcurl.c"),
         ("smtp-source", f"Postfix {output('dpkg-query', '-W', '-f', '${Version}', 'postfix')}"),
     ]

@@ -35,7 +35,7 @@ class Report:
         """Notes who of {name: Series} is ahead of us, by the median."""
         for name, series in others.items():
             ratio = series.median / ours.median if more_is_better else ours.median / series.median
-            if ratio > 1:
+            if round(ratio, 2) > 1:
                 self.ahead.append(f"{name}: {what}, {ratio:.2f} times as good")
 
     def table(self, header, rows):
