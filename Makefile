@@ -9,6 +9,7 @@
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
 #   make bench               how fast it is, beside its peers (QUICK=1: a short look; SCENARIOS="throughput ...": those alone)
+#   make bench-profile        what a mail costs the worker, by function (PROFILE="before=STAGE now=build/stage": several, by turns)
 #   make bench-render         how long a mail takes to render, beside other template engines
 #   make installcheck         SQL tests against an installed, running server
 #   make stage                a private copy of PostgreSQL with the extension, under build/stage
@@ -37,6 +38,7 @@ TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parse
 BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
 # smtp-source is Postfix's.
 BENCH_PACKAGES = postgresql-$(PG_MAJOR) postfix openssl libssl-dev python3 python3-psycopg2 python3-matplotlib
+BENCH_PROFILE_PACKAGES = postgresql-$(PG_MAJOR) libssl-dev python3 python3-psycopg2 linux-perf
 SANITIZED_PACKAGES = bzip2 libssl-dev zlib1g-dev
 DEBIAN_PACKAGES = debootstrap util-linux python3-yaml
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
@@ -63,7 +65,7 @@ EXTRA_CLEAN = build
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
-else ifneq ($(filter-out test test-versions test-sanitized test-guide demo demo-stop bench bench-render,$(or $(MAKECMDGOALS),all)),)
+else ifneq ($(filter-out test test-versions test-sanitized test-guide demo demo-stop bench bench-profile bench-render,$(or $(MAKECMDGOALS),all)),)
 $(error there is no PGXS: set PG_CONFIG, or install $(BUILD_PACKAGES))
 endif
 
@@ -168,6 +170,19 @@ bench-installed:
 	@{ $(MAKE) stage && $(MAKE) bench/peers/node_modules && $(MAKE) -C bench/sink && $(MAKE) -C bench/peers; } >build/bench/build.log 2>&1 || \
 		{ cat build/bench/build.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) QUICK=$(QUICK) bench/run $(SCENARIOS)
+
+# bench/profile says what it does.
+.PHONY: bench-profile
+bench-profile:
+	@test/install-packages $(BUILD_PACKAGES)
+	@$(MAKE) --no-print-directory bench-profile-installed
+
+.PHONY: bench-profile-installed
+bench-profile-installed:
+	@test/install-packages $(BENCH_PROFILE_PACKAGES)
+	@mkdir -p build/bench
+	@{ $(MAKE) stage && $(MAKE) -C bench/sink; } >build/bench/build.log 2>&1 || { cat build/bench/build.log; exit 1; }
+	@PG_CONFIG=$(PG_CONFIG) bench/profile $(PROFILE)
 
 # bench/render/run says what it does.
 .PHONY: bench-render

@@ -27,13 +27,20 @@ def revision(top):
         return "no checkout"
 
 
-def facts(top, cluster_version, durability):
-    """durability: {setting: value}, as the server that was measured says."""
+def here():
+    """When and where."""
     memory = int(field("/proc/meminfo", "MemTotal").split()[0]) / 1024 ** 2
     return [
         ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
         ("machine", f"{os.cpu_count()} cores of {field('/proc/cpuinfo', 'model name')}, {memory:.0f} GiB of memory, "
                     f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}"),
+    ]
+
+
+def facts(top, cluster_version, durability):
+    """durability: {setting: value}, as the server that was measured says."""
+    return [
+        *here(),
         ("rhesis_notify", f"{revision(top)}, {output('curl-config', '--version')}, {ssl.OPENSSL_VERSION}"),
         ("PostgreSQL", f"{cluster_version}; one server for all, "
                        f"{', '.join(f'{name} {value}' for name, value in durability.items())}, the settings of bench/harness/cluster.py"),

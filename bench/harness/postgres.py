@@ -20,15 +20,18 @@ jit = off
 
 
 class Postgres:
-    """with Postgres(directory) as server: runs while the block does. The directory must not be there yet."""
+    """with Postgres(directory) as server: runs while the block does. The directory must not be there yet.
+
+    stage: what `make stage` has made, here or in another checkout.
+    """
 
     database = "postgres"
     configuration = ""
 
-    def __init__(self, directory):
+    def __init__(self, directory, stage=f"{TOP}/build/stage"):
         config = os.environ.get("PG_CONFIG", "pg_config")
         bindir = subprocess.run([config, "--bindir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-        self.directory = directory
+        self.directory, self.stage = directory, stage
         self.bindir = f"{directory}/stage{bindir}"
         self.data = f"{directory}/data"
         self.log = f"{directory}/server.log"
@@ -47,7 +50,7 @@ class Postgres:
     def __enter__(self):
         try:
             os.makedirs(self.directory)
-            shutil.copytree(f"{TOP}/build/stage", f"{self.directory}/stage", symlinks=True)
+            shutil.copytree(self.stage, f"{self.directory}/stage", symlinks=True)
             if self.as_user:
                 subprocess.run(["chown", "-R", "postgres", self.directory], check=True)
             self.run("initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-N")
