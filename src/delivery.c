@@ -59,13 +59,40 @@ SettleTrouble(Delivery *delivery, const char *reason, const char *detail, bool a
 	record->event_detail = detail;
 }
 
+/* Render and compose, in memory that is given up afterwards; what the delivery keeps is copied, at its true size. */
+static void
+WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
+{
+	MemoryContext lasting = delivery->batch->context;
+	SmtpMail *mail = &delivery->mail;
+	RenderedMail rendered = {0};
+	const char *problem;
+
+	RenderNotification(delivery->notification, recipient, &rendered);
+	if (rendered.fallback)
+		delivery->fallback = MemoryContextStrdup(lasting, rendered.fallback);
+	if (rendered.error)
+	{
+		SettleTrouble(delivery, "render_error", MemoryContextStrdup(lasting, rendered.error),
+					  false);
+		return;
+	}
+	delivery->record.message_id =
+		MemoryContextStrdup(lasting, NotificationMessageId(outgoing, delivery->notification));
+	delivery->owes_mail =
+		ComposeOutgoing(outgoing, delivery->notification->id, delivery->record.message_id,
+						recipient, &rendered, mail, &problem);
+	if (delivery->owes_mail)
+		mail->data =
+			memcpy(MemoryContextAlloc(lasting, mail->data_length), mail->data, mail->data_length);
+	else
+		SettleTrouble(delivery, "render_error", problem, false);
+}
+
 /* Decide about one notification whose recipient was looked up. */
 static void
 PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
 {
-	RenderedMail rendered = {0};
-	const char *problem;
-
 	if (recipient->error)
 	{
 		SettleTrouble(delivery, "recipients_error", recipient->error, true);
@@ -73,26 +100,29 @@ PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *
 	}
 	delivery->record.recipient_email = recipient->email;
 	if (recipient->skip_reason)
-	{
 		Settle(delivery, DELIVERY_SKIPPED, recipient->skip_reason);
-		return;
-	}
+	else
+		WriteMail(delivery, recipient, outgoing);
+}
 
-	RenderNotification(delivery->notification, recipient, &rendered);
-	delivery->fallback = rendered.fallback;
-	if (rendered.error)
+/* One after the other, in working memory that is the same for each. */
+static void
+PrepareDeliveries(DeliveryBatch *batch, const Recipient *recipients)
+{
+	MemoryContext working =
+		AllocSetContextCreate(batch->context, "rhesis_notify rendering", ALLOCSET_DEFAULT_SIZES);
+	Outgoing outgoing;
+
+	ReadOutgoing(&outgoing);
+	MemoryContextSwitchTo(working);
+	for (int i = 0; i < batch->count; i++)
 	{
-		SettleTrouble(delivery, "render_error", rendered.error, false);
-		return;
+		CHECK_FOR_INTERRUPTS();
+		PrepareDelivery(&batch->deliveries[i], &recipients[i], &outgoing);
+		MemoryContextReset(working);
 	}
-	delivery->record.message_id = NotificationMessageId(outgoing, delivery->notification);
-	delivery->owes_mail =
-		ComposeOutgoing(outgoing, delivery->notification->id, delivery->record.message_id,
-						recipient, &rendered, &delivery->mail, &problem);
-	if (!delivery->owes_mail)
-		SettleTrouble(delivery, "render_error", problem, false);
-	pfree(rendered.html);
-	pfree(rendered.text);
+	MemoryContextSwitchTo(batch->context);
+	MemoryContextDelete(working);
 }
 
 bool
@@ -101,7 +131,6 @@ PrepareBatch(DeliveryBatch *batch, RecipientsProblem *problem)
 	MemoryContext caller = MemoryContextSwitchTo(batch->context);
 	const Notification **notifications = palloc(Max(batch->count, 1) * sizeof(Notification *));
 	Recipient *recipients = palloc0(Max(batch->count, 1) * sizeof(Recipient));
-	Outgoing outgoing;
 	bool readable;
 
 	for (int i = 0; i < batch->count; i++)
@@ -109,14 +138,7 @@ PrepareBatch(DeliveryBatch *batch, RecipientsProblem *problem)
 	readable =
 		LookUpRecipients((Notification *const *) notifications, batch->count, recipients, problem);
 	if (readable)
-	{
-		ReadOutgoing(&outgoing);
-		for (int i = 0; i < batch->count; i++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			PrepareDelivery(&batch->deliveries[i], &recipients[i], &outgoing);
-		}
-	}
+		PrepareDeliveries(batch, recipients);
 	MemoryContextSwitchTo(caller);
 	return readable;
 }
