@@ -33,6 +33,12 @@ def cpu_of(pid):
     return sum(int(field) for field in fields[11:15]) / CLOCK_TICKS
 
 
+def run_time(pid):
+    """The same of a process with one thread, without its children: in seconds to the nanosecond, where cpu_of counts steps of 10 ms."""
+    with open(f"/proc/{pid}/schedstat", encoding="utf-8") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
 def status_of(pid, name):
     """A number of /proc/PID/status."""
     with open(f"/proc/{pid}/status", encoding="utf-8") as file:

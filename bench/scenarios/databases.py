@@ -2,7 +2,7 @@
 
 import time
 
-from harness.cluster import cpu_of, private_memory, status_of
+from harness.cluster import private_memory, run_time, status_of
 from harness.database import Database
 from harness.figures import Series, Target
 
@@ -16,7 +16,7 @@ def processes(cluster):
     """Of launcher and workers: {pid: (seconds of CPU, wake-ups)}."""
     found = {}
     for pid, in cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'rhesis_notify %'"):
-        found[pid] = (cpu_of(pid), status_of(pid, "voluntary_ctxt_switches"))
+        found[pid] = (run_time(pid), status_of(pid, "voluntary_ctxt_switches"))
     return found
 
 
