@@ -1,7 +1,8 @@
 /*
  * session.c - one client's connection: input, and replies that leave when their time has come.
  *
- * The delays are those of a server far away. A command that arrives is worked on as soon as what came before is done; a mail
+ * The delays are those of a server far away. A command is worked on from when the kernel has it, however late we come to
+ * read it: the processor is its sender's too, and a server far away has its own. What came before is done first; a mail
  * takes accept_delay to be worked on; a reply reaches the client reply_delay after the work is done. So replies to commands that
  * were sent together arrive together, and a client that waits for each reply pays the round trip each time. (A TLS
  * handshake is not delayed.) Each session has a timer of its own, a timerfd, where there are delays.
@@ -181,7 +182,10 @@ Release(Session *session)
 			break;
 		}
 		if (reply->mail_bytes >= 0)
+		{
 			TallyMail(reply->mail_bytes, reply->key);
+			tally.late += session->timer_fd >= 0 ? now - reply->due : 0;
+		}
 		session->released = reply->end;
 		session->replies_released++;
 	}
@@ -251,10 +255,9 @@ Take(Session *session, size_t count)
 {
 	size_t length = session->carried_length + count;
 	size_t used;
-	int64_t now = session->timer_fd >= 0 ? Now() : 0;
 
-	if (session->free_at < now)
-		session->free_at = now;
+	if (session->free_at < session->stream.arrived)
+		session->free_at = session->stream.arrived;
 	if (session->answered && BeginsTurn(session, length))
 		tally.turns++;
 	session->answered = false;
@@ -322,6 +325,7 @@ SessionStart(int fd)
 		session->timer_watch = (Watch){TimerReady, session};
 		LoopAdd(session->timer_fd, &session->timer_watch, EPOLLIN);
 		session->free_at = Now();
+		StreamKeepArrivals(&session->stream);
 	}
 	TallyConnection();
 	SessionReply(session, "220 sink ESMTP\r\n");

@@ -3,11 +3,14 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
 
+#include "loop.h"
 #include "stream.h"
 
 static ssize_t
@@ -29,11 +32,58 @@ TlsResult(SSL *ssl, int count)
 	return problem == SSL_ERROR_WANT_READ || problem == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
 
+/* When the kernel had the bytes, by our clock: it stamps them by the clock on the wall. */
+static int64_t
+Arrival(struct msghdr *message)
+{
+	struct cmsghdr *stamp = CMSG_FIRSTHDR(message);
+	struct timespec arrived, now;
+
+	if (stamp == NULL || stamp->cmsg_level != SOL_SOCKET || stamp->cmsg_type != SO_TIMESTAMPNS)
+		return Now();
+	memcpy(&arrived, CMSG_DATA(stamp), sizeof(arrived));
+	clock_gettime(CLOCK_REALTIME, &now);
+	return Now() -
+		   ((now.tv_sec - arrived.tv_sec) * INT64_C(1000000000) + now.tv_nsec - arrived.tv_nsec);
+}
+
+void
+StreamKeepArrivals(Stream *stream)
+{
+	int on = 1;
+
+	if (setsockopt(stream->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) != 0)
+		err(1, "SO_TIMESTAMPNS");
+	stream->keeps_arrivals = true;
+}
+
+/* The same as recv(), and when it came. */
+static ssize_t
+Receive(Stream *stream, void *buffer, size_t size)
+{
+	char control[CMSG_SPACE(sizeof(struct timespec))] __attribute__((aligned(8)));
+	struct iovec room = {buffer, size};
+	struct msghdr message = {.msg_iov = &room,
+							 .msg_iovlen = 1,
+							 .msg_control = control,
+							 .msg_controllen = sizeof(control)};
+	ssize_t count = recvmsg(stream->fd, &message, MSG_DONTWAIT);
+
+	if (count > 0)
+		stream->arrived = Arrival(&message);
+	return count;
+}
+
 ssize_t
 StreamRead(Stream *stream, void *buffer, size_t size)
 {
 	if (stream->ssl != NULL)
+	{
+		stream->arrived = stream->keeps_arrivals ? Now() : 0;
 		return TlsResult(stream->ssl, SSL_read(stream->ssl, buffer, size));
+	}
+	if (stream->keeps_arrivals)
+		return PlainResult(Receive(stream, buffer, size));
 	return PlainResult(recv(stream->fd, buffer, size, MSG_DONTWAIT));
 }
 

@@ -86,9 +86,9 @@ TallyPrint(FILE *output)
 			"{\"mails\": %" PRId64 ", \"bytes\": %" PRId64 ", \"turns\": %" PRId64
 			", \"connections\": %" PRId64 ", \"handshakes\": %" PRId64 ", \"logins\": %" PRId64
 			", \"open\": %" PRId64 ", \"widest\": %" PRId64 ", \"first\": %" PRId64
-			", \"last\": %" PRId64 "}\n",
+			", \"last\": %" PRId64 ", \"late\": %" PRId64 "}\n",
 			tally.mails, tally.bytes, tally.turns, tally.connections, tally.handshakes,
-			tally.logins, tally.open, tally.widest, tally.first, tally.last);
+			tally.logins, tally.open, tally.widest, tally.first, tally.last, tally.late);
 }
 
 void

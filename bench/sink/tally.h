@@ -23,6 +23,7 @@ typedef struct Tally
 	int64_t widest; /* the most of them at once */
 	int64_t first;	/* when the first and the last mail were accepted; 0: none was */
 	int64_t last;
+	int64_t late; /* nanoseconds, of all mails: accepted after the delays had passed */
 } Tally;
 
 extern Tally tally;
