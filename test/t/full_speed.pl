@@ -1,0 +1,156 @@
+# Workers and servers are ended at full speed, some thousand mails a second over 16 connections, on a server that flushes: no mail is
+# lost, what was recorded is never sent again, and what came twice had been claimed and not recorded. Where what is in doubt is held,
+# nothing comes twice.
+#
+# The moments are random; the log has the SEED that repeats them.
+use strict;
+use warnings FATAL => 'all';
+
+use List::Util qw(max shuffle sum uniq);
+use RhesisNotify::Cluster qw($ACME);
+use RhesisNotify::Sink;
+use Test::More;
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
+
+my $connections = 16;
+my $most_claimed = 16 * $connections;
+my $sink = RhesisNotify::Sink->start('full_speed_sink');
+my $node = RhesisNotify::Cluster->serve('main', settings => {
+	$sink->settings,
+	smtp_connections => $connections,
+	retry_delay => '100ms',
+	log_deliveries => 'off',
+	'server.fsync' => 'on',
+	'server.restart_after_crash' => 'on' });
+
+# What ends a worker, by its process id, and what brings the next one, where nobody else does. A crash leaves it no time.
+my $terminated = { end => sub { kill 'TERM', shift } };
+my $killed = { end => sub { kill 'KILL', shift }, is_crash => 1 };
+my $restarted = { end => sub { $node->stop('fast') }, revive => sub { $node->start } };
+my $crashed = { end => sub { $node->stop('immediate') }, revive => sub { $node->start }, is_crash => 1 };
+
+my $seed = $ENV{SEED} // time;
+srand $seed;
+diag("SEED=$seed");
+
+# So many tasks finish, each for a user of its own. A row's task_id is the local part of the recipient, which the sink knows mails by.
+sub queue
+{
+	my ($name, $rows) = @_;
+
+	$node->sql(qq{
+		SELECT rhesis_notify.pause();
+		INSERT INTO public."user" (email, name, organization_id)
+		SELECT '$name-' || n || '\@example.com', 'Jane Doe', '$ACME' FROM generate_series(1, $rows) AS n;
+		INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, template)
+		SELECT split_part(email, '\@', 1), '$name', 'success', id, organization_id, 'task_completion' FROM public."user" WHERE email LIKE '$name-%';
+		ANALYZE});
+	return;
+}
+
+# Returns the deed with what was so right before it: the worker's epoch, how many rows waited, those that were recorded as sent and the
+# moment by which they were; and how many mails there were after it.
+sub end_worker
+{
+	my ($name, $deed) = @_;
+	my ($pid, $epoch, $waiting, $recorded) = split /\|/, $node->sql(qq{
+		SELECT pid, epoch, count(*) FILTER (WHERE delivery_status = 'pending'), string_agg(task_id, ' ') FILTER (WHERE delivery_status = 'sent')
+		FROM rhesis_notify.worker_slots(), rhesis_notify.task_notifications
+		WHERE database = current_database() AND task_name = '$name' GROUP BY pid, epoch});
+	my $moment = clock_gettime(CLOCK_MONOTONIC);
+
+	$deed->{end}->($pid);
+	my $mails = $sink->mail_count;
+	$deed->{revive}->() if $deed->{revive};
+	return { %$deed, epoch => $epoch, waiting => $waiting, recorded => [ split ' ', $recorded ], moment => $moment, mails => $mails };
+}
+
+# Sends so many mails, with these deeds in the middle; returns them as end_worker does.
+sub drain
+{
+	my ($name, $rows, @deeds) = @_;
+	my $mails = $sink->mail_count;
+	my @ends;
+
+	queue($name, $rows);
+	$node->sql('SELECT rhesis_notify.resume()');
+	foreach my $deed (@deeds)
+	{
+		# More than one worker can have left behind: the next one is at it.
+		$sink->mail_count($mails + $most_claimed + int rand 700);
+		push @ends, end_worker($name, $deed);
+		$mails = $ends[-1]{mails};
+	}
+	$node->wait_for("SELECT NOT EXISTS (SELECT FROM rhesis_notify.task_notifications WHERE delivery_status IN ('pending', 'deferred', 'sending'))");
+	return @ends;
+}
+
+# What must be so whatever becomes of what is in doubt. Returns the rows and the moments at which the sink accepted their mails, both
+# by task_id.
+sub check
+{
+	my ($name, $count, @ends) = @_;
+	my (%rows, %moments);
+
+	foreach my $line (split /\n/, $node->sql(qq{
+		SELECT task_id, delivery_status, delivery_reason, attempts,
+			(SELECT count(*) FROM rhesis_notify.delivery_events WHERE notification_id = n.id AND event = 'in_doubt')
+		FROM rhesis_notify.task_notifications AS n WHERE task_name = '$name'}))
+	{
+		my ($task_id, @facts) = split /\|/, $line;
+		@{ $rows{$task_id} }{qw(state reason attempts in_doubt)} = @facts;
+	}
+	foreach my $mail (grep { $_->[0] =~ /^$name-/ } $sink->mails)
+	{
+		push @{ $moments{ $mail->[0] } }, $mail->[1];
+	}
+	my %left = map { split /\|/ } split /\n/, $node->sql(qq{
+		SELECT coalesce(e.detail ->> 'epoch', 'none'), count(*)
+		FROM rhesis_notify.delivery_events AS e JOIN rhesis_notify.task_notifications AS n ON n.id = e.notification_id
+		WHERE task_name = '$name' AND event = 'in_doubt' GROUP BY 1});
+
+	is(scalar(grep { $_->{waiting} > 0 && @{ $_->{recorded} } > 0 } @ends), @ends, "$name: each of " . @ends . ' ends came in the middle');
+	is(scalar(keys %rows), $count, "$name: each row is there");
+	is_deeply([ grep { $rows{$_}{state} eq 'sent' && !$moments{$_} } keys %rows ], [], "$name: what is recorded as sent was accepted");
+	is_deeply([ uniq(map { my $end = $_; grep { max(@{ $moments{$_} // [0] }) > $end->{moment} } @{ $end->{recorded} } } @ends) ],
+		[], "$name: what was recorded is never sent again");
+	# A crash may find nothing claimed: the server hears of it some time after it was asked what waits.
+	my %crashed = map { $_->{epoch} => 1 } grep { $_->{is_crash} } @ends;
+	is_deeply([ grep { !$crashed{$_} } keys %left ], [], "$name: no end that was asked for leaves mails in doubt");
+	ok(scalar(keys %left), "$name: crashes do");
+	cmp_ok(max(0, values %left), '<=', $most_claimed, "$name: no more than a worker claims");
+	is_deeply([ grep { $rows{$_}{attempts} != $rows{$_}{in_doubt} + ($rows{$_}{state} eq 'sent') } keys %rows ],
+		[], "$name: each row has counted its attempts");
+	return (\%rows, \%moments);
+}
+
+# The most mails a second over so many in a row.
+sub pace
+{
+	my ($count) = @_;
+	my @moments = map { $_->[1] } $sink->mails;
+
+	return max(map { $count / ($moments[ $_ + $count ] - $moments[$_]) } 0 .. $#moments - $count);
+}
+
+# ---- What is in doubt is sent again ----
+
+my @ends = drain('again', 40_000, shuffle(($terminated, $killed, $restarted, $crashed) x 3));
+my ($rows, $moments) = check('again', 40_000, @ends);
+is_deeply([ grep { $rows->{$_}{state} ne 'sent' } keys %$rows ], [], 'again: each row is sent');
+is_deeply([ grep { @{ $moments->{$_} } > 1 + $rows->{$_}{in_doubt} } keys %$moments ], [], 'again: what came twice was in doubt');
+diag(sprintf '%d mails came twice, of %d that were in doubt; up to %d mails/s',
+	sum(map { @$_ - 1 } values %$moments), sum(map { $_->{in_doubt} } values %$rows), pace(2000));
+
+# ---- What is in doubt is held ----
+
+$node->reconfigure(in_doubt => 'hold');
+@ends = drain('hold', 10_000, shuffle($terminated, $killed, $restarted, $crashed));
+($rows, $moments) = check('hold', 10_000, @ends);
+is_deeply([ grep { $rows->{$_}{state} ne ($rows->{$_}{in_doubt} ? 'held' : 'sent') } keys %$rows ], [], 'hold: what was in doubt is held, each other row is sent');
+is_deeply([ grep { ($rows->{$_}{reason} eq 'in_doubt') != ($rows->{$_}{state} eq 'held') } keys %$rows ], [], 'hold: and says why');
+is_deeply([ grep { @{ $moments->{$_} } > 1 } keys %$moments ], [], 'hold: none came twice');
+
+$node->stop;
+$sink->stop;
+done_testing();
