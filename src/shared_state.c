@@ -174,7 +174,7 @@ WishOfWorkers(Oid database, uint32 wishes, TimestampTz due_since)
 		/* In the reverse of the order in which they are taken. */
 		LowerDueSince(slot, due_since);
 		known = pg_atomic_fetch_or_u32(&slot->wishes, wishes);
-		/* Who left a wish before us wakes the worker, unless it sleeps through it. */
+		/* Who left a wish before us wakes the worker, a moment later at the most, unless it sleeps through it. */
 		if (wishes & ~known)
 			WakeProcess(&slot->process);
 	}

@@ -145,7 +145,7 @@ WakeTime(int64 pace_us)
 
 /*
  * While it can't claim, new rows need not wake it: what keeps it from that ends at a known time, or with WISH_LOOK or WISH_RELOAD.
- * A wish that came during the round is for the next one: a lock or a standby that was waited for may have used up the latch.
+ * What came during the round is for the next one: a lock or a standby that was waited for may have used up the latch.
  */
 static bool
 MaySleep(void)
@@ -153,7 +153,7 @@ MaySleep(void)
 	WorkerActivity activity = CurrentActivity();
 	bool cannot_claim = activity >= WORKER_PAUSED && activity <= WORKER_IN_TROUBLE;
 
-	return !SleepThrough(my_slot, cannot_claim ? WISH_WORK : 0);
+	return !ConfigReloadPending && !SleepThrough(my_slot, cannot_claim ? WISH_WORK : 0);
 }
 
 static void

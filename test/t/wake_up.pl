@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
+use RhesisNotify::Daemon;
 use RhesisNotify::Peer;
 use RhesisNotify::Session;
 use Test::More;
@@ -18,6 +19,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve(
 	'main',
 	peer => $peer,
+	allows_streaming => 1,
 	settings => { log_deliveries => 'off', 'server.fsync' => 'off', 'server.max_worker_processes' => 16 });
 
 # How often the worker has gone to sleep.
@@ -47,7 +49,7 @@ sub all_is_sent_soon
 	my ($what) = @_;
 	my $began = time;
 
-	$node->wait_for(q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});
+	$node->wait_for(q{SELECT bool_and(delivery_status IN ('sent', 'skipped')) FROM rhesis_notify.task_notifications});
 	cmp_ok(time - $began, '<=', $SOON, "$what: all is sent soon");
 	return;
 }
@@ -88,6 +90,44 @@ ok($node->sql('SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status
 $node->wait_for(q{SELECT bool_and(state = 'paused') FROM rhesis_notify.worker_status});
 $node->sql('SELECT rhesis_notify.resume()');
 all_is_sent_soon('resumed, by another worker');
+
+# ---- While the worker waits for a synchronous standby, which uses up its latch ----
+
+my $standby = RhesisNotify::Daemon->start('standby',
+	[ 'pg_receivewal', '--synchronous', '--no-loop', '-D', PostgreSQL::Test::Utils::tempdir(), '-d', $node->connstr . ' application_name=standby' ]);
+$node->wait_for('SELECT count(*) = 1 FROM pg_stat_replication');
+$node->reconfigure('server.synchronous_standby_names' => 'standby');
+
+# What it waits with says that a task's row has no user. So no connection, of which the idle time ends, wakes it either.
+sub while_commit_waits
+{
+	my ($what) = @_;
+	local $ENV{PGOPTIONS} = '-c synchronous_commit=local';
+
+	$node->wait_for(q{SELECT bool_and(state = 'idle' AND connections = 0) FROM rhesis_notify.worker_status});
+	kill 'STOP', $standby->{pid};
+	$node->report(user_id => '');
+	$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'SyncRep'});
+	$what->();
+	kill 'CONT', $standby->{pid};
+	$began = time;
+	return;
+}
+
+my $pid = $node->worker('pid');
+while_commit_waits(sub {
+	$node->configure(max_attempts => 8);
+	$node->reload;
+	$node->wait_for(q{SELECT current_setting('rhesis_notify.max_attempts') = '8'});
+});
+$node->wait_for("SELECT bool_and(pid <> $pid) FROM rhesis_notify.worker_status");
+cmp_ok(time - $began, '<=', $SOON, 'a reload meanwhile is heeded');
+
+while_commit_waits(sub { $node->report });
+all_is_sent_soon('reported meanwhile');
+
+$node->reconfigure('server.synchronous_standby_names' => '');
+$standby->stop;
 
 # ---- A server in trouble ----
 

@@ -48,7 +48,8 @@ sub stop
 	my ($self) = @_;
 	my $pid = delete $self->{pid} or return;
 
-	kill 'TERM', $pid;
+	# It may have been stopped as a job is.
+	kill $_, $pid foreach qw(TERM CONT);
 	waitpid($pid, 0);
 	return;
 }
