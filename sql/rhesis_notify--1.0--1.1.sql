@@ -56,8 +56,8 @@ COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
 	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and the '
 	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel()';
 COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
-	'Wakes this database''s workers when the current transaction commits. An insert into task_notifications does that by '
-	'itself';
+	'Wakes this database''s workers when the current transaction commits, to look whether a pause or a wait is over. An insert into '
+	'task_notifications does that by itself for those that could send its mail';
 COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, jsonb, text, timestamptz, timestamptz, text, text) IS
 	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
 	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '

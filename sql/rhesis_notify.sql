@@ -43,8 +43,8 @@ CREATE FUNCTION rhesis_notify.wake_workers() RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'rhesis_notify_wake_workers';
 COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
-	'Wakes this database''s workers when the current transaction commits. An insert into task_notifications does that by '
-	'itself';
+	'Wakes this database''s workers when the current transaction commits, to look whether a pause or a wait is over. An insert into '
+	'task_notifications does that by itself for those that could send its mail';
 
 CREATE FUNCTION rhesis_notify.wake_trigger() RETURNS trigger
 LANGUAGE c
