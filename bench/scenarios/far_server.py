@@ -128,7 +128,7 @@ def by_connections(figures, report):
         one = figures[name, connections]
         return [one["mails/s"].text(), one["round trips"].text(2)]
     report.text("The sink answers each command 10 ms after it came and takes 50 ms more to accept a mail; replies to commands that came "
-                "together leave together. Its time runs from when the kernel has the command; it accepted our mails over "
+                "together leave together. Its time runs from when the kernel has the command, in TLS from when it reads it; it accepted our mails over "
                 f"{CONNECTIONS[-1]} connections {figures['rhesis_notify', CONNECTIONS[-1]]['late ms'].text(2)} ms late. "
                 "What the distance allows is connections / (round trips per mail × 10 ms + 50 ms), with the "
                 "round trips that the sink has counted: moments at which a client that had read all replies sent something. "

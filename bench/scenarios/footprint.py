@@ -28,6 +28,7 @@ def most_memory(pid, sink, mails, timeout=120):
             return most
         if time.monotonic() > end:
             raise TimeoutError(f"the sink has not taken {mails:,} mails within {timeout} s")
+        time.sleep(0.005)
 
 
 def memory(bench, cluster, sink, report):

@@ -78,7 +78,7 @@ def run(bench, report):
                    {name: one["mails/s"] for name, one in others.items()})
     report.compare("last tenth of it over the first", steady, {name: one["last tenth over first"] for name, one in others.items()})
     report.text(f"Backlogs of {count:,} for everybody. A peer takes minutes for one, so the peers were measured once, and without the snapshot with "
-                f"{free_count:,}, where their pace does not depend on how many there are.")
+                f"{free_count:,}.")
     report.table(["", "mails per second without the snapshot", "with it", "with it over without", "last tenth over first, with it"],
                  [["rhesis_notify", free["mails/s"].text(), held["mails/s"].text(), kept.text(2), steady.text(2)],
                   *([f"{name}, once", f"{without[name]:,.0f}", one["mails/s"].text(), f"{one['mails/s'].median / without[name]:.2f}",

@@ -32,19 +32,20 @@ TlsResult(SSL *ssl, int count)
 	return problem == SSL_ERROR_WANT_READ || problem == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
 
-/* When the kernel had the bytes, by our clock: it stamps them by the clock on the wall. */
+/* When the kernel had the bytes, by our clock: it stamps them by the clock on the wall, which may be set back. */
 static int64_t
 Arrival(struct msghdr *message)
 {
 	struct cmsghdr *stamp = CMSG_FIRSTHDR(message);
 	struct timespec arrived, now;
+	int64_t age;
 
 	if (stamp == NULL || stamp->cmsg_level != SOL_SOCKET || stamp->cmsg_type != SO_TIMESTAMPNS)
 		return Now();
 	memcpy(&arrived, CMSG_DATA(stamp), sizeof(arrived));
 	clock_gettime(CLOCK_REALTIME, &now);
-	return Now() -
-		   ((now.tv_sec - arrived.tv_sec) * INT64_C(1000000000) + now.tv_nsec - arrived.tv_nsec);
+	age = (now.tv_sec - arrived.tv_sec) * INT64_C(1000000000) + now.tv_nsec - arrived.tv_nsec;
+	return Now() - (age > 0 ? age : 0);
 }
 
 void
