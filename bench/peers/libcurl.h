@@ -25,7 +25,7 @@ typedef struct Options
 
 extern Options options;
 
-/* A handle that belongs to the connection with this number. */
+/* A handle whose CURLINFO_PRIVATE is the connection. */
 extern CURL *NewHandle(void *connection);
 
 /* A multi handle that closes none of the connections. */
