@@ -105,17 +105,17 @@ CREATE TABLE rhesis_notify.task_notifications
 	CONSTRAINT finished_in_a_final_state CHECK
 		((finished_at IS NOT NULL) = (delivery_status IN ('sent', 'failed', 'skipped', 'cancelled')))
 )
--- Each row is updated twice: room on its page keeps the new versions there. Vacuum follows a queue closely and finishes soon, but it
--- reads the indexes of all that is kept: with a long history it waits for a tenth of that. The claim does not wait for it.
+-- Vacuum follows a queue closely and finishes soon, but it reads the indexes of all that is kept: with a long history it waits for a
+-- tenth of that. The claim does not wait for it. Half of each page is kept for the new versions of its rows: a claim writes to no index.
 WITH (
-	fillfactor = 70,
 	autovacuum_vacuum_threshold = 1000,
 	autovacuum_vacuum_insert_threshold = 10000,
 	autovacuum_analyze_threshold = 1000,
 	autovacuum_analyze_scale_factor = 0.05,
 	autovacuum_vacuum_cost_delay = 0,
 	autovacuum_vacuum_scale_factor = 0.1,
-	autovacuum_vacuum_insert_scale_factor = 0.1
+	autovacuum_vacuum_insert_scale_factor = 0.1,
+	fillfactor = 50
 );
 
 COMMENT ON TABLE rhesis_notify.task_notifications IS
@@ -176,14 +176,11 @@ COMMENT ON CONSTRAINT claimed_while_sending ON rhesis_notify.task_notifications 
 COMMENT ON CONSTRAINT finished_in_a_final_state ON rhesis_notify.task_notifications IS
 	'A final state has its time, so that retention finds it; no other state does';
 
--- The claim reads the head of this index and nothing else; its condition is repeated in src/queue_claim.c.
+-- The claim reads the head of this index and nothing else; its condition is repeated in src/queue_internal.h. No index knows whether a
+-- row waits or is being sent, so that a claim changes none (it is a HOT update).
 CREATE INDEX task_notifications_due ON rhesis_notify.task_notifications (next_attempt_at, id)
-	WHERE delivery_status IN ('pending', 'deferred');
-COMMENT ON INDEX rhesis_notify.task_notifications_due IS 'The queue in the order in which it is worked off';
-
-CREATE INDEX task_notifications_sending ON rhesis_notify.task_notifications (claimed_by)
-	WHERE delivery_status = 'sending';
-COMMENT ON INDEX rhesis_notify.task_notifications_sending IS 'Finds what a dead worker has left behind';
+	WHERE finished_at IS NULL;
+COMMENT ON INDEX rhesis_notify.task_notifications_due IS 'What is not finished, in the order in which it is worked off';
 
 CREATE INDEX task_notifications_finished ON rhesis_notify.task_notifications (finished_at)
 	WHERE finished_at IS NOT NULL;
@@ -902,7 +899,7 @@ AS 'MODULE_PATHNAME', 'rhesis_notify_metrics';
 COMMENT ON FUNCTION rhesis_notify.metrics() IS
 	'This database''s workers and queue in Prometheus'' text format. Times are in seconds; counters end in _total and begin with the '
 	'start of the server. No address, reply or setting is in it. What is due is counted in its index: a million take about 0.1 s. Of '
-	'pending and deferred rows at most 100,000 are read, and counted; the rows that are finished cost nothing';
+	'rows that are not finished at most 100,000 are read, and counted; the rows that are finished cost nothing';
 
 CREATE FUNCTION rhesis_notify.metric_samples(about text DEFAULT NULL)
 RETURNS TABLE (name text, type text, help text, labels jsonb, value double precision)

@@ -186,28 +186,28 @@ CheckPause(ReturnSetInfo *result, const QueueFigures *figures)
 }
 
 static void
-CheckDue(ReturnSetInfo *result, const QueueFigures *figures, const QueueStates *states)
+CheckDue(ReturnSetInfo *result, const QueueFigures *figures)
 {
 	int64 waiting = figures->due_since ? GetCurrentTimestamp() - figures->due_since : 0;
+	int64 open = figures->pending + figures->deferred + figures->sending + figures->held;
 
 	AppendQueueCheck(
 		result, "oldest due", waiting < LONG_DUE_MINUTES * SECS_PER_MINUTE * USECS_PER_SEC,
 		figures->due == 0
 			? psprintf("nothing is due; deferred: %s" INT64_FORMAT,
-					   states->pending + states->deferred < MOST_COUNTED ? "" : "at least ",
-					   states->deferred)
+					   open < MOST_COUNTED ? "" : "at least ", figures->deferred)
 			: psprintf(INT64_FORMAT " are due, the oldest for %s", figures->due, SpanText(waiting)),
 		"Where the other checks are well there is more mail than is sent: raise "
 		"rhesis_notify.smtp_connections, or max_rate if the provider allows it.");
 }
 
 static void
-CheckDoubt(ReturnSetInfo *result, const QueueStates *states, const Service *service)
+CheckDoubt(ReturnSetInfo *result, const QueueFigures *figures, const Service *service)
 {
 	AppendQueueCheck(
-		result, "in doubt", states->held == 0,
+		result, "in doubt", figures->held == 0,
 		psprintf(INT64_FORMAT " held; " UINT64_FORMAT " in doubt since the start of the server",
-				 states->held, service->in_doubt),
+				 figures->held, service->in_doubt),
 		"Nobody knows whether these were delivered: look for their Message-IDs in the mail "
 		"server's log, then retry(id) or cancel(id).");
 }
@@ -277,14 +277,12 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Service service;
 	QueueFigures figures;
-	QueueStates states;
 	TableFigures tables;
 
 	RequirePreload();
 	InitMaterializedSRF(fcinfo, 0);
 	ReadService(&service);
 	ReadQueueFigures(CurrentMemoryContext, &figures);
-	ReadQueueStates(&states);
 	ReadTableFigures(CurrentMemoryContext, &tables);
 
 	CheckVersions(result);
@@ -294,8 +292,8 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 	CheckServer(result, &service);
 	CheckRecipients(result, &service);
 	CheckStatements(result, &service);
-	CheckDue(result, &figures, &states);
-	CheckDoubt(result, &states, &service);
+	CheckDue(result, &figures);
+	CheckDoubt(result, &figures, &service);
 	CheckFailures(result);
 	CheckVacuum(result, &tables);
 	CheckWraparound(result, &tables);

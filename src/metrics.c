@@ -86,8 +86,8 @@ static const Metric metrics[METRIC_COUNT] = {
 		 "Mails that may or may not have been accepted, since the start of the server."},
 	[QUEUE_NOTIFICATIONS] =
 		{"rhesis_notify_queue_notifications", "gauge",
-		 "Notifications in a state that is not final; of those that wait, pending "
-		 "or deferred, the first " CppAsString2(MOST_COUNTED) " are counted."},
+		 "Notifications in a state that is not final; those that are held, and of the others "
+		 "the first " CppAsString2(MOST_COUNTED) "."},
 	[DATABASE_INFO] = {"rhesis_notify_database_info", "gauge",
 					   "Always 1; the version of the library that the server has loaded."},
 	[DATABASE_IN_RECOVERY] = {"rhesis_notify_database_in_recovery", "gauge",
@@ -167,33 +167,28 @@ CollectWorker(Samples *samples, const WorkerSlot *slot)
 }
 
 static void
-CollectQueue(Samples *samples)
+CollectQueue(Samples *samples, const QueueFigures *figures)
 {
-	QueueStates states;
-
-	ReadQueueStates(&states);
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "pending", states.pending);
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "deferred", states.deferred);
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "sending", states.sending);
-	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "held", states.held);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "pending", figures->pending);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "deferred", figures->deferred);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "sending", figures->sending);
+	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "held", figures->held);
 }
 
 static void
-CollectDatabase(Samples *samples, const Service *service)
+CollectDatabase(Samples *samples, const Service *service, const QueueFigures *figures)
 {
-	QueueFigures figures;
 	TableFigures tables;
 	TimestampTz now = GetCurrentTimestamp();
 
-	ReadQueueFigures(CurrentMemoryContext, &figures);
 	ReadTableFigures(CurrentMemoryContext, &tables);
 	AddSample(samples, DATABASE_INFO, "version", RHESIS_NOTIFY_VERSION, 1);
 	AddSample(samples, DATABASE_IN_RECOVERY, NULL, NULL, RecoveryInProgress());
 	AddSample(samples, DATABASE_WORKERS_WANTED, NULL, NULL, service->wanted);
-	AddSample(samples, DATABASE_PAUSED, NULL, NULL, figures.paused_since != 0);
-	AddSample(samples, DATABASE_DUE, NULL, NULL, figures.due);
+	AddSample(samples, DATABASE_PAUSED, NULL, NULL, figures->paused_since != 0);
+	AddSample(samples, DATABASE_DUE, NULL, NULL, figures->due);
 	AddSample(samples, DATABASE_OLDEST_DUE, NULL, NULL,
-			  figures.due_since ? Max(now - figures.due_since, 0) / (double) USECS_PER_SEC : 0);
+			  figures->due_since ? Max(now - figures->due_since, 0) / (double) USECS_PER_SEC : 0);
 	if (service->last_sent_at)
 		AddSample(samples, DATABASE_LAST_SENT, NULL, NULL, UnixTime(service->last_sent_at));
 	AddSample(samples, DATABASE_LIVE_ROWS, NULL, NULL, tables.live_rows);
@@ -210,17 +205,22 @@ IsAbout(const char *asked, const char *about)
 static void
 Collect(Samples *samples, const char *asked)
 {
+	bool about_queue = IsAbout(asked, ABOUT_QUEUE);
+	bool about_database = IsAbout(asked, ABOUT_DATABASE);
 	Service service;
+	QueueFigures figures;
 
 	memset(samples, 0, sizeof(*samples));
 	samples->database = get_database_name(MyDatabaseId);
 	ReadService(&service);
 	for (int i = 0; IsAbout(asked, ABOUT_WORKER) && i < service.count; i++)
 		CollectWorker(samples, &service.slots[i]);
-	if (IsAbout(asked, ABOUT_QUEUE))
-		CollectQueue(samples);
-	if (IsAbout(asked, ABOUT_DATABASE))
-		CollectDatabase(samples, &service);
+	if (about_queue || about_database)
+		ReadQueueFigures(CurrentMemoryContext, &figures);
+	if (about_queue)
+		CollectQueue(samples, &figures);
+	if (about_database)
+		CollectDatabase(samples, &service, &figures);
 }
 
 /* ---- As text ---- */

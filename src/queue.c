@@ -21,8 +21,9 @@ static QueueStatement next_epoch = {
 };
 
 static QueueStatement sending_epochs = {
-	.sql = "SELECT DISTINCT n.claimed_by FROM rhesis_notify.task_notifications AS n "
-		   "WHERE n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state",
+	.sql =
+		"SELECT DISTINCT n.claimed_by FROM rhesis_notify.task_notifications AS n "
+		"WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state",
 };
 
 /* $1 dead epochs, $2 hold them, $3 max_attempts */
@@ -34,7 +35,7 @@ static QueueStatement adopt_orphans = {
 		"   WHEN (n.attempts OPERATOR(pg_catalog.+) 1) OPERATOR(pg_catalog.>=) $3 THEN 'failed'"
 		"   ELSE 'pending' END::rhesis_notify.delivery_state AS state"
 		" FROM rhesis_notify.task_notifications AS n"
-		" WHERE n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+		" WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
 		"  AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1)"
 		" FOR NO KEY UPDATE SKIP LOCKED"
 		"), adopted AS ("

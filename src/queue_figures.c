@@ -10,35 +10,31 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+/*
+ * $1 limit
+ *
+ * What is due is counted in its index, with what is being sent or held. What is being sent has been due for longer than what waits
+ * behind it. What is held has an event that says why: few rows to look through, with an index of their own.
+ */
 static QueueStatement queue_figures = {
 	.sql =
 		"SELECT"
-		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
-		"   AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
-		" (SELECT pg_catalog.min(n.next_attempt_at) FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
-		"   AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
-		" pause.since, pause.paused_by "
-		"FROM (VALUES (1)) AS one LEFT JOIN rhesis_notify.database_pause AS pause ON true",
-};
-
-/* What is held has an event that says why: few rows to look through, with an index of their own. $1 limit */
-static QueueStatement queue_states = {
-	.sql =
-		"SELECT pg_catalog.count(*) FILTER (WHERE waiting.is_pending),"
-		" pg_catalog.count(*) FILTER (WHERE NOT waiting.is_pending),"
-		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state),"
+		" pg_catalog.count(*) FILTER (WHERE open.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state),"
+		" pg_catalog.count(*) FILTER (WHERE open.delivery_status OPERATOR(pg_catalog.=) 'deferred'::rhesis_notify.delivery_state),"
+		" pg_catalog.count(*) FILTER (WHERE open.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state),"
 		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
 		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state"
 		"   AND n.id OPERATOR(pg_catalog.=) ANY (SELECT e.notification_id FROM rhesis_notify.delivery_events AS e"
-		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')) "
+		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')),"
+		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.finished_at IS NULL AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
+		" (SELECT pg_catalog.min(n.next_attempt_at) FROM rhesis_notify.task_notifications AS n"
+		"  WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
+		" (SELECT p.since FROM rhesis_notify.database_pause AS p),"
+		" (SELECT p.paused_by FROM rhesis_notify.database_pause AS p) "
 		"FROM"
-		" (SELECT n.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state AS is_pending"
-		"  FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
-		"  ORDER BY n.next_attempt_at, n.id LIMIT $1) AS waiting",
+		" (SELECT n.delivery_status FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.finished_at IS NULL ORDER BY n.next_attempt_at, n.id LIMIT $1) AS open",
 	.parameter_count = 1,
 	.parameter_types = {INT4OID},
 };
@@ -118,26 +114,17 @@ void
 ReadQueueFigures(MemoryContext context, QueueFigures *figures)
 {
 	int nest_level = QueueBegin();
-
-	QueueExecute(&queue_figures, NULL, NULL);
-	figures->due = DatumGetInt64(Figure(1));
-	figures->due_since = DatumGetTimestampTz(Figure(2));
-	figures->paused_since = DatumGetTimestampTz(Figure(3));
-	figures->paused_by = FigureText(4, context);
-	QueueEnd(nest_level);
-}
-
-void
-ReadQueueStates(QueueStates *states)
-{
-	int nest_level = QueueBegin();
 	Datum limit = Int32GetDatum(MOST_COUNTED);
 
-	QueueExecute(&queue_states, &limit, NULL);
-	states->pending = DatumGetInt64(Figure(1));
-	states->deferred = DatumGetInt64(Figure(2));
-	states->sending = DatumGetInt64(Figure(3));
-	states->held = DatumGetInt64(Figure(4));
+	QueueExecute(&queue_figures, &limit, NULL);
+	figures->pending = DatumGetInt64(Figure(1));
+	figures->deferred = DatumGetInt64(Figure(2));
+	figures->sending = DatumGetInt64(Figure(3));
+	figures->held = DatumGetInt64(Figure(4));
+	figures->due = Max(DatumGetInt64(Figure(5)) - figures->sending - figures->held, 0);
+	figures->due_since = DatumGetTimestampTz(Figure(6));
+	figures->paused_since = DatumGetTimestampTz(Figure(7));
+	figures->paused_by = FigureText(8, context);
 	QueueEnd(nest_level);
 }
 

@@ -13,20 +13,16 @@
 
 typedef struct QueueFigures
 {
-	int64 due;
+	/* Of the first MOST_COUNTED that are not finished, in the order in which they are worked off; but what is held is counted whole. */
+	int64 pending;
+	int64 deferred;
+	int64 sending;
+	int64 held;
+	int64 due;				  /* all that is pending or deferred and should be sent now */
 	TimestampTz due_since;	  /* when the oldest of what is due has become so; 0: nothing is */
 	TimestampTz paused_since; /* 0: this database is not paused */
 	char *paused_by;
 } QueueFigures;
-
-/* How many are in the states that are not final. */
-typedef struct QueueStates
-{
-	int64 pending;	/* with those that are deferred at most MOST_COUNTED, ... */
-	int64 deferred; /* ... the first in the order in which they are worked off */
-	int64 sending;
-	int64 held;
-} QueueStates;
 
 /* Of the last hour; of the last MOST_COUNTED notifications that have ended, where that were more. */
 typedef struct QueueFailures
@@ -57,7 +53,6 @@ typedef struct InstalledVersions
 
 /* As the current user, in the open transaction; strings are palloc'd in context. */
 extern void ReadQueueFigures(MemoryContext context, QueueFigures *figures);
-extern void ReadQueueStates(QueueStates *states);
 extern void ReadQueueFailures(QueueFailures *failures);
 extern void ReadTableFigures(MemoryContext context, TableFigures *figures);
 extern void ReadInstalledVersions(MemoryContext context, InstalledVersions *versions);

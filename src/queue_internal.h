@@ -8,6 +8,11 @@
 
 #define QUEUE_MAX_PARAMETERS 16
 
+/* Whether row "n" waits to be claimed. The first condition is that of the index task_notifications_due, which finds such rows. */
+#define N_IS_WAITING             \
+	" n.finished_at IS NULL AND" \
+	" n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+
 /* A statement and, once it was run in this session, its plan. For static variables. */
 typedef struct QueueStatement
 {

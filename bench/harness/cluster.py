@@ -142,8 +142,7 @@ class Cluster(Postgres):
     def settled(self, sink, mails, newest=0, database="bench"):
         """Waits until no outcome is left to be recorded. An error, unless the sink has taken so many mails since its reset, and there are as
         many rows behind the newest of before, each with its outcome: none is lost, and none was sent twice."""
-        self.until(f"SELECT NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status IN ('pending', 'deferred')) "
-                   f"AND NOT EXISTS (SELECT FROM {TABLE} WHERE delivery_status = 'sending')", database=database)
+        self.until(f"SELECT NOT EXISTS (SELECT FROM {TABLE} WHERE finished_at IS NULL)", database=database)
         taken = sink.counts()["mails"]
         rows, recorded = self.sql(f"""SELECT count(*), count(*) FILTER (WHERE delivery_status = 'sent' AND attempts = 1 AND
             recipient_email IS NOT NULL AND message_id IS NOT NULL AND smtp_reply LIKE '250 %%') FROM {TABLE} WHERE id > %s""",
