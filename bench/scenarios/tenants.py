@@ -51,7 +51,7 @@ def pace(database, sink, count, tenants):
 
 
 def run(bench, report):
-    count = bench.pick(20000, 4000)
+    count = bench.pick(40000, 4000)
     sizes = bench.pick((1, 1000, 5000), (1, 1000))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(max_worker_processes=16, **sink.settings())
