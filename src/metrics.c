@@ -86,7 +86,7 @@ static const Metric metrics[METRIC_COUNT] = {
 		 "Mails that may or may not have been accepted, since the start of the server."},
 	[QUEUE_NOTIFICATIONS] =
 		{"rhesis_notify_queue_notifications", "gauge",
-		 "Notifications in a state that is not final; those that are held, and of the others "
+		 "Notifications in a state that is not final; all that are held, and the others among "
 		 "the first " CppAsString2(MOST_COUNTED) "."},
 	[DATABASE_INFO] = {"rhesis_notify_database_info", "gauge",
 					   "Always 1; the version of the library that the server has loaded."},

@@ -53,8 +53,8 @@ typedef struct ClaimResult
 extern int64 QueueNextEpoch(void);
 
 /*
- * Where a claim begins to look. Entries of the queue's index that were claimed long ago stay in it while an old snapshot is held
- * open, and each one costs a visit: so the start of the queue is the dearest place to begin at.
+ * Where a claim begins to look. Entries of the queue's index whose rows were finished long ago stay in it while an old snapshot is
+ * held open, and each one costs a visit: so the start of the queue is the dearest place to begin at.
  */
 typedef enum ClaimStart
 {

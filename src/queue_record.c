@@ -32,8 +32,7 @@
 /*
  * $1 epoch
  *
- * A claimed row is `sending` (a constraint sees to that), so the epoch alone is the guard; naming the state as well would let
- * the planner look for each row among all that are being sent.
+ * A claimed row is `sending` (a constraint sees to that), so the epoch alone is the guard.
  */
 #define RECORDED_FROM(outcomes)                                                                             \
 	", recorded AS ("                                                                                       \
