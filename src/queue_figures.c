@@ -18,23 +18,28 @@
  */
 static QueueStatement queue_figures = {
 	.sql =
-		"SELECT"
-		" pg_catalog.count(*) FILTER (WHERE open.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state),"
-		" pg_catalog.count(*) FILTER (WHERE open.delivery_status OPERATOR(pg_catalog.=) 'deferred'::rhesis_notify.delivery_state),"
-		" pg_catalog.count(*) FILTER (WHERE open.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state),"
+		"SELECT open.pending, open.deferred, open.sending, held.notifications,"
 		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state"
-		"   AND n.id OPERATOR(pg_catalog.=) ANY (SELECT e.notification_id FROM rhesis_notify.delivery_events AS e"
-		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')),"
-		" (SELECT pg_catalog.count(*) FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.finished_at IS NULL AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
+		"  WHERE n.finished_at IS NULL AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now())"
+		"  OPERATOR(pg_catalog.-) open.sending_due OPERATOR(pg_catalog.-) held.due,"
 		" (SELECT pg_catalog.min(n.next_attempt_at) FROM rhesis_notify.task_notifications AS n"
 		"  WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()),"
 		" (SELECT p.since FROM rhesis_notify.database_pause AS p),"
 		" (SELECT p.paused_by FROM rhesis_notify.database_pause AS p) "
 		"FROM"
-		" (SELECT n.delivery_status FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.finished_at IS NULL ORDER BY n.next_attempt_at, n.id LIMIT $1) AS open",
+		" (SELECT pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state) AS pending,"
+		"  pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'deferred'::rhesis_notify.delivery_state) AS deferred,"
+		"  pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state) AS sending,"
+		"  pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+		"   AND o.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()) AS sending_due"
+		"  FROM (SELECT n.delivery_status, n.next_attempt_at FROM rhesis_notify.task_notifications AS n"
+		"   WHERE n.finished_at IS NULL ORDER BY n.next_attempt_at, n.id LIMIT $1) AS o) AS open,"
+		" (SELECT pg_catalog.count(*) AS notifications,"
+		"  pg_catalog.count(*) FILTER (WHERE n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()) AS due"
+		"  FROM rhesis_notify.task_notifications AS n"
+		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state"
+		"   AND n.id OPERATOR(pg_catalog.=) ANY (SELECT e.notification_id FROM rhesis_notify.delivery_events AS e"
+		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')) AS held",
 	.parameter_count = 1,
 	.parameter_types = {INT4OID},
 };
@@ -121,7 +126,7 @@ ReadQueueFigures(MemoryContext context, QueueFigures *figures)
 	figures->deferred = DatumGetInt64(Figure(2));
 	figures->sending = DatumGetInt64(Figure(3));
 	figures->held = DatumGetInt64(Figure(4));
-	figures->due = Max(DatumGetInt64(Figure(5)) - figures->sending - figures->held, 0);
+	figures->due = DatumGetInt64(Figure(5));
 	figures->due_since = DatumGetTimestampTz(Figure(6));
 	figures->paused_since = DatumGetTimestampTz(Figure(7));
 	figures->paused_by = FigureText(8, context);
