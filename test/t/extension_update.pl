@@ -153,6 +153,14 @@ foreach my $database (qw(empty busy))
 {
 	is(join("\n", differences(\%fresh, { catalog_of($node, $database) })), '', "$database: the catalog is that of a fresh install");
 }
+# An operator's own storage parameters stay, those of 1.0 become the current ones.
+create_database($node, 'tuned', '1.0');
+$node->sql("ALTER TABLE $queue SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.3)", 'tuned');
+my $parameters = "SELECT string_agg(p, ' ' ORDER BY p) FROM pg_class, unnest(reloptions) AS p WHERE oid = '$queue'::regclass AND p ~ '^(fillfactor|autovacuum_vacuum_scale_factor)='";
+$node->sql($update, 'tuned');
+is($node->sql($parameters, 'tuned'), 'autovacuum_vacuum_scale_factor=0.3 fillfactor=90', 'what an operator has set stays');
+is($node->sql($parameters, 'empty'), 'autovacuum_vacuum_scale_factor=0.1 fillfactor=50', 'what was ours is new');
+
 # Who got privileges from 1.0 keeps them, and has those of the current version after grant_to.
 my $grant = q{SELECT rhesis_notify.grant_to('app')};
 my %granted = catalog_of($node, 'fresh', $grant);
