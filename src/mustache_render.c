@@ -24,7 +24,7 @@
 /* What costs time by its length, without being put out, is a step for so many bytes. */
 #define BYTES_PER_STEP 64
 
-/* What is asked of memory before a template is rendered. */
+/* What is asked of memory before a partial is rendered. */
 #define MAX_PREFETCH (16 * 1024)
 #define CACHE_LINE 64
 
@@ -292,8 +292,9 @@ RenderElsewhere(Renderer *renderer, const Frame *frame, const Context *context, 
 }
 
 /*
- * A template that was not rendered lately is in no cache of the processor.  Ask
- * for all of it, up to a limit: the lines come at once instead of one by one.
+ * A partial that was not rendered lately, as one of many layouts, is in no cache
+ * of the processor.  Ask for all of it, up to a limit: its lines come at once
+ * instead of one by one.
  */
 static void
 Prefetch(const MustacheTemplate *template)

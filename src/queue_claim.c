@@ -80,7 +80,7 @@ static QueueStatement claim = {
 		"WITH due AS MATERIALIZED ("
 		" SELECT n.ctid AS row, n.task_name, n.template, n.subject_template, n.user_id, n.created_at"
 		" FROM rhesis_notify.task_notifications AS n"
-		" WHERE" N_IS_WAITING "  AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+		" WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 		"  AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($3, $4)"
 		" ORDER BY n.next_attempt_at, n.id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
 		"), " TASK_TYPE_CTE ", opted AS ("
