@@ -217,6 +217,18 @@ MayUseTablespace(const char *name)
 	return OidIsValid(tablespace) && RhesisMayCreateInTablespace(tablespace);
 }
 
+static bool
+IsTemplate(Oid database)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool is_template =
+		HeapTupleIsValid(tuple) && ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return is_template;
+}
+
 static const char *
 OptionText(List *options, const char *name)
 {
@@ -238,13 +250,15 @@ DatabaseNeeded(Node *statement)
 {
 	const char *name = NULL;
 	bool may = false;
+	bool copies = IsA(statement, CreatedbStmt);
 	Oid database;
 
 	switch (nodeTag(statement))
 	{
 		case T_CreatedbStmt:
-			/* What is marked as a template has no worker. */
 			name = OptionText(((CreatedbStmt *) statement)->options, "template");
+			if (name == NULL)
+				name = "template1";
 			may = MayCreateDatabases();
 			break;
 		case T_RenameStmt:
@@ -267,7 +281,12 @@ DatabaseNeeded(Node *statement)
 	if (name == NULL || !may)
 		return InvalidOid;
 	database = get_database_oid(name, true);
-	return OidIsValid(database) && RhesisOwnsDatabase(database) ? database : InvalidOid;
+	if (!OidIsValid(database))
+		return InvalidOid;
+	/* A template is served by no worker, but one may be there still that was before it became one. */
+	if (RhesisOwnsDatabase(database) || (copies && IsTemplate(database)))
+		return database;
+	return InvalidOid;
 }
 
 static void
