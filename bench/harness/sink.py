@@ -46,7 +46,7 @@ class Sink:
         self.socket.close()
         self.directory.cleanup()
 
-    def ask(self, question, timeout=10):
+    def ask(self, question, timeout=60):
         self.socket.settimeout(timeout)
         self.socket.sendall(question.encode())
         return json.loads(self.answers.readline())

@@ -54,6 +54,7 @@ class Server:
         self.options = options
         self.rules = Rules(options.rules)
         self.lock = threading.Lock()
+        self.arrival = threading.Condition(self.lock)
         self.transcript = open(options.transcript, "a", encoding="utf-8") if options.transcript else None
         self.connections = 0
         self.open_connections = 0
@@ -99,7 +100,12 @@ class Server:
                 self.open_connections += 1
                 session = Session(self, sock, self.connections, self.open_connections)
                 self.sessions.add(session)
+                self.arrival.notify_all()
             threading.Thread(target=self._connection, args=(session,), daemon=True).start()
+
+    def wait_for_connections(self, count):
+        with self.arrival:
+            self.arrival.wait_for(lambda: self.connections >= count)
 
     def hang_up(self, *_):
         """For a signal: it may not wait for the lock, which the interrupted code may hold."""
@@ -395,6 +401,9 @@ class Session:
         elif not self.recipients:
             self.send(["554 5.5.1 No valid recipients"])
         else:
+            if self.options.accept_from:
+                self.flush()
+                self.server.wait_for_connections(self.options.accept_from)
             if self.options.accept_delay:
                 self.flush()
                 time.sleep(self.options.accept_delay / 1000)
@@ -460,6 +469,7 @@ def parse_arguments():
     parser.add_argument("--receive-buffer", type=int, help="bytes that the system takes before the server reads them")
     parser.add_argument("--reply-delay", type=float, default=0, help="milliseconds before replies")
     parser.add_argument("--accept-delay", type=float, default=0, help="milliseconds to accept a mail")
+    parser.add_argument("--accept-from", type=int, metavar="N", help="accept no mail before N connections have come")
     parser.add_argument("--rules", help="JSON; see smtp_rules.py")
     return parser.parse_args()
 

@@ -46,11 +46,13 @@ $node->report_many(5);
 shows('^sending [1-5] mails on [1-5] connections$', 'RhesisNotifySending', 'how much is on the wire');
 $peer->stop;
 $peer->rules;
+# These are due, so the server is left alone again and again, until it is back.
+$node->report_many(5, task_name => 'app.tasks.waiting');
 shows("^leaving localhost:\\d+ alone until $time\$", 'RhesisNotifyBackingOff', 'a server that is left alone, and until when');
 $peer->start_again;
 $node->wait_for(q{SELECT bool_and(backing_off_until IS NULL) FROM rhesis_notify.worker_status});
 $node->sql(q{SELECT rhesis_notify.retry(id) FROM rhesis_notify.delivery_status WHERE state = 'deferred'});
-$node->wait_for(q{SELECT count(*) = 6 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
+$node->wait_for(q{SELECT count(*) = 11 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
 
 $node->sql('SELECT rhesis_notify.pause()');
 shows('^paused$', 'RhesisNotifyPaused', 'a pause');
@@ -59,7 +61,7 @@ $node->sql('ALTER TABLE public."user" RENAME email TO mail');
 $node->report;
 shows("^waiting until $time to read recipients again\$", 'RhesisNotifyRecipients', 'recipients that can\'t be read');
 $node->sql('ALTER TABLE public."user" RENAME mail TO email');
-$node->wait_for(q{SELECT count(*) = 7 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
+$node->wait_for(q{SELECT count(*) = 12 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
 
 my $operator = RhesisNotify::Session->start($node);
 $peer->rules({ stage => 'greeting', action => 'silence' });

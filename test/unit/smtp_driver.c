@@ -13,7 +13,7 @@
 #include "smtp.h"
 
 /* A driver that makes no progress for so long has found an error in the pool. */
-#define WATCHDOG_MS 60000
+#define WATCHDOG_MS 600000
 
 typedef struct DriverOptions
 {
@@ -37,7 +37,7 @@ usage(void)
 	fputs("usage: smtp_driver [OPTION]... [RECIPIENT]...\n"
 		  "  --host NAME (127.0.0.1)  --port N  --user NAME  --password TEXT\n"
 		  "  --tls auto|starttls|implicit|none (auto)  --ca-file FILE  --helo NAME\n"
-		  "  --connect-timeout MS (5000)  --send-timeout MS (5000)\n"
+		  "  --connect-timeout MS (60000)  --send-timeout MS (60000)\n"
 		  "  --connections N (1)  --messages-per-connection N (500)\n"
 		  "  --count N (1)  --size BYTES (1000)  --sender ADDRESS  --one-by-one\n"
 		  "  --resumes N (0)  --abort-after N  --close-idle  --quiet  --probe\n"
@@ -87,8 +87,8 @@ ParseOptions(int argc, char **argv)
 	static char *default_recipients[] = {"recipient@example.test"};
 	DriverOptions options = {.smtp = {.host = "127.0.0.1",
 									  .port = 25,
-									  .connect_timeout_ms = 5000,
-									  .send_timeout_ms = 5000,
+									  .connect_timeout_ms = 60000,
+									  .send_timeout_ms = 60000,
 									  .max_connections = 1,
 									  .messages_per_connection = 500},
 							 .sender = "sender@example.test",

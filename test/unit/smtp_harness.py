@@ -55,7 +55,7 @@ class Run:
                     self.command += ["--port", server.stdout.readline().strip(), *driver]
                     done = subprocess.run(
                         self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                        env={**os.environ, **(environment or {})}, check=False, timeout=120,
+                        env={**os.environ, **(environment or {})}, check=False, timeout=600,
                     )
                 finally:
                     server.terminate()
