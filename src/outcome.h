@@ -1,7 +1,7 @@
 /*
  * outcome.h - the delivery policy: what a mail server's reply, or its silence, means for a message.
  *
- * Pure: no I/O, no state, no allocation. The rules are one table in outcome.c.
+ * Pure: no I/O, no state, no allocation. The rules are one table, in outcome_rules.c.
  */
 #ifndef RHESIS_OUTCOME_H
 #define RHESIS_OUTCOME_H
@@ -84,6 +84,8 @@ typedef struct Outcome
 	OutcomeAction action;
 	const char *reason; /* a delivery_reason code, constant; NULL when sent */
 	int delay_seconds; /* wait at least this long: the server named it, or a limit is known to last; or 0 */
+	const char *hint; /* the next step, for the person who can mend it, constant; or NULL */
+	bool is_full; /* this connection takes no more messages, for a count that another reaches too */
 } Outcome;
 
 extern Outcome OutcomeForEvent(const SmtpEvent *event);

@@ -13,28 +13,152 @@
 
 #include "reply_wording.h"
 
-/* Where the phrase begins in the text, in any case; NULL: nowhere. */
+/* A ".." in a phrase stands for up to so many words. */
+#define MOST_WORDS_BETWEEN 5
+
+/* Where these bytes stand in the text, in any case; NULL: nowhere. */
 static const char *
-FindPhrase(const char *text, const char *phrase, size_t length)
+FindText(const char *text, const char *wanted, size_t length)
 {
 	for (; *text; text++)
 	{
-		if (pg_strncasecmp(text, phrase, length) == 0)
+		if (pg_strncasecmp(text, wanted, length) == 0)
 			return text;
 	}
 	return NULL;
 }
 
+/* How many bytes of a blank the text begins with: a space, or a no-break space; 0: none. */
+static size_t
+BlankLength(const char *text)
+{
+	if (*text == ' ' || *text == '\t')
+		return 1;
+	return text[0] == '\xC2' && text[1] == '\xA0' ? 2 : 0;
+}
+
+static const char *
+SkipBlanks(const char *text)
+{
+	while (BlankLength(text) > 0)
+		text += BlankLength(text);
+	return text;
+}
+
+static const char *
+SkipWord(const char *text)
+{
+	while (*text && BlankLength(text) == 0)
+		text++;
+	return text;
+}
+
+/*
+ * The end of what matches the phrase at the start of the text; NULL: it does not. A space of the phrase is
+ * any number of blanks, or a hyphen ("fully-qualified"); *blanks says whether there was a blank at all.
+ */
+static const char *
+MatchPhrase(const char *text, const char *phrase, const char *phrase_end, bool *blanks)
+{
+	while (phrase < phrase_end)
+	{
+		if (phrase_end - phrase > 3 && strncmp(phrase, " .. ", 4) == 0)
+		{
+			text = SkipBlanks(text);
+			for (int words = 0; *text && words <= MOST_WORDS_BETWEEN; words++)
+			{
+				bool ignored;
+				const char *end = MatchPhrase(text, phrase + 4, phrase_end, &ignored);
+
+				*blanks = true;
+				if (end != NULL)
+					return end;
+				text = SkipBlanks(SkipWord(text));
+			}
+			return NULL;
+		}
+		if (*phrase == ' ' && BlankLength(text) > 0)
+		{
+			text = SkipBlanks(text);
+			*blanks = true;
+		}
+		else if (*phrase == ' ' ? (*text == '-' || *text == '_')
+								: pg_tolower((unsigned char) *text) == (unsigned char) *phrase)
+			text++;
+		else
+			return NULL;
+		phrase++;
+	}
+	return text;
+}
+
+/* Does an address or its local part stand in these words of the text, or reach into them? */
+static bool
+TouchesAddress(const char *text, const char *start, const char *end)
+{
+	while (start > text && start[-1] != ' ')
+		start--;
+	for (; start < end || (*start && *start != ' '); start++)
+	{
+		if (*start == '@' || *start == '<')
+			return true;
+	}
+	return false;
+}
+
+static bool
+HasPhrase(const char *text, const char *text_end, const char *phrase, const char *phrase_end)
+{
+	bool spaced = memchr(phrase, ' ', phrase_end - phrase) != NULL;
+
+	for (const char *at = text; at < text_end; at++)
+	{
+		bool blanks = false;
+		const char *end;
+
+		/* Most places differ in the first letter. */
+		if (pg_tolower((unsigned char) *at) != (unsigned char) *phrase)
+			continue;
+		end = MatchPhrase(at, phrase, phrase_end, &blanks);
+		if (end != NULL && end <= text_end && blanks == spaced && !TouchesAddress(text, at, end))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Where somebody else's words begin that the server only quotes: what another server, or a callout, said
+ * about one recipient. The end of the text: nowhere.
+ */
+static const char *
+OwnWordsEnd(const char *text)
+{
+	static const char *const quotes[] = {
+		" said:", " replied:", " responded:", "response:", "remote server returned"};
+	const char *end = text + strlen(text);
+
+	for (int i = 0; i < (int) lengthof(quotes); i++)
+	{
+		const char *quote = FindText(text, quotes[i], strlen(quotes[i]));
+
+		if (quote != NULL)
+			end = Min(end, quote);
+	}
+	return end;
+}
+
 bool
 HasWording(const char *text, const char *phrases)
 {
+	const char *text_end = OwnWordsEnd(text);
+
 	while (*phrases)
 	{
-		size_t length = strcspn(phrases, "|");
+		const char *phrase_end = phrases + strcspn(phrases, "|");
 
-		if (FindPhrase(text, phrases, length) != NULL)
+		if (HasPhrase(text, text_end, phrases, phrase_end))
 			return true;
-		phrases += length + (phrases[length] == '|');
+		phrases = phrase_end + (*phrase_end == '|');
 	}
 	return false;
 }
@@ -53,7 +177,7 @@ NamesExactly(const char *text, const char *name)
 	size_t length = strlen(name);
 	const char *at = text;
 
-	while (length > 0 && (at = FindPhrase(at, name, length)) != NULL)
+	while (length > 0 && (at = FindText(at, name, length)) != NULL)
 	{
 		const char *behind = at + length;
 
@@ -116,7 +240,7 @@ UnitSeconds(const char *text)
 	word[length++] = ' ';
 	for (int i = 0; length > 2 && i < (int) lengthof(units); i++)
 	{
-		if (FindPhrase(units[i].names, word, length) != NULL)
+		if (FindText(units[i].names, word, length) != NULL)
 			return units[i].seconds;
 	}
 	return 0;
@@ -149,7 +273,7 @@ NamedDelaySeconds(const char *text)
 
 	for (int i = 0; i < (int) lengthof(verbs); i++)
 	{
-		const char *verb = FindPhrase(text, verbs[i], strlen(verbs[i]));
+		const char *verb = FindText(text, verbs[i], strlen(verbs[i]));
 
 		if (verb != NULL && (from == NULL || verb < from))
 			from = verb;

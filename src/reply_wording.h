@@ -9,7 +9,12 @@
 /* What a server may ask us to wait. */
 #define MAX_NAMED_DELAY (24 * 60 * 60)
 
-/* Is one of the phrases, separated by '|', in the text, in any case? */
+/*
+ * Is one of the phrases in the text? Phrases are in lower case, '|' between them. The text may have any case,
+ * several blanks or a hyphen for one, and with " .. " in a phrase up to five words there. Words that have an '@'
+ * or a '<' never count: they are addresses. Nor does what the server only quotes ("host mx.example.org
+ * said: ...").
+ */
 extern bool HasWording(const char *text, const char *phrases);
 
 /*

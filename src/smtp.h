@@ -32,7 +32,7 @@ typedef struct SmtpOptions
 	int connect_timeout_ms; /* until logged in */
 	int send_timeout_ms;	/* for each reply, and for each write that makes no progress */
 	int max_connections;
-	int messages_per_connection;
+	int messages_per_connection; /* at most; fewer once the server was seen to take fewer */
 } SmtpOptions;
 
 /* One mail on its way. The caller owns it and all it points to until it leaves the pool. */

@@ -100,8 +100,9 @@ typedef struct SmtpConnection
 	bool idle;		   /* ready, and nothing is under way or awaited */
 	bool served;	   /* it was ready before the mail that is being sent came to it */
 	bool write_blocked;
-	int transactions;
-	int64 deadline; /* for progress, or until idle for too long */
+	int transactions; /* begun */
+	int ended;		  /* of them, those whose fate is known */
+	int64 deadline;	  /* for progress, or until idle for too long */
 
 	SmtpExpected expected[SMTP_MAX_EXPECTED]; /* oldest first */
 	int expected_count;
@@ -140,6 +141,10 @@ struct SmtpPool
 	int max_connections;
 	int messages_per_connection;
 
+	/* What connections were seen to take, if that is less; 0: nothing is known, or it is too long ago. */
+	int learned_messages;
+	int64 learned_until;
+
 	CURLM *multi;
 	Multiplexer *mux;
 	int descriptors; /* accounted for */
@@ -166,6 +171,9 @@ struct SmtpPool
 };
 
 #define SMTP_NEVER PG_INT64_MAX
+
+/* For so long it is remembered how many messages a connection takes. */
+#define SMTP_LEARNED_MS (3600 * 1000)
 
 /* smtp.c */
 extern int64 SmtpNowUs(void);

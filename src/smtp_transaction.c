@@ -210,6 +210,34 @@ SayBody(SmtpConnection *connection)
 	}
 }
 
+/* How many mails a connection gets: as many as are set, or as the server was seen to take. */
+static int
+MessagesPerConnection(const SmtpPool *pool)
+{
+	if (pool->learned_messages > 0 && pool->now < pool->learned_until)
+		return Min(pool->learned_messages, pool->messages_per_connection);
+	return pool->messages_per_connection;
+}
+
+/*
+ * A refusal after which the mail goes over another connection. This one gets no more mails; if the server counts
+ * them, the others get no more than it took.
+ */
+static void
+LearnFromRefusal(SmtpConnection *connection, const SmtpEvent *event)
+{
+	SmtpPool *pool = connection->pool;
+	Outcome outcome = OutcomeForEvent(event);
+
+	if (outcome.action != OUTCOME_RETRY_FRESH)
+		return;
+	connection->leaving = true;
+	if (!outcome.is_full || connection->ended == 0)
+		return;
+	pool->learned_messages = Min(connection->ended, MessagesPerConnection(pool));
+	pool->learned_until = pool->now + SMTP_LEARNED_MS;
+}
+
 static void
 BeginMail(SmtpConnection *connection, SmtpMail *mail)
 {
@@ -218,8 +246,7 @@ BeginMail(SmtpConnection *connection, SmtpMail *mail)
 	connection->step = SMTP_STEP_MAIL;
 	mail->event.reused = connection->served;
 	connection->served = true;
-	if (++connection->transactions >= connection->pool->messages_per_connection)
-		connection->leaving = true;
+	connection->transactions++;
 	NoteProgress(connection);
 }
 
@@ -227,8 +254,11 @@ BeginMail(SmtpConnection *connection, SmtpMail *mail)
 static void
 BeginNext(SmtpConnection *connection)
 {
-	SmtpMail *mail = connection->leaving ? NULL : SmtpNextMail(connection);
+	SmtpMail *mail;
 
+	if (connection->transactions >= MessagesPerConnection(connection->pool))
+		connection->leaving = true;
+	mail = connection->leaving ? NULL : SmtpNextMail(connection);
 	if (mail != NULL)
 		BeginMail(connection, mail);
 	else if (connection->leaving)
@@ -377,6 +407,9 @@ FinishMail(SmtpConnection *connection, SmtpMail *mail, const SmtpEvent *event)
 			connection->expected[i].mail = NULL;
 	if (connection->mail == mail)
 		connection->mail = NULL;
+	if (event->kind == SMTP_EVENT_REPLY && event->code >= 400)
+		LearnFromRefusal(connection, event);
+	connection->ended++;
 	if (connection->probe != NULL)
 		SmtpProbeFinished(connection, event);
 	else

@@ -58,7 +58,7 @@ LimitConnections(int connections)
 /* ---- A server in trouble ---- */
 
 void
-BackOff(const char *cause, const char *trouble, int delay_seconds, bool firm)
+BackOff(const char *cause, const char *trouble, const char *hint, int delay_seconds, bool firm)
 {
 	int64 named = delay_seconds * INT64CONST(1000);
 	int64 delay = named;
@@ -78,13 +78,15 @@ BackOff(const char *cause, const char *trouble, int delay_seconds, bool firm)
 	worker.probing = false;
 	ShowBackoff(worker.backing_off_until);
 	if (IsNewCause(cause))
-		ereport(WARNING, (errcode(ERRCODE_CONNECTION_FAILURE),
-						  errmsg("SMTP server \"%s\" port %d is in trouble: %s", rhesis_smtp_host,
-								 rhesis_smtp_port, trouble),
-						  errdetail("Mail waits; the next try is in %ld ms.",
-									TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-																	worker.backing_off_until)),
-						  errhint("SELECT * FROM rhesis_notify.check_smtp() tells more.")));
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("SMTP server \"%s\" port %d is in trouble: %s", rhesis_smtp_host,
+					rhesis_smtp_port, trouble),
+			 errdetail(
+				 "Mail waits; the next try is in %ld ms.",
+				 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until)),
+			 errhint("%s", hint ? hint : "SELECT * FROM rhesis_notify.check_smtp() tells more.")));
 	GiveBackUnsent();
 }
 
@@ -118,7 +120,7 @@ BackOffFor(const Delivery *delivery, const Outcome *outcome)
 	/* With the last connection goes what we know of how many there may be. */
 	if (event->stage <= SMTP_STAGE_AUTH)
 		connection_limit = 0;
-	BackOff(cause, delivery->record.smtp_reply, outcome->delay_seconds,
+	BackOff(cause, delivery->record.smtp_reply, outcome->hint, outcome->delay_seconds,
 			is_quota || outcome->delay_seconds > 0);
 }
 

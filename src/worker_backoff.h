@@ -9,9 +9,10 @@
 
 /*
  * The server, or the account, is in trouble: no mail for a while, at least for delay_seconds, and what it has not seen goes back
- * to the queue. Logged once for each cause until the server is well again. A firm one is not ended by a mail that was on its way.
+ * to the queue. The hint is the next step for the person who can mend it, or NULL. Logged once for each cause until the server is well again. A firm one is not ended by a mail that was on its way.
  */
-extern void BackOff(const char *cause, const char *trouble, int delay_seconds, bool firm);
+extern void
+BackOff(const char *cause, const char *trouble, const char *hint, int delay_seconds, bool firm);
 
 /* The same for an outcome that backs off. */
 extern void BackOffFor(const Delivery *delivery, const Outcome *outcome);

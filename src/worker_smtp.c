@@ -50,7 +50,7 @@ RefreshPassword(void)
 	password = ReadSmtpPassword(&problem);
 	if (problem)
 	{
-		BackOff("password", problem, 0, false);
+		BackOff("password", problem, NULL, 0, false);
 		return false;
 	}
 	SmtpPoolSetPassword(worker.pool, password);

@@ -146,6 +146,7 @@ class Session:
         self.user = None
         self.sender = None
         self.recipients = []
+        self.taken = 0
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # The wire
@@ -207,7 +208,7 @@ class Session:
                 time.sleep(rule.get("pause_ms", 1) / 1000)
 
     def find_rule(self, stage, argument="", received=None):
-        return self.server.rules.find(stage, argument, self.number, self.position, received)
+        return self.server.rules.find(stage, argument, self.number, self.position, received, taken=self.taken)
 
     def obey(self, rule, usual):
         """Do what a rule says instead of the usual reply (given as lines)."""
@@ -408,6 +409,7 @@ class Session:
                 self.flush()
                 time.sleep(self.options.accept_delay / 1000)
             found = re.search(rb"^message-id:\s*(<[^>\r\n]*>)", data, re.IGNORECASE | re.MULTILINE)
+            self.taken += 1
             number = self.server.store(
                 data,
                 {

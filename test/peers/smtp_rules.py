@@ -10,6 +10,7 @@ rename. A rule says where it applies and what happens there:
     count       apply n times, then no more (default: for ever)
     connection  only on the n-th connection of this server
     above       only if more than n connections are open, counted when this one came
+    mails       only on a connection that has taken so many mails
     bytes       at stage body: apply once so many bytes have come (default 1)
     action      reply      answer with text ("\\n" in it makes a multi-line reply)
                 close      close the connection (at stage connect: with a reset)
@@ -54,7 +55,7 @@ class Rules:
                 rule["pattern"] = re.compile(rule.get("match", ""))
             self.version, self.rules = version, rules
 
-    def find(self, stage, argument, connection, position, received=None, early=False):
+    def find(self, stage, argument, connection, position, received=None, early=False, taken=0):
         """The first rule for this moment, or None. Counts the match."""
         if self.path is None:
             return None
@@ -65,7 +66,7 @@ class Rules:
                     continue
                 if rule.get("connection", connection) != connection:
                     continue
-                if position <= rule.get("above", -1):
+                if position <= rule.get("above", -1) or taken < rule.get("mails", 0):
                     continue
                 if received is not None and received < rule.get("bytes", 1):
                     continue

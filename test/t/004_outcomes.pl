@@ -96,6 +96,16 @@ $node->wait_for_state($passing, 'sent');
 pass('a mail behind one that is deferred goes out');
 $node->wait_for_state($waiting, 'failed');
 
+# A provider that refuses one recipient with words, and a code, that could be the account's.
+$peer->rules({ stage => 'data', action => 'reply', count => 1, then => 'close',
+	text => '421 Domain sandbox1.mailgun.org is not allowed to send: Sandbox subdomains are for test purposes only. '
+	  . 'Please add your own domain or add the address to authorized recipients' });
+$refused = $node->report;
+is($node->wait_for_state($refused, 'failed')->{delivery_reason}, 'smtp_permanent', 'a recipient that a sandbox does not allow: its mail fails');
+is($node->worker('backing_off_until'), '', '... and the others do not wait');
+$peer->rules;
+$node->wait_for_state($node->report, 'sent');
+
 # ---- The server's trouble ----
 
 sub costs_nothing
@@ -125,6 +135,21 @@ costs_nothing('a reset connection', sub { $peer->stop; $peer->start_again;
 	$peer->rules({ stage => 'connect', action => 'close' }) }, $well, '.');
 costs_nothing('garbage for a greeting', sub { $peer->stop; $peer->start_again;
 	$peer->rules({ stage => 'greeting', action => 'garbage' }) }, $well, '.');
+
+# The account's trouble in a reply to RCPT or to the whole mail, where most refusals are the message's.
+foreach my $case (
+	[ 'rcpt', '504 5.5.2 <pod-7f>: Helo command rejected: need fully-qualified hostname', 'smtp_helo_name' ],
+	[ 'rcpt', '554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied', "machine's address" ],
+	[ 'dot', '554 5.2.252 SendAsDenied; a@b.example not allowed to send as c@b.example', 'from_email' ],
+	[ 'dot', '554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message', 'max_rate' ],)
+{
+	my ($stage, $reply, $hint) = @$case;
+	my $log_offset = -s $node->logfile;
+
+	costs_nothing($reply, sub { $peer->rules({ stage => $stage, action => 'reply', text => $reply }) },
+		sub { $well->(); $node->sql("SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status") }, substr($reply, 0, 9));
+	like($node->log($log_offset), qr/WARNING:  SMTP server .* is in trouble: \Q$reply\E\n(?:.*\n){0,2}.*HINT:  .*$hint/, "$reply: and a hint says what to do");
+}
 
 # A silent server: the time-out is ours.
 $node->reconfigure(connect_timeout => '2s');

@@ -120,6 +120,27 @@ sub too_many
 	return \%seen;
 }
 
+# ---- A connection that takes no more mails ----
+
+sub full
+{
+	my ($name, $rule) = @_;
+	my $database = database($name, {}, smtp_connections => 2);
+
+	$database->{peer}->rules({ mails => 10, action => 'reply', %$rule });
+	$node->report_many(100, database => $name);
+	wait_until_sent($database);
+	return {
+		attempts => attempts($database),
+		copies => $database->{peer}->mail_count,
+		refusals => scalar(() = $database->{peer}->transcript =~ /rule: reply at/g),
+		deferred => worker($database, 'deferred'),
+		error => worker($database, q{coalesce(last_error, 'none')}) };
+}
+
+my @full = (
+	[ stalwart => { stage => 'data', text => '452 4.4.5 Maximum number of messages per session exceeded.' } ],
+	[ exim => { stage => 'mail', text => '421 too many messages in this connection', then => 'close' } ],);
 my @wordings = (
 	[ postfix => '421 4.7.0 mail.example.com Error: too many connections from 127.0.0.1' ],
 	[ ses => '421 Too many concurrent SMTP connections' ],
@@ -127,7 +148,8 @@ my @wordings = (
 my @stale = map { my $death = $_; map { [ @$death, $_ ] } 1, 0 } @deaths;
 my @seen = in_parallel(
 	(map { my $wording = $_; sub { too_many('many_' . $wording->[0], $wording->[1]) } } @wordings),
-	(map { my $number = $_; sub { stale("stale_$number", $stale[$number][1], $stale[$number][2] ? () : (no_pipelining => 1)) } } 0 .. $#stale));
+	(map { my $number = $_; sub { stale("stale_$number", $stale[$number][1], $stale[$number][2] ? () : (no_pipelining => 1)) } } 0 .. $#stale),
+	(map { my $full = $_; sub { full("full_$full->[0]", $full->[1]) } } @full));
 
 foreach my $number (0 .. $#stale)
 {
@@ -151,6 +173,18 @@ foreach my $number (0 .. $#wordings)
 	cmp_ok($seen->{more}, '>', 4, '... and when it takes more, more are used');
 	is($seen->{attempts_in_the_end}, 1, '... no message has lost an attempt by that either');
 }
+foreach my $number (0 .. $#full)
+{
+	my $text = $full[$number][1]{text};
+	my $seen = $seen[ @wordings + @stale + $number ];
+
+	is($seen->{attempts}, 1, "$text: no message loses an attempt");
+	is($seen->{copies}, 100, '... each mail is sent, once');
+	cmp_ok($seen->{refusals}, '<=', 4, '... each of both connections meets the limit once, then it is known');
+	is($seen->{deferred}, 0, '... at once');
+	is($seen->{error}, 'none', '... and the server is not thought to be in trouble');
+}
+unlike($node->log, qr/asks for a slower pace/, 'nor is the pace slowed down');
 like($node->log, qr/LOG:  SMTP server "localhost" port \d+ allows \d connections at a time/, 'the log tells how many are used');
 unlike($node->log, qr/is in trouble: 4.*too many/i, 'and there is no trouble');
 

@@ -27,6 +27,8 @@ typedef struct DriverOptions
 	bool one_by_one; /* submit a mail when the one before is done */
 	bool quiet;
 	bool probe;
+	bool
+		retry_fresh; /* submit a mail again where the policy says: at once, over another connection */
 	bool close_idle; /* at the end, wait until the server has answered QUIT */
 	int abort_after; /* abort the pool after so many outcomes */
 } DriverOptions;
@@ -40,7 +42,7 @@ usage(void)
 		  "  --connect-timeout MS (60000)  --send-timeout MS (60000)\n"
 		  "  --connections N (1)  --messages-per-connection N (500)\n"
 		  "  --count N (1)  --size BYTES (1000)  --sender ADDRESS  --one-by-one\n"
-		  "  --resumes N (0)  --abort-after N  --close-idle  --quiet  --probe\n"
+		  "  --resumes N (0)  --abort-after N  --close-idle  --retry-fresh  --quiet  --probe\n"
 		  "Mail number i goes to the i-th recipient, round and round.\n",
 		  stderr);
 	exit(2);
@@ -81,6 +83,7 @@ ParseOptions(int argc, char **argv)
 										  {"resumes", required_argument, NULL, 'r'},
 										  {"abort-after", required_argument, NULL, 'a'},
 										  {"close-idle", no_argument, NULL, 'i'},
+										  {"retry-fresh", no_argument, NULL, 'F'},
 										  {"quiet", no_argument, NULL, 'q'},
 										  {"probe", no_argument, NULL, 'P'},
 										  {NULL, 0, NULL, 0}};
@@ -155,6 +158,9 @@ ParseOptions(int argc, char **argv)
 				break;
 			case 'i':
 				options.close_idle = true;
+				break;
+			case 'F':
+				options.retry_fresh = true;
 				break;
 			case 'q':
 				options.quiet = true;
@@ -284,6 +290,14 @@ Collect(SmtpPool *pool, const DriverOptions *options, Progress *progress)
 
 	while ((mail = SmtpNextFinished(pool)) != NULL)
 	{
+		if (options->retry_fresh && OutcomeForEvent(&mail->event).action == OUTCOME_RETRY_FRESH)
+		{
+			printf("again: ");
+			PrintOutcome(mail);
+			SmtpMailClear(mail);
+			SmtpSubmit(pool, mail);
+			continue;
+		}
 		progress->done++;
 		if (mail->event.kind == SMTP_EVENT_REPLY && mail->event.code / 100 == 2)
 			progress->sent++;
