@@ -163,6 +163,11 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+	IF grantee IS NULL THEN
+		RAISE EXCEPTION 'grantee must not be null'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Name a role: SELECT rhesis_notify.grant_to(''app'').';
+	END IF;
 	IF privileges IS NULL OR privileges OPERATOR(pg_catalog.<>) ALL ('{task,operator,monitor}'::text[]) THEN
 		RAISE EXCEPTION 'unknown set of privileges "%"', privileges
 			USING ERRCODE = 'invalid_parameter_value',
@@ -192,12 +197,40 @@ BEGIN
 		EXECUTE pg_catalog.format('GRANT SELECT ON rhesis_notify.delivery_events, rhesis_notify.shipped_templates, '
 			'rhesis_notify.database_pause TO %s', grantee);
 		EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON rhesis_notify.templates TO %s', grantee);
-		EXECUTE pg_catalog.format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rhesis_notify TO %s', grantee);
-		EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION rhesis_notify.grant_to FROM %s', grantee);
+		-- Each function by its name, so that none is granted by accident: a trigger function is for our triggers alone. A new
+		-- function of an operator is added here, and in the update script's copy; test/pgtap/privileges.sql says if one is missing.
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.cancel, rhesis_notify.check_smtp, '
+			'rhesis_notify.email_notification, rhesis_notify.email_notification_test, rhesis_notify.explain, '
+			'rhesis_notify.health, rhesis_notify.metric_samples, rhesis_notify.metrics, rhesis_notify.mustache, '
+			'rhesis_notify.pause, rhesis_notify.preview, rhesis_notify.preview_message, rhesis_notify.purge, '
+			'rhesis_notify.render_diff, rhesis_notify.render_template, rhesis_notify.resume, rhesis_notify.retry, '
+			'rhesis_notify.retry_failed, rhesis_notify.send_task_completion_email, rhesis_notify.silence, '
+			'rhesis_notify.task_completed, rhesis_notify.template_variables, rhesis_notify.wake_workers TO %s', grantee);
 	END IF;
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
 	'Gives a role what it needs. ''task'': to report tasks (not who is mailed, nor the state of a mail) and to see what became of '
 	'those of its organization. ''operator'': to see every organization''s, and to call every function of the extension but this '
-	'one. ''monitor'': to call metrics() and metric_samples(), which tell no address; the role may be pg_monitor. DROP OWNED BY takes all of it back';
+	'one and those of its triggers. ''monitor'': to call metrics() and metric_samples(), which tell no address; the role may be pg_monitor. DROP OWNED BY takes all of it back';
+
+-- Version 1.0 granted every function to operators. One of a trigger is for our triggers alone: nobody else needs it. Of functions
+-- that this version adds, ALTER DEFAULT PRIVILEGES may have granted some: they are for those that grant_to gives them to.
+DO $do$
+DECLARE
+	granted record;
+BEGIN
+	FOR granted IN
+		SELECT p.oid::regprocedure AS function,
+			CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END AS grantee
+		FROM pg_catalog.pg_proc AS p
+		CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS acl
+		WHERE p.pronamespace OPERATOR(pg_catalog.=) 'rhesis_notify'::regnamespace
+			AND acl.grantee OPERATOR(pg_catalog.<>) p.proowner
+			AND (p.prorettype OPERATOR(pg_catalog.=) 'trigger'::regtype
+				 OR p.proname OPERATOR(pg_catalog.=) ANY ('{explain,health,metrics,metric_samples}'::name[]))
+	LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', granted.function, granted.grantee);
+	END LOOP;
+END
+$do$;

@@ -10,6 +10,7 @@
 
 #include "explain_internal.h"
 
+#include "call_check.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "preview.h"
@@ -302,11 +303,13 @@ ExplainMail(Explanation *explanation)
 Datum
 rhesis_notify_explain(PG_FUNCTION_ARGS)
 {
-	int64 id = PG_GETARG_INT64(0);
-	Explanation explanation = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	Explanation explanation = {0};
+	int64 id;
 
 	RequirePreload();
-	InitMaterializedSRF(fcinfo, 0);
+	RequireStrictArguments(fcinfo, 1);
+	id = PG_GETARG_INT64(0);
+	explanation.result = BeginRows(fcinfo, COLUMNS);
 	explanation.facts = FetchFacts(id, CurrentMemoryContext);
 	explanation.notification = FetchNotification(id, CurrentMemoryContext);
 	if (explanation.facts == NULL || explanation.notification == NULL)

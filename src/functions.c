@@ -3,9 +3,9 @@
  */
 #include "postgres.h"
 
+#include "call_check.h"
 #include "delivery_log.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "message.h"
 #include "miscadmin.h"
 #include "outgoing.h"
@@ -71,8 +71,10 @@ ResultFromArguments(const char *execution_time, const char *test_run_id)
 static void
 ReadArguments(FunctionCallInfo fcinfo, Notification *notification, Recipient *recipient)
 {
-	char *status = RequiredArgument(fcinfo, 4, "status");
+	char *status;
 
+	RequireArguments(fcinfo, 9);
+	status = RequiredArgument(fcinfo, 4, "status");
 	if (strcmp(status, "success") != 0 && strcmp(status, "failed") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid status \"%s\"", status),
@@ -166,6 +168,8 @@ rhesis_notify_send_task_completion_email(PG_FUNCTION_ARGS)
 
 /* ---- check_smtp ---- */
 
+#define CHECK_COLUMNS 4
+
 static const char *
 HintForStep(SmtpProbeStepName step, const SmtpEvent *event)
 {
@@ -206,8 +210,8 @@ static void
 PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, const char *hint,
 		double elapsed_ms)
 {
-	Datum values[4];
-	bool nulls[4] = {0};
+	Datum values[CHECK_COLUMNS];
+	bool nulls[CHECK_COLUMNS] = {0};
 
 	values[0] = CStringGetTextDatum(step);
 	values[1] = BoolGetDatum(ok);
@@ -237,12 +241,13 @@ PutProbe(ReturnSetInfo *result, const SmtpProbe *probe)
 Datum
 rhesis_notify_check_smtp(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const char *problem = SmtpSettingsProblem();
 	SmtpProbe probe = {0};
+	ReturnSetInfo *result;
 	Mailbox from;
 
-	InitMaterializedSRF(fcinfo, 0);
+	RequireArguments(fcinfo, 0);
+	result = BeginRows(fcinfo, CHECK_COLUMNS);
 	if (problem == NULL)
 	{
 		SettingFrom(&from);

@@ -8,8 +8,8 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "call_check.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "postmaster/autovacuum.h"
 #include "queue_figures.h"
 #include "service.h"
@@ -274,13 +274,14 @@ CheckWraparound(ReturnSetInfo *result, const TableFigures *tables)
 Datum
 rhesis_notify_health(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ReturnSetInfo *result;
 	Service service;
 	QueueFigures figures;
 	TableFigures tables;
 
 	RequirePreload();
-	InitMaterializedSRF(fcinfo, 0);
+	RequireStrictArguments(fcinfo, 0);
+	result = BeginRows(fcinfo, COLUMNS);
 	ReadService(&service);
 	ReadQueueFigures(CurrentMemoryContext, &figures);
 	ReadTableFigures(CurrentMemoryContext, &tables);

@@ -7,9 +7,9 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "call_check.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -270,6 +270,7 @@ rhesis_notify_metrics(PG_FUNCTION_ARGS)
 	StringInfoData out;
 
 	RequirePreload();
+	RequireStrictArguments(fcinfo, 0);
 	Collect(&samples, NULL);
 	initStringInfo(&out);
 	for (int i = 0; i < METRIC_COUNT; i++)
@@ -323,18 +324,20 @@ PutSample(ReturnSetInfo *result, const Metric *metric, const Sample *sample)
 Datum
 rhesis_notify_metric_samples(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	const char *about = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	ReturnSetInfo *result;
+	const char *about;
 	Samples samples;
 
 	RequirePreload();
+	RequireArguments(fcinfo, 1);
+	about = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (about && strcmp(about, ABOUT_WORKER) != 0 && strcmp(about, ABOUT_QUEUE) != 0 &&
 		strcmp(about, ABOUT_DATABASE) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("there are no metrics about \"%s\"", about),
 						errhint("Metrics are about \"worker\", \"queue\" or \"database\"; null is "
 								"all of them.")));
-	InitMaterializedSRF(fcinfo, 0);
+	result = BeginRows(fcinfo, COLUMNS);
 	Collect(&samples, about);
 	for (int i = 0; i < METRIC_COUNT; i++)
 	{

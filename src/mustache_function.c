@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "call_check.h"
 #include "fmgr.h"
 #include "jsonb_scope.h"
 #include "utils/builtins.h"
@@ -105,15 +106,20 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 Datum
 rhesis_notify_mustache(PG_FUNCTION_ARGS)
 {
-	char *source = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	Jsonb *variables = PG_GETARG_JSONB_P(1);
-	JsonbPartials partials = {.sources = PG_GETARG_JSONB_P(2)};
-	MustacheOptions options = {.escape_html = PG_GETARG_BOOL(3)};
+	char *source;
+	Jsonb *variables;
+	JsonbPartials partials = {0};
+	MustacheOptions options = {0};
 	MustacheTemplate *template;
 	MustacheError error;
 	JsonbScope scope;
 	StringInfoData out;
 
+	RequireStrictArguments(fcinfo, 4);
+	source = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	variables = PG_GETARG_JSONB_P(1);
+	partials.sources = PG_GETARG_JSONB_P(2);
+	options.escape_html = PG_GETARG_BOOL(3);
 	if (!JB_ROOT_IS_OBJECT(partials.sources))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("partials must be a JSON object"),

@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "call_check.h"
 #include "catalog/pg_type.h"
 #include "database_text.h"
 #include "fmgr.h"
@@ -127,11 +128,16 @@ RenderForPreview(Notification *notification, Recipient *recipient, RenderedMail 
 	return mail->error;
 }
 
+/* The notification whose id is the function's only argument. */
 static Notification *
-RequireNotification(int64 id)
+RequireNotification(FunctionCallInfo fcinfo)
 {
-	Notification *notification = FetchNotification(id, CurrentMemoryContext);
+	Notification *notification;
+	int64 id;
 
+	RequireStrictArguments(fcinfo, 1);
+	id = PG_GETARG_INT64(0);
+	notification = FetchNotification(id, CurrentMemoryContext);
 	if (notification == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
 						errmsg("there is no notification " INT64_FORMAT, id)));
@@ -142,7 +148,7 @@ RequireNotification(int64 id)
 Datum
 rhesis_notify_preview(PG_FUNCTION_ARGS)
 {
-	Notification *notification = RequireNotification(PG_GETARG_INT64(0));
+	Notification *notification = RequireNotification(fcinfo);
 	Recipient recipient = {0};
 	RenderedMail mail = {0};
 	PreviewRow row = {0};
@@ -157,7 +163,7 @@ rhesis_notify_preview(PG_FUNCTION_ARGS)
 Datum
 rhesis_notify_preview_message(PG_FUNCTION_ARGS)
 {
-	Notification *notification = RequireNotification(PG_GETARG_INT64(0));
+	Notification *notification = RequireNotification(fcinfo);
 	Recipient recipient = {0};
 	RenderedMail mail = {0};
 	Outgoing outgoing;
@@ -187,6 +193,7 @@ rhesis_notify_render_template(PG_FUNCTION_ARGS)
 	RenderedMail mail;
 	PreviewRow row = {0};
 
+	RequireArguments(fcinfo, 3);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("name and variables must not be null")));

@@ -6,8 +6,8 @@
  */
 #include "postgres.h"
 
+#include "call_check.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "preview.h"
 #include "queue.h"
@@ -33,7 +33,8 @@ enum
 	ARGUMENT_TEXT,
 	ARGUMENT_SUBJECT,
 	ARGUMENT_LAST,
-	ARGUMENT_ORGANIZATION_ID
+	ARGUMENT_ORGANIZATION_ID,
+	ARGUMENT_COUNT
 };
 
 /* A mail of a notification, as it is now or would be. */
@@ -280,16 +281,18 @@ CompareBatch(const int64 *ids, int count, const TemplateProposal *proposal, Retu
 Datum
 rhesis_notify_render_diff(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int last = ReadLast(fcinfo);
+	ReturnSetInfo *result;
+	int last;
 	MemoryContext caller;
 	MemoryContext batch;
 	TemplateProposal proposal;
 	int64 *ids;
 	int count;
 
+	RequireArguments(fcinfo, ARGUMENT_COUNT);
+	last = ReadLast(fcinfo);
 	ReadProposal(fcinfo, &proposal);
-	InitMaterializedSRF(fcinfo, 0);
+	result = BeginRows(fcinfo, RESULT_COLUMNS);
 	ids = LatestNotifications(IsPartial(&proposal) ? NULL : proposal.name, proposal.organization_id,
 							  last, CurrentMemoryContext, &count);
 

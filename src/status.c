@@ -3,10 +3,10 @@
  */
 #include "postgres.h"
 
+#include "call_check.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "shared_state.h"
@@ -88,12 +88,13 @@ MayBeSeen(const WorkerSlot *slot)
 Datum
 rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ReturnSetInfo *result;
 	WorkerSlot *slots;
 	int count;
 
 	RequirePreload();
-	InitMaterializedSRF(fcinfo, 0);
+	RequireStrictArguments(fcinfo, 0);
+	result = BeginRows(fcinfo, COLUMNS);
 	slots = CopySlots(InvalidOid, &count);
 	for (int i = 0; i < count; i++)
 	{

@@ -8,7 +8,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "commands/trigger.h"
+#include "call_check.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "template_check.h"
@@ -20,23 +20,22 @@
 PG_FUNCTION_INFO_V1(rhesis_notify_templates_changed);
 PG_FUNCTION_INFO_V1(rhesis_notify_check_template);
 
-static TriggerData *
-RequireTrigger(FunctionCallInfo fcinfo, bool for_each_row)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		(TRIGGER_FIRED_FOR_ROW(trigger->tg_event) != 0) != for_each_row)
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("this function is for a trigger of rhesis_notify's templates")));
-	return trigger;
-}
+static const OwnTrigger templates_changed = {.function = "templates_changed",
+											 .tables = {"templates", "shipped_templates"},
+											 .insert = true,
+											 .update = true,
+											 .delete_or_truncate = true};
+static const OwnTrigger check_template = {.function = "check_template",
+										  .tables = {"templates"},
+										  .level = TRIGGER_EVENT_ROW,
+										  .insert = true,
+										  .update = true};
 
 /* AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ... FOR EACH STATEMENT on both tables. */
 Datum
 rhesis_notify_templates_changed(PG_FUNCTION_ARGS)
 {
-	CacheInvalidateRelcache(RequireTrigger(fcinfo, false)->tg_relation);
+	CacheInvalidateRelcache(RequireTrigger(fcinfo, &templates_changed)->tg_relation);
 	return PointerGetDatum(NULL);
 }
 
@@ -55,7 +54,7 @@ ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
 Datum
 rhesis_notify_check_template(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = RequireTrigger(fcinfo, true);
+	TriggerData *trigger = RequireTrigger(fcinfo, &check_template);
 	HeapTuple row =
 		TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	const char *name = ColumnText(trigger, row, "name");

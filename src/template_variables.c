@@ -6,8 +6,8 @@
  */
 #include "postgres.h"
 
+#include "call_check.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "templates.h"
@@ -206,18 +206,19 @@ IsUsedVariable(const Listing *listing, const ListedVariable *variable)
 Datum
 rhesis_notify_template_variables(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ReturnSetInfo *result;
 	Listing listing = {.uses = NIL};
 	bool any = false;
 	char *name;
 
+	RequireArguments(fcinfo, 2);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("name must not be null")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!PG_ARGISNULL(1))
 		listing.search.organization_id = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
-	InitMaterializedSRF(fcinfo, 0);
+	result = BeginRows(fcinfo, RESULT_COLUMNS);
 	BeginTemplates();
 	for (TemplatePart part = 0; part < TEMPLATE_PARTS; part++)
 		any |= VisitPart(&listing, name, part);

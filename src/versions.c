@@ -9,6 +9,7 @@
 
 #include "versions.h"
 
+#include "call_check.h"
 #include "fmgr.h"
 #include "shared_state.h"
 #include "utils/builtins.h"
@@ -34,6 +35,7 @@ ServesObjects(const char *version)
 Datum
 rhesis_notify_require_preload(PG_FUNCTION_ARGS)
 {
+	RequireStrictArguments(fcinfo, 0);
 	RequirePreload();
 	PG_RETURN_VOID();
 }
@@ -42,8 +44,10 @@ rhesis_notify_require_preload(PG_FUNCTION_ARGS)
 Datum
 rhesis_notify_require_library(PG_FUNCTION_ARGS)
 {
-	char *version = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char *version;
 
+	RequireStrictArguments(fcinfo, 1);
+	version = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	RequirePreload();
 	if (!ServesObjects(version))
 		ereport(ERROR,

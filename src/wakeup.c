@@ -9,7 +9,7 @@
 #include "wakeup.h"
 
 #include "access/xact.h"
-#include "commands/trigger.h"
+#include "call_check.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "shared_state.h"
@@ -18,6 +18,9 @@
 
 PG_FUNCTION_INFO_V1(rhesis_notify_wake_trigger);
 PG_FUNCTION_INFO_V1(rhesis_notify_wake_workers);
+
+static const OwnTrigger wake_trigger = {
+	.function = "wake_trigger", .tables = {"task_notifications"}, .insert = true};
 
 static bool callback_registered = false;
 static uint32 wishes = 0; /* of this transaction, for its database's workers */
@@ -101,9 +104,7 @@ AnnounceChangeAtCommit(Oid database)
 Datum
 rhesis_notify_wake_trigger(PG_FUNCTION_ARGS)
 {
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("function \"%s\" was not called by a trigger", "wake_trigger")));
+	(void) RequireTrigger(fcinfo, &wake_trigger);
 	WishAtCommit(WISH_WORK);
 	PG_RETURN_POINTER(NULL);
 }
@@ -112,6 +113,7 @@ rhesis_notify_wake_trigger(PG_FUNCTION_ARGS)
 Datum
 rhesis_notify_wake_workers(PG_FUNCTION_ARGS)
 {
+	RequireStrictArguments(fcinfo, 0);
 	WishAtCommit(WISH_WORK | WISH_LOOK);
 	PG_RETURN_VOID();
 }

@@ -16,17 +16,17 @@ CREATE TEMP VIEW privilege AS
 		 UNION ALL
 		 SELECT 'pg_class'::regclass, oid,
 			coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))
-		 FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind IN ('r', 'v', 'S')
+		 FROM pg_class WHERE relnamespace = to_regnamespace('rhesis_notify') AND relkind IN ('r', 'v', 'S')
 		 UNION ALL
 		 SELECT 'pg_class'::regclass, attrelid, attacl
 		 FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-		 WHERE relnamespace = 'rhesis_notify'::regnamespace AND attacl IS NOT NULL
+		 WHERE relnamespace = to_regnamespace('rhesis_notify') AND attacl IS NOT NULL
 		 UNION ALL
 		 SELECT 'pg_proc'::regclass, oid, coalesce(proacl, acldefault('f', proowner))
-		 FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace
+		 FROM pg_proc WHERE pronamespace = to_regnamespace('rhesis_notify')
 		 UNION ALL
 		 SELECT 'pg_type'::regclass, oid, coalesce(typacl, acldefault('T', typowner))
-		 FROM pg_type WHERE typnamespace = 'rhesis_notify'::regnamespace AND typrelid = 0 AND typcategory <> 'A') AS object,
+		 FROM pg_type WHERE typnamespace = to_regnamespace('rhesis_notify') AND typrelid = 0 AND typcategory <> 'A') AS object,
 		LATERAL aclexplode(acls) AS acl;
 
 SELECT cmp_ok((SELECT count(*) FROM privilege), '>', 100::bigint, 'the privileges were found');
@@ -128,6 +128,19 @@ FROM unnest(ARRAY[
 	$$ INSERT INTO rhesis_notify.delivery_events (notification_id, event) VALUES (1, 'sent') $$,
 	$$ SELECT rhesis_notify.grant_to('an_operator') $$]) AS statement;
 
+-- By name: each function of the extension, but for those of its triggers and the one that hands privileges on. A function that is
+-- new is added to grant_to(), or is no operator's and is named here.
+SELECT set_eq($$ SELECT oid::regprocedure::text FROM pg_proc
+				 WHERE pronamespace = 'rhesis_notify'::regnamespace AND has_function_privilege('an_operator', oid, 'EXECUTE') $$,
+			  $$ SELECT oid::regprocedure::text FROM pg_proc
+				 WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype <> 'trigger'::regtype
+					AND proname <> ALL ('{grant_to}') $$,
+	'an operator can call every function but grant_to and those of triggers');
+SELECT is(pg_temp.as_role('an_operator', 'CREATE TEMP TABLE t (html text); CREATE TRIGGER x AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION '
+	|| oid::regproc || '()'), '42501', 'an operator can''t make a trigger of ' || proname)
+FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype = 'trigger'::regtype;
+SELECT throws_ok($$ SELECT rhesis_notify.grant_to(NULL, 'operator') $$, '22004', NULL, 'nobody is no role');
+
 -- Monitoring: metrics, and no row of anybody's.
 SELECT is(pg_temp.as_role('a_monitor', statement), 'ok', 'monitoring can: ' || statement)
 FROM unnest(ARRAY['SELECT rhesis_notify.metrics()', 'SELECT * FROM rhesis_notify.metric_samples()']) AS statement;
@@ -143,6 +156,18 @@ DROP OWNED BY "a Task's role", an_operator, a_monitor;
 SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
 				   WHERE grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
 				'DROP OWNED BY takes it all back');
+
+-- Default privileges are no way in either: the extension takes them back.
+DROP EXTENSION rhesis_notify;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO nobody_special;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO nobody_special, PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO nobody_special WITH GRANT OPTION;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TYPES TO nobody_special;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO nobody_special, "a Task's role";
+CREATE EXTENSION rhesis_notify;
+SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
+				   WHERE grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
+				'default privileges give nobody anything');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -166,6 +166,22 @@ my $grant = q{SELECT rhesis_notify.grant_to('app')};
 my %granted = catalog_of($node, 'fresh', $grant);
 is(join("\n", differences(\%granted, { catalog_of($node, 'every_state', $grant) })), '', 'every_state: so it is, with what grant_to gives');
 
+# Version 1.0 granted operators every function. The update takes those of triggers back, leaves the others, and lets default
+# privileges give nobody what is new.
+$node->sql('CREATE ROLE operator_of_10; CREATE ROLE somebody');
+create_database($node, 'operated', '1.0');
+my %functions_of_10 = map { $_ => 1 } split /\n/, $node->sql(q{SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace}, 'operated');
+$node->sql(q{SELECT rhesis_notify.grant_to('operator_of_10', 'operator'); GRANT EXECUTE ON FUNCTION rhesis_notify.check_template() TO PUBLIC;
+	ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO somebody WITH GRANT OPTION}, 'operated');
+$node->sql($update, 'operated');
+my $callable = q{SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace AND has_function_privilege('%s', oid, 'EXECUTE')
+	AND (prorettype = 'trigger'::regtype) = %s};
+is($node->sql(sprintf($callable, 'operator_of_10', 'true'), 'operated'), '', 'an operator of 1.0 keeps no trigger function');
+is_deeply([ sort split /\n/, $node->sql(sprintf($callable, 'operator_of_10', 'false'), 'operated') ],
+	[ sort grep { !/\.(grant_to|require_preload|wake_trigger|check_template|templates_changed)\(/ } keys %functions_of_10 ], 'and the other functions');
+is(join("\n", grep { !$functions_of_10{$_} } split /\n/, $node->sql(sprintf($callable, 'somebody', 'false'), 'operated')), '',
+	'default privileges give nobody a new function');
+
 $mails = $peer->mail_count;
 $node->sql('SELECT rhesis_notify.resume()', 'every_state');
 $node->wait_for(q{SELECT count(*) = 3 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'}, 'every_state');
