@@ -54,7 +54,7 @@ PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CO
 # PGXS hands on options of the compiler that PostgreSQL was built with; clang does not know all of gcc's.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
 	$(if $(findstring clang,$(CC)),-Wno-ignored-optimization-argument -Wno-unknown-warning-option)
-SHLIB_LINK = $(shell $(CURL_CONFIG) --libs)
+SHLIB_LINK = $(shell $(CURL_CONFIG) --libs) -Wl,--version-script=$(or $(srcdir),.)/src/exports.map
 
 REGRESS_OPTS = --inputdir=test --outputdir=build --load-extension=rhesis_notify
 REGRESS_PREP = build/results
@@ -74,6 +74,7 @@ sql/rhesis_notify--$(EXTVERSION).sql: sql/rhesis_notify.sql $(wildcard templates
 
 # The version is compiled in.
 $(OBJS): $(wildcard src/*.h) rhesis_notify.control
+rhesis_notify.so: src/exports.map
 
 # An object is there as a whole or not at all: a make that was killed, or that runs beside this one, leaves none to be linked that
 # is half written ("file too short").

@@ -117,7 +117,8 @@ COMMENT ON COLUMN rhesis_notify.worker_status.state IS
 COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS
 	'Attempts that are to be repeated, and mails given back since the server is in trouble';
 COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS
-	'The last trouble, of the server or of ours; kept when it is over, see last_error_at';
+	'The last trouble, of the server or of ours; kept when it is over, see last_error_at. Its words may name anybody''s address: they are '
+	'for roles that may read every organization''s notifications, such as an operator. Others see a reply''s code';
 COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS
 	'It leaves the SMTP server alone until then; null when it does not';
 

@@ -859,7 +859,8 @@ COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS
 COMMENT ON COLUMN rhesis_notify.worker_status.failed IS 'Mails that were given up';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_doubt IS 'Mails that the server may or may not have accepted';
 COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS
-	'The last trouble, of the server or of ours; kept when it is over, see last_error_at';
+	'The last trouble, of the server or of ours; kept when it is over, see last_error_at. Its words may name anybody''s address: they are '
+	'for roles that may read every organization''s notifications, such as an operator. Others see a reply''s code';
 COMMENT ON COLUMN rhesis_notify.worker_status.last_error_at IS 'When it happened';
 COMMENT ON COLUMN rhesis_notify.worker_status.paused IS 'pause() was called in its database';
 COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS

@@ -39,10 +39,13 @@
 #define RhesisOwnsDatabase(oid) object_ownercheck(DatabaseRelationId, oid, GetUserId())
 #define RhesisMayCreateInTablespace(oid) \
 	(object_aclcheck(TableSpaceRelationId, oid, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+#define RhesisMayExecute(oid) \
+	(object_aclcheck(ProcedureRelationId, oid, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
 #else
 #define RhesisOwnsDatabase(oid) pg_database_ownercheck(oid, GetUserId())
 #define RhesisMayCreateInTablespace(oid) \
 	(pg_tablespace_aclcheck(oid, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+#define RhesisMayExecute(oid) (pg_proc_aclcheck(oid, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK)
 #endif
 
 /* ---- PostgreSQL 17: process numbers, owned wait event sets, named wait events ---- */

@@ -4,15 +4,21 @@
 #include "postgres.h"
 
 #include "call_check.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "compat.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "parser/parse_func.h"
 #include "shared_state.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -43,8 +49,26 @@ InThisEncoding(const char *text)
 	return copy;
 }
 
+/*
+ * A mail server's reply without its words, which may name anybody's address: its code, and its enhanced code. Of an error that is
+ * no reply: that there is one.
+ */
+static char *
+WithoutWords(const char *error)
+{
+	size_t code = strspn(error, "0123456789");
+	size_t enhanced = error[code] == ' ' ? strspn(error + code + 1, "0123456789.") : 0;
+
+	if (code != 3 || (error[code] != ' ' && error[code] != '\0'))
+		return pstrdup("an error, whose text is shown to operators");
+	if (enhanced < strlen("5.0.0") ||
+		(error[code + 1 + enhanced] != ' ' && error[code + 1 + enhanced] != '\0'))
+		return pnstrdup(error, code);
+	return pnstrdup(error, code + 1 + enhanced);
+}
+
 static void
-PutSlot(const WorkerSlot *slot, Datum *values, bool *nulls)
+PutSlot(const WorkerSlot *slot, bool with_words, Datum *values, bool *nulls)
 {
 	Oid database = pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database);
 	char *name = get_database_name(database);
@@ -68,33 +92,61 @@ PutSlot(const WorkerSlot *slot, Datum *values, bool *nulls)
 	values[10] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->in_doubt));
 	nulls[11] = slot->last_error[0] == '\0';
 	if (!nulls[11])
-		values[11] = CStringGetTextDatum(InThisEncoding(slot->last_error));
+		values[11] = CStringGetTextDatum(with_words ? InThisEncoding(slot->last_error)
+													: WithoutWords(slot->last_error));
 	PutTime(values, nulls, 12, slot->last_error_at);
 	values[13] = BoolGetDatum(slot->activity == WORKER_PAUSED);
 	PutTime(values, nulls, 14, slot->backing_off_until);
 	PutTime(values, nulls, 15, running ? slot->started_at : 0);
 }
 
-/* Another database's errors quote its mail server, and so its users' addresses. */
+static bool
+IsOfThisDatabase(const WorkerSlot *slot)
+{
+	return pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database) == MyDatabaseId;
+}
+
 static bool
 MayBeSeen(const WorkerSlot *slot)
 {
-	Oid database = pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database);
-
-	return database == MyDatabaseId || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+	return IsOfThisDatabase(slot) || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 }
 
-/* rhesis_notify.worker_slots(): one row per slot that belongs to a database, of other databases for pg_read_all_stats. */
+/*
+ * May the user read the notifications of every organization, as the queue's policies decide it? The queue of another database has
+ * operators that are not known here.
+ */
+static bool
+ReadsEveryOrganization(void)
+{
+	Oid schema = get_namespace_oid("rhesis_notify", true);
+	Oid queue = get_relname_relid("task_notifications", schema);
+	Oid bigint = INT8OID;
+	Oid retry = LookupFuncName(list_make2(makeString("rhesis_notify"), makeString("retry")), 1,
+							   &bigint, true);
+
+	if (!OidIsValid(queue) || pg_class_aclcheck(queue, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		return false;
+	return check_enable_rls(queue, InvalidOid, true) != RLS_ENABLED ||
+		   (OidIsValid(retry) && RhesisMayExecute(retry));
+}
+
+/*
+ * rhesis_notify.worker_slots(): one row per slot that belongs to a database, of other databases for pg_read_all_stats. The words of
+ * an error are for those who may read what they may be about.
+ */
 Datum
 rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result;
 	WorkerSlot *slots;
+	bool is_operator;
 	int count;
 
 	RequirePreload();
 	RequireStrictArguments(fcinfo, 0);
 	result = BeginRows(fcinfo, COLUMNS);
+	is_operator = ReadsEveryOrganization();
 	slots = CopySlots(InvalidOid, &count);
 	for (int i = 0; i < count; i++)
 	{
@@ -103,7 +155,8 @@ rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
 
 		if (!MayBeSeen(&slots[i]))
 			continue;
-		PutSlot(&slots[i], values, nulls);
+		PutSlot(&slots[i], superuser() || (is_operator && IsOfThisDatabase(&slots[i])), values,
+				nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -39,6 +39,49 @@ $node->sql(q{ALTER DATABASE postgres SET rhesis_notify.max_attempts = 3});
 $node->wait_for("SELECT pid <> $pid AND state = 'idle' FROM rhesis_notify.worker_status WHERE database = 'postgres'");
 pass('a setting of the database does');
 
+# ---- What a mail server says of another organization's user ----
+
+# last_error as a role sees it, through the view and the function.
+sub last_errors
+{
+	my ($role) = @_;
+	return join ' | ', map { as($role, "SELECT coalesce(last_error, 'none') FROM $_ WHERE database = 'postgres'") } qw(rhesis_notify.worker_status rhesis_notify.worker_slots());
+}
+
+$node->sql(
+	q{
+	CREATE ROLE task LOGIN;
+	CREATE ROLE operator LOGIN;
+	CREATE ROLE task_operator LOGIN IN ROLE operator;
+	CREATE ROLE auditor LOGIN BYPASSRLS;
+	CREATE ROLE blind_auditor LOGIN BYPASSRLS;
+	SELECT rhesis_notify.grant_to('task'), rhesis_notify.grant_to('task_operator'), rhesis_notify.grant_to('operator', 'operator'),
+		rhesis_notify.grant_to('auditor'), rhesis_notify.grant_to('blind_auditor');
+	REVOKE SELECT ON rhesis_notify.task_notifications FROM blind_auditor;
+	GRANT pg_read_all_stats TO task;
+});
+foreach my $case (
+	[ '550 5.1.1 <hank@globex.example>: no such user', '550 5.1.1' ],
+	[ '550 hank@globex.example is unknown', '550' ],
+	[ '550 5.1.1hank@globex.example is unknown', '550' ],
+	[ '550 5.7.1', '550 5.7.1' ])
+{
+	my ($reply, $code) = @$case;
+	$peer->rules({ stage => 'rcpt', action => 'reply', text => $reply, count => 1 });
+	$node->wait_for_state($node->report, 'failed');
+	$node->wait_for(sprintf('SELECT last_error = %s FROM rhesis_notify.worker_status', RhesisNotify::Cluster::literal($reply)));
+	is(last_errors($_), "$reply | $reply", "$_ sees that a server said $reply") foreach qw(operator task_operator auditor);
+	is(last_errors($_), "$code | $code", "$_ sees its code") foreach qw(task blind_auditor);
+}
+$peer->rules;
+$node->sql(q{SET client_min_messages = error; ALTER TABLE public."user" RENAME COLUMN email TO address_of_globex});
+$node->report;
+$node->wait_for(q{SELECT state = 'waiting for recipients' FROM rhesis_notify.worker_status});
+like(last_errors('operator'), qr/email.* \| .*email/, 'an operator sees why recipients can\'t be read');
+is(last_errors('task'), join(' | ', ('an error, whose text is shown to operators') x 2), 'a task sees that something is wrong');
+$node->sql(q{ALTER TABLE public."user" RENAME COLUMN address_of_globex TO email});
+$node->wait_for(q{SELECT state = 'idle' FROM rhesis_notify.worker_status});
+
 # ---- Troubles of another database ----
 
 $node->sql('CREATE DATABASE other');
@@ -51,6 +94,13 @@ is(as('eve', $databases, 'other'),
 $node->sql('GRANT pg_read_all_stats TO eve');
 is(as('eve', $databases, 'other'),
 	'other postgres', 'unless it may read all statistics');
+$peer->rules({ stage => 'rcpt', action => 'reply', text => '550 5.1.1 <jane@example.com>: no such user', count => 1 });
+$node->wait_for_state($node->report, 'failed');
+$node->wait_for(q{SELECT last_error ~ 'jane' FROM rhesis_notify.worker_status WHERE database = 'postgres'});
+$node->sql(q{SELECT rhesis_notify.grant_to('eve', 'operator')}, 'other');
+is(as('eve', q{SELECT last_error FROM rhesis_notify.worker_status WHERE database = 'postgres'}, 'other'),
+	'550 5.1.1', 'and an operator of one database does not read what a server says to another');
+$peer->rules;
 
 # ---- A lock that somebody holds, and a reload ----
 
