@@ -15,46 +15,55 @@ retried writes nothing. A row that can't be written is logged, and never fails t
 
     collect_results.apply_async([results], headers={"user_id": user.id, "organization_id": user.organization_id})
 
-The database is that of the environment's DATABASE_URL, or the engine given to use_engine().
+What counts is how the task's function ends: with a result backend that is away, its owner is mailed as well. The
+database is that of the environment's DATABASE_URL, or the engine given to use_engine().
 Python 3.8, Celery 5.2, SQLAlchemy 1.4.33, or later ones.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import inspect
 import json
 import logging
+import math
 import os
 import re
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, TypeVar, Union
+from decimal import Decimal
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar, Union
+from uuid import uuid4
 
-from celery import Task, current_app, current_task, shared_task
+from celery import Task, current_app, current_task, shared_task, states
 from celery.app.task import Context
-from celery.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.signals import worker_process_init
+from celery.exceptions import (
+    Ignore, Reject, Retry, SoftTimeLimitExceeded, TaskPredicate, TaskRevokedError, TimeLimitExceeded, WorkerLostError,
+)
+from celery.signals import before_task_publish, task_failure, task_postrun, task_prerun, worker_process_init
+from celery.utils.imports import symbol_by_name
 from celery.worker.request import Request
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 __all__ = [
-    "BaseTask", "EmailEnabledTask", "EmailTemplate", "SilentTask", "email_notification", "report_failure",
-    "tenant_session", "use_engine", "with_tenant_context",
+    "BaseTask", "EmailEnabledTask", "EmailTemplate", "ReportingRequest", "SilentTask", "email_notification",
+    "report_failure", "tenant_session", "use_engine", "use_tenant_setting", "with_tenant_context",
 ]
 
 logger = logging.getLogger(__name__)
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-OWNER = ("user_id", "organization_id")
+# A task's headers that say for whom it runs, and the settings of PostgreSQL that row security compares with them.
+TENANT = {"user_id": "app.current_user", "organization_id": "app.current_organization"}
 
-# What is mailed is short. A result may be anything: what is larger than this stays out of the row.
 LONGEST_ERROR = 10_000
-LONGEST_VALUE = 65_536
-LONGEST_RESULT = 1_048_576
 
 REPORT = text("""
     SELECT rhesis_notify.task_completed(
@@ -63,10 +72,7 @@ REPORT = text("""
         started_at => :started_at, completed_at => :completed_at, template => :template,
         subject_template => :subject_template)
 """)
-SET_TENANT = text("""
-    SELECT set_config('app.current_organization', :organization_id, true),
-           set_config('app.current_user', :user_id, true)
-""")
+SET_TENANT = text("SELECT set_config(key, value, true) FROM json_each_text(CAST(:tenant AS json))")
 
 
 class EmailTemplate(str, enum.Enum):
@@ -76,18 +82,33 @@ class EmailTemplate(str, enum.Enum):
     TEST_EXECUTION_SUMMARY = "test_execution_summary"
 
 
+def template_name(template: Any) -> str:
+    """The name of a template that is given as a text, or as a member of an enum of texts; TypeError if it is none."""
+    if template is None:
+        return EmailTemplate.TASK_COMPLETION.value
+    name = template.value if isinstance(template, enum.Enum) else template
+    if not isinstance(name, str) or not name or re.search(r"\.(html?|txt|jinja2?|j2|mustache|hbs)$", name):
+        raise TypeError(f"template={template!r} does not name a template: give a name such as 'task_completion', "
+                        "or an enum's member whose value is one")
+    return str(name)
+
+
 def email_notification(
-    template: Union[EmailTemplate, str] = EmailTemplate.TASK_COMPLETION, subject_template: Optional[str] = None
+    template: Union[EmailTemplate, str, None] = EmailTemplate.TASK_COMPLETION, subject_template: Optional[str] = None
 ) -> Callable[[Decorated], Decorated]:
     """Opts a task in: its owner gets a mail of this template, and this subject, when it is done.
 
-    Stands above or below @app.task; below is what a @shared_task needs.
+    Stands above or below @app.task; below is what a @shared_task needs. The template may be a member of an enum of
+    your own whose value is a template's name.
     """
+    name = template_name(template)
+    if not isinstance(subject_template, (str, type(None))):
+        raise TypeError(f"subject_template={subject_template!r} is not a text")
 
     def decorate(task: Any) -> Any:
         if isinstance(task, Task) and not isinstance(task, BaseTask):
             raise TypeError(f"task {task.name} can't be mailed without base=BaseTask")
-        task.email_template = EmailTemplate(template).value if isinstance(template, EmailTemplate) else template
+        task.email_template = name
         task.email_subject_template = subject_template
         return task
 
@@ -121,22 +142,48 @@ def forget_inherited_connections(**_: Any) -> None:
 
 
 @contextmanager
-def tenant_session(user_id: Optional[str], organization_id: Optional[str]) -> Iterator[Session]:
+def tenant_session(user_id: Optional[str], organization_id: Optional[str], **more: Optional[str]) -> Iterator[Session]:
     """A session whose transactions have the tenant in app.current_organization and app.current_user, for row security.
 
-    Commits at its end; an exception rolls it back.
+    More settings are those that use_tenant_setting() has named. Commits at its end; an exception rolls it back.
     """
-    tenant = {"user_id": user_id or "", "organization_id": organization_id or ""}
+    given = {"user_id": user_id, "organization_id": organization_id, **more}
+    tenant = json.dumps({setting: plain_text(given.get(name) or "") for name, setting in TENANT.items()})
     with Session(get_engine()) as session:
-        event.listen(session, "after_begin", lambda _, begun, connection: connection.execute(SET_TENANT, tenant))
+        event.listen(
+            session, "after_begin", lambda _, begun, connection: connection.execute(SET_TENANT, {"tenant": tenant}))
         yield session
+        if session.in_transaction():
+            check_transaction(session)
         session.commit()
 
 
-# ---- What goes into a row ----
+def use_tenant_setting(header: str, setting: str) -> None:
+    """One more header that tasks hand on to what they start, and the setting that their sessions have it in.
+
+    use_tenant_setting("project_id", "app.current_project")
+    """
+    TENANT[header] = setting
 
 
-def plain_text(value: Any, longest: int) -> str:
+def check_transaction(db: Union[Session, Connection]) -> None:
+    """RuntimeError if an error has ended the transaction: its COMMIT would roll back, and not say so."""
+    try:
+        db.execute(text("SELECT 1"))
+    except Exception as error:
+        raise RuntimeError(
+            "the transaction was rolled back: an error in it was caught, without a savepoint around what failed"
+        ) from error
+
+
+# ---- What goes into a row. The examples of Celery, SQLAlchemy and Django have the same lines, up to the next mark ----
+
+# What is mailed is short. A result may be anything: what is larger than this stays out of the row.
+LONGEST_VALUE = 65_536
+LONGEST_RESULT = 1_048_576
+
+
+def plain_text(value: Any, longest: int = LONGEST_VALUE) -> str:
     """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 can't say."""
     try:
         written = str(value)
@@ -145,71 +192,207 @@ def plain_text(value: Any, longest: int) -> str:
     return written.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
 
 
-def plain_json(value: Any) -> Optional[str]:
-    """The value as jsonb takes it; None if there is no way, or it is too large to be of use in a mail."""
-    try:
-        written = json.dumps(value, default=str, allow_nan=False, ensure_ascii=False)
-    except Exception:
-        return None
-    if len(written) > LONGEST_VALUE:
-        return None
-    # jsonb has no NUL. An even number of backslashes before it: it is an escape, not the text of one.
-    written = re.sub(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", written)
-    return written.encode("utf-8", "replace").decode()
+def unwrapped(value: Any) -> Any:
+    """NumPy's scalars and arrays, Pydantic's models, named tuples, SQLAlchemy's rows, dataclasses: as Python's own."""
+    if isinstance(value, (type, str, int, float, dict, list)):
+        return value
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return value.tolist()
+    for convert in ("model_dump", "dict", "_asdict"):
+        if callable(getattr(value, convert, None)):
+            return getattr(value, convert)()
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return value
 
 
-def template_variables(result: Any, display_name: Optional[str]) -> Optional[str]:
-    """What a task returned as an object in JSON, without the items that can't be in one."""
-    items: Dict[str, str] = {}
+def is_container(value: Any) -> bool:
+    """Whether it has items; a text and bytes have none."""
+    is_text = isinstance(value, (str, bytes, bytearray, memoryview))
+    return isinstance(value, (Mapping, Sequence, Set, deque)) and not is_text
+
+
+def plain_scalar(value: Any) -> Any:
+    """A text, number, truth value or None for what has no items; ValueError if there is none that is of use."""
+    if isinstance(value, enum.Enum):
+        value = value.value if isinstance(value.value, (str, int, float)) else value.name
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value.bit_length() < 10_000:
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 1000:
+        return int(value) if value.as_tuple().exponent == 0 else format(value, "f")
+    if isinstance(value, (int, float, Decimal)) or is_container(value):
+        raise ValueError("JSON has no such number, or name")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value).decode("utf-8")
+    written = str(value)  # UUIDs, dates and times, paths, and whatever else has words.
+    if not isinstance(value, str) and re.fullmatch(r"<.*>", written, re.DOTALL):
+        raise ValueError("this is no value")
+    return plain_text(written, len(written))
+
+
+def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
+    """The value as JSON has it. Items of a list or dict that have no such form are left out, one by one.
+
+    ValueError if it has none itself, or nothing is left of it; OverflowError if it is larger than there is room.
+    """
+    value = unwrapped(value)
+    room[0] -= 1 + (len(value) if isinstance(value, (str, bytes, bytearray)) else 0)
+    if room[0] < 0 or (is_container(value) and len(value) > room[0]):
+        raise OverflowError("too large")
+    if not is_container(value):
+        return plain_scalar(value)
+    if id(value) in inside or len(inside) > 50:
+        raise ValueError("it contains itself, or is too deep")
+    is_object = isinstance(value, Mapping)
+    kept: Any = {} if is_object else []
+    for item in value.items() if is_object else value:
+        try:
+            if is_object:
+                kept[str(plain_scalar(item[0]))] = plain(item[1], room, (*inside, id(value)))
+            else:
+                kept.append(plain(item, room, (*inside, id(value))))
+        except OverflowError:
+            raise
+        except Exception:  # Whatever the methods of an item may raise.
+            continue
+    if value and not kept:
+        raise ValueError("nothing is left of it")
+    return kept
+
+
+def plain_result(result: Any) -> Optional[Dict[str, Any]]:
+    """What a task returned as an object of JSON; None if it is no dict, dataclass or model.
+
+    A value that JSON or PostgreSQL can't take is left out, and so is one that is too large for a mail.
+    """
+    kept: Dict[str, Any] = {}
     size = 0
-    if display_name is not None:
-        items['"task_name"'] = json.dumps(display_name)
-    for key, value in result.items() if isinstance(result, Mapping) else ():
-        name, written = plain_json(str(key)), plain_json(value)
-        if name is not None and written is not None and size + len(name) + len(written) <= LONGEST_RESULT:
-            items[name] = written
-            size += len(name) + len(written)
-    return "{" + ", ".join(f"{name}: {written}" for name, written in items.items()) + "}" if items else None
+    try:
+        result = unwrapped(result)
+        items = list(result.items()) if isinstance(result, Mapping) else None
+    except Exception:  # Whatever its methods may raise.
+        items = None
+    for key, value in items or ():
+        try:
+            item = plain({key: value}, [LONGEST_VALUE])
+        except Exception:
+            continue
+        length = len(json.dumps(item, ensure_ascii=False))
+        if size + length <= LONGEST_RESULT:
+            kept.update(item)
+            size += length
+    return None if items is None else kept
 
 
-def owner_of(request: Context) -> Dict[str, Optional[str]]:
+# ---- End of the same lines ----
+
+
+def tenant_of(request: Context) -> Dict[str, str]:
     """Who submitted a task, and for which tenant: by its headers, else by its keyword arguments."""
-    # Celery 5.2 makes headers attributes of the request. A chord's callback that never ran has them in its options.
+    # Celery 5.2 makes headers attributes of the request. A task that never ran has them in its options.
     options = request.get("options") or {}
     sources = (vars(request), request.headers or {}, options.get("headers") or {}, request.kwargs or {})
-    return {
-        name: next((str(source[name]) for source in sources if source.get(name) is not None), None) for name in OWNER
-    }
+    found = {name: next((source[name] for source in sources if source.get(name) is not None), None) for name in TENANT}
+    return {name: plain_text(value) for name, value in found.items() if value is not None}
 
 
-def callers_owner() -> Dict[str, str]:
-    """The owner of the task that is running, if one is."""
-    owner = owner_of(current_task.request) if current_task else {}
-    return {name: value for name, value in owner.items() if value is not None}
+def callers_tenant() -> Dict[str, str]:
+    """The tenant of the task that is running, if one is."""
+    return tenant_of(current_task.request) if current_task else {}
 
 
-# ---- Tasks ----
+# ---- How a run ends ----
+
+
+@before_task_publish.connect
+def hand_on_tenant(headers: Optional[Dict[str, Any]] = None, body: Any = None, **_: Any) -> None:
+    """What a task starts has its tenant, through tasks of another base too."""
+    kwargs = body[1] if isinstance(body, tuple) else {}
+    for name, value in callers_tenant().items() if headers is not None else ():
+        if headers.get(name) is None and kwargs.get(name) is None:
+            headers[name] = value
+
+
+@task_prerun.connect
+def note_start(task: Task, **_: Any) -> None:
+    """A task that was retried is reported with its last run's start."""
+    task.request.started_at = datetime.now(timezone.utc)
+
+
+def told_error(meta: Any) -> Exception:
+    """The error that a task has given to update_state(), as an exception or as Celery writes one."""
+    if isinstance(meta, Exception):
+        return meta
+    told = meta if isinstance(meta, Mapping) else {"exc_message": meta}
+    words = told.get("exc_message", "")
+    words = ", ".join(map(plain_text, words)) if isinstance(words, (list, tuple)) else plain_text(words)
+    return type(plain_text(told.get("exc_type") or "Failure"), (Exception,), {})(words)
+
+
+@task_postrun.connect
+def report_what_is_not(task: Task, state: Optional[str] = None, retval: Any = None, **_: Any) -> None:
+    """Reports a run of which on_success and on_failure were not told.
+
+    Celery does not call them if it could not store the result, nor for a failure that it hands to apply()'s caller; a
+    base of the application's own may not hand them on.
+    """
+    request = task.request
+    if task.name in ("celery.map", "celery.starmap"):  # These call the task's function.
+        task = current_app.tasks[request.kwargs["task"]["task"]]
+    if not isinstance(task, BaseTask) or request.get("reported") or request.get("runs_again"):
+        return
+    if state == states.IGNORED:
+        state, retval = request.get("told") or (state, None)
+        request.error = told_error(retval) if state == states.FAILURE else None
+    if state == states.SUCCESS:
+        task.report_succeeded(request, retval)
+    elif state in (None, states.FAILURE) or request.get("error"):
+        error = request.get("error") or (retval if isinstance(retval, BaseException) else sys.exc_info()[1])
+        if isinstance(error, Exception) and not isinstance(error, TaskPredicate):
+            task.report_failed(request, error)
 
 
 class ReportingRequest(Request):
     """A task as the worker's main process sees it.
 
-    A process of the pool that was killed, by the kernel or at its hard time limit, reports nothing: this does.
+    A process of the pool that was killed, by the kernel or at its hard time limit, reports nothing: this does. So it
+    does of a task that expired before it ran.
     """
+
+    runs_again = False
+
+    def reject(self, requeue: bool = False) -> None:
+        """As Request.reject; notes whether the broker gives the task out again."""
+        self.runs_again = requeue and not self.acknowledged
+        super().reject(requeue)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """As Request.on_failure; reports a process that was lost, unless the broker gives the task out again."""
-        super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         error = getattr(exc_info.exception, "exc", exc_info.exception)  # Newer billiards wrap it.
-        runs_again = self.task.acks_late and self.task.reject_on_worker_lost
-        if isinstance(error, WorkerLostError) and not runs_again:
-            self.report(error)
+        try:
+            super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        finally:  # The result backend may be away.
+            if isinstance(error, (WorkerLostError, TimeLimitExceeded)) and not self.runs_again:
+                self.report(error)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """As Request.on_timeout; reports a task that was killed at its hard time limit."""
-        super().on_timeout(soft, timeout)
-        if not soft:
-            self.report(TimeLimitExceeded(timeout))
+        try:
+            super().on_timeout(soft, timeout)
+        finally:
+            if not soft and not self.runs_again:
+                self.report(TimeLimitExceeded(timeout))
+
+    def maybe_expire(self) -> Optional[bool]:
+        """As Request.maybe_expire; reports a task that will not run, since its time has passed."""
+        expired = super().maybe_expire()
+        if expired:
+            self.report(TaskRevokedError("expired"))
+        return expired
 
     def report(self, error: Exception) -> None:
         """Reports a failure, with the start that the pool has told of, if it has."""
@@ -228,104 +411,213 @@ class BaseTask(Task):
     email_subject_template: Optional[str] = None
     display_name: Optional[str] = None  # What mails call it: @app.task(display_name="Generate Test Set", ...)
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        request = symbol_by_name(cls.Request)
+        if not issubclass(request, ReportingRequest):  # The application's own.
+            cls.Request = type(request.__name__, (ReportingRequest, request), {})
+
+    def error_message(self, error: BaseException) -> str:
+        """What the owner reads of an error: its name and its text. For the text alone: return str(error)."""
+        # Celery's stand-in for what pickle can't carry has the name in another place.
+        name = getattr(error, "exc_cls_name", None) or type(error).__name__
+        words = ", ".join(map(plain_text, error.exc_args)) if hasattr(error, "exc_cls_name") else error
+        return f"{name}: {plain_text(words, LONGEST_ERROR)}"
+
+    def chosen(self, name: str) -> Optional[str]:
+        """What @email_notification has chosen: below @app.task it has left it on the function."""
+        return getattr(self.run, name, None) or getattr(self, name)
+
+    def tenant(self) -> Dict[str, str]:
+        """Whom this run is for. A task that is called as a function works for the task that calls it."""
+        return next(filter(None, map(tenant_of, reversed(self.request_stack.stack))), {})
+
+    # -- Submitting --
+
     def signature(self, *args: Any, **kwargs: Any) -> Any:
-        """As Task.signature; made in a task it has that task's owner, whoever runs it, or finds that it can't run."""
+        """As Task.signature; made in a task it has that task's tenant, whoever runs it, or finds that it can't run."""
         made = super().signature(*args, **kwargs)
-        owner = {name: value for name, value in callers_owner().items() if made.kwargs.get(name) is None}
-        if owner:
-            made.options["headers"] = {**owner, **(made.options.get("headers") or {})}
+        tenant = {name: value for name, value in callers_tenant().items() if made.kwargs.get(name) is None}
+        if tenant:
+            made.options["headers"] = {**tenant, **(made.options.get("headers") or {})}
         return made
 
     def apply_async(
         self, args: Any = None, kwargs: Optional[Mapping[str, Any]] = None, *more: Any, **options: Any
     ) -> Any:
-        """As Task.apply_async; the owner comes from headers, from keyword arguments, or from the task that calls this.
+        """As Task.apply_async; the tenant comes from headers, from keyword arguments, or from the task that calls this.
 
         A task's children and its retries so have its owner.
         """
+        kwargs, headers = self._tenant_as_headers(kwargs, options.get("headers"))
+        return super().apply_async(args, kwargs, *more, **{**options, "headers": headers})
+
+    def apply(self, args: Any = None, kwargs: Optional[Mapping[str, Any]] = None, *more: Any, **options: Any) -> Any:
+        """As Task.apply, with the tenant as in apply_async."""
+        kwargs, headers = self._tenant_as_headers(kwargs, options.get("headers"))
+        return super().apply(args, kwargs, *more, **{**options, "headers": headers})
+
+    def _tenant_as_headers(
+        self, kwargs: Optional[Mapping[str, Any]], headers: Optional[Mapping[str, Any]]
+    ) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         kwargs = dict(kwargs or {})
         takes = inspect.signature(self.run).parameters
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
-        given = {name: kwargs[name] for name in OWNER if kwargs.get(name) is not None}
-        for name in OWNER:
+        given = {name: kwargs[name] for name in TENANT if kwargs.get(name) is not None}
+        for name in TENANT:
             if name not in takes and not takes_any:
                 kwargs.pop(name, None)
-        headers = {**callers_owner(), **given, **(options.get("headers") or {})}
-        headers.update({name: str(headers[name]) for name in OWNER if headers.get(name) is not None})
-        return super().apply_async(args, kwargs, *more, **{**options, "headers": headers})
+        headers = {**callers_tenant(), **given, **(headers or {})}
+        headers.update({name: str(headers[name]) for name in TENANT if headers.get(name) is not None})
+        return kwargs, headers
 
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        """As Task.before_start; notes when this run starts. A task that was retried is reported with its last run's."""
-        self.request.started_at = datetime.now(timezone.utc)
-        super().before_start(task_id, args, kwargs)
+    # -- Running --
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As Task.__call__; keeps the error that a run ends with: Celery loses it if the result backend is away."""
+        request = self.request
+        if request.called_directly or request.get("runs"):  # As a function, by the task itself too: that is no run.
+            self.push_request(args=args, kwargs=kwargs, headers=callers_tenant())
+            try:
+                return super().__call__(*args, **kwargs)
+            finally:
+                self.pop_request()
+        request.runs = True
+        try:
+            return self.run(*args, **kwargs)
+        except Exception as error:
+            if not isinstance(error, TaskPredicate):
+                request.error = error
+            raise
+
+    def retry(self, *args: Any, **kwargs: Any) -> Any:
+        """As Task.retry; this run then is not the last one, even if the task returns."""
+        request = self.request
+        try:
+            again = super().retry(*args, **kwargs)
+        except Retry:
+            request.runs_again = True
+            raise
+        except Reject as rejected:  # The broker has not taken it.
+            request.error = rejected.reason
+            raise
+        request.runs_again = not request.is_eager
+        return again
+
+    def replace(self, sig: Any) -> Any:
+        """As Task.replace; the task that replaces this one reports."""
+        try:
+            return super().replace(sig)
+        except Ignore:
+            self.request.runs_again = True
+            raise
+
+    def update_state(
+        self, task_id: Optional[str] = None, state: Optional[str] = None, meta: Any = None, **more: Any
+    ) -> None:
+        """As Task.update_state; a task that sets its last state itself, and then raises Ignore, has ended with that."""
+        if task_id in (None, self.request.id):
+            self.request.told = (state, meta)
+        super().update_state(task_id, state, meta, **more)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
         """As Task.on_success; reports the success, unless the task's own transaction has done so."""
-        if not self.request.get("reported"):
-            self._report(self.request, "success", result=retval)
+        self.report_succeeded(self.request, retval)
         super().on_success(retval, task_id, args, kwargs)
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """As Task.on_failure; reports the failure. Celery does not call it for a task that it will retry."""
-        self.report_failed(self.request, exc)
+        if self.request.id == task_id:
+            self.report_failed(self.request, self.request.get("error") or exc)
         super().on_failure(exc, task_id, args, kwargs, einfo)
+
+    # -- Reporting --
+
+    def report_succeeded(self, request: Context, result: Any) -> None:
+        """Reports a success in a transaction of its own, unless the task's own transaction has committed it."""
+        if request.get("reported") or request.get("runs_again") or isinstance(result, Retry):
+            return
+        request.reported = True
+        # The task may have reported, and rolled that back.
+        self._report(request, request.get("report") or self._row(request, "success", result))
 
     def report_failed(self, request: Context, error: BaseException) -> None:
         """Reports a failure, in a transaction of its own: the task's was rolled back."""
-        self._report(request, "failed", error=error)
+        if request.get("runs_again"):
+            return
+        request.reported = True
+        self._report(request, self._row(request, "failed", error=error))
 
-    def report_success(self, db: Union[Session, Connection], result: Any) -> None:
-        """Reports success in the transaction of db: mail is sent exactly if that commits.
+    def report_success(self, db: Union[Session, Connection], result: Any) -> bool:
+        """Reports success in the transaction of db, so that mail is sent when that commits; whether that went well.
 
         with_tenant_context calls it; a task that opens its own session does so itself, last before the commit.
         """
-        if self.request.called_directly:
-            return
+        request = self.request
+        if request.called_directly or request.get("runs_again") or not self.reports:
+            return False
         if isinstance(db, Session):
             db.flush()  # Its errors are the task's own.
-        self.request.reported = self._report(self.request, "success", result=result, db=db)
+        request.report = request.get("report") or self._row(request, "success", result)
+        return self._report(request, request.report, db)
 
-    def _report(
-        self, request: Context, status: str, result: Any = None, error: Optional[BaseException] = None,
-        db: Union[Session, Connection, None] = None,
-    ) -> bool:
+    def _report(self, request: Context, row: Dict[str, Any], db: Union[Session, Connection, None] = None) -> bool:
         """Writes the row, in db's transaction or in one of its own; whether that went well."""
         if not self.reports:
             return True
+        for is_last in (False, True):
+            try:
+                if db is not None:
+                    with db.begin_nested():
+                        db.execute(REPORT, row)
+                else:
+                    with get_engine().begin() as connection:
+                        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+                        connection.execute(REPORT, row)
+                return True
+            except Exception as trouble:
+                if db is not None:
+                    check_transaction(db)
+                # The server may have been restarted since the pool made this connection: the next one is new.
+                elif not is_last and (
+                    getattr(trouble, "connection_invalidated", False) or isinstance(trouble, SoftTimeLimitExceeded)
+                ):
+                    continue
+                # The first line: a DETAIL of PostgreSQL may show the row.
+                reason = plain_text(getattr(trouble, "orig", None) or trouble).partition("\n")[0]
+                logger.error(
+                    "Could not report task %s[%s]: %s: %s", self.name, request.id, type(trouble).__name__, reason)
+                return False
+        return False
+
+    def _words_of(self, error: BaseException) -> str:
         try:
-            row = self._row(request, status, result, error)
-            if db is not None:
-                with db.begin_nested():
-                    db.execute(REPORT, row)
-            else:
-                with get_engine().begin() as connection:
-                    connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-                    connection.execute(REPORT, row)
-            return True
-        except Exception as trouble:
-            # The first line: a DETAIL of PostgreSQL may show the row.
-            reason = str(getattr(trouble, "orig", None) or trouble).partition("\n")[0]
-            logger.error("Could not report task %s[%s]: %s: %s", self.name, request.id, type(trouble).__name__, reason)
-            return False
+            words = self.error_message(error)
+        except Exception:  # An application's own may raise whatever it likes.
+            words = BaseTask.error_message(self, error)
+        return plain_text(words, LONGEST_ERROR + 1000)
 
     def _row(
-        self, request: Context, status: str, result: Any, error: Optional[BaseException]
-    ) -> Dict[str, Union[str, datetime, None]]:
-        # Below @app.task, @email_notification has left its choice on the function.
-        template = getattr(self.run, "email_template", None) or self.email_template
-        subject_template = getattr(self.run, "email_subject_template", None) or self.email_subject_template
+        self, request: Context, status: str, result: Any = None, error: Optional[BaseException] = None
+    ) -> Dict[str, Any]:
+        template = self.chosen("email_template")
+        items = plain_result(result)
+        if self.display_name is not None:
+            items = {"task_name": plain_text(self.display_name), **(items or {})}
+        tenant = tenant_of(request)
         return {
             "task_id": request.id,
             "task_name": self.name,
             "status": status,
-            **owner_of(request),
-            "result": template_variables(result, self.display_name),
-            "error_message": None if error is None else f"{type(error).__name__}: {plain_text(error, LONGEST_ERROR)}",
+            "user_id": tenant.get("user_id"),
+            "organization_id": tenant.get("organization_id"),
+            "result": None if items is None else json.dumps(items, ensure_ascii=False),
+            "error_message": None if error is None else self._words_of(error),
             # By one clock. The database's now() would be the start of the task's transaction.
             "started_at": request.get("started_at"),
             "completed_at": datetime.now(timezone.utc),
-            "template": template,
-            "subject_template": subject_template,
+            "template": template and template_name(template),
+            "subject_template": self.chosen("email_subject_template"),
         }
 
 
@@ -342,30 +634,79 @@ class SilentTask(BaseTask):
 
 
 def with_tenant_context(function: Decorated) -> Decorated:
-    """Gives a bound task a session of its tenant as db; at its end that is committed, with the report of its success.
+    """Gives a task a session of its tenant as db; at its end that is committed, with the report of its success.
 
     A caller that passes db itself keeps the transaction in its own hands.
     """
 
     @functools.wraps(function)
-    def run(self: BaseTask, *args: Any, **kwargs: Any) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
         if kwargs.get("db") is not None:
-            return function(self, *args, **kwargs)
-        with tenant_session(**owner_of(self.request)) as db:
-            result = function(self, *args, **{**kwargs, "db": db})
-            if not self.request.get("reported"):
-                self.report_success(db, result)
+            return function(*args, **kwargs)
+        # Without bind=True the first argument is not the task.
+        task = args[0] if args and isinstance(args[0], Task) else current_task._get_current_object()
+        request = task.request
+        is_outermost = not request.get("has_session")
+        request.has_session = True
+        tenant = task.tenant()
+        with tenant_session(tenant.pop("user_id", None), tenant.pop("organization_id", None), **tenant) as db:
+            result = function(*args, **{**kwargs, "db": db})
+            written = is_outermost and task.report_success(db, result)
+        if written:
+            request.reported = True
         return result
 
     return run  # type: ignore[return-value]
 
 
+# ---- Tasks that never ran ----
+
+
+def parts_of(made: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The tasks of a signature, which may be a chain, a group or a chord, in their order."""
+    options, kwargs = made.get("options") or {}, made.get("kwargs") or {}
+    if made.get("task") in ("celery.chain", "celery.group", "celery.chord"):
+        header = kwargs.get("header") or ()
+        for part in [*(kwargs.get("tasks") or ()), *([header] if isinstance(header, Mapping) else header)]:
+            yield from parts_of({**part, "options": {**part.get("options", {}), "headers": {
+                **(options.get("headers") or {}), **(part.get("options", {}).get("headers") or {})}}})
+    else:
+        yield made
+    for waiting in (kwargs.get("body"), options.get("chord")):
+        if isinstance(waiting, Mapping):
+            yield from parts_of(waiting)
+
+
+def report_first(parts: List[Mapping[str, Any]], error: BaseException, what: str) -> None:
+    """Reports the first of these tasks that is mailed, else the first that reports; without one, logs an error."""
+    reporting = [part for part in parts if getattr(current_app.tasks.get(part.get("task")), "reports", False)]
+    mailed = [part for part in reporting if current_app.tasks[part["task"]].chosen("email_template")]
+    for part in (mailed or reporting)[:1]:
+        task_id = part.get("id") or (part.get("options") or {}).get("task_id") or str(uuid4())
+        current_app.tasks[part["task"]].report_failed(Context(part, id=task_id), error)
+        return
+    logger.error("Could not report that %s failed: no task of it reports: %s", what, plain_text(error, 1000))
+
+
 @shared_task(name="rhesis_tasks.report_failure")
 def report_failure(request: Context, error: BaseException, traceback: Any) -> None:
-    """Reports a chord's callback that never ran, since a task before it failed.
+    """Reports what never ran, since a task before it failed: a chord's callback, the rest of a chain.
 
     chord(parallel_tasks)(callback.on_error(report_failure.s()))
     """
-    task = current_app.tasks[request.task]
-    if isinstance(task, BaseTask):
-        task.report_failed(request, error)
+    own = dict(vars(request))
+    own.setdefault("task", current_task.name if current_task else None)  # Celery 5.2's apply() does not tell it.
+    steps = [own, *reversed(request.chain or ()), *([request.chord] if request.chord else ())]
+    report_first([part for step in steps for part in parts_of(step)], request.get("error") or error,
+                 f"{own['task']}[{request.id}]")
+
+
+@task_failure.connect
+def report_unlinked(sender: Task, exception: BaseException, **_: Any) -> None:
+    """Reports a group, or a chord, that waits for a chord's task that failed: Celery does not call its errbacks."""
+    body = sender.request.chord or {}
+    if body.get("task") in ("celery.group", "celery.chord"):
+        for part in parts_of(body):
+            links = (part.get("options") or {}).get("link_error") or ()
+            if any(link.get("task") == report_failure.name for link in links):
+                report_first([part], exception, f"{part['task']} after {sender.name}")
