@@ -120,18 +120,17 @@ SendNow(const Recipient *recipient, const RenderedMail *rendered)
 	SmtpMail mail = {0};
 	const char *problem;
 	const char *reason = NULL;
-	int64 id;
+	char *message_id;
 
 	if (rendered->error)
 		return rendered->error;
 	if (!IsValidAddress(recipient->email))
 		return psprintf("address is not valid: %s", AddressProblem(recipient->email));
-	if (!pg_strong_random(&id, sizeof(id)))
-		return "no random number for a Message-ID";
 	ReadOutgoing(&outgoing);
-	/* Not a row of the queue: any number that no row will have. */
-	if (!ComposeOutgoing(&outgoing, 0, OutgoingMessageId(&outgoing, id | PG_INT64_MIN), recipient,
-						 rendered, &mail, &problem))
+	message_id = RandomMessageId(&outgoing);
+	if (message_id == NULL)
+		return "no random number for a Message-ID";
+	if (!ComposeOutgoing(&outgoing, 0, message_id, recipient, rendered, &mail, &problem))
 		return problem;
 
 	problem = SendInSession(&mail);

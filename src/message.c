@@ -22,6 +22,7 @@
 #define LAST_DATE \
 	INT64CONST(253402300799) /* the end of the year 9999: RFC 5322 years have four digits */
 #define MAX_MESSAGE_ID 400
+#define SHORTEST_MESSAGE_ID 5 /* <a@b> */
 
 /* No line of quoted-printable contains "=_", so no body can contain a boundary. */
 #define BOUNDARY_FORMAT "=_rhesis_%016" PRIx64
@@ -42,22 +43,21 @@ AppendDate(StringInfo out, int64 date)
 					 tm.tm_sec);
 }
 
-/* Is it <left@right>, of bytes that need no quotes and can't end the line? */
-static bool
-IsMessageId(const char *message_id)
+bool
+IsMessageId(const char *text)
 {
-	int length = strnlen(message_id, MAX_MESSAGE_ID + 1);
+	int length = strnlen(text, MAX_MESSAGE_ID + 1);
+	const char *at = strchr(text, '@');
 
-	if (length < 5 || length > MAX_MESSAGE_ID || message_id[0] != '<' ||
-		message_id[length - 1] != '>')
+	if (length < SHORTEST_MESSAGE_ID || length > MAX_MESSAGE_ID || text[0] != '<' ||
+		text[length - 1] != '>')
 		return false;
 	for (int i = 1; i < length - 1; i++)
 	{
-		if (message_id[i] <= ' ' || message_id[i] > '~' || message_id[i] == '<' ||
-			message_id[i] == '>')
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == '<' || text[i] == '>')
 			return false;
 	}
-	return strchr(message_id, '@') != NULL;
+	return at != NULL && at > text + 1 && at < text + length - 2 && strchr(at + 1, '@') == NULL;
 }
 
 /* What keeps these parts from being a message, or NULL. */
@@ -130,13 +130,9 @@ ComposeMessage(const MessageParts *parts, StringInfo out, const char **problem)
 }
 
 char *
-MessageIdFor(uint64 system_identifier, uint32 database_oid, int64 notification_id,
-			 const char *domain)
+MessageIdFor(int64 notification_id, uint64 mac, const char *domain)
 {
-	uint64 database[2] = {system_identifier, database_oid};
-	uint64 hash = hash_bytes_extended((const unsigned char *) database, sizeof(database), 0);
-
-	return psprintf("<rhesis-notify." INT64_FORMAT ".%016" PRIx64 "@%s>", notification_id, hash,
+	return psprintf("<rhesis-notify." INT64_FORMAT ".%016" PRIx64 "@%s>", notification_id, mac,
 					IsValidDomain(domain) ? domain : "localhost");
 }
 

@@ -41,13 +41,14 @@ typedef struct MessageParts
  */
 extern bool ComposeMessage(const MessageParts *parts, StringInfo out, const char **problem);
 
+/* Is it <left@right>, of bytes that need no quotes and can't end the line? */
+extern bool IsMessageId(const char *text);
+
 /*
- * The Message-ID of a notification: the same on every attempt, different for every row of every database,
- * `<rhesis-notify.ID.HASH@domain>`, palloc'd. Only the row's id can be read from it. An unusable domain is
- * replaced by "localhost".
+ * A Message-ID, `<rhesis-notify.ID.MAC@domain>`, palloc'd. The mac tells apart what has the same id. An unusable domain is replaced
+ * by "localhost".
  */
-extern char *MessageIdFor(uint64 system_identifier, uint32 database_oid, int64 notification_id,
-						  const char *domain);
+extern char *MessageIdFor(int64 notification_id, uint64 mac, const char *domain);
 
 /*
  * Appends a message as SMTP's DATA wants it: every line end CRLF (a bare CR or LF becomes one, so that no

@@ -7,13 +7,10 @@
 
 #include <time.h>
 
-#include "access/xlog.h"
+#include "common/hashfn.h"
 #include "database_text.h"
 #include "message.h"
-#include "miscadmin.h"
 #include "settings.h"
-
-#define MAX_MESSAGE_ID 400
 
 void
 ReadOutgoing(Outgoing *outgoing)
@@ -25,35 +22,43 @@ ReadOutgoing(Outgoing *outgoing)
 		outgoing->redirect = pstrdup(rhesis_redirect_all_to);
 }
 
-char *
-OutgoingMessageId(const Outgoing *outgoing, int64 notification_id)
+/*
+ * Ids begin anew where a queue does, so one alone names no notification. These three do, and none of them changes: not in the next
+ * attempt, nor in a restored dump.
+ */
+static uint64
+NotificationMac(const Notification *notification)
 {
-	return MessageIdFor(GetSystemIdentifier(), MyDatabaseId, notification_id,
-						AddressDomain(outgoing->from.address));
-}
+	int64 numbers[2] = {notification->id, notification->created_at};
+	char *task_id = DatabaseTextToUtf8(notification->task_id, strlen(notification->task_id));
+	StringInfoData named;
 
-/* Made by us, and not by whoever else may write to the table. */
-static bool
-IsMessageId(const char *text)
-{
-	size_t length = strlen(text);
-
-	if (length < 3 || length > MAX_MESSAGE_ID || text[0] != '<' || text[length - 1] != '>')
-		return false;
-	for (size_t i = 1; i < length - 1; i++)
-	{
-		if (text[i] <= ' ' || text[i] > '~' || text[i] == '<' || text[i] == '>')
-			return false;
-	}
-	return true;
+	initStringInfo(&named);
+	appendBinaryStringInfo(&named, (const char *) numbers, sizeof(numbers));
+	appendStringInfoString(&named, task_id);
+	return hash_bytes_extended((const unsigned char *) named.data, named.len, 0);
 }
 
 char *
 NotificationMessageId(const Outgoing *outgoing, const Notification *notification)
 {
+	/* Who may write to the table may have written something else there. */
 	if (notification->message_id && IsMessageId(notification->message_id))
 		return pstrdup(notification->message_id);
-	return OutgoingMessageId(outgoing, notification->id);
+	return MessageIdFor(notification->id, NotificationMac(notification),
+						AddressDomain(outgoing->from.address));
+}
+
+char *
+RandomMessageId(const Outgoing *outgoing)
+{
+	uint64 random[2];
+
+	if (!pg_strong_random(random, sizeof(random)))
+		return NULL;
+	/* No row has such an id. */
+	return MessageIdFor((int64) random[0] | PG_INT64_MIN, random[1],
+						AddressDomain(outgoing->from.address));
 }
 
 /* The address that the mail goes to. */

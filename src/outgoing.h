@@ -20,14 +20,14 @@ typedef struct Outgoing
 /* Read the settings; strings live in the current memory context. */
 extern void ReadOutgoing(Outgoing *outgoing);
 
-/* The Message-ID of a row of this database, palloc'd. */
-extern char *OutgoingMessageId(const Outgoing *outgoing, int64 notification_id);
-
 /*
- * The Message-ID of a notification, palloc'd: that of its first attempt, if there was one, although the sender's domain or, after
- * a restore or an upgrade, the database may be another now.
+ * The Message-ID of a notification, palloc'd: that of its first attempt, if there was one, although the sender's domain may be
+ * another now. No other notification has it, of this queue or of one that was here before.
  */
 extern char *NotificationMessageId(const Outgoing *outgoing, const Notification *notification);
+
+/* The Message-ID of a mail that is not of the queue, palloc'd; NULL: there is no random number. */
+extern char *RandomMessageId(const Outgoing *outgoing);
 
 /* Append the mail as it is before SMTP stuffs its dots. False with a constant phrase in *problem if it can't be sent. */
 extern bool

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "ascii.h"
 #include "mailbox.h"
 #include "miscadmin.h"
 #include "recipients.h"
@@ -145,7 +146,7 @@ IsPlaceholder(const char *address)
 
 		listed += strspn(listed, ", \t\r\n");
 		length = strcspn(listed, ", \t\r\n");
-		if (length > 0 && length == strlen(domain) && pg_strncasecmp(listed, domain, length) == 0)
+		if (length > 0 && length == strlen(domain) && BeginsAlike(listed, domain, length))
 			return true;
 		listed += length;
 	}

@@ -9,8 +9,7 @@
 #include "postgres.h"
 #endif
 
-#include <ctype.h>
-
+#include "ascii.h"
 #include "reply_wording.h"
 
 /* A ".." in a phrase stands for up to so many words. */
@@ -22,7 +21,7 @@ FindText(const char *text, const char *wanted, size_t length)
 {
 	for (; *text; text++)
 	{
-		if (pg_strncasecmp(text, wanted, length) == 0)
+		if (BeginsAlike(text, wanted, length))
 			return text;
 	}
 	return NULL;
@@ -167,7 +166,7 @@ HasWording(const char *text, const char *phrases)
 static bool
 IsAddressChar(char c)
 {
-	return c != '\0' && (isalnum((unsigned char) c) || strchr("@.-_+\"", c) != NULL);
+	return c != '\0' && (IsAsciiLetter(c) || IsAsciiDigit(c) || strchr("@.-_+\"", c) != NULL);
 }
 
 /* Does the text contain this name, and not only as a part of a longer one? */
@@ -201,19 +200,13 @@ NamesSender(const char *text, const char *sender)
 	return NamesExactly(text, sender) || (at != NULL && NamesExactly(text, at + 1));
 }
 
-static bool
-IsDigit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* Reads digits; what would overflow stays at a large number. */
 static int
 ReadNumber(const char **p)
 {
 	int number = 0;
 
-	for (; IsDigit(**p); (*p)++)
+	for (; IsAsciiDigit(**p); (*p)++)
 		number = Min(number * 10 + (**p - '0'), MAX_NAMED_DELAY);
 	return number;
 }
@@ -235,7 +228,7 @@ UnitSeconds(const char *text)
 	size_t length = 0;
 
 	word[length++] = ' ';
-	while (length < sizeof(word) - 2 && isalpha((unsigned char) *text))
+	while (length < sizeof(word) - 2 && IsAsciiLetter(*text))
 		word[length++] = *text++;
 	word[length++] = ' ';
 	for (int i = 0; length > 2 && i < (int) lengthof(units); i++)
@@ -252,11 +245,11 @@ ReadDuration(const char *text)
 {
 	int number;
 
-	if (!IsDigit(*text))
+	if (!IsAsciiDigit(*text))
 		return 0;
 	number = ReadNumber(&text);
-	if (text[0] == ':' && IsDigit(text[1]) && IsDigit(text[2]) && text[3] == ':' &&
-		IsDigit(text[4]) && IsDigit(text[5]))
+	if (text[0] == ':' && IsAsciiDigit(text[1]) && IsAsciiDigit(text[2]) && text[3] == ':' &&
+		IsAsciiDigit(text[4]) && IsAsciiDigit(text[5]))
 		return Min(number * 3600.0 + atoi(text + 1) * 60 + atoi(text + 4), MAX_NAMED_DELAY);
 	while (*text == ' ')
 		text++;
@@ -284,7 +277,7 @@ NamedDelaySeconds(const char *text)
 		{
 			size_t length = strlen(before[i]);
 
-			if (pg_strncasecmp(from, before[i], length) == 0 && ReadDuration(from + length) > 0)
+			if (BeginsAlike(from, before[i], length) && ReadDuration(from + length) > 0)
 				return ReadDuration(from + length);
 		}
 	}

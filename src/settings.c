@@ -13,6 +13,7 @@
 
 #include "settings.h"
 
+#include "ascii.h"
 #include "mailbox.h"
 #include "settings_password.h"
 #include "datatype/timestamp.h"
@@ -135,7 +136,7 @@ IsLoopbackHost(const char *host, size_t length)
 
 	for (int i = 0; i < (int) lengthof(names); i++)
 	{
-		if (strlen(names[i]) == length && pg_strncasecmp(names[i], host, length) == 0)
+		if (strlen(names[i]) == length && BeginsAlike(names[i], host, length))
 			return true;
 	}
 	return false;
@@ -155,9 +156,9 @@ CheckFrontendUrl(char **newval, void **extra, GucSource source)
 	while (length > 0 && url[length - 1] == '/')
 		url[--length] = '\0';
 
-	if (pg_strncasecmp(url, "https://", 8) == 0)
+	if (BeginsAlike(url, "https://", 8))
 		acceptable = url[8] != '\0';
-	else if (pg_strncasecmp(url, "http://", 7) == 0)
+	else if (BeginsAlike(url, "http://", 7))
 		acceptable = IsLoopbackHost(url + 7, strcspn(url + 7, ":/?#"));
 	for (const char *p = url; *p; p++)
 	{
@@ -200,7 +201,7 @@ CheckOrganizationSetting(char **newval, void **extra, GucSource source)
 
 	for (const char *p = name; *p; p++)
 	{
-		if (!isalnum((unsigned char) *p) && *p != '_' && *p != '.' && *p != '$')
+		if (!IsAsciiLetter(*p) && !IsAsciiDigit(*p) && *p != '_' && *p != '.' && *p != '$')
 			acceptable = false;
 	}
 	if (acceptable)

@@ -12,6 +12,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "ascii.h"
 #include "smtp_reply.h"
 #include "utf8.h"
 
@@ -234,7 +235,7 @@ IsKeyword(const char *text, const char *end, const char *keyword, const char **p
 {
 	int length = strlen(keyword);
 
-	if (end - text < length || pg_strncasecmp(text, keyword, length) != 0)
+	if (end - text < length || !BeginsAlike(text, keyword, length))
 		return false;
 	if (end - text > length && text[length] != ' ' && text[length] != '=')
 		return false;

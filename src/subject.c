@@ -31,16 +31,76 @@ struct SubjectTemplate
 	char **names; /* the translated ones */
 };
 
+#define ASCII_UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define ASCII_LOWER "abcdefghijklmnopqrstuvwxyz"
+
+/*
+ * Does the database's locale change ASCII letters into each other? In Turkish, the upper case of i is another letter. Encodings and
+ * locales of a database do not change.
+ */
+static bool
+LocaleKeepsAscii(void)
+{
+	static bool known = false;
+	static bool keeps;
+
+	if (!known)
+	{
+		char *upper = str_toupper(ASCII_LOWER, strlen(ASCII_LOWER), DEFAULT_COLLATION_OID);
+		char *lower = str_tolower(ASCII_UPPER, strlen(ASCII_UPPER), DEFAULT_COLLATION_OID);
+
+		keeps = strcmp(upper, ASCII_UPPER) == 0 && strcmp(lower, ASCII_LOWER) == 0;
+		known = true;
+		pfree(upper);
+		pfree(lower);
+	}
+	return keeps;
+}
+
+/*
+ * ASCII letters as in English, the others as in the database's locale: names of tasks and the words for a status are no words of a
+ * language. In an encoding of a database, all bytes of a character beyond ASCII have the high bit.
+ */
+static char *
+ChangeAroundAscii(const char *text, int length, char *(*change)(const char *, size_t, Oid),
+				  unsigned char (*change_ascii)(unsigned char))
+{
+	const char *end = text + length;
+	StringInfoData changed;
+
+	initStringInfo(&changed);
+	for (const char *p = text; p < end;)
+	{
+		const char *run;
+		char *changed_run;
+
+		while (p < end && !IS_HIGHBIT_SET(*p))
+			appendStringInfoChar(&changed, (char) change_ascii((unsigned char) *p++));
+		for (run = p; p < end && IS_HIGHBIT_SET(*p);)
+			p++;
+		if (p == run)
+			continue;
+		changed_run = change(run, p - run, DEFAULT_COLLATION_OID);
+		appendStringInfoString(&changed, changed_run);
+		pfree(changed_run);
+	}
+	return changed.data;
+}
+
 static char *
 UpperText(const char *text, int length)
 {
-	return str_toupper(text, length, DEFAULT_COLLATION_OID);
+	if (LocaleKeepsAscii())
+		return str_toupper(text, length, DEFAULT_COLLATION_OID);
+	return ChangeAroundAscii(text, length, str_toupper, pg_ascii_toupper);
 }
 
 static char *
 LowerText(const char *text, int length)
 {
-	return str_tolower(text, length, DEFAULT_COLLATION_OID);
+	if (LocaleKeepsAscii())
+		return str_tolower(text, length, DEFAULT_COLLATION_OID);
+	return ChangeAroundAscii(text, length, str_tolower, pg_ascii_tolower);
 }
 
 /* A character that has a case: what words are made of for Python's str.title(). */

@@ -110,7 +110,7 @@ void
 ComposeSampleMail(int64 id, SampleBuffers *buffers)
 {
 	const char *problem;
-	char *message_id = MessageIdFor(7301234567890123456, 16384, id, "rhesis.example");
+	char *message_id = MessageIdFor(id, 7301234567890123456, "rhesis.example");
 	MessageParts parts = {
 		.date = 1768487425,
 		.from = {"Rhesis AI", "notifications@rhesis.example"},

@@ -167,7 +167,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		parts.from.address = "noreply@example.com";
 		parts.to.address = "jane@example.com";
 		parts.reply_to.address = parts.original_recipient = NULL;
-		parts.message_id = MessageIdFor(size, 2, 3, fields[8]);
+		parts.message_id = MessageIdFor(3, size, fields[8]);
 		CHECK(ComposeMessage(&parts, &out, &problem));
 	}
 	CHECK(problem == NULL);

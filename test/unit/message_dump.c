@@ -74,7 +74,7 @@ main(void)
 		parts.original_recipient = field[ORIGINAL][0] ? field[ORIGINAL] : NULL;
 		parts.subject = field[SUBJECT];
 		parts.notification_id = atoll(field[ID]);
-		parts.message_id = MessageIdFor(1, 2, parts.notification_id, AddressDomain(field[FROM]));
+		parts.message_id = MessageIdFor(parts.notification_id, 1, AddressDomain(field[FROM]));
 		parts.text = field[TEXT];
 		parts.text_length = length[TEXT];
 		parts.html = field[HTML];
