@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "launcher.h"
 #include "miscadmin.h"
+#include "prepared.h"
 #include "settings.h"
 #include "shared_state.h"
 
@@ -28,6 +29,7 @@ _PG_init(void)
 	RequestSharedState();
 	WatchCatalogs();
 	HoldDatabases();
+	WatchPreparedTransactions();
 	if (!IsBinaryUpgrade)
 		RegisterLauncher();
 }

@@ -29,14 +29,52 @@ static int announced_count = 0;
 static Oid announced[MAX_ANNOUNCED];
 
 static void
-AnnounceChanges(void)
+AnnounceChange(Oid database)
 {
-	for (int i = 0; i < announced_count; i++)
+	/* The launcher first: a worker may be gone in no time, and its successor not be wanted. */
+	NoteChangedDatabase(database);
+	WishOfWorkers(database, WISH_RELOAD, DT_NOEND);
+}
+
+/* A database that no worker serves yet is the launcher's. */
+static void
+AnnounceWishes(uint32 more_wishes, TimestampTz since)
+{
+	if (!WishOfWorkers(MyDatabaseId, more_wishes, since))
+		NoteChangedDatabase(MyDatabaseId);
+}
+
+void
+PassOnCommitMessage(CommitMessage message)
+{
+	switch (message)
 	{
-		/* The launcher first: a worker may be gone in no time, and its successor not be wanted. */
-		NoteChangedDatabase(announced[i]);
-		WishOfWorkers(announced[i], WISH_RELOAD, DT_NOEND);
+		/* Since when its rows are due is not known: the worker looks from the start of the queue. */
+		case MESSAGE_ROWS_DUE:
+			AnnounceWishes(WISH_WORK, DT_NOEND);
+			return;
+		case MESSAGE_LOOK:
+			AnnounceWishes(WISH_WORK | WISH_LOOK, DT_NOEND);
+			return;
+		case MESSAGE_CHANGED:
+			AnnounceChange(MyDatabaseId);
+			return;
+		case MESSAGE_OTHER_CHANGED:
+			AnnounceChange(InvalidOid);
+			return;
 	}
+}
+
+static void
+KeepForLater(void)
+{
+	if (wishes & WISH_WORK)
+		KeepForCommitPrepared(MESSAGE_ROWS_DUE);
+	if (wishes & WISH_LOOK)
+		KeepForCommitPrepared(MESSAGE_LOOK);
+	for (int i = 0; i < announced_count; i++)
+		KeepForCommitPrepared(announced[i] == MyDatabaseId ? MESSAGE_CHANGED
+														   : MESSAGE_OTHER_CHANGED);
 }
 
 static void
@@ -45,12 +83,15 @@ AtTransactionEnd(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			/* A database that no worker serves yet is the launcher's. */
-			if (wishes != 0 && !WishOfWorkers(MyDatabaseId, wishes, due_since))
-				NoteChangedDatabase(MyDatabaseId);
-			AnnounceChanges();
+			if (wishes != 0)
+				AnnounceWishes(wishes, due_since);
+			for (int i = 0; i < announced_count; i++)
+				AnnounceChange(announced[i]);
 			wishes = 0;
 			announced_count = 0;
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			KeepForLater();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:

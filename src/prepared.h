@@ -1,0 +1,24 @@
+/*
+ * prepared.h - carries what a prepared transaction is to tell the workers over to its COMMIT PREPARED.
+ */
+#ifndef RHESIS_PREPARED_H
+#define RHESIS_PREPARED_H
+
+/* What is told when a transaction commits. */
+typedef enum CommitMessage
+{
+	MESSAGE_ROWS_DUE,	  /* WISH_WORK for the workers of this database */
+	MESSAGE_LOOK,		  /* WISH_LOOK for them, too */
+	MESSAGE_CHANGED,	  /* the extension or a setting of this database */
+	MESSAGE_OTHER_CHANGED /* a setting of another database, or of all */
+} CommitMessage;
+
+#define COMMIT_MESSAGES (MESSAGE_OTHER_CHANGED + 1)
+
+/* Keep the message with the transaction that is being prepared; for XACT_EVENT_PRE_PREPARE. */
+extern void KeepForCommitPrepared(CommitMessage message);
+
+/* Install the hook that passes kept messages on when their transaction is committed; for _PG_init. */
+extern void WatchPreparedTransactions(void);
+
+#endif
