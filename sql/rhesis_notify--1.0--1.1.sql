@@ -69,8 +69,9 @@ COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
 	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and the '
 	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel()';
 COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
-	'Wakes this database''s workers when the current transaction commits, to look whether a pause or a wait is over. An insert into '
-	'task_notifications does that by itself for those that could send its mail';
+	'Wakes this database''s workers when the current transaction commits, and has them try at once what they wait for: a mail server '
+	'that is left alone, recipients that cannot be read. It is tried again some seconds later when that is called often. An insert '
+	'into task_notifications wakes those that could send its mail';
 COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, jsonb, text, timestamptz, timestamptz, text, text) IS
 	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
 	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
@@ -92,7 +93,8 @@ COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
 	'reason says why. notification_id is the id in task_notifications (else no_data_found)';
 COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
 	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or '
-	'cancelled. False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
+	'cancelled. A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
+	'often). False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
 	'that of task_notifications (else no_data_found)';
 COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
 	'Stops a notification that is pending, deferred or held: when it says true, no mail of it goes out. False, with a '

@@ -43,8 +43,9 @@ CREATE FUNCTION rhesis_notify.wake_workers() RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'rhesis_notify_wake_workers';
 COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
-	'Wakes this database''s workers when the current transaction commits, to look whether a pause or a wait is over. An insert into '
-	'task_notifications does that by itself for those that could send its mail';
+	'Wakes this database''s workers when the current transaction commits, and has them try at once what they wait for: a mail server '
+	'that is left alone, recipients that cannot be read. It is tried again some seconds later when that is called often. An insert '
+	'into task_notifications wakes those that could send its mail';
 
 CREATE FUNCTION rhesis_notify.wake_trigger() RETURNS trigger
 LANGUAGE c
@@ -628,7 +629,8 @@ END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
 	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or '
-	'cancelled. False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
+	'cancelled. A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
+	'often). False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
 	'that of task_notifications (else no_data_found)';
 
 CREATE FUNCTION rhesis_notify.retry_failed(since timestamptz) RETURNS bigint

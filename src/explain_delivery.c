@@ -41,7 +41,8 @@ ExplainWorkers(const Explanation *explanation, const Service *service)
 	else if (hindered)
 		AppendDecision(explanation, "worker", WorkerActivityName(hindered->activity),
 					   psprintf("%s, %s", hindered->last_error, TimeText(hindered->last_error_at)),
-					   "It goes on by itself when the cause is gone.");
+					   "It goes on by itself when the cause is gone; to try it at once: SELECT "
+					   "rhesis_notify.wake_workers();");
 	else
 		AppendDecision(explanation, "worker", psprintf("%d running", service->running), NULL, NULL);
 }
@@ -172,6 +173,8 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 	const char *decision = psprintf("attempt %d of %d", facts->attempts + 1, rhesis_max_attempts);
 	const char *when = "in a moment";
 	const char *advice = NULL;
+	const char *retry_now = psprintf("At once: SELECT rhesis_notify.retry(" INT64_FORMAT ");",
+									 explanation->notification->id);
 
 	if (explanation->obstacle && explanation->recipients_unreadable)
 		decision = "waits until recipients can be read";
@@ -188,12 +191,16 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 		when = "when the settings are complete";
 	else if (service->backing_off &&
 			 service->backing_off->backing_off_until > facts->next_attempt_at)
+	{
 		when = psprintf("at %s", TimeText(service->backing_off->backing_off_until));
+		advice = IsInState(explanation, "deferred")
+					 ? retry_now
+					 : "At once: SELECT rhesis_notify.wake_workers();";
+	}
 	else if (facts->next_attempt_at > now)
 	{
 		when = psprintf("at %s", TimeText(facts->next_attempt_at));
-		advice = psprintf("At once: SELECT rhesis_notify.retry(" INT64_FORMAT ");",
-						  explanation->notification->id);
+		advice = retry_now;
 	}
 	AppendDecision(explanation, "next", decision, when, advice);
 }

@@ -50,8 +50,7 @@ typedef enum WorkerActivity
 #define WISH_WORK (1 << 0) /* rows may have become due, see due_since */
 #define WISH_RELOAD \
 	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
-#define WISH_LOOK \
-	(1 << 2) /* with WISH_WORK: even if nothing could be claimed, look whether that is over */
+#define WISH_LOOK (1 << 2) /* with WISH_WORK, of an operator: try now what is being waited for */
 
 #define NO_PROCESS ((uint32) -1)
 #define MAX_LAST_ERROR 512

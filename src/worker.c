@@ -84,6 +84,8 @@ HeedWishes(void)
 		worker.woken = true;
 		NoteRowsDueSince(due_since);
 	}
+	if (wishes & WISH_LOOK)
+		TryAtOnce();
 	/* What is on the wire for it has no row any more. */
 	if ((wishes & WISH_RELOAD) && ExtensionIsGone())
 		Leave(FAREWELL_RELOAD);

@@ -22,6 +22,9 @@
 #define SLOWEST_GROWTH_MS 320000
 #define LONG_LIMIT_SECONDS 60
 #define CAUSES_KEPT 8
+#define FIRST_TRY_GAP_MS 1000
+#define LONGEST_TRY_GAP_MS 10000
+#define TRIES_FORGOTTEN_MS 60000
 
 /* Since the server was well. */
 static char logged_causes[CAUSES_KEPT][64];
@@ -168,6 +171,48 @@ EndBackoff(void)
 	SmtpPoolGetStatus(worker.pool, &status);
 	LimitConnections(status.connections + 1);
 	worker.claim_at = 0;
+}
+
+/* ---- An operator's request ---- */
+
+static bool
+Shorten(TimestampTz *wait_until, TimestampTz until)
+{
+	bool shortened = *wait_until > until;
+
+	if (shortened)
+		*wait_until = until;
+	return shortened;
+}
+
+/* When requests that follow are heeded: later and later. A server that has named a delay is not asked often. */
+static void
+CountTry(TimestampTz try_at)
+{
+	int64 gap = worker.backoff_is_firm
+					? LONGEST_TRY_GAP_MS
+					: Min((int64) FIRST_TRY_GAP_MS << Min(worker.tries, 8), LONGEST_TRY_GAP_MS);
+
+	worker.tries++;
+	worker.next_try_at = TimestampTzPlusMilliseconds(try_at, gap);
+}
+
+void
+TryAtOnce(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz try_at = Max(now, worker.next_try_at);
+	bool shortened;
+
+	if (TimestampDifferenceExceeds(worker.next_try_at, now, TRIES_FORGOTTEN_MS))
+		worker.tries = 0;
+	shortened = Shorten(&worker.backing_off_until, try_at);
+	if (shortened)
+		ShowBackoff(worker.backing_off_until);
+	shortened |= Shorten(&worker.recipients_at, try_at);
+	shortened |= Shorten(&worker.trouble_until, try_at);
+	if (shortened)
+		CountTry(try_at);
 }
 
 /* ---- As many connections as are allowed ---- */

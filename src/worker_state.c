@@ -155,6 +155,7 @@ HeedClock(TimestampTz now)
 		worker.recipients_at = Min(worker.recipients_at, now);
 		worker.trouble_until = Min(worker.trouble_until, now);
 		worker.drain_until = Min(worker.drain_until, now);
+		worker.next_try_at = Min(worker.next_try_at, now);
 	}
 	worker.last_round = now;
 }
