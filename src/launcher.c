@@ -33,8 +33,11 @@
 #define SCAN_INTERVAL_MS 60000
 #define FIRST_RESTART_MS 200
 #define LONGEST_RESTART_MS 60000
-#define STEADY_AFTER_MS 60000	/* a worker that ran this long has not failed at the start */
-#define PROBE_PATIENCE_MS 10000 /* a probe that takes longer does not hold up the others */
+#define STEADY_AFTER_MS 60000 /* a worker that ran this long has not failed at the start */
+#define FIRST_LACK_MS 50
+#define LACK_SAID_MS 1000
+#define LONGEST_LACK_MS 5000   /* of processes: asking for one costs nothing */
+#define PROBE_PATIENCE_MS 1000 /* a probe that takes longer does not hold up the others */
 
 /* What the launcher alone knows of a slot. */
 typedef struct SlotCare
@@ -42,6 +45,7 @@ typedef struct SlotCare
 	TimestampTz start_at;
 	TimestampTz asked_at;
 	int restart_delay; /* ms */
+	bool has_worked;   /* its process found the extension */
 	BackgroundWorkerHandle *handle;
 } SlotCare;
 
@@ -218,6 +222,13 @@ HeedFarewell(int i, WorkerFarewell farewell)
 			care->start_at = GetCurrentTimestamp();
 			return;
 		case FAREWELL_NONE:
+			/* The database may be to blame: it does not keep a slot from others. */
+			if (slot->number == 0 && !care->has_worked)
+			{
+				NoteFailedStart(known);
+				FreeSlot(i);
+				return;
+			}
 			care->restart_delay = steady || care->restart_delay == 0
 									  ? FIRST_RESTART_MS
 									  : Min(care->restart_delay * 2, LONGEST_RESTART_MS);
@@ -232,6 +243,20 @@ HeedFarewell(int i, WorkerFarewell farewell)
 			WantFewerWorkers(oid, slot->number);
 			FreeSlot(i);
 			return;
+	}
+}
+
+/* A worker is at work; NULL: its database is a template now, say, which no command has told of. */
+static void
+NoteService(int i, KnownDatabase *known)
+{
+	cares[i].has_worked = true;
+	if (known == NULL)
+		WishOfWorkers(SlotDatabase(i), WISH_RELOAD, DT_NOEND);
+	else if (rhesis_shared->slots[i].number == 0)
+	{
+		known->answer = ANSWER_SERVED;
+		known->failures = 0;
 	}
 }
 
@@ -278,8 +303,8 @@ LookAfterSlots(void)
 		}
 
 		known = FindKnownDatabase(oid);
-		if (slot->state == SLOT_RUNNING && known && slot->activity != WORKER_STARTING)
-			known->answer = ANSWER_SERVED;
+		if (slot->state == SLOT_RUNNING && slot->activity != WORKER_STARTING)
+			NoteService(i, known);
 		if (slot->state == SLOT_IDLE && OidIsValid(oid) && known == NULL)
 			FreeSlot(i);
 	}
@@ -313,6 +338,7 @@ StartWorker(int i)
 	WorkerSlot *slot = &rhesis_shared->slots[i];
 	BackgroundWorker worker;
 	uint32 generation;
+	KnownDatabase *known = FindKnownDatabase(SlotDatabase(i));
 
 	memset(&worker, 0, sizeof(worker));
 	snprintf(worker.bgw_name, BGW_MAXLEN, "rhesis_notify worker %d for database %u", slot->number,
@@ -329,10 +355,13 @@ StartWorker(int i)
 	if (!ReserveSlot(slot, &generation))
 		return true;
 	memcpy(worker.bgw_extra, &generation, sizeof(generation));
+	if (known)
+		strlcpy(worker.bgw_extra + sizeof(generation), NameStr(known->name), NAMEDATALEN);
 
 	if (cares[i].handle)
 		pfree(cares[i].handle);
 	cares[i].handle = NULL;
+	cares[i].has_worked = false;
 	cares[i].asked_at = GetCurrentTimestamp();
 	if (RegisterDynamicBackgroundWorker(&worker, &cares[i].handle))
 		return true;
@@ -343,11 +372,16 @@ StartWorker(int i)
 	return false;
 }
 
-/* max_worker_processes is used up: say so once, ask again later and later. */
+/*
+ * max_worker_processes is used up: ask again later and later. Say so once, and not at once: a process that has just ended counts until
+ * the postmaster has seen it.
+ */
 static void
 NoteLackOfProcesses(void)
 {
-	if (start_delay == 0)
+	int delay = Min(Max(start_delay * 2, FIRST_LACK_MS), LONGEST_LACK_MS);
+
+	if (start_delay < LACK_SAID_MS && delay >= LACK_SAID_MS)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker process is free for rhesis_notify"),
@@ -355,7 +389,7 @@ NoteLackOfProcesses(void)
 						   max_worker_processes),
 				 errhint("Increase max_worker_processes by one for the launcher and one for "
 						 "each worker, and restart the server.")));
-	start_delay = Min(Max(start_delay * 2, 1000), LONGEST_RESTART_MS);
+	start_delay = delay;
 	processes_at = In(start_delay);
 }
 
@@ -391,20 +425,46 @@ StartDueWorkers(void)
 	return wait;
 }
 
-static bool
-ProbeIsUnderWay(void)
+/* Until when the probe that is under way keeps others from being begun; 0: none does. */
+static TimestampTz
+ProbesWaitUntil(void)
 {
+	TimestampTz until = 0;
+
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
 		Oid oid = SlotDatabase(i);
 		KnownDatabase *known = FindKnownDatabase(oid);
 
-		if (known && known->answer == ANSWER_UNKNOWN &&
-			!TimestampDifferenceExceeds(cares[i].asked_at, GetCurrentTimestamp(),
-										PROBE_PATIENCE_MS))
-			return true;
+		if (known == NULL || known->answer != ANSWER_UNKNOWN)
+			continue;
+		if (rhesis_shared->slots[i].state != SLOT_IDLE)
+			until = Max(until, TimestampTzPlusMilliseconds(cares[i].asked_at, PROBE_PATIENCE_MS));
+		else if (!DatabaseIsHeld(oid))
+			return DT_NOEND; /* it has no process yet */
 	}
-	return false;
+	return until;
+}
+
+/* The database without a slot that is to be probed next, those that never failed before others; NULL: none. */
+static KnownDatabase *
+NextToProbe(void)
+{
+	HASH_SEQ_STATUS sequence;
+	KnownDatabase *known;
+	KnownDatabase *next = NULL;
+	TimestampTz now = GetCurrentTimestamp();
+
+	StartKnownDatabases(&sequence);
+	while ((known = hash_seq_search(&sequence)) != NULL)
+	{
+		if (known->answer != ANSWER_UNKNOWN || FindSlot(known->oid, 0) >= 0)
+			continue;
+		if (next == NULL || (next->probe_at > now && known->probe_at < next->probe_at) ||
+			(known->probe_at <= now && known->failures < next->failures))
+			next = known;
+	}
+	return next;
 }
 
 /* Give slots to the database that is probed next, and to further workers of those that want more than one. */
@@ -412,30 +472,38 @@ static void
 GiveSlots(void)
 {
 	HASH_SEQ_STATUS sequence;
-	KnownDatabase *known;
-	bool may_probe = !ProbeIsUnderWay();
+	KnownDatabase *known = NextToProbe();
+	TimestampTz now = GetCurrentTimestamp();
 
+	if (known && known->probe_at <= now && ProbesWaitUntil() <= now)
+	{
+		known->changed = false;
+		GiveSlot(known->oid, 0);
+	}
 	StartKnownDatabases(&sequence);
 	while ((known = hash_seq_search(&sequence)) != NULL)
 	{
-		int first = FindSlot(known->oid, 0);
+		int first = known->answer == ANSWER_SERVED ? FindSlot(known->oid, 0) : -1;
+		int wanted =
+			first < 0 ? 0 : pg_atomic_read_u32(&rhesis_shared->slots[first].wanted_workers);
 
-		if (known->answer == ANSWER_UNKNOWN && first < 0 && may_probe)
+		for (int number = 1; number < wanted; number++)
 		{
-			GiveSlot(known->oid, 0);
-			may_probe = false;
-		}
-		else if (known->answer == ANSWER_SERVED && first >= 0)
-		{
-			int wanted = pg_atomic_read_u32(&rhesis_shared->slots[first].wanted_workers);
-
-			for (int number = 1; number < wanted; number++)
-			{
-				if (FindSlot(known->oid, number) < 0)
-					GiveSlot(known->oid, number);
-			}
+			if (FindSlot(known->oid, number) < 0)
+				GiveSlot(known->oid, number);
 		}
 	}
+}
+
+/* How long no other probe can be begun, unless something happens. All slots may be taken: not in a tight loop. */
+static int
+ProbeWait(void)
+{
+	KnownDatabase *next = NextToProbe();
+
+	if (next == NULL)
+		return SCAN_INTERVAL_MS;
+	return Max(WaitUntil(Max(next->probe_at, ProbesWaitUntil()), SCAN_INTERVAL_MS), 1000);
 }
 
 /* Where the clock was set back, what was to be done at some time by the old clock is to be done now. */
@@ -448,6 +516,7 @@ HeedClock(TimestampTz now)
 	{
 		scan_at = Min(scan_at, now);
 		processes_at = Min(processes_at, now);
+		HeedClockOfDatabases(now);
 		for (int i = 0; i < rhesis_shared->slot_count; i++)
 		{
 			cares[i].start_at = Min(cares[i].start_at, now);
@@ -512,6 +581,7 @@ RhesisLauncherMain(Datum argument)
 		LookAfterSlots();
 		GiveSlots();
 		wait = Min(StartDueWorkers(), WaitUntil(scan_at, SCAN_INTERVAL_MS));
+		wait = Min(wait, ProbeWait());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
 						 wait_event);
 		ResetLatch(MyLatch);

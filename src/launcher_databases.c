@@ -15,8 +15,14 @@
 #include "catalog/pg_database.h"
 #include "pgstat.h"
 #include "shared_state.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#define FIRST_FAILURE_MS 1000
+#define LONGEST_FAILURE_MS 300000
+#define CHANGE_PATIENCE_MS 10000 /* the longest wait after a failure when something has changed */
 
 static HTAB *databases;
 
@@ -76,7 +82,10 @@ ScanDatabases(void)
 		{
 			known->answer = ANSWER_UNKNOWN;
 			known->changed = false;
+			known->failures = 0;
+			known->failed_at = known->probe_at = 0;
 		}
+		namestrcpy(&known->name, NameStr(row->datname));
 		known->seen = true;
 	}
 	table_endscan(scan);
@@ -93,9 +102,30 @@ ScanDatabases(void)
 	}
 }
 
+/* How long a database is left alone after its failures, at the most. */
+static int64
+FailureDelayMs(const KnownDatabase *known, int64 at_most)
+{
+	return Min((int64) FIRST_FAILURE_MS << Min(known->failures - 1, 16), at_most);
+}
+
+/*
+ * A task that has reported, say, was connected: so a process of ours may be able to, and is not put off for as long. But it is still
+ * put off: tasks report often.
+ */
+static void
+HurryFailed(KnownDatabase *known)
+{
+	if (known->failures > 0)
+		known->probe_at =
+			Min(known->probe_at, TimestampTzPlusMilliseconds(
+									 known->failed_at, FailureDelayMs(known, CHANGE_PATIENCE_MS)));
+}
+
 static void
 ForgetAnswer(KnownDatabase *known)
 {
+	HurryFailed(known);
 	if (known->answer == ANSWER_NO_EXTENSION || known->answer == ANSWER_MISFIT)
 		known->answer = ANSWER_UNKNOWN;
 	else
@@ -130,6 +160,44 @@ KeepAnswer(KnownDatabase *known, DatabaseAnswer answer)
 {
 	if (known == NULL)
 		return;
+	known->failures = 0;
 	known->answer = known->changed ? ANSWER_UNKNOWN : answer;
 	known->changed = false;
+}
+
+void
+NoteFailedStart(KnownDatabase *known)
+{
+	int64 delay;
+
+	if (known == NULL)
+		return;
+	known->answer = ANSWER_UNKNOWN;
+	known->failures++;
+	delay = FailureDelayMs(known, LONGEST_FAILURE_MS);
+	known->failed_at = GetCurrentTimestamp();
+	known->probe_at = TimestampTzPlusMilliseconds(known->failed_at, delay);
+	if (known->failures == 1)
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rhesis_notify cannot start a worker in database \"%s\"", NameStr(known->name)),
+			 errdetail("If the database has the extension, its mail waits. Other databases are "
+					   "not affected."),
+			 errhint("The message that names this database in its CONTEXT says why. It is "
+					 "tried again, later and later.")));
+}
+
+void
+HeedClockOfDatabases(TimestampTz now)
+{
+	HASH_SEQ_STATUS sequence;
+	KnownDatabase *known;
+
+	StartKnownDatabases(&sequence);
+	while ((known = hash_seq_search(&sequence)) != NULL)
+	{
+		known->probe_at = Min(known->probe_at, now);
+		known->failed_at = Min(known->failed_at, now);
+	}
 }

@@ -336,9 +336,19 @@ PublishEpoch(void)
 	pg_atomic_write_u64(&my_slot->epoch, (uint64) worker.epoch);
 }
 
+/* An error at the start names the database: most of PostgreSQL's own messages about it do not. */
+static void
+NameDatabase(void *name)
+{
+	errcontext("start of a rhesis_notify worker in database \"%s\"", (const char *) name);
+}
+
 static void
 Start(int slot, uint32 generation)
 {
+	ErrorContextCallback context = {error_context_stack, NameDatabase,
+									MyBgworkerEntry->bgw_extra + sizeof(generation)};
+
 	InitWorkerState();
 	pqsignal(SIGTERM, HandleWorkerSigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -346,6 +356,7 @@ Start(int slot, uint32 generation)
 
 	if (!AttachSlot(slot, generation))
 		proc_exit(0);
+	error_context_stack = &context;
 	ConnectWorker(pg_atomic_read_u32(&my_slot->database));
 	switch (FindExtension())
 	{
@@ -356,6 +367,7 @@ Start(int slot, uint32 generation)
 		case EXTENSION_FITS:
 			break;
 	}
+	error_context_stack = context.previous;
 	if (my_slot->number >= rhesis_workers)
 		Leave(FAREWELL_SURPLUS);
 	pg_atomic_write_u32(&my_slot->wanted_workers, rhesis_workers);

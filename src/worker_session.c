@@ -47,7 +47,10 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 	int saved_errno = errno;
 
 	if (connecting)
+	{
+		shutdown_was_requested = true;
 		die(postgres_signal_arg);
+	}
 	/* The postmaster signals twice, the process and its group: the second must not hit the transaction that gives back our rows. */
 	if (in_transaction && !shutdown_was_requested)
 	{

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
+#include "worker_session.h"
 
 WorkerSlot *my_slot = NULL;
 
@@ -22,6 +23,9 @@ LeaveSlot(int code, Datum argument)
 	pg_atomic_write_u32(&my_slot->in_flight, 0);
 	pg_atomic_write_u32(&my_slot->connections, 0);
 	LockSlots(LW_EXCLUSIVE);
+	/* Ended while it was connecting, which no error of its database is. */
+	if (my_slot->farewell == FAREWELL_NONE && shutdown_was_requested)
+		my_slot->farewell = FAREWELL_TERMINATED;
 	my_slot->state = SLOT_IDLE;
 	my_slot->activity = WORKER_STOPPED;
 	my_slot->backing_off_until = 0;
