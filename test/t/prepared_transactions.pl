@@ -105,18 +105,19 @@ commit_soon('resume', 'resume()', $all_sent);
 # ---- The extension ----
 
 $node->sql('CREATE DATABASE app');
+$node->sql('CREATE ROLE boss SUPERUSER');
 prepare('create', 'CREATE EXTENSION rhesis_notify', 'app');
 $node->sql(q{ROLLBACK PREPARED 'create'}, 'app');
 prepare('create', 'CREATE EXTENSION rhesis_notify', 'app');
 is($node->sql(workers('app')), 0, 'a prepared CREATE EXTENSION starts nothing');
 commit_soon('create', 'committed, it starts a worker', workers('app') =~ s/count\(\*\)/count(*) = 1/r, 'app');
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE database = 'app' AND state = 'idle'}, 'app');
-foreach my $drop ('DROP EXTENSION rhesis_notify', 'DROP SCHEMA rhesis_notify CASCADE')
+foreach my $drop ('DROP EXTENSION rhesis_notify', 'DROP OWNED BY boss')
 {
 	prepare('drop', $drop, 'app');
 	is($node->sql(workers('app')), 1, "a prepared $drop ends nothing");
 	commit_soon('drop', 'committed, it ends the worker', workers('app') =~ s/count\(\*\)/count(*) = 0/r, 'app');
-	prepare('create', 'CREATE EXTENSION rhesis_notify', 'app');
+	prepare('create', 'SET LOCAL ROLE boss; CREATE EXTENSION rhesis_notify', 'app');
 	$node->stop('immediate');
 	$node->start;
 	$node->wait_for($is_idle);
