@@ -211,6 +211,8 @@ SettleDelivery(Delivery *delivery)
 	int attempts = delivery->notification->attempts + 1;
 	Outcome outcome = OutcomeForEvent(event);
 
+	/* Whatever the server names: no mail and no server is left alone for longer. */
+	outcome.delay_seconds = Min(outcome.delay_seconds, rhesis_retry_max_delay / 1000);
 	if (TakesFreshTry(delivery, &outcome))
 		return outcome;
 	if (outcome.action == OUTCOME_RETRY_FRESH)

@@ -377,7 +377,8 @@ DefinePolicySettings(void)
 	DefineInt("rhesis_notify.retry_delay",
 			  "Time before the second attempt; it doubles with each further one.",
 			  &rhesis_retry_delay, 30000, 10, INT_MAX, GUC_UNIT_MS);
-	DefineInt("rhesis_notify.retry_max_delay", "Time between two attempts, at most.",
+	DefineInt("rhesis_notify.retry_max_delay",
+			  "Time between two attempts, at most, also where the mail server asks for more.",
 			  &rhesis_retry_max_delay, 4 * 3600 * 1000, 10, INT_MAX, GUC_UNIT_MS);
 	DefineCustomEnumVariable("rhesis_notify.in_doubt",
 							 "What becomes of a mail that the server may or may not have accepted: "

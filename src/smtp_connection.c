@@ -112,7 +112,8 @@ NoteTimeout(CURLM *multi, long milliseconds, void *pool_data)
 
 /*
  * A reply line of the connection's set-up: it tells how far libcurl has come. Returning 0 makes libcurl
- * give the connection up: it would wait for sense in garbage until the time-out.
+ * give the connection up: it would wait for sense in garbage until the time-out, and takes any 2xx for a
+ * greeting.
  */
 static size_t
 NoteReplyLine(char *line, size_t size, size_t count, void *connection_data)
@@ -128,6 +129,12 @@ NoteReplyLine(char *line, size_t size, size_t count, void *connection_data)
 			return 0;
 		if (connection->parser.status != SMTP_REPLY_COMPLETE)
 			continue;
+		if (connection->opening_stage == SMTP_STAGE_CONNECT &&
+			connection->parser.reply.code < 400 && connection->parser.reply.code != 220)
+		{
+			connection->parser.status = SMTP_REPLY_GARBAGE;
+			return 0;
+		}
 
 		switch (connection->parser.reply.code)
 		{
@@ -317,6 +324,13 @@ OpeningDone(SmtpConnection *connection, CURLcode result)
 		result = CURLE_LOGIN_DENIED;
 	else if (result == CURLE_OK && pool->tls && tls_time == 0)
 		result = CURLE_USE_SSL_FAILED;
+
+	/* It takes any 2xx for the answer to EHLO. */
+	else if (result == CURLE_OK && pool->user == NULL && code != 250)
+	{
+		connection->parser.status = SMTP_REPLY_GARBAGE;
+		result = CURLE_WEIRD_SERVER_REPLY;
+	}
 
 	if (result == CURLE_OK)
 	{

@@ -121,7 +121,7 @@ SmtpProbeFinished(SmtpConnection *connection, const SmtpEvent *event)
 	SmtpProbe *probe = connection->probe;
 	StepTimes times = MeasureSteps(connection);
 	SmtpProbeStepName last = StepOfEvent(event, &times);
-	bool ok = event->kind == SMTP_EVENT_REPLY && event->code < 400;
+	bool ok = event->kind == SMTP_EVENT_REPLY && event->code == 250;
 	curl_off_t before = 0;
 
 	if (connection->easy != NULL)

@@ -487,23 +487,53 @@ AfterData(SmtpConnection *connection, bool go_ahead)
 		connection->step = SMTP_STEP_LONE_DOT;
 }
 
+/*
+ * Does a reply grant its command? The codes are those of RFC 5321, 4.3.2: "221" to MAIL says that the server leaves, and grants
+ * nothing. At the final dot the mail is with the server: any 2xx that has no meaning of its own takes it, or it would be sent twice.
+ */
+static bool
+IsGranted(SmtpCommand command, int code)
+{
+	switch (command)
+	{
+		case SMTP_COMMAND_RCPT:
+			return code >= 250 && code <= 252;
+		case SMTP_COMMAND_DATA:
+			return code == 354;
+		case SMTP_COMMAND_DOT:
+			return code / 100 == 2 && code != 211 && code != 214 && code != 220 && code != 221 &&
+				   code != 235;
+		case SMTP_COMMAND_QUIT:
+			return code / 100 == 2;
+		default:
+			return code == 250;
+	}
+}
+
+static void
+GiveUpUnexpected(SmtpConnection *connection, const SmtpReply *reply)
+{
+	snprintf(connection->problem, sizeof(connection->problem), "unexpected reply: %d %s%s%s",
+			 reply->code, reply->enhanced, reply->enhanced[0] != '\0' ? " " : "", reply->text);
+	SmtpGiveUp(connection, SMTP_EVENT_GARBAGE, NULL, connection->problem);
+}
+
 static void
 HandleReply(SmtpConnection *connection, const SmtpReply *reply)
 {
 	SmtpExpected expected = connection->expected[0];
-	int class = reply->code / 100;
-	int awaited = expected.command == SMTP_COMMAND_DATA ? 3 : 2;
+	bool refused = reply->code >= 400;
+	bool granted = !refused && IsGranted(expected.command, reply->code);
 	SmtpEvent event = {0};
 
 	if (connection->expected_count == 0 || !IsWritten(connection, &expected) || reply->code == 421)
 	{
-		SmtpGiveUp(connection, class >= 4 ? SMTP_EVENT_REPLY : SMTP_EVENT_GARBAGE, reply,
-				   reply->text);
+		SmtpGiveUp(connection, refused ? SMTP_EVENT_REPLY : SMTP_EVENT_GARBAGE, reply, reply->text);
 		return;
 	}
-	if (class != awaited && (class < 4 || expected.command == SMTP_COMMAND_RSET))
+	if (!granted && (!refused || expected.command == SMTP_COMMAND_RSET))
 	{
-		SmtpGiveUp(connection, SMTP_EVENT_GARBAGE, NULL, reply->text);
+		GiveUpUnexpected(connection, reply);
 		return;
 	}
 
@@ -516,10 +546,10 @@ HandleReply(SmtpConnection *connection, const SmtpReply *reply)
 			connection->expected_count * sizeof(SmtpExpected));
 
 	if (expected.mail != NULL &&
-		(class != awaited || expected.command == SMTP_COMMAND_DOT || connection->probe != NULL))
+		(!granted || expected.command == SMTP_COMMAND_DOT || connection->probe != NULL))
 		EndMail(connection, &expected, &event);
 	if (expected.command == SMTP_COMMAND_DATA)
-		AfterData(connection, class == awaited);
+		AfterData(connection, granted);
 	else if (expected.command == SMTP_COMMAND_QUIT)
 		SmtpKill(connection);
 }

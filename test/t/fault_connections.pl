@@ -190,7 +190,7 @@ unlike($node->log, qr/is in trouble: 4.*too many/i, 'and there is no trouble');
 
 # ---- A delay that the server names ----
 
-my $named = database('named', {}, smtp_connections => 1);
+my $named = database('named', {}, retry_max_delay => '1h', smtp_connections => 1);
 $named->{peer}->rules({ stage => 'rcpt', action => 'reply', text => '450 4.7.1 Greylisted, try again in 300 seconds' });
 my $id = $node->report(database => 'named', task_id => 'greylisted');
 $node->wait_for_state($id, 'deferred', 'named');
@@ -201,6 +201,29 @@ $node->report(database => 'named', task_id => 'later');
 $node->wait_for(q{SELECT backing_off_until - now() BETWEEN interval '100 s' AND interval '200 s' FROM rhesis_notify.worker_status WHERE database = current_database()}, 'named');
 pass('a delay named for the server is kept');
 is(value($named, q{SELECT attempts FROM rhesis_notify.task_notifications WHERE task_id = 'later'}), 0, '... and costs no attempt');
+
+# Not for longer than retry_max_delay, whoever names it.
+my $patient = database('patient', {}, retry_delay => '20s', retry_max_delay => '10min', smtp_connections => 1);
+foreach my $delay ('in 999999999 hours', 'in 99999999999999999999 seconds', 'after 999999:59:59', 'in 720 minutes')
+{
+	$patient->{peer}->rules({ stage => 'rcpt', action => 'reply', text => "450 4.7.1 Try again $delay" });
+	$id = $node->report(database => 'patient');
+	$node->wait_for_state($id, 'deferred', 'patient');
+	is(value($patient, "SELECT next_attempt_at - now() BETWEEN interval '5 min' AND interval '10 min' FROM rhesis_notify.task_notifications WHERE id = $id"),
+		't', "a message waits for retry_max_delay when a server says: $delay");
+}
+foreach my $delay ('in -5 minutes', 'in 0 seconds', 'in -999999999999999999999 hours')
+{
+	$patient->{peer}->rules({ stage => 'rcpt', action => 'reply', text => "450 4.7.1 Try again $delay" });
+	$id = $node->report(database => 'patient');
+	$node->wait_for_state($id, 'deferred', 'patient');
+	is(value($patient, "SELECT next_attempt_at - now() BETWEEN interval '1 s' AND interval '20 s' FROM rhesis_notify.task_notifications WHERE id = $id"),
+		't', "it waits for retry_delay when a server says: $delay");
+}
+$patient->{peer}->rules({ stage => 'mail', action => 'reply', text => '421 4.3.2 Try again in 999999999 hours', then => 'close' });
+$node->report(database => 'patient');
+$node->wait_for(q{SELECT backing_off_until - now() BETWEEN interval '5 min' AND interval '10 min' FROM rhesis_notify.worker_status WHERE database = current_database()}, 'patient');
+pass('a server that names such a delay is left alone for retry_max_delay');
 
 $node->stop;
 done_testing();
