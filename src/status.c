@@ -13,12 +13,12 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
 #include "shared_state.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -122,8 +122,9 @@ ReadsEveryOrganization(void)
 	Oid schema = get_namespace_oid("rhesis_notify", true);
 	Oid queue = get_relname_relid("task_notifications", schema);
 	Oid bigint = INT8OID;
-	Oid retry = LookupFuncName(list_make2(makeString("rhesis_notify"), makeString("retry")), 1,
-							   &bigint, true);
+	Oid retry =
+		GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("retry"),
+						PointerGetDatum(buildoidvector(&bigint, 1)), ObjectIdGetDatum(schema));
 
 	if (!OidIsValid(queue) || pg_class_aclcheck(queue, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		return false;

@@ -141,6 +141,27 @@ SELECT is(pg_temp.as_role('an_operator', 'CREATE TEMP TABLE t (html text); CREAT
 FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype = 'trigger'::regtype;
 SELECT throws_ok($$ SELECT rhesis_notify.grant_to(NULL, 'operator') $$, '22004', NULL, 'nobody is no role');
 
+SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
+				   WHERE privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE', 'CREATE')
+					AND grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
+				'nobody can put code of his own where the worker runs it');
+CREATE SCHEMA theirs;
+GRANT CREATE, USAGE ON SCHEMA theirs TO "a Task's role", an_operator, a_monitor;
+SELECT is(pg_temp.as_role(role, statement), '42501', format('%s can''t: %s', role, statement))
+FROM unnest(ARRAY['a Task''s role', 'an_operator', 'a_monitor']) AS role, unnest(ARRAY[
+	'CREATE TRIGGER x AFTER UPDATE ON rhesis_notify.task_notifications FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+	'CREATE TABLE theirs.t (id bigint REFERENCES rhesis_notify.task_notifications ON DELETE CASCADE)',
+	'CREATE TEMP TABLE t () INHERITS (rhesis_notify.task_notifications)',
+	'CREATE RULE r AS ON INSERT TO rhesis_notify.task_notifications DO ALSO SELECT 1',
+	'CREATE POLICY p ON rhesis_notify.task_notifications',
+	'CREATE STATISTICS pg_temp.s ON id, task_id FROM rhesis_notify.task_notifications',
+	'CREATE PUBLICATION p FOR TABLE rhesis_notify.task_notifications',
+	'COMMENT ON TABLE rhesis_notify.task_notifications IS NULL',
+	'LOCK TABLE rhesis_notify.task_notifications IN EXCLUSIVE MODE',
+	'ALTER SEQUENCE rhesis_notify.task_notifications_id_seq RESTART',
+	'SELECT setval(''rhesis_notify.task_notifications_id_seq'', 1)',
+	'SELECT FROM rhesis_notify.task_notifications FOR KEY SHARE']) AS statement;
+
 -- Monitoring: metrics, and no row of anybody's.
 SELECT is(pg_temp.as_role('a_monitor', statement), 'ok', 'monitoring can: ' || statement)
 FROM unnest(ARRAY['SELECT rhesis_notify.metrics()', 'SELECT * FROM rhesis_notify.metric_samples()']) AS statement;

@@ -60,6 +60,13 @@ $node->sql(
 	REVOKE SELECT ON rhesis_notify.task_notifications FROM blind_auditor;
 	GRANT pg_read_all_stats TO task;
 });
+# One that reaches the function through a view of somebody else's, and may not use the schema.
+$node->sql(q{
+	CREATE ROLE by_view LOGIN;
+	GRANT EXECUTE ON FUNCTION rhesis_notify.worker_slots() TO by_view;
+	CREATE VIEW public.workers AS SELECT last_error FROM rhesis_notify.worker_status;
+	GRANT SELECT ON public.workers TO by_view;
+});
 foreach my $case (
 	[ '550 5.1.1 <hank@globex.example>: no such user', '550 5.1.1' ],
 	[ '550 hank@globex.example is unknown', '550' ],
@@ -72,6 +79,7 @@ foreach my $case (
 	$node->wait_for(sprintf('SELECT last_error = %s FROM rhesis_notify.worker_status', RhesisNotify::Cluster::literal($reply)));
 	is(last_errors($_), "$reply | $reply", "$_ sees that a server said $reply") foreach qw(operator task_operator auditor);
 	is(last_errors($_), "$code | $code", "$_ sees its code") foreach qw(task blind_auditor);
+	is(as('by_view', 'SELECT last_error FROM public.workers'), $code, 'so does a role that has but a view');
 }
 $peer->rules;
 $node->sql(q{SET client_min_messages = error; ALTER TABLE public."user" RENAME COLUMN email TO address_of_globex});
