@@ -251,6 +251,8 @@ RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+	refused_by text;
 BEGIN
 	-- Neither a conflict target nor RETURNING: both would ask the policy for reading, which hides the rows of every
 	-- organization while the tenant setting is not set.
@@ -264,8 +266,31 @@ BEGIN
 		 COALESCE(task_completed.completed_at, pg_catalog.now()))
 	ON CONFLICT DO NOTHING;
 
+	-- Any unique index can do that, also that of the id. Once more, to learn which: it costs a subtransaction, and happens seldom.
 	IF NOT FOUND THEN
-		RETURN NULL;
+		BEGIN
+			INSERT INTO rhesis_notify.task_notifications
+				(task_id, task_name, status, user_id, organization_id, template, subject_template, result, error_message,
+				 started_at, completed_at)
+			VALUES
+				(task_completed.task_id, task_completed.task_name, task_completed.status, task_completed.user_id,
+				 task_completed.organization_id, task_completed.template, task_completed.subject_template,
+				 task_completed.result, task_completed.error_message, task_completed.started_at,
+				 COALESCE(task_completed.completed_at, pg_catalog.now()));
+		EXCEPTION WHEN unique_violation THEN
+			GET STACKED DIAGNOSTICS refused_by = CONSTRAINT_NAME;
+			IF refused_by OPERATOR(pg_catalog.=) 'task_notifications_task_id_key' THEN
+				RETURN NULL;
+			END IF;
+			IF refused_by OPERATOR(pg_catalog.=) 'task_notifications_pkey' THEN
+				RAISE EXCEPTION 'the ids of rhesis_notify.task_notifications are used up to beyond its sequence'
+					USING ERRCODE = 'object_not_in_prerequisite_state',
+						DETAIL = 'The task was not reported. Logical replication copies rows, but not the state of a sequence.',
+						HINT = 'SELECT pg_catalog.setval(''rhesis_notify.task_notifications_id_seq'', '
+							'(SELECT pg_catalog.max(id) FROM rhesis_notify.task_notifications));';
+			END IF;
+			RAISE;
+		END;
 	END IF;
 	RETURN pg_catalog.currval('rhesis_notify.task_notifications_id_seq');
 END
@@ -274,7 +299,7 @@ COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, j
 	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
 	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
 	'now() where none is given. What the table refuses, such as a status that is neither success nor failed, is its error '
-	'(check_violation)';
+	'(check_violation). An id that the sequence gives a second time is an error too (object_not_in_prerequisite_state)';
 
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -616,6 +641,11 @@ BEGIN
 	SET delivery_status = 'pending', delivery_reason = NULL, attempts = 0, next_attempt_at = pg_catalog.now(),
 		finished_at = NULL
 	WHERE n.id OPERATOR(pg_catalog.=) retry.id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'notification % is not retried: the table refuses the update', retry.id
+			USING ERRCODE = 'triggered_action_exception',
+				HINT = 'A trigger or a rule that was added to rhesis_notify.task_notifications suppresses it.';
+	END IF;
 
 	INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
 	VALUES (retry.id, 'retried', pg_catalog.jsonb_build_object(
@@ -686,6 +716,11 @@ BEGIN
 	UPDATE rhesis_notify.task_notifications AS n
 	SET delivery_status = 'cancelled', finished_at = pg_catalog.clock_timestamp()
 	WHERE n.id OPERATOR(pg_catalog.=) cancel.id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'notification % is not cancelled: the table refuses the update', cancel.id
+			USING ERRCODE = 'triggered_action_exception',
+				HINT = 'A trigger or a rule that was added to rhesis_notify.task_notifications suppresses it.';
+	END IF;
 
 	INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
 	VALUES (cancel.id, 'cancelled', pg_catalog.jsonb_build_object(
@@ -810,8 +845,8 @@ CREATE VIEW rhesis_notify.queue_status WITH (security_invoker = true) AS
 		(SELECT delivery_status,
 			pg_catalog.count(*) AS notifications,
 			pg_catalog.count(*) FILTER (WHERE is_due) AS due,
-			pg_catalog.date_trunc('second', pg_catalog.now() - pg_catalog.min(next_attempt_at) FILTER (WHERE is_due))
-				AS oldest_due
+			pg_catalog.date_trunc('second', pg_catalog.now() - pg_catalog.min(next_attempt_at)
+				FILTER (WHERE is_due AND pg_catalog.isfinite(next_attempt_at))) AS oldest_due
 		 FROM
 			(SELECT delivery_status, next_attempt_at,
 				delivery_status IN ('pending', 'deferred') AND next_attempt_at <= pg_catalog.now() AS is_due

@@ -288,6 +288,50 @@ BlameDelivery(Delivery *delivery, const char *reason, const char *message)
 	SettleTrouble(delivery, reason, MemoryContextStrdup(delivery->batch->context, message), true);
 }
 
+/* NULL for NULL. */
+static const char *
+CopyText(MemoryContext context, const char *text)
+{
+	return text ? MemoryContextStrdup(context, text) : NULL;
+}
+
+static DeliveryRecord
+CopyRecord(MemoryContext context, const DeliveryRecord *record)
+{
+	DeliveryRecord copy = *record;
+
+	copy.reason = CopyText(context, record->reason);
+	copy.recipient_email = CopyText(context, record->recipient_email);
+	copy.message_id = CopyText(context, record->message_id);
+	copy.smtp_reply = CopyText(context, record->smtp_reply);
+	copy.event = CopyText(context, record->event);
+	copy.enhanced_code = CopyText(context, record->enhanced_code);
+	copy.event_reply = CopyText(context, record->event_reply);
+	copy.event_detail = CopyText(context, record->event_detail);
+	return copy;
+}
+
+Delivery *
+KeepForRecord(Delivery *delivery)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "rhesis_notify outcome", ALLOCSET_SMALL_SIZES);
+	Notification *notification = MemoryContextAllocZero(context, sizeof(Notification));
+	Notification *notifications[] = {notification};
+	ClaimResult alone = {.notifications = notifications, .count = 1};
+	Delivery *kept;
+
+	notification->id = delivery->notification->id;
+	notification->task_id = MemoryContextStrdup(context, delivery->notification->task_id);
+	kept = MakeBatch(context, &alone)->deliveries;
+	kept->record = CopyRecord(context, &delivery->record);
+	kept->refusals = delivery->refusals;
+	kept->is_refused = delivery->is_refused;
+	kept->record_at = delivery->record_at;
+	CloseDelivery(delivery);
+	return kept;
+}
+
 void
 CloseDelivery(Delivery *delivery)
 {

@@ -26,6 +26,9 @@ typedef struct Delivery
 	const char *fallback;  /* see rendering.h; NULL: none */
 	DeliveryRecord record; /* what to record once it is settled */
 	bool is_locked;		   /* another session has the row locked: it is recorded later */
+	int refusals;		   /* times its record was refused, by a trigger or constraint of an app */
+	bool is_refused;	   /* the last time */
+	TimestampTz record_at; /* then: when it is tried again */
 	struct Delivery *next; /* of whoever holds it */
 } Delivery;
 
@@ -58,6 +61,9 @@ extern void GiveBackDeferred(Delivery *delivery, const char *reason);
 
 /* Decide that this row, alone in its batch, is what made its preparation fail. */
 extern void BlameDelivery(Delivery *delivery, const char *reason, const char *message);
+
+/* What is needed to record it later, in memory of its own; the delivery is closed. */
+extern Delivery *KeepForRecord(Delivery *delivery);
 
 /* The delivery has been recorded. Frees the batch with its last one. */
 extern void CloseDelivery(Delivery *delivery);

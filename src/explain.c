@@ -127,7 +127,7 @@ ExplainAge(const Explanation *explanation)
 					   NULL);
 		return;
 	}
-	expires_at = created_at + rhesis_expire_after * USECS_PER_SEC;
+	expires_at = TimePlusSeconds(created_at, rhesis_expire_after);
 	AppendDecision(explanation, "age", decided_at <= expires_at ? "in time" : "expired",
 				   psprintf("not mailed after %s", TimeText(expires_at)),
 				   decided_at <= expires_at

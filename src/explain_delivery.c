@@ -205,11 +205,30 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 	AppendDecision(explanation, "next", decision, when, advice);
 }
 
+/* A trigger or constraint of an app may have refused it. True: that was said. */
+static bool
+ExplainRefusal(const Explanation *explanation, const Service *service, RefusalKind kind,
+			   const char *decision)
+{
+	const Refusal *refusal = &service->refusals[kind];
+
+	if (refusal->count == 0 || refusal->id != explanation->notification->id)
+		return false;
+	AppendDecision(explanation, "next", decision,
+				   psprintf("refused since %s: %s", TimeText(refusal->since), refusal->text),
+				   "Mend or drop the trigger, rule or constraint that was added to "
+				   "rhesis_notify.task_notifications.");
+	return true;
+}
+
 static void
 ExplainSending(const Explanation *explanation, const Service *service)
 {
 	bool holds = rhesis_in_doubt == IN_DOUBT_HOLD;
 
+	if (ExplainRefusal(explanation, service, REFUSED_RECORD,
+					   "its outcome is recorded when that is allowed"))
+		return;
 	if (WorkerOfEpoch(service, explanation->facts->claimed_by))
 		AppendDecision(explanation, "next", "the mail server's reply",
 					   psprintf("waited for up to %s (rhesis_notify.send_timeout)",
@@ -248,8 +267,7 @@ AdviceToRetry(const Explanation *explanation)
 static void
 ExplainFinished(const Explanation *explanation)
 {
-	TimestampTz removed_at =
-		explanation->facts->finished_at + rhesis_retention * INT64CONST(1000000);
+	TimestampTz removed_at = TimePlusSeconds(explanation->facts->finished_at, rhesis_retention);
 	const char *detail = rhesis_retention > 0
 							 ? psprintf("the row is removed after %s", TimeText(removed_at))
 							 : "the row is kept";
@@ -269,7 +287,11 @@ static void
 ExplainNext(const Explanation *explanation, const Service *service)
 {
 	if (IsWaiting(explanation))
-		ExplainWaiting(explanation, service);
+	{
+		if (!ExplainRefusal(explanation, service, REFUSED_CLAIM,
+							"it is claimed when that is allowed"))
+			ExplainWaiting(explanation, service);
+	}
 	else if (IsInState(explanation, "sending"))
 		ExplainSending(explanation, service);
 	else if (IsInState(explanation, "held"))

@@ -160,11 +160,61 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 				"mend it. Mail waits meanwhile.");
 }
 
+/* Rows that triggers, rules, constraints or foreign keys of an app keep as they are. True: there are some. */
+static bool
+AppendRefusals(ReturnSetInfo *result, const Service *service)
+{
+	const Refusal *claim = &service->refusals[REFUSED_CLAIM];
+	const Refusal *record = &service->refusals[REFUSED_RECORD];
+	const Refusal *removal = &service->refusals[REFUSED_REMOVAL];
+	const Refusal *first = claim->count > 0 ? claim : record;
+
+	if (first->count > 0)
+		AppendCheck(
+			result, "queue", false,
+			psprintf("refused: %d claims, %d outcomes; notification " INT64_FORMAT ": %s, since %s",
+					 claim->count, record->count, first->id, first->text, TimeText(first->since)),
+			"A trigger, a rule or a constraint that was added to "
+			"rhesis_notify.task_notifications or delivery_events refuses these rows: mend "
+			"or drop it. They are tried again by themselves; the mail of others goes on.");
+	else if (removal->count > 0)
+		AppendCheck(
+			result, "queue", false,
+			psprintf("%d finished notifications are older than rhesis_notify.retention and cannot "
+					 "be removed; notification " INT64_FORMAT ": %s, since %s",
+					 removal->count, removal->id, removal->text, TimeText(removal->since)),
+			"A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL "
+			"and an index on its columns; a trigger or a rule must not refuse the deletion. Mail "
+			"goes on, and other rows are removed.");
+	return first->count > 0 || removal->count > 0;
+}
+
+/* After logical replication, the sequence gives ids that rows have: tasks can't report. */
+static bool
+AppendSequenceLag(ReturnSetInfo *result)
+{
+	int64 greatest;
+	int64 lag = ReadSequenceLag(&greatest);
+
+	if (lag > 0)
+		AppendQueueCheck(
+			result, "queue", false,
+			psprintf("the sequence of task_notifications.id is " INT64_FORMAT " behind the rows",
+					 lag),
+			psprintf(
+				"SELECT pg_catalog.setval('rhesis_notify.task_notifications_id_seq', " INT64_FORMAT
+				");",
+				greatest));
+	return lag > 0;
+}
+
 static void
 CheckStatements(ReturnSetInfo *result, const Service *service)
 {
 	const WorkerSlot *troubled = service->in_trouble;
 
+	if (AppendSequenceLag(result) || AppendRefusals(result, service))
+		return;
 	AppendCheck(
 		result, "queue", troubled == NULL,
 		troubled ? psprintf("%s, %s", troubled->last_error, TimeText(troubled->last_error_at))
@@ -188,7 +238,8 @@ CheckPause(ReturnSetInfo *result, const QueueFigures *figures)
 static void
 CheckDue(ReturnSetInfo *result, const QueueFigures *figures)
 {
-	int64 waiting = figures->due_since ? GetCurrentTimestamp() - figures->due_since : 0;
+	int64 waiting =
+		figures->due_since ? MicrosecondsBetween(figures->due_since, GetCurrentTimestamp()) : 0;
 	int64 open = figures->pending + figures->deferred + figures->sending + figures->held;
 
 	AppendQueueCheck(
@@ -219,7 +270,7 @@ CheckFailures(ReturnSetInfo *result)
 	int64 span;
 
 	ReadQueueFailures(&failures);
-	span = GetCurrentTransactionStartTimestamp() - failures.since;
+	span = MicrosecondsBetween(failures.since, GetCurrentTransactionStartTimestamp());
 	AppendQueueCheck(
 		result, "failed", failures.failed * MANY_FAILURES <= failures.ended,
 		psprintf(INT64_FORMAT " of " INT64_FORMAT " in the last %s", failures.failed,

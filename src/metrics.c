@@ -15,6 +15,7 @@
 #include "nodes/pg_list.h"
 #include "queue_figures.h"
 #include "service.h"
+#include "time_text.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
@@ -188,7 +189,9 @@ CollectDatabase(Samples *samples, const Service *service, const QueueFigures *fi
 	AddSample(samples, DATABASE_PAUSED, NULL, NULL, figures->paused_since != 0);
 	AddSample(samples, DATABASE_DUE, NULL, NULL, figures->due);
 	AddSample(samples, DATABASE_OLDEST_DUE, NULL, NULL,
-			  figures->due_since ? Max(now - figures->due_since, 0) / (double) USECS_PER_SEC : 0);
+			  figures->due_since
+				  ? Max(MicrosecondsBetween(figures->due_since, now), 0) / (double) USECS_PER_SEC
+				  : 0);
 	if (service->last_sent_at)
 		AddSample(samples, DATABASE_LAST_SENT, NULL, NULL, UnixTime(service->last_sent_at));
 	AddSample(samples, DATABASE_LIVE_ROWS, NULL, NULL, tables.live_rows);

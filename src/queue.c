@@ -1,5 +1,5 @@
 /*
- * queue.c - the queue apart from the claim and the record: epochs, orphans, retention, the pause.
+ * queue.c - the queue apart from the claim, the record and retention: epochs, orphans, the pause.
  *
  * It also runs the statements of the whole room: each is planned once per session, names every object and operator with its
  * schema, and is one round through the executor.
@@ -13,11 +13,31 @@
 #include "settings.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
 static QueueStatement next_epoch = {
 	.sql = "SELECT pg_catalog.nextval('rhesis_notify.worker_epoch')",
+};
+
+/* The greatest epoch that a row carries. */
+static QueueStatement greatest_epoch = {
+	.sql =
+		"SELECT COALESCE(pg_catalog.max(n.claimed_by), 0) FROM rhesis_notify.task_notifications AS n "
+		"WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state",
+};
+
+/* $1 the greatest epoch of a row: the sequence is behind it after logical replication. One worker at a time. */
+static QueueStatement lock_epochs = {
+	.sql =
+		"SELECT pg_catalog.pg_advisory_xact_lock('rhesis_notify.worker_epoch'::regclass::oid::bigint)",
+};
+
+static QueueStatement move_epochs = {
+	.sql = "SELECT pg_catalog.setval('rhesis_notify.worker_epoch', $1)",
+	.parameter_count = 1,
+	.parameter_types = {INT8OID},
 };
 
 static QueueStatement sending_epochs = {
@@ -26,49 +46,52 @@ static QueueStatement sending_epochs = {
 		"WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state",
 };
 
-/* $1 dead epochs, $2 hold them, $3 max_attempts */
+/* $1 dead epochs, $2 hold them, $3 max_attempts, $4 one row */
+#define ADOPT(condition)                                                                                                \
+	"WITH orphan AS ("                                                                                                  \
+	" SELECT n.id, n.claimed_by,"                                                                                       \
+	"  CASE WHEN $2 THEN 'held'"                                                                                        \
+	"   WHEN (n.attempts OPERATOR(pg_catalog.+) 1) OPERATOR(pg_catalog.>=) $3 THEN 'failed'"                            \
+	"   ELSE 'pending' END::rhesis_notify.delivery_state AS state"                                                      \
+	" FROM rhesis_notify.task_notifications AS n"                                                                       \
+	" WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state" \
+	"  AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1)" condition                                                      \
+	" FOR NO KEY UPDATE SKIP LOCKED"                                                                                    \
+	"), adopted AS ("                                                                                                   \
+	" UPDATE rhesis_notify.task_notifications AS n"                                                                     \
+	" SET delivery_status = o.state, claimed_by = NULL, next_attempt_at = pg_catalog.clock_timestamp(),"                \
+	"  attempts = n.attempts OPERATOR(pg_catalog.+) 1,"                                                                 \
+	"  delivery_reason = CASE o.state::text WHEN 'held' THEN 'in_doubt' WHEN 'failed' THEN 'interrupted' END,"          \
+	"  finished_at = CASE o.state::text WHEN 'failed' THEN pg_catalog.clock_timestamp() END"                            \
+	" FROM orphan AS o WHERE n.id OPERATOR(pg_catalog.=) o.id"                                                          \
+	" RETURNING n.id, o.claimed_by, o.state"                                                                            \
+	")"                                                                                                                 \
+	"INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail) "                                       \
+	"SELECT a.id, 'in_doubt', pg_catalog.jsonb_build_object('message', pg_catalog.format("                              \
+	" 'the worker that was sending it is gone, the server may have accepted it; now %s', a.state),"                     \
+	" 'epoch', a.claimed_by) "                                                                                          \
+	"FROM adopted AS a"
+
 static QueueStatement adopt_orphans = {
-	.sql =
-		"WITH orphan AS ("
-		" SELECT n.id, n.claimed_by,"
-		"  CASE WHEN $2 THEN 'held'"
-		"   WHEN (n.attempts OPERATOR(pg_catalog.+) 1) OPERATOR(pg_catalog.>=) $3 THEN 'failed'"
-		"   ELSE 'pending' END::rhesis_notify.delivery_state AS state"
-		" FROM rhesis_notify.task_notifications AS n"
-		" WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
-		"  AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1)"
-		" FOR NO KEY UPDATE SKIP LOCKED"
-		"), adopted AS ("
-		" UPDATE rhesis_notify.task_notifications AS n"
-		" SET delivery_status = o.state, claimed_by = NULL, next_attempt_at = pg_catalog.clock_timestamp(),"
-		"  attempts = n.attempts OPERATOR(pg_catalog.+) 1,"
-		"  delivery_reason = CASE o.state::text WHEN 'held' THEN 'in_doubt' WHEN 'failed' THEN 'interrupted' END,"
-		"  finished_at = CASE o.state::text WHEN 'failed' THEN pg_catalog.clock_timestamp() END"
-		" FROM orphan AS o WHERE n.id OPERATOR(pg_catalog.=) o.id"
-		" RETURNING n.id, o.claimed_by, o.state"
-		")"
-		"INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail) "
-		"SELECT a.id, 'in_doubt', pg_catalog.jsonb_build_object('message', pg_catalog.format("
-		" 'the worker that was sending it is gone, the server may have accepted it; now %s', a.state),"
-		" 'epoch', a.claimed_by) "
-		"FROM adopted AS a",
+	.sql = ADOPT(""),
 	.parameter_count = 3,
 	.parameter_types = {INT8ARRAYOID, BOOLOID, INT4OID},
 };
 
-/* $1 finished before, $2 limit, $3 not finished before: where the last batch ended */
-static QueueStatement purge_finished = {
+static QueueStatement adopt_orphan = {
+	.sql = ADOPT(" AND n.id OPERATOR(pg_catalog.=) $4"),
+	.parameter_count = 4,
+	.parameter_types = {INT8ARRAYOID, BOOLOID, INT4OID, INT8OID},
+};
+
+/* $1 dead epochs */
+static QueueStatement orphans = {
 	.sql =
-		"WITH removed AS ("
-		" DELETE FROM rhesis_notify.task_notifications AS n WHERE n.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
-		"  SELECT o.ctid FROM rhesis_notify.task_notifications AS o"
-		"  WHERE o.finished_at OPERATOR(pg_catalog.<) $1 AND o.finished_at OPERATOR(pg_catalog.>=) $3"
-		"  ORDER BY o.finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
-		" RETURNING n.finished_at"
-		")"
-		"SELECT pg_catalog.count(*), pg_catalog.max(r.finished_at) FROM removed AS r",
-	.parameter_count = 3,
-	.parameter_types = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID},
+		"SELECT n.id FROM rhesis_notify.task_notifications AS n "
+		"WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+		" AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1) FOR NO KEY UPDATE SKIP LOCKED",
+	.parameter_count = 1,
+	.parameter_types = {INT8ARRAYOID},
 };
 
 static QueueStatement queue_is_paused = {
@@ -137,15 +160,34 @@ QueueValue(uint64 row, int column, bool *is_null)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, is_null);
 }
 
+static int64
+QueryNumber(QueueStatement *statement)
+{
+	bool is_null;
+
+	QueueExecute(statement, NULL, NULL);
+	return DatumGetInt64(QueueValue(0, 1, &is_null));
+}
+
 int64
 QueueNextEpoch(void)
 {
 	int nest_level = QueueBegin();
-	bool is_null;
-	int64 epoch;
+	int64 epoch = QueryNumber(&next_epoch);
+	int64 greatest = QueryNumber(&greatest_epoch);
 
-	QueueExecute(&next_epoch, NULL, NULL);
-	epoch = DatumGetInt64(QueueValue(0, 1, &is_null));
+	if (epoch <= greatest)
+	{
+		Datum value = Int64GetDatum(greatest);
+
+		QueueExecute(&lock_epochs, NULL, NULL);
+		epoch = QueryNumber(&next_epoch);
+		if (epoch <= greatest)
+		{
+			QueueExecute(&move_epochs, &value, NULL);
+			epoch = QueryNumber(&next_epoch);
+		}
+	}
 	QueueEnd(nest_level);
 	return epoch;
 }
@@ -188,28 +230,73 @@ AdoptOrphans(bool (*epoch_is_live)(int64 epoch))
 	return (int) adopted;
 }
 
-int
-PurgeFinished(int limit)
+typedef struct AdoptStep
 {
-	/* While full batches leave, each begins where the last one ended: what an old snapshot keeps of them is not read again. */
-	static TimestampTz purged_until = DT_NOBEGIN;
-	Datum values[3];
-	int64 removed;
-	bool is_null;
-	int nest_level;
+	Datum values[4];
+	uint64 adopted;
+} AdoptStep;
 
-	if (rhesis_retention == 0)
-		return 0;
-	values[0] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp() -
-									(TimestampTz) rhesis_retention * USECS_PER_SEC);
-	values[1] = Int32GetDatum(limit);
-	values[2] = TimestampTzGetDatum(purged_until);
-	nest_level = QueueBegin();
-	QueueExecute(&purge_finished, values, NULL);
-	removed = DatumGetInt64(QueueValue(0, 1, &is_null));
-	purged_until = removed == limit ? DatumGetTimestampTz(QueueValue(0, 2, &is_null)) : DT_NOBEGIN;
+static void
+AdoptOne(void *argument)
+{
+	AdoptStep *step = argument;
+	int nest_level = QueueBegin();
+
+	step->adopted = QueueExecute(&adopt_orphan, step->values, NULL);
 	QueueEnd(nest_level);
-	return (int) removed;
+	if (step->adopted == 0)
+		RaiseRowIsKept("update");
+}
+
+void
+NoteRowProblem(RowProblems *problems, int64 id, const QueueProblem *problem)
+{
+	if (problems->count++ > 0)
+		return;
+	problems->id = id;
+	problems->problem = *problem;
+}
+
+int
+AdoptSingly(bool (*epoch_is_live)(int64 epoch), RowProblems *problems)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int nest_level = QueueBegin();
+	AdoptStep step;
+	int64 *ids = NULL;
+	int count = 0;
+	int adopted = 0;
+
+	memset(problems, 0, sizeof(*problems));
+	if (DeadEpochs(epoch_is_live, &step.values[0]))
+	{
+		MemoryContextSwitchTo(caller);
+		step.values[0] = datumCopy(step.values[0], false, -1);
+		count = (int) QueueExecute(&orphans, step.values, NULL);
+		ids = palloc_array(int64, count + 1);
+		for (int row = 0; row < count; row++)
+		{
+			bool is_null;
+
+			ids[row] = DatumGetInt64(QueueValue(row, 1, &is_null));
+		}
+	}
+	MemoryContextSwitchTo(caller);
+	QueueEnd(nest_level);
+
+	step.values[1] = BoolGetDatum(rhesis_in_doubt == IN_DOUBT_HOLD);
+	step.values[2] = Int32GetDatum(rhesis_max_attempts);
+	for (int i = 0; i < count; i++)
+	{
+		QueueProblem problem;
+
+		step.values[3] = Int64GetDatum(ids[i]);
+		if (QueueTry(AdoptOne, &step, &problem))
+			adopted++;
+		else
+			NoteRowProblem(problems, ids[i], &problem);
+	}
+	return adopted;
 }
 
 bool

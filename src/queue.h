@@ -8,6 +8,7 @@
 #define RHESIS_QUEUE_H
 
 #include "notification.h"
+#include "queue_try.h"
 
 /* What a row may weigh in the worker's memory: a hostile task must not be able to exhaust it. */
 #define QUEUE_MAX_RESULT (1024 * 1024)
@@ -70,12 +71,26 @@ typedef enum ClaimStart
 extern void ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext context,
 								  ClaimResult *result);
 
+/*
+ * The same, from the start of the queue and row by row, for when a claim has failed. Rows that cannot be claimed are set aside (see
+ * queue_aside.h); *problem is that of the first of them, id and count say which and how many. Raises troubles of the server.
+ */
+typedef struct RowProblems
+{
+	int count;
+	int64 id;
+	QueueProblem problem;
+} RowProblems;
+
+extern void ClaimSingly(int64 epoch, int limit, MemoryContext context, ClaimResult *result,
+						RowProblems *problems);
+
 /* Rows that are due since then may have come in, so neither the next claim nor the next look begins behind that time. */
 extern void NoteRowsDueSince(TimestampTz since);
 
 /*
  * Record outcomes of rows that are still claimed by the epoch; a row that an operator has cancelled, deleted or taken over
- * meanwhile is left as it is. Returns the number of rows recorded.
+ * meanwhile is left as it is, and so is one whose update a trigger suppresses. Returns the number of rows recorded.
  */
 extern int RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count);
 
@@ -87,6 +102,15 @@ extern int
 RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, int64 *locked);
 
 /*
+ * Record one outcome alone, as far as nobody has the row locked. False: it was locked, or raised, and *problem says what (its
+ * message is NULL for a lock).
+ */
+extern bool RecordOutcome(int64 epoch, const DeliveryRecord *record, QueueProblem *problem);
+
+/* Those of the rows that are still claimed by the epoch, and not locked by others, go to claimed; returns their number. */
+extern int StillClaimed(int64 epoch, const DeliveryRecord *records, int count, int64 *claimed);
+
+/*
  * Rows in `sending` whose epoch is not live are in doubt: each gets an in_doubt event, counts an attempt and becomes due at
  * once, or `held` where rhesis_notify.in_doubt says so, or `failed` (interrupted) when that was its last attempt, so that a row
  * that takes the server down does not do so for ever. epoch_is_live is asked after the rows were read: an epoch that is
@@ -94,13 +118,19 @@ RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, in
  */
 extern int AdoptOrphans(bool (*epoch_is_live)(int64 epoch));
 
+/* The same row by row. Those that could not be adopted stay as they are. */
+extern int AdoptSingly(bool (*epoch_is_live)(int64 epoch), RowProblems *problems);
+
 /*
  * When the first row that waits is due; false when nothing waits. The time may lie in the past: the row lies before those that
  * were claimed last, or somebody holds a lock on it, or it came in meanwhile.
  */
 extern bool NextDueTime(TimestampTz *due);
 
-/* Remove up to limit finished rows older than rhesis_notify.retention; returns how many. */
+/*
+ * Remove up to limit finished rows older than rhesis_notify.retention, the oldest first; returns how many. While as many were found as
+ * asked for, the next call goes on behind them.
+ */
 extern int PurgeFinished(int limit);
 
 /* pause() was called in this database and resume() was not. */

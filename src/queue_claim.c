@@ -11,8 +11,10 @@
 #include "access/detoast.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "queue_aside.h"
 #include "queue_internal.h"
 #include "settings.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -45,8 +47,7 @@
 	" n.user_id, n.organization_id, d.template, d.subject_template, d.display_name, n.result," \
 	" pg_catalog.left(n.error_message, " MAX_ERROR_MESSAGE_TEXT "),"                           \
 	" n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts,"         \
-	" n.message_id, n.next_attempt_at,"                                                        \
-	" n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+	" n.message_id, n.next_attempt_at"
 
 typedef enum NotificationColumn
 {
@@ -67,41 +68,73 @@ typedef enum NotificationColumn
 	COLUMN_ATTEMPTS,
 	COLUMN_MESSAGE_ID,
 	COLUMN_NEXT_ATTEMPT_AT,
-	COLUMN_IS_CLAIMED
+	COLUMN_IS_CLAIMED, /* of a claim */
+	COLUMN_IS_FINISHED
 } NotificationColumn;
 
 /*
- * $1 epoch, $2 limit, $3 and $4 the mark: behind which row to go on, $5 what was created before it has expired (null: nothing)
+ * $1 epoch, $2 limit, $3 and $4 the mark: behind which row to go on, $5 what was created before it has expired (null: nothing),
+ * $6 rows that are meant, or are not
  *
- * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index.
+ * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index. Triggers of an app may
+ * change what the claim writes, so the last columns say what became of it.
  */
+#define CLAIM(condition)                                                                            \
+	"WITH due AS MATERIALIZED ("                                                                    \
+	" SELECT n.ctid AS row, n.task_name, n.template, n.subject_template, n.user_id, n.created_at"   \
+	" FROM rhesis_notify.task_notifications AS n"                                                   \
+	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                                \
+	"), " TASK_TYPE_CTE ", opted AS ("                                                              \
+	" SELECT due.row, due.user_id, due.created_at," REGISTRATION_COLUMNS                            \
+	" FROM due" REGISTRATION_JOIN "), d AS ("                                                       \
+	" SELECT o.row, o.template, o.subject_template, o.display_name,"                                \
+	"  CASE WHEN o.template IS NULL THEN 'silent_task'"                                             \
+	"   WHEN o.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                                 \
+	"   WHEN o.user_id IS NULL OR o.user_id OPERATOR(pg_catalog.=) '' THEN 'no_user' END AS reason" \
+	" FROM opted AS o"                                                                              \
+	")"                                                                                             \
+	"UPDATE rhesis_notify.task_notifications AS n"                                                  \
+	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"           \
+	"   ::rhesis_notify.delivery_state,"                                                            \
+	"  delivery_reason = d.reason,"                                                                 \
+	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                        \
+	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"          \
+	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                             \
+	" RETURNING" NOTIFICATION_COLUMNS ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"           \
+	" n.finished_at IS NOT NULL"
+
+#define DUE_IN_ORDER(condition)                                                      \
+	" AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"                \
+	" AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($3, $4)" condition \
+	" ORDER BY n.next_attempt_at, n.id LIMIT $2"
+
+#define CLAIM_PARAMETERS  \
+	.parameter_count = 6, \
+	.parameter_types = {INT8OID, INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8ARRAYOID}
+
 static QueueStatement claim = {
-	.sql =
-		"WITH due AS MATERIALIZED ("
-		" SELECT n.ctid AS row, n.task_name, n.template, n.subject_template, n.user_id, n.created_at"
-		" FROM rhesis_notify.task_notifications AS n"
-		" WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
-		"  AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($3, $4)"
-		" ORDER BY n.next_attempt_at, n.id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
-		"), " TASK_TYPE_CTE ", opted AS ("
-		" SELECT due.row, due.user_id, due.created_at," REGISTRATION_COLUMNS
-		" FROM due" REGISTRATION_JOIN "), d AS ("
-		" SELECT o.row, o.template, o.subject_template, o.display_name,"
-		"  CASE WHEN o.template IS NULL THEN 'silent_task'"
-		"   WHEN o.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"
-		"   WHEN o.user_id IS NULL OR o.user_id OPERATOR(pg_catalog.=) '' THEN 'no_user' END AS reason"
-		" FROM opted AS o"
-		")"
-		"UPDATE rhesis_notify.task_notifications AS n"
-		" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"
-		"   ::rhesis_notify.delivery_state,"
-		"  delivery_reason = d.reason,"
-		"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"
-		"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"
-		" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"
-		" RETURNING" NOTIFICATION_COLUMNS,
-	.parameter_count = 5,
-	.parameter_types = {INT8OID, INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID},
+	.sql = CLAIM(DUE_IN_ORDER("")),
+	CLAIM_PARAMETERS,
+};
+
+static QueueStatement claim_others = {
+	.sql = CLAIM(DUE_IN_ORDER(" AND n.id OPERATOR(pg_catalog.<>) ALL ($6)")),
+	CLAIM_PARAMETERS,
+};
+
+static QueueStatement claim_these = {
+	.sql = CLAIM(" AND n.id OPERATOR(pg_catalog.=) ANY ($6)"),
+	CLAIM_PARAMETERS,
+};
+
+/* $1 but for these rows, $2 limit */
+static QueueStatement due_rows = {
+	.sql = "SELECT n.id FROM rhesis_notify.task_notifications AS n "
+		   "WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+		   " AND n.id OPERATOR(pg_catalog.<>) ALL ($1) "
+		   "ORDER BY n.next_attempt_at, n.id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+	.parameter_count = 2,
+	.parameter_types = {INT8ARRAYOID, INT4OID},
 };
 
 /* $1 id */
@@ -130,16 +163,23 @@ static QueueStatement latest = {
 	.parameter_types = {TEXTOID, TEXTOID, INT4OID},
 };
 
-/*
- * $1 and $2: behind which row to look. Whoever has locked it, the first row that waits is found.
- */
+/* $1 and $2: behind which row to look, $3: but for these rows. Whoever has locked it, the first row that waits is found. */
+#define FIRST_WAITING(condition)                                                     \
+	"SELECT n.next_attempt_at, n.id FROM rhesis_notify.task_notifications AS n "     \
+	"WHERE" N_IS_WAITING                                                             \
+	" AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($1, $2)" condition \
+	" ORDER BY n.next_attempt_at, n.id LIMIT 1"
+
 static QueueStatement first_waiting = {
-	.sql =
-		"SELECT n.next_attempt_at, n.id FROM rhesis_notify.task_notifications AS n "
-		"WHERE" N_IS_WAITING " AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($1, $2) "
-		"ORDER BY n.next_attempt_at, n.id LIMIT 1",
+	.sql = FIRST_WAITING(""),
 	.parameter_count = 2,
 	.parameter_types = {TIMESTAMPTZOID, INT8OID},
+};
+
+static QueueStatement first_other_waiting = {
+	.sql = FIRST_WAITING(" AND n.id OPERATOR(pg_catalog.<>) ALL ($3)"),
+	.parameter_count = 3,
+	.parameter_types = {TIMESTAMPTZOID, INT8OID, INT8ARRAYOID},
 };
 
 /* A place in the queue: behind this row. */
@@ -227,22 +267,25 @@ AdvanceMark(uint64 row)
 		mark = (QueuePlace){time, id};
 }
 
-/* Runs the claim; returns the number of rows that were claimed or settled. */
+/* Runs a claim; returns the number of rows that were claimed or settled. */
 static uint64
-ExecuteClaim(int64 epoch, int limit)
+ExecuteClaim(QueueStatement *statement, int64 epoch, int limit, QueuePlace after, Datum ids)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
-	Datum values[5];
-	char nulls[5] = {' ', ' ', ' ', ' ', ' '};
+	Datum values[6];
+	char nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
 
 	values[0] = Int64GetDatum(epoch);
 	values[1] = Int32GetDatum(limit);
-	values[2] = TimestampTzGetDatum(mark.time);
-	values[3] = Int64GetDatum(mark.id);
+	values[2] = TimestampTzGetDatum(after.time);
+	values[3] = Int64GetDatum(after.id);
 	values[4] = TimestampTzGetDatum(now - (TimestampTz) rhesis_expire_after * USECS_PER_SEC);
+	values[5] = ids;
 	if (rhesis_expire_after == 0)
 		nulls[4] = 'n';
-	return QueueExecute(&claim, values, nulls);
+	if (ids == (Datum) 0)
+		nulls[5] = 'n';
+	return QueueExecute(statement, values, nulls);
 }
 
 /*
@@ -253,9 +296,14 @@ static bool
 FindFirstWaiting(TimestampTz *due)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
-	Datum values[2] = {TimestampTzGetDatum(nothing_before.time), Int64GetDatum(nothing_before.id)};
-	bool found = QueueExecute(&first_waiting, values, NULL) > 0;
+	Datum values[3] = {TimestampTzGetDatum(nothing_before.time), Int64GetDatum(nothing_before.id)};
 	bool is_null;
+	bool found;
+
+	if (AsideCount() > 0)
+		values[2] = AllAside();
+	found =
+		QueueExecute(AsideCount() > 0 ? &first_other_waiting : &first_waiting, values, NULL) > 0;
 
 	*due = found ? DatumGetTimestampTz(QueueValue(0, 1, &is_null)) : DT_NOEND;
 	if (*due <= now)
@@ -297,6 +345,21 @@ NoteRowsDueSince(TimestampTz since)
 		nothing_before = place;
 }
 
+/* What the claim has returned is added to the result, in the current memory context. */
+static void
+ReadClaim(uint64 row_count, ClaimResult *result)
+{
+	for (uint64 row = 0; row < row_count; row++)
+	{
+		if (DatumGetBool(Column(row, COLUMN_IS_CLAIMED)))
+			result->notifications[result->count++] = ReadNotification(row);
+		else if (DatumGetBool(Column(row, COLUMN_IS_FINISHED)))
+			result->settled++;
+		else
+			RaiseRowIsKept("claim");
+	}
+}
+
 void
 ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext context,
 					  ClaimResult *result)
@@ -308,22 +371,107 @@ ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext co
 	if (start == CLAIM_FROM_START)
 		nothing_before = queue_start;
 	if (start == CLAIM_ONWARDS || GoToFirstWaiting())
-		row_count = ExecuteClaim(epoch, limit);
+		row_count = AsideCount() > 0 ? ExecuteClaim(&claim_others, epoch, limit, mark, AllAside())
+									 : ExecuteClaim(&claim, epoch, limit, mark, (Datum) 0);
 
 	caller = MemoryContextSwitchTo(context);
 	memset(result, 0, sizeof(*result));
 	result->notifications = palloc_array(Notification *, row_count + 1);
+	ReadClaim(row_count, result);
 	for (uint64 row = 0; row < row_count; row++)
-	{
 		AdvanceMark(row);
-		if (DatumGetBool(Column(row, COLUMN_IS_CLAIMED)))
-			result->notifications[result->count++] = ReadNotification(row);
-		else
-			result->settled++;
-	}
 	result->full = row_count == (uint64) limit;
 	MemoryContextSwitchTo(caller);
 	QueueEnd(nest_level);
+}
+
+/* ---- Row by row ---- */
+
+typedef struct ClaimStep
+{
+	int64 epoch;
+	Datum id; /* as an array */
+	MemoryContext context;
+	ClaimResult *result;
+} ClaimStep;
+
+static void
+ClaimOne(void *argument)
+{
+	ClaimStep *step = argument;
+	int nest_level = QueueBegin();
+	uint64 row_count = ExecuteClaim(&claim_these, step->epoch, 1, queue_start, step->id);
+	MemoryContext caller = MemoryContextSwitchTo(step->context);
+
+	if (row_count == 0)
+		RaiseRowIsKept("claim");
+	ReadClaim(row_count, step->result);
+	MemoryContextSwitchTo(caller);
+	QueueEnd(nest_level);
+}
+
+/* The ids of rows that are due and are to be tried, locked, in the order of the queue. */
+static int64 *
+LockDueRows(int limit, TimestampTz now, int *count)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int nest_level = QueueBegin();
+	Datum values[2] = {StillAside(now), Int32GetDatum(limit)};
+	int64 *ids;
+
+	*count = (int) QueueExecute(&due_rows, values, NULL);
+	ids = MemoryContextAlloc(caller, (*count + 1) * sizeof(int64));
+	for (int row = 0; row < *count; row++)
+	{
+		bool is_null;
+
+		ids[row] = DatumGetInt64(QueueValue(row, 1, &is_null));
+	}
+	QueueEnd(nest_level);
+	return ids;
+}
+
+void
+ClaimSingly(int64 epoch, int limit, MemoryContext context, ClaimResult *result,
+			RowProblems *problems)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ClaimStep step = {epoch, (Datum) 0, context, result};
+	int count;
+	int64 *ids = LockDueRows(limit, now, &count);
+
+	memset(problems, 0, sizeof(*problems));
+	memset(result, 0, sizeof(*result));
+	result->notifications = MemoryContextAlloc(context, (count + 1) * sizeof(Notification *));
+	result->full = count == limit;
+	for (int i = 0; i < count; i++)
+	{
+		ClaimResult before = *result;
+		Datum id = Int64GetDatum(ids[i]);
+		QueueProblem problem;
+
+		step.id = PointerGetDatum(
+			construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		if (QueueTry(ClaimOne, &step, &problem))
+		{
+			TakeFromAside(ids[i]);
+			continue;
+		}
+		*result = before;
+		if (!SetAside(ids[i], now))
+			RaiseProblem(&problem);
+		NoteRowProblem(problems, ids[i], &problem);
+	}
+	/* Where none could be claimed, it is none of the rows. */
+	if (problems->count == count && count > 0 && IsServersTrouble(problems->problem.sqlstate))
+	{
+		for (int i = 0; i < count; i++)
+			TakeFromAside(ids[i]);
+		RaiseProblem(&problems->problem);
+	}
+	if (!result->full)
+		ForgetUntried(now);
+	nothing_before = mark = queue_start;
 }
 
 Notification *

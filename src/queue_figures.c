@@ -88,6 +88,13 @@ static QueueStatement table_figures = {
 		" AND c.relnamespace OPERATOR(pg_catalog.=) 'rhesis_notify'::regnamespace",
 };
 
+static QueueStatement sequence_lag = {
+	.sql =
+		"SELECT COALESCE((SELECT n.id FROM rhesis_notify.task_notifications AS n ORDER BY n.id DESC LIMIT 1), 0),"
+		" CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END "
+		"FROM rhesis_notify.task_notifications_id_seq AS s",
+};
+
 static QueueStatement installed_versions = {
 	.sql =
 		"SELECT e.extversion, a.default_version FROM pg_catalog.pg_extension AS e"
@@ -160,6 +167,19 @@ ReadTableFigures(MemoryContext context, TableFigures *figures)
 	figures->multixact_age = DatumGetInt64(Figure(6));
 	figures->unfrozen = FigureText(7, context);
 	QueueEnd(nest_level);
+}
+
+int64
+ReadSequenceLag(int64 *greatest)
+{
+	int nest_level = QueueBegin();
+	int64 last;
+
+	QueueExecute(&sequence_lag, NULL, NULL);
+	*greatest = DatumGetInt64(Figure(1));
+	last = DatumGetInt64(Figure(2));
+	QueueEnd(nest_level);
+	return *greatest > last ? *greatest - last : 0;
 }
 
 void

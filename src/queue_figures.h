@@ -55,6 +55,9 @@ typedef struct InstalledVersions
 extern void ReadQueueFigures(MemoryContext context, QueueFigures *figures);
 extern void ReadQueueFailures(QueueFailures *failures);
 extern void ReadTableFigures(MemoryContext context, TableFigures *figures);
+/* How far the sequence of the queue's ids is behind them; 0: it is not. The greatest id goes to *greatest. */
+extern int64 ReadSequenceLag(int64 *greatest);
+
 extern void ReadInstalledVersions(MemoryContext context, InstalledVersions *versions);
 
 #endif

@@ -5,6 +5,7 @@
 #define RHESIS_QUEUE_INTERNAL_H
 
 #include "executor/spi.h"
+#include "queue.h"
 
 #define QUEUE_MAX_PARAMETERS 16
 
@@ -31,6 +32,9 @@ extern void QueueEnd(int nest_level);
 
 /* Run a statement; its rows are in SPI_tuptable, their number is returned. nulls may be NULL. */
 extern uint64 QueueExecute(QueueStatement *statement, Datum *values, const char *nulls);
+
+/* Count a row that could not be changed; what the first of them raised is kept. */
+extern void NoteRowProblem(RowProblems *problems, int64 id, const QueueProblem *problem);
 
 /* A column of one of the rows. */
 extern Datum QueueValue(uint64 row, int column, bool *is_null);

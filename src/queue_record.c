@@ -48,7 +48,7 @@
 	"   THEN pg_catalog.clock_timestamp() END"                                                              \
 	" FROM " outcomes                                                                                       \
 	" WHERE n.id OPERATOR(pg_catalog.=) o.id AND n.claimed_by OPERATOR(pg_catalog.=) $1"                    \
-	" RETURNING n.id"                                                                                       \
+	" RETURNING n.id, n.claimed_by"                                                                         \
 	"), event AS ("                                                                                         \
 	" INSERT INTO rhesis_notify.delivery_events"                                                            \
 	"  (notification_id, event, smtp_code, enhanced_code, reply, detail)"                                   \
@@ -66,7 +66,8 @@
 						INT4ARRAYOID,	  TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 
 static QueueStatement record_outcomes = {
-	.sql = OUTCOMES RECORDED_FROM("outcome AS o") "SELECT r.id FROM recorded AS r",
+	.sql = OUTCOMES RECORDED_FROM(
+		"outcome AS o") "SELECT r.id FROM recorded AS r WHERE r.claimed_by IS NULL",
 	PARAMETERS,
 };
 
@@ -80,8 +81,17 @@ static QueueStatement record_unlocked_outcomes = {
 	")" RECORDED_FROM(
 		"outcome AS o JOIN unlocked AS u ON u.id OPERATOR(pg_catalog.=) o.id") "SELECT n.id FROM rhesis_notify.task_notifications AS n JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"
 																			   " WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"
-																			   "  AND NOT EXISTS (SELECT FROM recorded AS r WHERE r.id OPERATOR(pg_catalog.=) n.id)",
+																			   "  AND NOT EXISTS (SELECT FROM recorded AS r WHERE r.id OPERATOR(pg_catalog.=) n.id AND r.claimed_by IS NULL)",
 	PARAMETERS,
+};
+
+/* $1 epoch, $2 ids */
+static QueueStatement still_claimed = {
+	.sql = "SELECT n.id FROM rhesis_notify.task_notifications AS n "
+		   "WHERE n.id OPERATOR(pg_catalog.=) ANY ($2) AND n.claimed_by OPERATOR(pg_catalog.=) $1 "
+		   "FOR NO KEY UPDATE SKIP LOCKED",
+	.parameter_count = 2,
+	.parameter_types = {INT8OID, INT8ARRAYOID},
 };
 
 /* The values of one field of all records, as they become an array. */
@@ -259,4 +269,53 @@ RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, in
 	}
 	QueueEnd(nest_level);
 	return (int) locked_count;
+}
+
+int
+StillClaimed(int64 epoch, const DeliveryRecord *records, int count, int64 *claimed)
+{
+	int nest_level = QueueBegin();
+	Field ids = EmptyField(count);
+	Datum values[2] = {Int64GetDatum(epoch)};
+	int claimed_count;
+
+	for (int i = 0; i < count; i++)
+		AppendValue(&ids, Int64GetDatum(records[i].id), false);
+	values[1] = FieldArray(&ids, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	claimed_count = (int) QueueExecute(&still_claimed, values, NULL);
+	for (int row = 0; row < claimed_count; row++)
+	{
+		bool is_null;
+
+		claimed[row] = DatumGetInt64(QueueValue(row, 1, &is_null));
+	}
+	QueueEnd(nest_level);
+	return claimed_count;
+}
+
+typedef struct RecordStep
+{
+	int64 epoch;
+	const DeliveryRecord *record;
+	bool is_locked;
+} RecordStep;
+
+static void
+RecordOne(void *argument)
+{
+	RecordStep *step = argument;
+	int64 id;
+
+	step->is_locked = RecordUnlockedOutcomes(step->epoch, step->record, 1, &id) > 0;
+	if (step->is_locked && StillClaimed(step->epoch, step->record, 1, &id) > 0)
+		RaiseRowIsKept("update");
+}
+
+bool
+RecordOutcome(int64 epoch, const DeliveryRecord *record, QueueProblem *problem)
+{
+	RecordStep step = {epoch, record, false};
+
+	memset(problem, 0, sizeof(*problem));
+	return QueueTry(RecordOne, &step, problem) && !step.is_locked;
 }

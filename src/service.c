@@ -22,6 +22,11 @@ AddRunning(Service *service, const WorkerSlot *slot)
 		service->waiting_for_recipients = slot;
 	if (slot->activity == WORKER_IN_TROUBLE)
 		service->in_trouble = slot;
+	for (int kind = 0; kind < REFUSAL_KINDS; kind++)
+	{
+		if (slot->refusals[kind].count > 0)
+			service->refusals[kind] = slot->refusals[kind];
+	}
 }
 
 void

@@ -27,6 +27,9 @@ typedef struct Service
 	const WorkerSlot *backing_off;
 	const WorkerSlot *waiting_for_recipients;
 	const WorkerSlot *in_trouble;
+
+	/* Of each kind the refusals of one worker; a count of 0: nothing is refused. */
+	Refusal refusals[REFUSAL_KINDS];
 } Service;
 
 /* palloc'd in the current memory context. */

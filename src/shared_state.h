@@ -52,6 +52,25 @@ typedef enum WorkerActivity
 	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
 #define WISH_LOOK (1 << 2) /* with WISH_WORK, of an operator: try now what is being waited for */
 
+/* What triggers, rules and constraints of an app, and foreign keys to the queue, keep a worker from. */
+typedef enum RefusalKind
+{
+	REFUSED_CLAIM,
+	REFUSED_RECORD,
+	REFUSED_REMOVAL,
+	REFUSAL_KINDS
+} RefusalKind;
+
+#define MAX_REFUSAL 256
+
+typedef struct Refusal
+{
+	int count; /* of rows; 0: nothing is refused */
+	int64 id;  /* of one of them */
+	TimestampTz since;
+	char text[MAX_REFUSAL];
+} Refusal;
+
 #define NO_PROCESS ((uint32) -1)
 #define MAX_LAST_ERROR 512
 
@@ -81,6 +100,7 @@ typedef struct WorkerSlot
 	TimestampTz backing_off_until; /* 0: is not */
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
+	Refusal refusals[REFUSAL_KINDS];
 	bool complained_of_settings; /* the warning was logged: once is enough */
 	Oid former_database; /* of a free slot: whose counters these are, worker `number`'s of it; or InvalidOid */
 

@@ -5,6 +5,7 @@
 
 #include "time_text.h"
 
+#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -45,4 +46,26 @@ TimeText(TimestampTz time)
 	if (time > now)
 		return psprintf("%s (in %s)", ToTheSecond(time), SpanText(time - now));
 	return psprintf("%s (%s ago)", ToTheSecond(time), SpanText(now - time));
+}
+
+TimestampTz
+TimePlusSeconds(TimestampTz time, int64 seconds)
+{
+	TimestampTz sum;
+
+	if (TIMESTAMP_NOT_FINITE(time))
+		return time;
+	if (pg_add_s64_overflow(time, seconds * USECS_PER_SEC, &sum) || !IS_VALID_TIMESTAMP(sum))
+		return seconds < 0 ? DT_NOBEGIN : DT_NOEND;
+	return sum;
+}
+
+int64
+MicrosecondsBetween(TimestampTz from, TimestampTz to)
+{
+	int64 between;
+
+	if (pg_sub_s64_overflow(to, from, &between))
+		return to > from ? PG_INT64_MAX : PG_INT64_MIN;
+	return between;
 }

@@ -12,4 +12,8 @@ extern char *SpanText(int64 microseconds);
 /* "2026-11-25 01:02:03+00 (3m 20s ago)" or "(in 20s)", in the session's time zone and style; palloc'd. */
 extern char *TimeText(TimestampTz time);
 
+/* Times of rows may be any: what is out of range is infinite, or as long as can be told. */
+extern TimestampTz TimePlusSeconds(TimestampTz time, int64 seconds);
+extern int64 MicrosecondsBetween(TimestampTz from, TimestampTz to);
+
 #endif

@@ -11,6 +11,7 @@
 #include "database_text.h"
 #include "pgtime.h"
 #include "settings.h"
+#include "time_text.h"
 #include "utils/timestamp.h"
 
 /* An error message is shown up to this many characters; of a longer one, its beginning and its end. */
@@ -18,6 +19,9 @@
 #define ERROR_HEAD_CHARS 2400
 #define ERROR_TAIL_CHARS 1500
 #define ERROR_CUT_NOTE "\n\n[... the middle of this message is left out ...]\n\n"
+
+/* What takes longer has not run for so long: a time is wrong. In seconds: ten years. */
+#define LONGEST_EXECUTION (3650 * INT64CONST(86400))
 
 /* What is longer is no id. */
 #define MAX_LINKED_ID 255
@@ -84,12 +88,11 @@ LookUpVariable(const Variables *variables, const char *name, int name_length, Mu
 static char *
 FormatExecutionTime(TimestampTz started_at, TimestampTz completed_at)
 {
-	int64 seconds;
+	int64 seconds = MicrosecondsBetween(started_at, completed_at) / USECS_PER_SEC;
 
 	if (TIMESTAMP_NOT_FINITE(started_at) || TIMESTAMP_NOT_FINITE(completed_at) ||
-		completed_at < started_at)
+		completed_at < started_at || seconds > LONGEST_EXECUTION)
 		return NULL;
-	seconds = (completed_at - started_at) / USECS_PER_SEC;
 	if (seconds < SECS_PER_MINUTE)
 		return psprintf(INT64_FORMAT "s", seconds);
 	if (seconds < SECS_PER_HOUR)
@@ -137,8 +140,10 @@ FormatTime(TimestampTz time, const char *timezone)
 		zone = pg_tzset("UTC");
 	if (timestamp2tm(time, &offset, &tm, &fraction, &abbreviation, zone) != 0)
 		return NULL;
-	return psprintf("%04d-%02d-%02d %02d:%02d:%02d %s", tm.tm_year, tm.tm_mon, tm.tm_mday,
-					tm.tm_hour, tm.tm_min, tm.tm_sec, abbreviation != NULL ? abbreviation : "UTC");
+	return psprintf("%04d-%02d-%02d %02d:%02d:%02d %s%s",
+					tm.tm_year > 0 ? tm.tm_year : 1 - tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour,
+					tm.tm_min, tm.tm_sec, abbreviation != NULL ? abbreviation : "UTC",
+					tm.tm_year > 0 ? "" : " BC");
 }
 
 /* Made fit for reading: no control characters but line breaks and tabs, and not longer than a mail can show. */

@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 #include "worker_activity.h"
 #include "worker_backoff.h"
+#include "worker_purge.h"
 #include "worker_queue.h"
 #include "worker_session.h"
 #include "worker_smtp.h"
@@ -107,7 +108,7 @@ CurrentActivity(void)
 		return WORKER_BACKING_OFF;
 	if (now < worker.recipients_at)
 		return WORKER_WAITING_FOR_RECIPIENTS;
-	if (now < worker.trouble_until)
+	if (now < worker.trouble_until || TooMuchIsRefused())
 		return WORKER_IN_TROUBLE;
 	if (Outstanding() > 0)
 		return WORKER_SENDING;
@@ -130,7 +131,7 @@ WakeTime(int64 pace_us)
 		return now;
 	if (worker.draining && worker.drain_until > now)
 		Earlier(&wake_at, worker.drain_until);
-	if (worker.settled.count + worker.locked.count > 0)
+	if (worker.settled.count + worker.locked.count + worker.refused.count > 0)
 		Earlier(&wake_at, RecordingTime());
 	if (worker.ready.count > 0 && pace_us > 0)
 		Earlier(&wake_at, now + pace_us);
@@ -172,6 +173,13 @@ Wait(TimestampTz wake_at)
 	ResetLatch(MyLatch);
 }
 
+static bool
+PurgeIsDue(TimestampTz now)
+{
+	return now >= worker.purge_at && now >= worker.trouble_until && !worker.draining &&
+		   worker.pool != NULL;
+}
+
 /* One round. Whatever is raised in it is for Recover. */
 static void
 Round(void)
@@ -204,6 +212,8 @@ Round(void)
 		return;
 	if (worker.preparing)
 		PrepareClaimed();
+	else if (PurgeIsDue(now))
+		PurgeOldRows();
 	else
 		Wait(MaySleep() ? WakeTime(pace_us) : 0);
 }
@@ -230,6 +240,59 @@ GiveBackPreparing(const char *message)
 		worker.singly = batch->count;
 }
 
+/* Its claim was not committed. */
+static void
+DiscardPreparing(void)
+{
+	DeliveryBatch *batch = worker.preparing;
+	int count = batch->count;
+
+	worker.preparing = NULL;
+	for (int i = 0; i < count; i++)
+		CloseDelivery(&batch->deliveries[i]);
+}
+
+/* True, unless it is so already. */
+static bool
+TurnOn(bool *flag)
+{
+	bool was_off = !*flag;
+
+	*flag = true;
+	return was_off;
+}
+
+/*
+ * Several rows were changed together, and an app's trigger or constraint may have refused one of them. False: they were changed one by
+ * one already, or it is something else.
+ */
+static bool
+GoesOneByOne(const ErrorData *error)
+{
+	bool is_lock = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	bool any = false;
+
+	if (shutdown_was_requested)
+		return false;
+	switch (worker.step)
+	{
+		case STEP_RECORD:
+			return !(is_lock && !worker.around_locks) && TurnOn(&worker.recording_singly);
+		case STEP_ADOPT:
+			return TurnOn(&worker.adopting_singly);
+		case STEP_CLAIM:
+			return TurnOn(&worker.claiming_singly);
+		case STEP_COMMIT:
+			if (worker.settled.count > 0)
+				any = TurnOn(&worker.recording_singly);
+			any |= TurnOn(&worker.adopting_singly);
+			any |= TurnOn(&worker.claiming_singly);
+			return any;
+		default:
+			return false;
+	}
+}
+
 /* What worker_status says of it. */
 static const char *
 ComplaintOf(const ErrorData *error)
@@ -243,27 +306,37 @@ ComplaintOf(const ErrorData *error)
 static void
 Recover(void)
 {
+	WorkerStep step = worker.step;
 	ErrorData *error;
 	bool cancelled;
+	bool one_by_one;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(TopMemoryContext);
 	error = CopyErrorData();
 	cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
-	if (!cancelled && IsNewComplaint(ComplaintOf(error)))
+	one_by_one = GoesOneByOne(error);
+	if (!cancelled && !one_by_one && IsNewComplaint(ComplaintOf(error)))
 		EmitErrorReport();
 	FlushErrorState();
 	AbortWork();
 	RESUME_INTERRUPTS();
 
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	worker.step = STEP_OTHER;
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && step == STEP_RECORD)
 		worker.around_locks = true;
+	if (worker.preparing && step != STEP_OTHER)
+		DiscardPreparing();
+	if (step == STEP_PURGE)
+		PurgeFailed();
 	if (worker.preparing)
 		GiveBackPreparing(cancelled ? NULL : error->message);
 	FreeErrorData(error);
 	worker.claim_at = 0;
 	/* The queue's notion of where to look may come from what was rolled back. */
 	worker.from_start_at = 0;
+	if (one_by_one || step == STEP_PURGE)
+		return;
 	worker.troubles++;
 	worker.trouble_until = After(Min(100 << Min(worker.troubles, 10), LONGEST_TROUBLE_MS));
 }
@@ -406,17 +479,18 @@ RhesisWorkerMain(Datum argument)
 		}
 		PG_END_TRY();
 	}
-	if (!shutdown_was_requested)
-		Leave(worker.farewell_when_drained);
 
 	PG_TRY();
 	{
-		ShutDown();
+		if (!shutdown_was_requested)
+			RecordWithoutTriggers();
+		else
+			ShutDown();
 	}
 	PG_CATCH();
 	{
 		Recover();
 	}
 	PG_END_TRY();
-	Leave(FAREWELL_TERMINATED);
+	Leave(shutdown_was_requested ? FAREWELL_TERMINATED : worker.farewell_when_drained);
 }

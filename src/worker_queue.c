@@ -10,6 +10,7 @@
 
 #include "miscadmin.h"
 #include "queue.h"
+#include "queue_aside.h"
 #include "settings.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -19,13 +20,17 @@
 
 #define SAFETY_CHECK_MS 60000
 #define RECORD_AGE_MS 20
-#define PURGE_BATCH 500
-#define PURGE_SHARE 20 /* the time between two batches, in batches */
-#define PURGE_SHARE_WHEN_IDLE 2
 #define LOCKED_ROWS_MS 1000
 #define UNKNOWN_DUE_MS 1000 /* look again after this while the next due time is not known */
 #define LOOK_BACK_MS 1000
 #define FROM_START_SHARE 100
+#define SUSPECT_MS 5000	 /* between two looks for rows that claims leave behind */
+#define LONG_DUE_MS 1000 /* what came in meanwhile has not been due for so long */
+#define FIRST_REFUSAL_MS \
+	1000 /* until a record that was refused is tried again; doubled each time */
+#define LONGEST_REFUSAL_MS 60000
+#define PATIENT_TROUBLES \
+	5 /* so often, a trouble that may be the server's is not taken for a row's */
 
 static void
 WaitForRecipients(const RecipientsProblem *problem)
@@ -73,12 +78,43 @@ EpochIsLive(int64 candidate)
 	return false;
 }
 
+/* One warning per cause, for rows that a trigger, rule or constraint of an app refuses to change. */
+static void
+ComplainOfRows(const char *what, const RowProblems *problems)
+{
+	const QueueProblem *problem = &problems->problem;
+
+	if (IsNewComplaint(problem->message))
+		ereport(WARNING,
+				(errcode(problem->sqlstate), errmsg("%s: %s", what, problem->message),
+				 problem->source ? errdetail("Notification %lld; %s.", (long long) problems->id,
+											 problem->source)
+								 : errdetail("Notification %lld.", (long long) problems->id),
+				 errhint("Look for triggers, rules and constraints that were added to "
+						 "rhesis_notify.task_notifications or rhesis_notify.delivery_events. It is "
+						 "tried again by itself; the mail of others goes on.")));
+}
+
+/* When the last of them is not refused any more, the next cause is a new one. */
+static void
+NoteRefused(RefusalKind kind, int count, int64 id, const char *text)
+{
+	if (my_slot->refusals[kind].count > 0 && count == 0)
+		ForgetComplaint();
+	ShowRefusal(kind, count, id, text);
+}
+
 /* What nobody woke us for: orphans, and rows that came without a wake-up, which the claim that follows finds. */
 static void
 SafetyCheck(void)
 {
-	int orphans = AdoptOrphans(EpochIsLive);
+	RowProblems problems = {0};
+	int orphans =
+		worker.adopting_singly ? AdoptSingly(EpochIsLive, &problems) : AdoptOrphans(EpochIsLive);
 
+	if (problems.count > 0)
+		ComplainOfRows("what another worker has left behind cannot be taken over", &problems);
+	worker.adopting_singly = problems.count > 0;
 	if (orphans > 0)
 	{
 		pg_atomic_fetch_add_u64(&my_slot->in_doubt, orphans);
@@ -93,25 +129,10 @@ SafetyCheck(void)
 	worker.from_start_at = 0;
 }
 
-/*
- * Finished rows that are too old leave a few at a time. How long that takes decides when it goes on, so that a million of them take a
- * small share of the time from mails that are due.
- */
-static void
-Purge(void)
-{
-	TimestampTz began = GetCurrentTimestamp();
-	bool more = my_slot->number == 0 && PurgeFinished(PURGE_BATCH) == PURGE_BATCH;
-	int share = Outstanding() > 0 ? PURGE_SHARE : PURGE_SHARE_WHEN_IDLE;
-	TimestampTz now = GetCurrentTimestamp();
-
-	worker.purge_at = more ? now + (now - began) * share : now + SAFETY_CHECK_MS * INT64CONST(1000);
-}
-
 TimestampTz
 NextQueueWork(void)
 {
-	return Min(worker.claim_at, Min(worker.safety_check_at, worker.purge_at));
+	return Min(Min(worker.claim_at, AsideUntil()), Min(worker.safety_check_at, worker.purge_at));
 }
 
 bool
@@ -153,6 +174,20 @@ NoteClaimStart(ClaimStart start, TimestampTz began)
 	worker.woken = false;
 }
 
+/* Rows that are refused are set aside, with a warning. */
+static void
+ClaimOneByOne(int limit, MemoryContext context, ClaimResult *claim)
+{
+	RowProblems problems;
+
+	ClaimSingly(worker.epoch, limit, context, claim, &problems);
+	if (problems.count > 0)
+		ComplainOfRows("a notification cannot be claimed", &problems);
+	NoteRefused(REFUSED_CLAIM, AsideCount(), problems.id,
+				problems.count > 0 ? problems.problem.message : NULL);
+	worker.claiming_singly = claim->full && problems.count > 0;
+}
+
 /* Claim what is due, in the open transaction. */
 static void
 Claim(TimestampTz now)
@@ -174,7 +209,10 @@ Claim(TimestampTz now)
 	context =
 		AllocSetContextCreate(TopTransactionContext, "rhesis_notify batch", ALLOCSET_DEFAULT_SIZES);
 	began = GetCurrentTimestamp();
-	ClaimDueNotifications(worker.epoch, limit, start, context, &claim);
+	if (worker.claiming_singly || now >= AsideUntil())
+		ClaimOneByOne(limit, context, &claim);
+	else
+		ClaimDueNotifications(worker.epoch, limit, start, context, &claim);
 	if (claim.count > 0)
 	{
 		worker.preparing = MakeBatch(context, &claim);
@@ -194,11 +232,50 @@ FindNextDueTime(TimestampTz now)
 	worker.due_time_known = true;
 	if (!NextDueTime(&due))
 		due = DT_NOEND;
+	if (due < TimestampTzPlusMilliseconds(now, -LONG_DUE_MS) && now >= worker.suspects_at)
+	{
+		/* A trigger or a rule may have suppressed its claim. */
+		worker.claiming_singly = true;
+		worker.suspects_at = TimestampTzPlusMilliseconds(now, SUSPECT_MS);
+	}
 	/* Due already: locked by somebody, or it came in just now. Not in a tight loop. */
 	worker.claim_at = Max(due, TimestampTzPlusMilliseconds(now, 100));
 	worker.look_back_at = worker.claim_at;
 	if (worker.woken)
 		worker.claim_at = Min(worker.claim_at, worker.from_start_at);
+}
+
+/* A record was refused: it is tried again, each time later. */
+static void
+NoteRefusal(Delivery *delivery)
+{
+	delivery->is_refused = true;
+	delivery->record_at =
+		After(Min((int64) FIRST_REFUSAL_MS << Min(delivery->refusals, 20), LONGEST_REFUSAL_MS));
+	delivery->refusals++;
+}
+
+static Delivery *
+SettledDelivery(int64 id)
+{
+	Delivery *delivery = worker.settled.first;
+
+	while (delivery && delivery->record.id != id)
+		delivery = delivery->next;
+	return delivery;
+}
+
+/* Some rows were left as they are: taken away, or an app's trigger has suppressed the update. */
+static void
+NoteSuppressed(const DeliveryRecord *records, int count)
+{
+	int64 *ids = palloc(count * sizeof(int64));
+	int claimed = StillClaimed(worker.epoch, records, count, ids);
+
+	for (int i = 0; i < claimed; i++)
+		NoteRefusal(SettledDelivery(ids[i]));
+	/* Said in words when each is tried alone. */
+	pfree(ids);
 }
 
 /* Record what nobody has locked, and mark the rest. */
@@ -208,16 +285,47 @@ RecordAroundLocks(const DeliveryRecord *records, int count)
 	int64 *locked = palloc(count * sizeof(int64));
 	int locked_count = RecordUnlockedOutcomes(worker.epoch, records, count, locked);
 
+	for (int i = 0; i < locked_count; i++)
+		SettledDelivery(locked[i])->is_locked = true;
+	if (locked_count > 0)
+		NoteSuppressed(records, count);
+	pfree(locked);
+}
+
+/* After an error: those that are refused wait, the others are recorded. */
+static void
+RecordOneByOne(void)
+{
+	RowProblems problems = {0};
+	int recorded = 0;
+
 	for (Delivery *delivery = worker.settled.first; delivery; delivery = delivery->next)
 	{
-		delivery->is_locked = false;
-		for (int i = 0; i < locked_count; i++)
+		QueueProblem problem;
+
+		if (RecordOutcome(worker.epoch, &delivery->record, &problem))
+			recorded++;
+		else if (problem.message == NULL)
+			delivery->is_locked = true;
+		else
 		{
-			if (delivery->record.id == locked[i])
-				delivery->is_locked = true;
+			NoteRefusal(delivery);
+			if (problems.count++ == 0)
+			{
+				problems.id = delivery->record.id;
+				problems.problem = problem;
+			}
 		}
 	}
-	pfree(locked);
+	if (recorded == 0 && problems.count > 0 && IsServersTrouble(problems.problem.sqlstate) &&
+		worker.troubles < PATIENT_TROUBLES)
+		RaiseProblem(&problems.problem);
+	if (problems.count > 0)
+	{
+		ComplainOfRows("an outcome cannot be recorded", &problems);
+		NoteRefused(REFUSED_RECORD, problems.count, problems.id, problems.problem.message);
+	}
+	worker.refusals = recorded > 0 ? 0 : worker.refusals + problems.count;
 }
 
 static void
@@ -232,12 +340,17 @@ RecordSettled(void)
 		if (delivery->record.state == DELIVERY_PENDING ||
 			delivery->record.state == DELIVERY_DEFERRED)
 			worker.due_time_known = worker.paused;
+		delivery->is_locked = delivery->is_refused = false;
 		records[count++] = delivery->record;
 	}
-	if (worker.around_locks)
+	if (worker.recording_singly)
+		RecordOneByOne();
+	else if (worker.around_locks)
 		RecordAroundLocks(records, count);
+	else if (RecordOutcomes(worker.epoch, records, count) < count)
+		NoteSuppressed(records, count);
 	else
-		RecordOutcomes(worker.epoch, records, count);
+		worker.refusals = 0;
 	pfree(records);
 }
 
@@ -252,6 +365,11 @@ CloseSettled(void)
 		return;
 	while ((delivery = TakeFirst(&worker.settled)) != NULL)
 	{
+		if (delivery->is_refused)
+		{
+			AppendDelivery(&worker.refused, KeepForRecord(delivery));
+			continue;
+		}
 		if (delivery->is_locked)
 		{
 			AppendDelivery(&worker.locked, delivery);
@@ -263,31 +381,39 @@ CloseSettled(void)
 	}
 	if (sent)
 		pg_atomic_write_u64(&my_slot->last_sent_at, (uint64) GetCurrentTimestamp());
+	worker.recording_singly = false;
 	worker.around_locks = worker.locked.count > 0;
 	worker.locked_until = After(LOCKED_ROWS_MS);
+	NoteRefused(REFUSED_RECORD, worker.refused.count, 0, NULL);
 }
 
-/* Record and claim share a transaction. */
+/* Record and claim share a transaction, but for outcomes that are recorded one by one. */
 void
 WorkOnQueue(bool claiming)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	bool checking = claiming && now >= worker.safety_check_at;
+	bool checking;
 
 	if (now >= worker.locked_until)
 		SettleLocked();
+	SettleRefused(now);
+	claiming &= !(worker.recording_singly && worker.settled.count > 0);
+	checking = claiming && now >= worker.safety_check_at;
 	BeginWork(claiming ? "claiming what is due, recording outcomes" : "recording outcomes");
+	worker.step = STEP_RECORD;
 	if (worker.settled.count > 0)
 		RecordSettled();
+	worker.step = STEP_ADOPT;
 	if (checking)
 		SafetyCheck();
-	if (claiming && now >= worker.purge_at)
-		Purge();
+	worker.step = STEP_CLAIM;
 	if (claiming)
 		Claim(now);
 	if (!worker.due_time_known && worker.claim_at != 0 && worker.preparing == NULL)
 		FindNextDueTime(now);
+	worker.step = STEP_COMMIT;
 	CommitWork();
+	worker.step = STEP_OTHER;
 	CloseSettled();
 }
 
@@ -332,7 +458,7 @@ RecordingIsDue(TimestampTz now)
 {
 	if (now < worker.trouble_until)
 		return false;
-	if (worker.locked.count > 0 && now >= worker.locked_until)
+	if ((worker.locked.count > 0 && now >= worker.locked_until) || now >= RefusedUntil())
 		return true;
 	if (worker.settled.count == 0)
 		return false;
@@ -349,13 +475,61 @@ RecordingTime(void)
 		when = TimestampTzPlusMilliseconds(worker.settled_at, RECORD_AGE_MS);
 	if (worker.locked.count > 0)
 		when = Min(when, worker.locked_until);
+	when = Min(when, RefusedUntil());
 	return Max(when, worker.trouble_until);
+}
+
+/* The same with a state in which nobody sends it again: an outcome that a constraint refuses. */
+static bool
+HoldRefused(const Delivery *delivery)
+{
+	DeliveryRecord held = delivery->record;
+	QueueProblem problem;
+
+	held.state = DELIVERY_HELD;
+	held.reason = "in_doubt";
+	held.event = "in_doubt";
+	held.event_detail = psprintf("it is %s, which could not be recorded",
+								 delivery->record.state == DELIVERY_SENT ? "sent" : "not sent");
+	return RecordOutcome(worker.epoch, &held, &problem);
+}
+
+void
+RecordWithoutTriggers(void)
+{
+	int recorded = 0;
+	Delivery *delivery;
+
+	if (worker.refused.count == 0)
+		return;
+	BeginWork("recording outcomes");
+	SetConfigOption("session_replication_role", "replica", PGC_SUSET, PGC_S_OVERRIDE);
+	for (delivery = worker.refused.first; delivery; delivery = delivery->next)
+	{
+		QueueProblem problem;
+
+		if (RecordOutcome(worker.epoch, &delivery->record, &problem) || HoldRefused(delivery))
+			recorded++;
+	}
+	CommitWork();
+	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
+	ereport(WARNING,
+			(errmsg_plural("%d outcome was recorded without the triggers that had refused it",
+						   "%d outcomes were recorded without the triggers that had refused them",
+						   recorded, recorded),
+			 errdetail("The worker ends, and what is not recorded would be sent again.")));
+	while ((delivery = TakeFirst(&worker.refused)) != NULL)
+	{
+		LogDelivery(delivery);
+		CloseDelivery(delivery);
+	}
 }
 
 void
 RecordBeforeExit(void)
 {
 	SettleLocked();
+	SettleRefused(DT_NOEND);
 	if (worker.settled.count == 0)
 		return;
 	worker.around_locks = true;
@@ -363,7 +537,9 @@ RecordBeforeExit(void)
 	/* Not for a standby that may be away: the shutdown waits for us. */
 	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 	BeginWork("recording outcomes");
+	worker.recording_singly = true;
 	RecordSettled();
 	CommitWork();
 	CloseSettled();
+	RecordWithoutTriggers();
 }

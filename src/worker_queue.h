@@ -21,6 +21,12 @@ extern void WorkOnQueue(bool claiming);
 /* From claimed rows to composed mails, in a transaction of its own. */
 extern void PrepareClaimed(void);
 
+/*
+ * The worker ends: outcomes that triggers or constraints of an app have refused are recorded without them, or held. What stayed
+ * claimed would be mailed again.
+ */
+extern void RecordWithoutTriggers(void);
+
 /* One transaction that records what is settled and waits for nobody longer than half a second. */
 extern void RecordBeforeExit(void);
 

@@ -29,6 +29,7 @@ LeaveSlot(int code, Datum argument)
 	my_slot->state = SLOT_IDLE;
 	my_slot->activity = WORKER_STOPPED;
 	my_slot->backing_off_until = 0;
+	memset(my_slot->refusals, 0, sizeof(my_slot->refusals));
 	UnlockSlots();
 	WakeLauncher();
 }
@@ -71,15 +72,41 @@ ShowBackoff(TimestampTz until)
 	UnlockSlots();
 }
 
+/* As much of the text as there is room for. */
+static void
+CopyShown(char *shown, size_t size, const char *text)
+{
+	int room = strnlen(text, size - 1);
+	int length = Min(pg_mbcliplen(text, strlen(text), room), room);
+
+	memcpy(shown, text, length);
+	shown[length] = '\0';
+}
+
+void
+ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
+{
+	Refusal *refusal = &my_slot->refusals[kind];
+
+	if (count == refusal->count && text == NULL)
+		return;
+	LockSlots(LW_EXCLUSIVE);
+	if (refusal->count == 0)
+		refusal->since = GetCurrentTimestamp();
+	refusal->count = count;
+	if (text != NULL)
+	{
+		refusal->id = id;
+		CopyShown(refusal->text, MAX_REFUSAL, text);
+	}
+	UnlockSlots();
+}
+
 void
 ShowError(const char *text)
 {
-	int room = strnlen(text, MAX_LAST_ERROR - 1);
-	int length = Min(pg_mbcliplen(text, strlen(text), room), room);
-
 	LockSlots(LW_EXCLUSIVE);
-	memcpy(my_slot->last_error, text, length);
-	my_slot->last_error[length] = '\0';
+	CopyShown(my_slot->last_error, MAX_LAST_ERROR, text);
 	my_slot->last_error_at = GetCurrentTimestamp();
 	UnlockSlots();
 }

@@ -15,6 +15,12 @@ extern bool AttachSlot(int index, uint32 generation);
 
 extern void ShowBackoff(TimestampTz until);
 
+/*
+ * Keep for health() and explain() that so many rows, this one among them, are refused; 0: none is any more. A text that is NULL leaves
+ * the one that is there.
+ */
+extern void ShowRefusal(RefusalKind kind, int count, int64 id, const char *text);
+
 /* Keep for worker_status what went wrong last. */
 extern void ShowError(const char *text);
 

@@ -10,6 +10,9 @@
 
 WorkerState worker;
 
+/* What is claimed and can't be recorded is in doubt after a crash, and in memory. */
+#define MOST_REFUSED 1000
+
 static char last_complaint[256];
 
 static void
@@ -72,6 +75,41 @@ SettleLocked(void)
 		AppendSettled(delivery);
 }
 
+void
+SettleRefused(TimestampTz now)
+{
+	int count = worker.refused.count;
+
+	while (count-- > 0)
+	{
+		Delivery *delivery = TakeFirst(&worker.refused);
+
+		if (delivery->record_at > now)
+		{
+			AppendDelivery(&worker.refused, delivery);
+			continue;
+		}
+		worker.recording_singly = true;
+		AppendSettled(delivery);
+	}
+}
+
+bool
+TooMuchIsRefused(void)
+{
+	return worker.refusals >= LARGEST_BATCH || worker.refused.count >= MOST_REFUSED;
+}
+
+TimestampTz
+RefusedUntil(void)
+{
+	TimestampTz until = DT_NOEND;
+
+	for (Delivery *delivery = worker.refused.first; delivery; delivery = delivery->next)
+		until = Min(until, delivery->record_at);
+	return until;
+}
+
 /* Whatever no byte was written of goes back to the queue. */
 void
 GiveBackUnsent(void)
@@ -109,6 +147,8 @@ ClaimLimit(void)
 	/* Not after all that is on its way: something may hang for long. */
 	if (worker.probing)
 		return worker.probe_is_out || worker.ready.count > 0 ? 0 : 1;
+	if (TooMuchIsRefused())
+		return 0;
 	if (worker.singly > 0 || worker.recipients_failures > 0)
 		return 1 - Outstanding();
 	return Min(BATCH_PER_CONNECTION * rhesis_smtp_connections + BatchSize() - claimed,
@@ -149,6 +189,9 @@ HeedClock(TimestampTz now)
 		worker.from_start_at = 0;
 		worker.safety_check_at = 0;
 		worker.purge_at = 0;
+		worker.suspects_at = 0;
+		for (Delivery *delivery = worker.refused.first; delivery; delivery = delivery->next)
+			delivery->record_at = Min(delivery->record_at, now);
 		worker.settled_at = Min(worker.settled_at, now);
 		worker.locked_until = Min(worker.locked_until, now);
 		worker.backing_off_until = Min(worker.backing_off_until, now);
@@ -172,4 +215,5 @@ InitWorkerState(void)
 	InitList(&worker.ready);
 	InitList(&worker.settled);
 	InitList(&worker.locked);
+	InitList(&worker.refused);
 }

@@ -1,8 +1,8 @@
 /*
  * worker_state.h - what a worker holds, shared by the files that make it up (worker*.c).
  *
- * What is claimed is in one of four places: ready (composed), in flight (with the pool), settled (to be recorded), locked (to be
- * recorded when another session lets go of the row).
+ * What is claimed is in one of five places: ready (composed), in flight (with the pool), settled (to be recorded), locked (to be
+ * recorded when another session lets go of the row), refused (to be recorded when a trigger or constraint of an app lets it).
  */
 #ifndef RHESIS_WORKER_STATE_H
 #define RHESIS_WORKER_STATE_H
@@ -17,6 +17,17 @@
  */
 #define BATCH_PER_CONNECTION 4
 #define LARGEST_BATCH 64
+
+/* Work of a transaction, in which something may be raised. */
+typedef enum WorkerStep
+{
+	STEP_OTHER,
+	STEP_RECORD,
+	STEP_ADOPT,
+	STEP_CLAIM,
+	STEP_PURGE,
+	STEP_COMMIT /* of these three */
+} WorkerStep;
 
 typedef struct DeliveryList
 {
@@ -38,6 +49,15 @@ typedef struct WorkerState
 	TimestampTz locked_until; /* when to try to record them again */
 	bool around_locks;		  /* record what is not locked, instead of waiting for the rest */
 	DeliveryBatch *preparing; /* claimed, and not yet in one of the lists */
+
+	/* A trigger or constraint of an app may refuse one row: after an error, each is tried alone. */
+	WorkerStep step;
+	bool recording_singly;
+	bool adopting_singly;
+	bool claiming_singly;
+	DeliveryList refused;	 /* outcomes that could not be recorded; each has its time */
+	int refusals;			 /* since an outcome was recorded */
+	TimestampTz suspects_at; /* when to look for rows that claims leave behind without an error */
 
 	TimestampTz last_round; /* by the clock that all these times are of; it may be set back */
 
@@ -88,6 +108,15 @@ extern bool IsDrained(void);
 
 /* What was locked is to be recorded together with what is settled. */
 extern void SettleLocked(void);
+
+/* The same of what was refused, as far as its time has come. */
+extern void SettleRefused(TimestampTz now);
+
+/* So many outcomes were refused that nothing more is claimed. */
+extern bool TooMuchIsRefused(void);
+
+/* When the first of what was refused is to be recorded; DT_NOEND: nothing was. */
+extern TimestampTz RefusedUntil(void);
 
 /* How many rows are claimed and recorded together, at least, while there is enough to do. */
 extern int BatchSize(void);

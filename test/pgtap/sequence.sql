@@ -1,0 +1,54 @@
+-- The sequence behind the rows, as logical replication leaves it: no task's report is lost without an error.
+\set ON_ERROR_STOP on
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS rhesis_notify;
+CREATE EXTENSION IF NOT EXISTS queue_probe;
+LOAD 'queue_probe';
+SET LOCAL client_min_messages = notice;
+SELECT * FROM no_plan();
+
+DELETE FROM rhesis_notify.task_notifications;
+CREATE ROLE reporter;
+GRANT USAGE ON SCHEMA rhesis_notify TO reporter;
+SELECT rhesis_notify.grant_to('reporter') \g /dev/null
+CREATE FUNCTION pg_temp.report(task text) RETURNS bigint LANGUAGE sql AS $$
+	SELECT rhesis_notify.task_completed(task, 'app.export', 'success', organization_id => 'acme')
+$$;
+CREATE FUNCTION pg_temp.queue_check() RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' | ', ok, value, advice) FROM rhesis_notify.health() WHERE check_name = 'queue'
+$$;
+
+INSERT INTO rhesis_notify.task_notifications (id, task_id, task_name, status) OVERRIDING SYSTEM VALUE
+SELECT n + 1000000, 'old ' || n, 'app.export', 'success' FROM generate_series(1, 3) AS n;
+SELECT setval('rhesis_notify.task_notifications_id_seq', 1000000) \g /dev/null
+SELECT is(pg_temp.queue_check(), 'f | the sequence of task_notifications.id is 3 behind the rows | '
+	'SELECT pg_catalog.setval(''rhesis_notify.task_notifications_id_seq'', 1000003);', 'health() names the call that mends it');
+
+GRANT EXECUTE ON FUNCTION pg_temp.report TO reporter;
+SET LOCAL ROLE reporter;
+SELECT throws_ok($$ SELECT rhesis_notify.task_completed('new', 'app.export', 'success', organization_id => 'acme') $$, '55000',
+	'the ids of rhesis_notify.task_notifications are used up to beyond its sequence', 'a new task''s report is an error, not "has reported before"');
+RESET ROLE;
+SELECT setval('rhesis_notify.task_notifications_id_seq', 1000003) \g /dev/null
+SELECT alike(pg_temp.queue_check(), 't | %', 'then health() is content');
+SET LOCAL ROLE reporter;
+SELECT is(rhesis_notify.task_completed('new', 'app.export', 'success', organization_id => 'acme'), 1000004::bigint, 'and it can report');
+SELECT is(rhesis_notify.task_completed('new', 'app.export', 'success', organization_id => 'acme'), NULL, 'a task that has reported before is none');
+SELECT is(rhesis_notify.task_completed('old 1', 'app.export', 'success', organization_id => 'globex'), NULL, 'also one of a row that the role cannot see');
+RESET ROLE;
+
+-- What an app adds.
+CREATE UNIQUE INDEX one_for_each_user ON rhesis_notify.task_notifications (user_id, task_name);
+SELECT isnt(rhesis_notify.task_completed('a', 'app.report', 'success', '7'), NULL, 'with another unique index, the first');
+SELECT throws_like($$ SELECT rhesis_notify.task_completed('b', 'app.report', 'success', '7') $$, '%one_for_each_user%', 'the second is that index''s error');
+SELECT is(rhesis_notify.task_completed('a', 'app.report', 'success', '7'), NULL, 'the first again is no error');
+
+-- The numbers of workers.
+UPDATE rhesis_notify.task_notifications SET delivery_status = 'sending', claimed_by = 9000000000000000 WHERE task_id = 'a';
+SELECT cmp_ok(queue_probe.next_epoch(), '>', 9000000000000000, 'a worker has a number that no row carries');
+SELECT cmp_ok(queue_probe.next_epoch(), '>', 9000000000000001, 'the next one another');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,131 @@
+
+# Triggers, rules and constraints that an app puts on the queue: what they refuse for one row concerns that row alone, and nothing is
+# mailed twice.
+use strict;
+use warnings FATAL => 'all';
+
+use RhesisNotify::Cluster qw($JANE $ACME);
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '100ms', retry_max_delay => '100ms' });
+my $round = 0;
+
+$node->sql(q{CREATE TABLE public.audit (id bigint)});
+$node->sql(q{CREATE ROLE auditor; GRANT USAGE, CREATE ON SCHEMA public TO auditor;
+	CREATE FUNCTION public.audit_it(id bigint) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'INSERT INTO public.audit VALUES (id)';
+	ALTER FUNCTION public.audit_it OWNER TO auditor});
+
+# A trigger function that says or does something for rows whose task_id is like 'bad%', when the condition holds.
+sub trigger_on
+{
+	my ($condition, $action, $kind) = @_;
+	$kind //= 'BEFORE UPDATE';
+	my $create = $kind =~ /DEFERRED/ ? 'CREATE CONSTRAINT TRIGGER' : 'CREATE TRIGGER';
+
+	return qq{
+		CREATE FUNCTION public.app() RETURNS trigger LANGUAGE plpgsql AS \$\$
+		BEGIN
+			IF OLD.task_id LIKE 'bad%' AND $condition THEN $action END IF;
+			RETURN NEW;
+		END \$\$;
+		$create app $kind ON rhesis_notify.task_notifications } . ($kind =~ /DEFERRED/ ? 'DEFERRABLE INITIALLY DEFERRED ' : '') . q{FOR EACH ROW EXECUTE FUNCTION public.app()};
+}
+
+my $drop = 'DROP TRIGGER app ON rhesis_notify.task_notifications; DROP FUNCTION public.app()';
+my $outcome = q{NEW.delivery_status = 'sent'};
+my $claim = q{NEW.delivery_status = 'sending'};
+
+sub ids_of
+{
+	my ($state) = @_;
+	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id LIKE '% $round' AND delivery_status = '$state'");
+}
+
+# Reports five good tasks and a bad one, all at once, with something in the way; then it is taken away.
+sub check_refusal
+{
+	my ($what, $make, $unmake, %more) = @_;
+	my $before = $peer->mail_count;
+	my $log_offset = -s $node->logfile;
+	my $held = $more{at} eq 'claim' ? 'pending' : 'sending';
+
+	$round++;
+	$node->sql($make);
+	$node->sql(qq{INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, template)
+		SELECT name || ' $round', 'app.tasks.export', 'success', '$JANE', '$ACME', 'task_completion'
+		FROM unnest(ARRAY['one', 'two', 'bad', 'three', 'four', 'five']) AS name});
+	$node->wait_for("SELECT count(*) = 5 FROM rhesis_notify.task_notifications WHERE task_id LIKE '% $round' AND delivery_status = 'sent'");
+	is($node->sql("SELECT delivery_status FROM rhesis_notify.task_notifications WHERE task_id = 'bad $round'"), $held, "$what: the others are sent, it is $held");
+
+	# What comes later goes out too.
+	$node->wait_for_state($node->report(task_id => "later $round"), 'sent');
+	pass("$what: so is what comes later");
+	$node->wait_for("SELECT NOT ok AND value ~ 'refused' FROM rhesis_notify.health() WHERE check_name = 'queue'");
+	pass("$what: health() says so");
+	my $id = $node->sql("SELECT id FROM rhesis_notify.task_notifications WHERE task_id = 'bad $round'");
+	like($node->sql("SELECT string_agg(concat_ws(' ', step, decision, detail, advice), E'\n') FROM rhesis_notify.explain($id)"), qr/refused/, "$what: explain() says so");
+	my @warnings = $node->log($log_offset) =~ /^(.*(?:WARNING|ERROR): .*)$/mg;
+	is(scalar(@warnings), 1, "$what: the log says it once") or diag(join "\n", @warnings);
+	like($warnings[0] // '', qr/(?:WARNING|ERROR):  .*$more{message}/, "$what: with the error") if $more{message};
+	is($peer->mail_count, $before + 6 + ($more{at} eq 'claim' ? 0 : 1), "$what: nothing was mailed twice");
+
+	if ($more{restart})
+	{
+		my $pid = $node->worker('pid');
+		$node->sql("SELECT pg_terminate_backend($pid)");
+		$node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pid <> $pid AND state IN ('idle', 'sending')");
+		$node->wait_for_state($node->report, 'sent');
+		$node->sql($unmake);
+		$node->wait_for_state($id, 'sent');
+		is($peer->mail_count, $before + 8, "$what: nor by the next worker");
+	}
+	else
+	{
+		$node->sql($unmake);
+		$node->wait_for_state($id, 'sent');
+		is($peer->mail_count, $before + 7, "$what: when the cause is gone, it is sent, once");
+	}
+	$node->wait_for("SELECT ok FROM rhesis_notify.health() WHERE check_name = 'queue'");
+	pass("$what: and health() is content");
+	return;
+}
+
+my $raise = q{RAISE EXCEPTION 'the app says no to %', OLD.id;};
+
+check_refusal('BEFORE, at the outcome', trigger_on($outcome, $raise), $drop, at => 'outcome', message => 'the app says no to \d+');
+check_refusal('BEFORE, at the outcome, and the worker ends', trigger_on($outcome, $raise), $drop, at => 'outcome', message => 'the app says no', restart => 1);
+check_refusal('AFTER, at the outcome', trigger_on($outcome, $raise, 'AFTER UPDATE'), $drop, at => 'outcome', message => 'the app says no');
+check_refusal('suppressed, at the outcome', trigger_on($outcome, 'RETURN NULL;'), $drop, at => 'outcome');
+check_refusal('suppressed, and the worker ends', trigger_on($outcome, 'RETURN NULL;'), $drop, at => 'outcome', restart => 1);
+check_refusal('taken back, at the outcome', trigger_on($outcome, 'RETURN OLD;'), $drop, at => 'outcome');
+check_refusal('a cancel that is raised, at the outcome', trigger_on($outcome, q{RAISE query_canceled;}), $drop, at => 'outcome');
+check_refusal('an audit table that is closed', trigger_on($outcome, q{PERFORM public.audit_it(OLD.id);}), $drop, at => 'outcome', message => 'permission denied');
+check_refusal('a full disk that is raised', trigger_on($outcome, q{RAISE disk_full USING MESSAGE = 'no room for an audit';}), $drop, at => 'outcome', message => 'no room');
+check_refusal('a check', q{ALTER TABLE rhesis_notify.task_notifications ADD CONSTRAINT app CHECK (NOT (task_id LIKE 'bad%' AND delivery_status = 'sent')) NOT VALID},
+	q{ALTER TABLE rhesis_notify.task_notifications DROP CONSTRAINT app}, at => 'outcome', message => 'violates check constraint "app"');
+check_refusal('deferred', trigger_on($outcome, $raise, 'AFTER UPDATE') =~ s/CREATE TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications/CREATE CONSTRAINT TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications DEFERRABLE INITIALLY DEFERRED/r,
+	$drop, at => 'outcome', message => 'the app says no');
+
+check_refusal('BEFORE, at the claim', trigger_on($claim, $raise), $drop, at => 'claim', message => 'the app says no');
+check_refusal('AFTER, at the claim', trigger_on($claim, $raise, 'AFTER UPDATE'), $drop, at => 'claim', message => 'the app says no');
+check_refusal('deferred, at the claim', trigger_on($claim, $raise, 'AFTER UPDATE') =~ s/CREATE TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications/CREATE CONSTRAINT TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications DEFERRABLE INITIALLY DEFERRED/r,
+	$drop, at => 'claim', message => 'the app says no');
+check_refusal('suppressed, at the claim', trigger_on($claim, 'RETURN NULL;'), $drop, at => 'claim');
+check_refusal('taken back, at the claim', trigger_on($claim, 'RETURN OLD;'), $drop, at => 'claim');
+check_refusal('given to another worker, at the claim', trigger_on($claim, 'NEW.claimed_by := 1;'), $drop, at => 'claim');
+check_refusal('a cancel that is raised, at the claim', trigger_on($claim, q{RAISE query_canceled;}), $drop, at => 'claim');
+
+# ---- An operator's hand ----
+
+$node->sql('SELECT rhesis_notify.pause()');
+my $waiting = $node->report(task_id => 'bad operator');
+$node->sql(trigger_on('true', 'RETURN NULL;'));
+like($node->sql_error("SELECT rhesis_notify.cancel($waiting)"), qr/notification $waiting is not cancelled.*HINT/s, 'cancel() does not say true of what a trigger has suppressed');
+$node->sql("$drop; UPDATE rhesis_notify.task_notifications SET delivery_status = 'held' WHERE id = $waiting; " . trigger_on('true', 'RETURN NULL;'));
+like($node->sql_error("SELECT rhesis_notify.retry($waiting)"), qr/notification $waiting is not retried.*HINT/s, 'nor does retry()');
+is($node->sql("SELECT count(*) FROM rhesis_notify.delivery_events WHERE notification_id = $waiting"), 0, 'and neither leaves an event');
+
+$node->stop;
+done_testing();
