@@ -128,6 +128,12 @@ COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS
 CREATE INDEX delivery_events_in_doubt ON rhesis_notify.delivery_events (notification_id) WHERE event = 'in_doubt';
 COMMENT ON INDEX rhesis_notify.delivery_events_in_doubt IS 'Finds what may be held: only what was in doubt is';
 
+ALTER FUNCTION rhesis_notify.check_smtp() ROWS 7;
+COMMENT ON FUNCTION rhesis_notify.check_smtp() IS
+	'Tries the SMTP settings, step by step: settings, name lookup, connect, TLS, authentication, MAIL FROM, RCPT TO the own '
+	'address (then RSET: nothing is sent). One row for each step that was reached, the failed one with what to do about it; '
+	'elapsed_ms is its own time in milliseconds';
+
 CREATE FUNCTION rhesis_notify.health()
 RETURNS TABLE (check_name text, ok boolean, value text, advice text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER

@@ -968,12 +968,12 @@ COMMENT ON FUNCTION rhesis_notify.send_task_completion_email(text, text, text, t
 CREATE FUNCTION rhesis_notify.check_smtp(OUT step text, OUT ok boolean, OUT detail text, OUT elapsed_ms double precision)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
-ROWS 6
+ROWS 7
 AS 'MODULE_PATHNAME', 'rhesis_notify_check_smtp';
 COMMENT ON FUNCTION rhesis_notify.check_smtp() IS
-	'Tries the SMTP settings, step by step: settings, name lookup, connect, TLS, authentication, MAIL FROM (then RSET: nothing is '
-	'sent). One row for each step that was reached, the failed one with what to do about it; elapsed_ms is its own time in '
-	'milliseconds';
+	'Tries the SMTP settings, step by step: settings, name lookup, connect, TLS, authentication, MAIL FROM, RCPT TO the own '
+	'address (then RSET: nothing is sent). One row for each step that was reached, the failed one with what to do about it; '
+	'elapsed_ms is its own time in milliseconds';
 
 
 ------------------------------------------------------------------------------------------------------------------------

@@ -195,6 +195,7 @@ ExplainRecipient(Explanation *explanation, Recipient *recipient)
 	const char *used = explanation->facts->recipient_email;
 	RecipientsProblem problem = {0};
 	const char *found;
+	char *who;
 
 	if (!LookUpRecipients(&notification, 1, recipient, &problem))
 	{
@@ -210,15 +211,16 @@ ExplainRecipient(Explanation *explanation, Recipient *recipient)
 	}
 
 	found = recipient->skip_reason ? recipient->skip_reason : recipient->email;
+	who = WhoWasLookedUp(notification, recipient);
+	if (recipient->email_problem)
+		who = psprintf("%s; %s", recipient->email_problem, who);
 	explanation->obstacle = recipient->skip_reason;
 	if (used == NULL || recipient->skip_reason || strcmp(used, found) == 0)
-		AppendDecision(explanation, "recipient", found, WhoWasLookedUp(notification, recipient),
+		AppendDecision(explanation, "recipient", found, who,
 					   recipient->skip_reason ? AdviceForReason(recipient->skip_reason) : NULL);
 	else
 		AppendDecision(explanation, "recipient", found,
-					   psprintf("%s; the last attempt was to %s",
-								WhoWasLookedUp(notification, recipient), used),
-					   NULL);
+					   psprintf("%s; the last attempt was to %s", who, used), NULL);
 }
 
 static char *

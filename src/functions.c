@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "call_check.h"
+#include "database_text.h"
 #include "delivery_log.h"
 #include "fmgr.h"
 #include "message.h"
@@ -16,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+#include "written_address.h"
 
 PG_FUNCTION_INFO_V1(rhesis_notify_send_task_completion_email);
 PG_FUNCTION_INFO_V1(rhesis_notify_check_smtp);
@@ -120,17 +122,21 @@ SendNow(const Recipient *recipient, const RenderedMail *rendered)
 	SmtpMail mail = {0};
 	const char *problem;
 	const char *reason = NULL;
+	const char *written = DatabaseTextToUtf8(recipient->email, strlen(recipient->email));
+	char *address = ReadWrittenAddress(written, strlen(written), &problem);
+	Recipient envelope = *recipient;
 	char *message_id;
 
 	if (rendered->error)
 		return rendered->error;
-	if (!IsValidAddress(recipient->email))
-		return psprintf("address is not valid: %s", AddressProblem(recipient->email));
+	if (address == NULL)
+		return psprintf("address is not valid: %s", problem);
+	envelope.email = address;
 	ReadOutgoing(&outgoing);
 	message_id = RandomMessageId(&outgoing);
 	if (message_id == NULL)
 		return "no random number for a Message-ID";
-	if (!ComposeOutgoing(&outgoing, 0, message_id, recipient, rendered, &mail, &problem))
+	if (!ComposeOutgoing(&outgoing, 0, message_id, &envelope, rendered, &mail, &problem))
 		return problem;
 
 	problem = SendInSession(&mail);
@@ -169,8 +175,17 @@ rhesis_notify_send_task_completion_email(PG_FUNCTION_ARGS)
 
 #define CHECK_COLUMNS 4
 
+/* The server was silent, or said what is no SMTP, instead of greeting. */
+static bool
+NeverGreeted(const SmtpEvent *event)
+{
+	return event->stage == SMTP_STAGE_GREETING &&
+		   (event->kind == SMTP_EVENT_TIMEOUT || event->kind == SMTP_EVENT_CONNECTION_LOST ||
+			event->kind == SMTP_EVENT_GARBAGE);
+}
+
 static const char *
-HintForStep(SmtpProbeStepName step, const SmtpEvent *event)
+HintForStep(SmtpProbeStepName step, const SmtpEvent *event, const Outcome *outcome)
 {
 	switch (step)
 	{
@@ -178,6 +193,11 @@ HintForStep(SmtpProbeStepName step, const SmtpEvent *event)
 			return "Check the spelling of rhesis_notify.smtp_host, and the name servers of this "
 				   "machine.";
 		case SMTP_PROBE_CONNECT:
+			if (NeverGreeted(event))
+				return "If this port speaks TLS from the first byte, as Amazon SES does on 2465, set "
+					   "rhesis_notify.smtp_tls to implicit.";
+			if (outcome->hint)
+				return outcome->hint;
 			return "Check rhesis_notify.smtp_port, and whether a firewall or network policy blocks "
 				   "it; some networks block SMTP ports.";
 		case SMTP_PROBE_TLS:
@@ -196,13 +216,19 @@ HintForStep(SmtpProbeStepName step, const SmtpEvent *event)
 			if (event->kind == SMTP_EVENT_NO_AUTH)
 				return "The server offers no login: leave rhesis_notify.smtp_user empty, or use its "
 					   "submission port (587 or 465).";
-			return "Check rhesis_notify.smtp_user and the password; SendGrid's user is \"apikey\", "
-				   "Gmail wants an app password, SES has SMTP credentials of its own.";
+			if (event->kind == SMTP_EVENT_LOGIN_FAILED)
+				return "The server offers no login mechanism that rhesis_notify.smtp_auth allows, or "
+					   "none that needs a password alone.";
+			return outcome->hint;
 		case SMTP_PROBE_SENDER:
+			if (outcome->hint)
+				return outcome->hint;
 			return "Verify the sender's domain or address with the provider, or set "
 				   "rhesis_notify.from_email to one that is verified.";
+		case SMTP_PROBE_RECIPIENT:
+			return outcome->hint;
 	}
-	return "";
+	return NULL;
 }
 
 static void
@@ -219,21 +245,58 @@ PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, co
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+/*
+ * A refusal that is about this one recipient says nothing about others: our own address need not be a mailbox. A
+ * server that relays for nobody like us says it of every other one.
+ */
+static bool
+RefusesThisRecipientAlone(const SmtpEvent *event, const Outcome *outcome)
+{
+	return event->stage == SMTP_STAGE_RCPT && event->kind == SMTP_EVENT_REPLY &&
+		   (outcome->scope == OUTCOME_SCOPE_ADDRESS || outcome->scope == OUTCOME_SCOPE_MESSAGE) &&
+		   outcome->hint == NULL;
+}
+
+/* What a step that is well should be told about; NULL: nothing. */
+static const char *
+WarningForStep(SmtpProbeStepName step, const SmtpProbe *probe, bool refused)
+{
+	if (step == SMTP_PROBE_CONNECT && strpbrk(probe->helo, ".[") == NULL)
+		return "Some servers refuse a name without a dot: then set rhesis_notify.smtp_helo_name";
+	if (step == SMTP_PROBE_RECIPIENT && refused)
+		return "That is about this address alone, which need not be a mailbox";
+	return NULL;
+}
+
 static void
 PutProbe(ReturnSetInfo *result, const SmtpProbe *probe)
 {
-	static const char *const names[SMTP_PROBE_STEPS] = {"name lookup", "connect", "TLS",
-														"authentication", "MAIL FROM"};
+	static const char *const names[SMTP_PROBE_STEPS] = {"name lookup",	  "connect",   "TLS",
+														"authentication", "MAIL FROM", "RCPT TO"};
+	Outcome outcome = OutcomeForEvent(&probe->event);
+	bool harmless = RefusesThisRecipientAlone(&probe->event, &outcome);
 
 	for (int i = 0; i < SMTP_PROBE_STEPS; i++)
 	{
 		const SmtpProbeStep *step = &probe->steps[i];
+		bool refused = step->reached && !step->ok;
+		bool ok = step->ok || (refused && harmless);
 
 		if (step->reached)
-			PutStep(result, names[i], step->ok, step->detail,
-					step->ok ? NULL : HintForStep((SmtpProbeStepName) i, &probe->event),
+			PutStep(result, names[i], ok, step->detail,
+					ok ? WarningForStep((SmtpProbeStepName) i, probe, refused)
+					   : HintForStep((SmtpProbeStepName) i, &probe->event, &outcome),
 					step->elapsed_ms);
 	}
+}
+
+/* Whom the probe names: all mail's address, or our own, which no stranger is bothered with. */
+static const char *
+ProbeRecipient(const Mailbox *from)
+{
+	const char *redirect = SettingRedirect();
+
+	return redirect ? redirect : from->address;
 }
 
 /* rhesis_notify.check_smtp() */
@@ -250,7 +313,7 @@ rhesis_notify_check_smtp(PG_FUNCTION_ARGS)
 	if (problem == NULL)
 	{
 		SettingFrom(&from);
-		problem = ProbeInSession(from.address, &probe);
+		problem = ProbeInSession(from.address, ProbeRecipient(&from), &probe);
 	}
 	if (problem)
 	{

@@ -192,7 +192,7 @@ ReadDisplayName(const char *start, const char *end)
 }
 
 bool
-ParseMailbox(const char *text, Mailbox *mailbox, const char **problem)
+SplitMailbox(const char *text, Mailbox *mailbox, const char **problem)
 {
 	const char *start = text;
 	const char *end = text + strlen(text);
@@ -230,10 +230,24 @@ ParseMailbox(const char *text, Mailbox *mailbox, const char **problem)
 		name = pstrdup("");
 	}
 
-	*problem = name == NULL ? "the name is not quoted as it should be" : AddressProblem(address);
+	*problem = name == NULL ? "the name is not quoted as it should be" : NULL;
 	if (*problem != NULL)
 		return false;
 	mailbox->name = name;
 	mailbox->address = address;
+	return true;
+}
+
+bool
+ParseMailbox(const char *text, Mailbox *mailbox, const char **problem)
+{
+	Mailbox split;
+
+	if (!SplitMailbox(text, &split, problem))
+		return false;
+	*problem = AddressProblem(split.address);
+	if (*problem != NULL)
+		return false;
+	*mailbox = split;
 	return true;
 }

@@ -23,7 +23,8 @@ typedef struct Mailbox
  *  - no space, control character, '<' or '>', not even in a quoted local part;
  *  - no "=?" (an encoded word that some servers decode before they split the address);
  *  - no address literal (user@[10.0.0.1]) and no all-numeric last label: both point a relay at a machine;
- *  - no character beyond ASCII: SMTPUTF8 is not spoken. An IDN domain is written as its A-label (xn--…).
+ *  - no character beyond ASCII: SMTPUTF8 is not spoken. An IDN domain is an A-label here (xn--…): see
+ *    written_address.h.
  * A domain of one label (root@localhost) is valid.
  */
 extern const char *AddressProblem(const char *address);
@@ -41,5 +42,8 @@ extern const char *AddressDomain(const char *address);
  * valid address in the text.
  */
 extern bool ParseMailbox(const char *text, Mailbox *mailbox, const char **problem);
+
+/* The same without a look at the address, which may be anything. */
+extern bool SplitMailbox(const char *text, Mailbox *mailbox, const char **problem);
 
 #endif /* RHESIS_MAILBOX_H */

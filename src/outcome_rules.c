@@ -79,6 +79,12 @@
 	"Check rhesis_notify.smtp_user and the password; SendGrid's user is \"apikey\", Gmail " \
 	"wants an app password, SES has SMTP credentials of its own."
 #define HINT_PROVIDER "The provider has stopped this account: its console or support says why."
+#define HINT_RELAY                                                                   \
+	"The server takes mail for other domains only from those it knows: log in with " \
+	"rhesis_notify.smtp_user and a password, or ask its operator to accept this machine."
+#define HINT_IMPLICIT_TLS                                                                         \
+	"The server takes the connection and does not greet: if this port speaks TLS from the first " \
+	"byte, as Amazon SES does on 2465, set rhesis_notify.smtp_tls to implicit."
 #define HINT_TLS \
 	"Set rhesis_notify.smtp_tls to auto or starttls: the mail server demands encryption."
 
@@ -429,6 +435,8 @@ const Rule outcome_rules[] = {
 	{BIT(SMTP_EVENT_DNS) | BIT(SMTP_EVENT_REFUSED), ANYWHERE, 0, 0, NULL, NULL, 0,
 	 SERVER("connection")},
 	{BIT(SMTP_EVENT_TLS_FAILED), ANYWHERE, 0, 0, NULL, NULL, 0, SERVER("tls")},
+	{TIMEOUT, BIT(SMTP_STAGE_GREETING), 0, 0, NULL, NULL, 0, /* => */
+	 OUTCOME_SCOPE_SERVER, OUTCOME_RETURN, "timeout", 0, HINT_IMPLICIT_TLS, false},
 	{TIMEOUT, SETUP | MAIL, 0, 0, NULL, NULL, 0, SERVER("timeout")},
 	{LOST | GARBAGE, SETUP | MAIL, 0, 0, NULL, NULL, 0, CONNECTION},
 
@@ -440,7 +448,17 @@ const Rule outcome_rules[] = {
 	/* Exim: 451 <jane@example.com>: Cannot resolve … at this time */
 	{REPLY, RCPT, 400, 499, NULL, NULL, 0, DEFERRED},
 
-	/* Postfix: 554 5.7.1 <jane@example.com>: Relay access denied */
+	/*
+	 * Postfix: 554 5.7.1 <jane@example.com>: Relay access denied. A relay may know some domains, so the mail
+	 * fails alone.
+	 */
+	{REPLY, RCPT, 500, 599, NULL,
+	 "relay access denied|relaying denied|relay not permitted|relay not allowed|unable to relay|"
+	 "relaying not allowed|relay denied|not permitted to relay|allowed rcpthosts",
+	 0, /* => */
+	 OUTCOME_SCOPE_ADDRESS, OUTCOME_FAIL, "smtp_permanent", 0, HINT_RELAY, false},
+
+	/* Postfix: 550 5.1.1 <jane@example.com>: Recipient address rejected: User unknown */
 	{REPLY, RCPT, 500, 599, NULL, NULL, 0, REFUSED},
 
 	/* Google accepts some recipients at first: 550 5.1.1 The email account … does not exist (after the dot) */

@@ -18,8 +18,7 @@ ReadOutgoing(Outgoing *outgoing)
 	memset(outgoing, 0, sizeof(*outgoing));
 	SettingFrom(&outgoing->from);
 	(void) SettingReplyTo(&outgoing->reply_to);
-	if (rhesis_redirect_all_to && *rhesis_redirect_all_to)
-		outgoing->redirect = pstrdup(rhesis_redirect_all_to);
+	outgoing->redirect = SettingRedirect();
 }
 
 /*

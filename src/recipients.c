@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "ascii.h"
+#include "database_text.h"
 #include "mailbox.h"
 #include "miscadmin.h"
 #include "recipients.h"
@@ -15,6 +16,7 @@
 #include "recipients_relation.h"
 #include "settings.h"
 #include "time_limit.h"
+#include "written_address.h"
 
 /*
  * What we read of a value, in characters. An address that is cut is still too long to be valid, so that no other address is
@@ -134,6 +136,24 @@ IsFalse(const char *flag)
 	return flag != NULL && strcmp(flag, "false") == 0;
 }
 
+/* Is the listed domain, which may be written in any form, that of an address? */
+static bool
+IsDomain(const char *listed, size_t length, const char *domain)
+{
+	const char *problem;
+
+	for (size_t i = 0; i < length; i++)
+	{
+		if (IS_HIGHBIT_SET(listed[i]))
+		{
+			listed = DomainInAscii(listed, length, &problem);
+			length = listed != NULL ? strlen(listed) : 0;
+			break;
+		}
+	}
+	return length > 0 && length == strlen(domain) && BeginsAlike(listed, domain, length);
+}
+
 static bool
 IsPlaceholder(const char *address)
 {
@@ -146,7 +166,7 @@ IsPlaceholder(const char *address)
 
 		listed += strspn(listed, ", \t\r\n");
 		length = strcspn(listed, ", \t\r\n");
-		if (length > 0 && length == strlen(domain) && BeginsAlike(listed, domain, length))
+		if (length > 0 && IsDomain(listed, length, domain))
 			return true;
 		listed += length;
 	}
@@ -197,33 +217,45 @@ ChoosePerson(const AppRows *people, const char *user_key, const char *organizati
 	return NULL;
 }
 
+/*
+ * Reads the address into recipient->email, as it goes into the envelope; what is none stays as it is. Returns why no
+ * mail is owed to it, or NULL.
+ */
 static const char *
-SkipReasonOf(char **person)
+ReadAddress(Recipient *recipient, char *written)
 {
-	const char *address = person[PERSON_EMAIL];
+	const char *utf8 = written != NULL ? TryDatabaseTextToUtf8(written) : "";
+	char *address;
 
-	if (IsFalse(person[PERSON_ACTIVE]))
-		return "inactive_user";
-	if (IsBlank(address))
+	recipient->email = written;
+	if (utf8 == NULL)
+		recipient->email_problem = "it has bytes that are no character";
+	else if (IsOnlyBlanks(utf8, strlen(utf8)))
 		return "no_email";
-	if (!IsValidAddress(address))
+	else if (pg_mbstrlen(written) >= ADDRESS_MAX_CHARS)
+		recipient->email_problem = "it is longer than 254 bytes"; /* and was cut */
+	if (recipient->email_problem != NULL)
 		return "invalid_email";
-	if (IsPlaceholder(address))
-		return "placeholder_email";
-	return NULL;
+
+	address = ReadWrittenAddress(utf8, strlen(utf8), &recipient->email_problem);
+	if (address == NULL)
+		return "invalid_email";
+	recipient->email = address;
+	return IsPlaceholder(address) ? "placeholder_email" : NULL;
 }
 
 static void
 FillRecipient(Recipient *recipient, char **person)
 {
-	recipient->skip_reason = SkipReasonOf(person);
-	recipient->email = person[PERSON_EMAIL];
+	const char *reason = ReadAddress(recipient, person[PERSON_EMAIL]);
+
+	recipient->skip_reason = IsFalse(person[PERSON_ACTIVE]) ? "inactive_user" : reason;
 	if (!IsBlank(person[PERSON_NAME]))
 		recipient->name = person[PERSON_NAME];
 	else if (!IsBlank(person[PERSON_GIVEN_NAME]))
 		recipient->name = person[PERSON_GIVEN_NAME];
 	else
-		recipient->name = person[PERSON_EMAIL];
+		recipient->name = recipient->email;
 	if (!IsEmpty(person[PERSON_ORGANIZATION_ID]))
 		recipient->organization_id = person[PERSON_ORGANIZATION_ID];
 	if (!IsBlank(person[PERSON_ORGANIZATION_NAME]))

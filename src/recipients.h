@@ -25,8 +25,10 @@ typedef struct Recipient
 {
 	const char *skip_reason; /* a skip code of interface section 2, or NULL when a mail is owed */
 	char *error; /* this row's look-up raised this error (recipients_error); NULL: none */
-	char *email;
-	char *name;				 /* display name: name, else given_name, else the address */
+	char *email; /* where a mail is owed, as the envelope has it: trimmed, its domain in ASCII */
+	const char *
+		email_problem; /* beside invalid_email: what is wrong with it, a constant phrase; else NULL */
+	char *name;		   /* display name: name, else given_name, else the address */
 	char *organization_id;	 /* the row's; NULL: none */
 	char *organization_name; /* NULL: unknown */
 	char *timezone;			 /* NULL: unknown */

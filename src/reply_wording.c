@@ -81,8 +81,7 @@ MatchPhrase(const char *text, const char *phrase, const char *phrase_end, bool *
 			text = SkipBlanks(text);
 			*blanks = true;
 		}
-		else if (*phrase == ' ' ? (*text == '-' || *text == '_')
-								: pg_tolower((unsigned char) *text) == (unsigned char) *phrase)
+		else if (*phrase == ' ' ? (*text == '-' || *text == '_') : AsciiLower(*text) == *phrase)
 			text++;
 		else
 			return NULL;
@@ -116,7 +115,7 @@ HasPhrase(const char *text, const char *text_end, const char *phrase, const char
 		const char *end;
 
 		/* Most places differ in the first letter. */
-		if (pg_tolower((unsigned char) *at) != (unsigned char) *phrase)
+		if (AsciiLower(*at) != *phrase)
 			continue;
 		end = MatchPhrase(at, phrase, phrase_end, &blanks);
 		if (end != NULL && end <= text_end && blanks == spaced && !TouchesAddress(text, at, end))

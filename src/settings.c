@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
+#include "written_address.h"
 
 #define DEFAULT_PORT 587
 #define DEFAULT_FROM "\"Rhesis AI\" <engineering@rhesis.ai>"
@@ -52,6 +53,7 @@ int rhesis_retention;
 bool rhesis_log_deliveries;
 
 static char *from_email;
+static char *smtp_auth;
 static bool smtp_allow_plaintext;
 
 static const struct config_enum_entry tls_options[] = {{"auto", SMTP_TLS_AUTO, false},
@@ -102,12 +104,27 @@ CheckUser(char **newval, void **extra, GucSource source)
 }
 
 static bool
+CheckMechanisms(char **newval, void **extra, GucSource source)
+{
+	int order[SMTP_MECHANISMS];
+	int count;
+
+	if (SmtpParseMechanisms(*newval, order, &count))
+		return true;
+	GUC_check_errdetail(
+		"A login mechanism is not known, needs more than a password, or is listed twice.");
+	GUC_check_errhint(
+		"Available: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256, NTLM.");
+	return false;
+}
+
+static bool
 CheckMailbox(char **newval, void **extra, GucSource source)
 {
 	Mailbox mailbox;
 	const char *problem;
 
-	if (*newval == NULL || **newval == '\0' || ParseMailbox(*newval, &mailbox, &problem))
+	if (*newval == NULL || **newval == '\0' || ReadWrittenMailbox(*newval, &mailbox, &problem))
 		return true;
 	GUC_check_errdetail("The address is not valid: %s.", problem);
 	GUC_check_errhint("Write name@example.com, or \"Display Name\" <name@example.com>.");
@@ -119,10 +136,8 @@ CheckAddress(char **newval, void **extra, GucSource source)
 {
 	const char *problem;
 
-	if (*newval == NULL || **newval == '\0')
-		return true;
-	problem = AddressProblem(*newval);
-	if (problem == NULL)
+	if (*newval == NULL || **newval == '\0' ||
+		ReadWrittenAddress(*newval, strlen(*newval), &problem) != NULL)
 		return true;
 	GUC_check_errdetail("The address is not valid: %s.", problem);
 	GUC_check_errhint("Write the address alone, like staging@example.com.");
@@ -287,6 +302,12 @@ DefineServerSettings(void)
 		"User for SMTP authentication, RFC 4954 (environment: SMTP_USER). Empty: no login. User "
 		"and password go together.",
 		&rhesis_smtp_user, EnvironmentDefault("SMTP_USER", "", CheckUser), CheckUser);
+	DefineString(
+		"rhesis_notify.smtp_auth",
+		"Login mechanisms (RFC 4954) in the order in which they are tried, comma-separated: PLAIN, "
+		"LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256, NTLM. Empty: those that the server "
+		"offers, PLAIN and LOGIN first; without TLS the strongest alone.",
+		&smtp_auth, "", CheckMechanisms);
 	DefineCustomEnumVariable("rhesis_notify.smtp_tls",
 							 "How the connection is encrypted: auto is implicit TLS on port 465 "
 							 "and STARTTLS, required, on all others.",
@@ -425,7 +446,7 @@ SettingFrom(Mailbox *from)
 		text = from_email;
 	else if (IsSet(rhesis_smtp_user) && IsValidAddress(rhesis_smtp_user))
 		text = rhesis_smtp_user;
-	if (!ParseMailbox(text, from, &problem))
+	if (!ReadWrittenMailbox(text, from, &problem))
 		elog(ERROR, "sender \"%s\" is not valid: %s", text, problem);
 	if (*from->name == '\0')
 		from->name = DEFAULT_FROM_NAME;
@@ -445,7 +466,17 @@ SettingReplyTo(Mailbox *reply_to)
 {
 	const char *problem;
 
-	return IsSet(rhesis_reply_to) && ParseMailbox(rhesis_reply_to, reply_to, &problem);
+	return IsSet(rhesis_reply_to) && ReadWrittenMailbox(rhesis_reply_to, reply_to, &problem);
+}
+
+char *
+SettingRedirect(void)
+{
+	const char *problem;
+
+	if (!IsSet(rhesis_redirect_all_to))
+		return NULL;
+	return ReadWrittenAddress(rhesis_redirect_all_to, strlen(rhesis_redirect_all_to), &problem);
 }
 
 const char *
@@ -472,6 +503,7 @@ SmtpOptionsFromSettings(SmtpOptions *options)
 	options->host = rhesis_smtp_host;
 	options->port = rhesis_smtp_port;
 	options->user = IsSet(rhesis_smtp_user) ? rhesis_smtp_user : NULL;
+	options->auth = IsSet(smtp_auth) ? smtp_auth : NULL;
 	options->tls = rhesis_smtp_tls;
 	options->ca_file = IsSet(rhesis_smtp_ca_file) ? rhesis_smtp_ca_file : NULL;
 	options->helo_name = IsSet(rhesis_smtp_helo_name) ? rhesis_smtp_helo_name : NULL;

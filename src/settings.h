@@ -50,6 +50,9 @@ extern const char *SettingFromName(void);
 /* False: there is no reply_to. */
 extern bool SettingReplyTo(Mailbox *reply_to);
 
+/* Where redirect_all_to sends every mail, palloc'd; NULL: mails go to their recipients. */
+extern char *SettingRedirect(void);
+
 /* What keeps mail from being sent, in words for the log (static); NULL: the settings are complete. */
 extern const char *SmtpSettingsProblem(void);
 

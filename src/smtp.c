@@ -87,11 +87,14 @@ SmtpPoolResume(SmtpPool *pool)
 }
 
 void
-SmtpPoolStartProbe(SmtpPool *pool, const char *sender, SmtpProbe *probe)
+SmtpPoolStartProbe(SmtpPool *pool, const char *sender, const char *recipient, SmtpProbe *probe)
 {
+	const SmtpMail mail = {.sender = sender, .recipient = recipient};
+
 	memset(probe, 0, sizeof(*probe));
+	strlcpy(probe->helo, pool->helo, sizeof(probe->helo));
 	SmtpWake(pool);
-	SmtpOpenConnection(pool, probe, sender);
+	SmtpOpenConnection(pool, probe, &mail);
 	SmtpArmTimer(pool);
 }
 

@@ -26,6 +26,8 @@ typedef struct SmtpOptions
 	int port;
 	const char *user;	  /* NULL: no login */
 	const char *password; /* NULL: empty */
+	const char
+		*auth; /* login mechanisms in the order in which they are tried; NULL: what is offered */
 	SmtpTls tls;
 	const char *ca_file;	/* NULL: the system's bundle */
 	const char *helo_name;	/* NULL: the machine's name */
@@ -65,6 +67,15 @@ typedef struct SmtpPoolStatus
 	bool stalled;	 /* a connection could not be opened: see SmtpPoolResume */
 	uint64 connects; /* connections that were ready for mail, since the pool was made */
 } SmtpPoolStatus;
+
+/* So many login mechanisms are known. */
+#define SMTP_MECHANISMS 7
+
+/*
+ * Reads a list of mechanisms, with commas or blanks between them, in any case, into order[SMTP_MECHANISMS]. False:
+ * it has one twice, or one that needs more than a password.
+ */
+extern bool SmtpParseMechanisms(const char *list, int *order, int *count);
 
 /* Process-wide: curl_global_init and the check of libcurl's version and features. NULL, or what is wrong (static). */
 extern const char *SmtpInitialize(void);
@@ -130,9 +141,9 @@ extern void SmtpPoolGetStatus(const SmtpPool *pool, SmtpPoolStatus *status);
 extern void SmtpMailClear(SmtpMail *mail);
 
 /*
- * A probe for check_smtp(): connect, log in, MAIL FROM, RSET, QUIT on a connection of its own, step by
+ * A probe for check_smtp(): connect, log in, MAIL FROM, RCPT TO, RSET, QUIT on a connection of its own, step by
  * step. The caller calls SmtpRun until it is done; then steps were reached up to the first that failed,
- * and the event tells of that one (or of the reply to MAIL). Nothing in it needs to be freed.
+ * and the event tells of that one (or of the reply to RCPT). Nothing in it needs to be freed.
  */
 typedef enum SmtpProbeStepName
 {
@@ -141,13 +152,14 @@ typedef enum SmtpProbeStepName
 	SMTP_PROBE_TLS,
 	SMTP_PROBE_LOGIN,
 	SMTP_PROBE_SENDER,
+	SMTP_PROBE_RECIPIENT,
 } SmtpProbeStepName;
 
-#define SMTP_PROBE_STEPS 5
+#define SMTP_PROBE_STEPS 6
 
 typedef struct SmtpProbeStep
 {
-	const char *step; /* "lookup", "connect", "tls", "login", "sender" */
+	const char *step; /* "lookup", "connect", "tls", "login", "sender", "recipient" */
 	bool reached;
 	bool ok;
 	char detail[512];
@@ -159,10 +171,12 @@ typedef struct SmtpProbe
 	SmtpProbeStep steps[SMTP_PROBE_STEPS];
 	SmtpEvent event;
 	char enhanced[12]; /* event.enhanced */
+	char helo[256];	   /* what EHLO said */
 	bool done;
 } SmtpProbe;
 
-/* The sender and the probe stay the caller's; both must outlive the pool or the end of the probe. */
-extern void SmtpPoolStartProbe(SmtpPool *pool, const char *sender, SmtpProbe *probe);
+/* The addresses and the probe stay the caller's; all must outlive the pool or the end of the probe. */
+extern void
+SmtpPoolStartProbe(SmtpPool *pool, const char *sender, const char *recipient, SmtpProbe *probe);
 
 #endif

@@ -29,14 +29,6 @@
 #define DESCRIPTORS_OPENING 3
 #define DESCRIPTORS_READY 1
 
-/*
- * Mechanisms that need a password and nothing else. Not GSSAPI: it would ask a Kerberos server, and block;
- * libcurl prefers it as soon as a server offers it and the user looks like an address.
- */
-#define LOGIN_MECHANISMS                                                           \
-	"AUTH=SCRAM-SHA-256;AUTH=SCRAM-SHA-1;AUTH=DIGEST-MD5;AUTH=CRAM-MD5;AUTH=NTLM;" \
-	"AUTH=PLAIN;AUTH=LOGIN"
-
 static int WatchSocket(CURL *easy, curl_socket_t fd, int what, void *pool, void *socket_data);
 static int NoteTimeout(CURLM *multi, long milliseconds, void *pool);
 static size_t NoteReplyLine(char *line, size_t size, size_t count, void *connection);
@@ -189,7 +181,7 @@ ReleaseDescriptors(SmtpConnection *connection, int keep)
  * connection whose end could change that, it is reported as a connection that failed.
  */
 bool
-SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const char *probe_sender)
+SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail)
 {
 	SmtpConnection *connection = calloc(1, sizeof(SmtpConnection));
 	sigset_t saved;
@@ -200,7 +192,8 @@ SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const char *probe_sender)
 	connection->pool = pool;
 	connection->fd = -1;
 	connection->probe = probe;
-	connection->probe_mail.sender = probe_sender;
+	if (probe_mail != NULL)
+		connection->probe_mail = *probe_mail;
 	connection->over_tls = pool->implicit_tls;
 	connection->opening_stage = SMTP_STAGE_CONNECT;
 	connection->opened_us = SmtpNowUs();
@@ -264,9 +257,16 @@ SetUpHandle(SmtpConnection *connection)
 	}
 	if (pool->user != NULL)
 	{
+		/*
+		 * Named one by one: left to itself, libcurl prefers GSSAPI as soon as a server offers it and the user
+		 * looks like an address; it would ask a Kerberos server, and block.
+		 */
+		char login_options[128];
+
+		SmtpLoginOptions(connection, login_options, sizeof(login_options));
 		SET(CURLOPT_USERNAME, pool->user);
 		SET(CURLOPT_PASSWORD, pool->password);
-		SET(CURLOPT_LOGIN_OPTIONS, LOGIN_MECHANISMS);
+		SET(CURLOPT_LOGIN_OPTIONS, login_options);
 	}
 #undef SET
 	return ok;
@@ -347,6 +347,8 @@ OpeningDone(SmtpConnection *connection, CURLcode result)
 		return;
 	}
 
+	if (pool->user != NULL)
+		SmtpLoginSucceeded(connection);
 	connection->state = SMTP_CONNECTION_READY;
 	pool->opening_count--;
 	pool->connects++;

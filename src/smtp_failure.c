@@ -141,7 +141,13 @@ SmtpOpeningFailed(SmtpConnection *connection, CURLcode result)
 	else
 		event.text = Explanation(connection, result);
 
-	if (connection->probe != NULL)
+	if (SmtpTriesNextMechanism(connection, &event))
+	{
+		/* For a mail that waits the pool opens the next connection by itself. */
+		if (connection->probe != NULL)
+			SmtpOpenConnection(pool, connection->probe, &connection->probe_mail);
+	}
+	else if (connection->probe != NULL)
 		SmtpProbeFinished(connection, &event);
 	else if (!pool->stalled && pool->waiting.length > 0)
 	{

@@ -4,6 +4,7 @@
  *	smtp.c				the pool at work: who gets which mail, time-outs, the one place that runs things
  *	smtp_pool.c			making a pool, its options, and its end
  *	smtp_connection.c	libcurl opens and closes connections
+ *	smtp_auth.c			which login mechanism is tried, and which one after a refusal
  *	smtp_failure.c		what went wrong with one that could not be opened
  *	smtp_transaction.c	the dialogue on an open connection
  *	smtp_probe.c		check_smtp's probe
@@ -84,6 +85,7 @@ typedef struct SmtpConnection
 	int descriptors; /* accounted for */
 
 	/* opening */
+	uint32 mechanisms;		 /* that it may use, bits */
 	SmtpStage opening_stage; /* what is awaited */
 	bool over_tls;
 	char problem[CURL_ERROR_SIZE]; /* libcurl's message */
@@ -117,7 +119,8 @@ typedef struct SmtpConnection
 	SmtpProbe *probe;
 	SmtpMail probe_mail;
 	int64 opened_us;
-	int64 ready_us; /* 0: not yet */
+	int64 ready_us;	 /* 0: not yet */
+	int64 sender_us; /* MAIL was accepted */
 } SmtpConnection;
 
 typedef struct SmtpMailList
@@ -127,6 +130,21 @@ typedef struct SmtpMailList
 	int length;
 } SmtpMailList;
 
+#define SMTP_NO_MECHANISM (-1)
+
+/* What is known of the server's login mechanisms; sets are bits. */
+typedef struct SmtpAuth
+{
+	int order[SMTP_MECHANISMS]; /* in which they are tried */
+	int count;
+	bool may_fall_back; /* after a refusal to another one */
+	bool offers_known;	/* from a connection whose login failed */
+	uint32 offered;
+	uint32 refused;
+	bool exhausted; /* all were refused: now one for each connection */
+	int chosen;		/* it has succeeded; or SMTP_NO_MECHANISM */
+} SmtpAuth;
+
 struct SmtpPool
 {
 	/* options; the strings are malloc'd */
@@ -134,6 +152,8 @@ struct SmtpPool
 	char *user;
 	char *password;
 	char *ca_file;
+	char *helo;
+	SmtpAuth auth;
 	bool tls;		   /* any */
 	bool implicit_tls; /* from the first byte */
 	int connect_timeout_ms;
@@ -191,11 +211,19 @@ extern bool SmtpIsSafeWord(const char *word);
 /* smtp_connection.c */
 extern bool SmtpSetUpCurl(SmtpPool *pool);
 extern void SmtpTearDownCurl(SmtpPool *pool);
-extern bool SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const char *probe_sender);
+extern bool SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail);
 extern void SmtpCurlAction(SmtpPool *pool, curl_socket_t fd, int events);
 extern void SmtpCollectOpened(SmtpPool *pool);
 extern void SmtpKill(SmtpConnection *connection);
 extern void SmtpFreeConnection(SmtpConnection *connection);
+
+/* smtp_auth.c */
+extern void SmtpSetMechanisms(SmtpPool *pool, const char *list);
+extern void SmtpLoginOptions(SmtpConnection *connection, char *options, size_t size);
+extern const char *SmtpMechanismName(const SmtpConnection *connection);
+extern void SmtpLoginSucceeded(SmtpConnection *connection);
+extern bool SmtpTriesNextMechanism(SmtpConnection *connection, const SmtpEvent *event);
+extern void SmtpForgetRefusals(SmtpPool *pool);
 
 /* smtp_failure.c */
 extern void SmtpOpeningFailed(SmtpConnection *connection, CURLcode result);
@@ -209,6 +237,7 @@ extern void SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const Smt
 					   const char *text);
 
 /* smtp_probe.c */
+extern void SmtpProbeSenderAccepted(SmtpConnection *connection, const SmtpEvent *event);
 extern void SmtpProbeFinished(SmtpConnection *connection, const SmtpEvent *event);
 
 #endif

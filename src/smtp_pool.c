@@ -17,7 +17,8 @@
 #endif
 
 static bool SetUpMultiplexer(SmtpPool *pool);
-static char *ServerUrl(const SmtpOptions *options, bool implicit_tls);
+static char *HeloName(const SmtpOptions *options);
+static char *ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls);
 static char *SystemBundle(void);
 
 const char *
@@ -80,7 +81,9 @@ SmtpPoolCreate(const SmtpOptions *options, const char **problem)
 	pool->implicit_tls = options->tls == SMTP_TLS_IMPLICIT ||
 						 (options->tls == SMTP_TLS_AUTO && options->port == 465);
 	pool->tls = options->tls != SMTP_TLS_NONE;
-	pool->url = ServerUrl(options, pool->implicit_tls);
+	SmtpSetMechanisms(pool, options->auth);
+	pool->helo = HeloName(options);
+	pool->url = ServerUrl(options, pool->helo, pool->implicit_tls);
 	pool->user = CopyString(options->user);
 	pool->password = strdup(options->password != NULL ? options->password : "");
 	pool->ca_file = options->ca_file != NULL ? strdup(options->ca_file) : SystemBundle();
@@ -101,8 +104,9 @@ SmtpPoolCreate(const SmtpOptions *options, const char **problem)
 		*problem = "the HELO name has a character that is not allowed there";
 	else if (!SetUpMultiplexer(pool))
 		*problem = "out of file descriptors";
-	else if (SmtpSetUpCurl(pool) && pool->url != NULL && pool->connections != NULL &&
-			 pool->password != NULL && (pool->user != NULL || options->user == NULL))
+	else if (SmtpSetUpCurl(pool) && pool->url != NULL && pool->helo != NULL &&
+			 pool->connections != NULL && pool->password != NULL &&
+			 (pool->user != NULL || options->user == NULL))
 		return pool;
 
 	SmtpPoolDestroy(pool);
@@ -125,21 +129,40 @@ SetUpMultiplexer(SmtpPool *pool)
 }
 
 /*
+ * What EHLO says, malloc'd: what is set, else the machine's name as a whole. (libcurl would cut it at its first
+ * dot, and some servers refuse a name without one.)
+ */
+static char *
+HeloName(const SmtpOptions *options)
+{
+	char name[256];
+
+	if (options->helo_name != NULL)
+		return strdup(options->helo_name);
+	if (gethostname(name, sizeof(name)) != 0)
+		return strdup("localhost");
+	name[sizeof(name) - 1] = '\0';
+	return strdup(SmtpIsSafeWord(name) ? name : "localhost");
+}
+
+/*
  * smtp://host:port/helo-name, malloc'd, or NULL if there is no memory. A literal IPv6 address gets its
  * brackets; what EHLO shall say is escaped.
  */
 static char *
-ServerUrl(const SmtpOptions *options, bool implicit_tls)
+ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls)
 {
 	const char *host = options->host;
-	const char *helo = options->helo_name != NULL ? options->helo_name : "";
 	bool bare_ipv6 = strchr(host, ':') != NULL && host[0] != '[';
-	size_t size = strlen(host) + 3 * strlen(helo) + 32;
+	size_t size = strlen(host) + 3 * (helo != NULL ? strlen(helo) : 0) + 32;
 	char *url = malloc(size);
 	char *end;
 
-	if (url == NULL)
+	if (url == NULL || helo == NULL)
+	{
+		free(url);
 		return NULL;
+	}
 	end = url + snprintf(url, size, "%s://%s%s%s:%d/", implicit_tls ? "smtps" : "smtp",
 						 bare_ipv6 ? "[" : "", host, bare_ipv6 ? "]" : "", options->port);
 	for (const char *c = helo; *c != '\0'; c++)
@@ -216,6 +239,7 @@ SmtpPoolDestroy(SmtpPool *pool)
 #endif
 	SmtpPoolSetPassword(pool, NULL);
 	free(pool->url);
+	free(pool->helo);
 	free(pool->user);
 	free(pool->ca_file);
 	free(pool->connections);
@@ -240,6 +264,8 @@ SmtpPoolSetPassword(SmtpPool *pool, const char *password)
 {
 	char *copy = CopyString(password);
 
+	if (pool->password != NULL && password != NULL && strcmp(pool->password, password) != 0)
+		SmtpForgetRefusals(pool);
 	if (pool->password != NULL)
 		explicit_bzero(pool->password, strlen(pool->password));
 	free(pool->password);

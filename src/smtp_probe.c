@@ -1,7 +1,7 @@
 /*
  * smtp_probe.c - a connection that is made only to see how far it gets.
  *
- * The probe's connection is like any other, opened for a mail that ends when MAIL is answered. This file
+ * The probe's connection is like any other, opened for a mail that ends when RCPT is answered. This file
  * turns what libcurl measured, and the event that ended it, into steps for people.
  */
 #ifdef FRONTEND
@@ -38,7 +38,9 @@ MeasureSteps(const SmtpConnection *connection)
 	times.now = SmtpNowUs() - connection->opened_us;
 	times.done[SMTP_PROBE_LOGIN] =
 		connection->ready_us > 0 ? connection->ready_us - connection->opened_us : 0;
-	times.done[SMTP_PROBE_SENDER] = times.now;
+	times.done[SMTP_PROBE_SENDER] =
+		connection->sender_us > 0 ? connection->sender_us - connection->opened_us : 0;
+	times.done[SMTP_PROBE_RECIPIENT] = times.now;
 	return times;
 }
 
@@ -58,8 +60,10 @@ StepOfEvent(const SmtpEvent *event, const StepTimes *times)
 			return SMTP_PROBE_TLS;
 		case SMTP_STAGE_AUTH:
 			return SMTP_PROBE_LOGIN;
-		default:
+		case SMTP_STAGE_MAIL:
 			return SMTP_PROBE_SENDER;
+		default:
+			return SMTP_PROBE_RECIPIENT;
 	}
 }
 
@@ -96,12 +100,15 @@ DescribeSuccess(const SmtpConnection *connection, SmtpProbe *probe)
 	const SmtpPool *pool = connection->pool;
 	SmtpProbeStep *steps = probe->steps;
 	char *address = NULL;
-	char port[16];
+	char port[16 + sizeof(probe->helo)];
+	char user[300];
 	long port_number = 0;
 
 	curl_easy_getinfo(connection->easy, CURLINFO_PRIMARY_IP, &address);
 	curl_easy_getinfo(connection->easy, CURLINFO_PRIMARY_PORT, &port_number);
-	snprintf(port, sizeof(port), "%ld", port_number);
+	snprintf(port, sizeof(port), "%ld, EHLO %s", port_number, probe->helo);
+	snprintf(user, sizeof(user), "%s, %s", pool->user != NULL ? pool->user : "",
+			 SmtpMechanismName(connection));
 	SetDetail(&steps[SMTP_PROBE_LOOKUP], "", address);
 	SetDetail(&steps[SMTP_PROBE_CONNECT], "port ", port);
 	if (pool->tls)
@@ -109,15 +116,24 @@ DescribeSuccess(const SmtpConnection *connection, SmtpProbe *probe)
 				  ", certificate verified");
 	else
 		SetDetail(&steps[SMTP_PROBE_TLS], "not used", NULL);
-	SetDetail(&steps[SMTP_PROBE_LOGIN], pool->user != NULL ? "as " : "no user is set", pool->user);
+	SetDetail(&steps[SMTP_PROBE_LOGIN], pool->user != NULL ? "as " : "no user is set",
+			  pool->user != NULL ? user : NULL);
 }
 
-/* The probe is over: MAIL was answered, or something went wrong before. */
+/* MAIL was accepted: the next step is RCPT. */
+void
+SmtpProbeSenderAccepted(SmtpConnection *connection, const SmtpEvent *event)
+{
+	connection->sender_us = SmtpNowUs();
+	SetReplyDetail(&connection->probe->steps[SMTP_PROBE_SENDER], event);
+}
+
+/* The probe is over: RCPT was answered, or something went wrong before. */
 void
 SmtpProbeFinished(SmtpConnection *connection, const SmtpEvent *event)
 {
-	static const char *const names[SMTP_PROBE_STEPS] = {"lookup", "connect", "tls", "login",
-														"sender"};
+	static const char *const names[SMTP_PROBE_STEPS] = {"lookup", "connect", "tls",
+														"login",  "sender",	 "recipient"};
 	SmtpProbe *probe = connection->probe;
 	StepTimes times = MeasureSteps(connection);
 	SmtpProbeStepName last = StepOfEvent(event, &times);

@@ -266,8 +266,19 @@ NoteKeyword(SmtpCapabilities *capabilities, const char *text, const char *end)
 		capabilities->pipelining = true;
 	else if (IsKeyword(text, end, "STARTTLS", &parameter))
 		capabilities->starttls = true;
-	else if (IsKeyword(text, end, "AUTH", &parameter)) /* also the old AUTH=LOGIN */
+	else if (IsKeyword(text, end, "AUTH", &parameter))
+	{
+		/* Also the old AUTH=LOGIN, which libcurl does not heed. */
 		capabilities->auth = true;
+		if (parameter < end && parameter[-1] == ' ')
+		{
+			size_t length =
+				Min((size_t) (end - parameter), sizeof(capabilities->auth_mechanisms) - 1);
+
+			memcpy(capabilities->auth_mechanisms, parameter, length);
+			capabilities->auth_mechanisms[length] = '\0';
+		}
+	}
 	else if (IsKeyword(text, end, "SIZE", &parameter))
 		capabilities->size_limit = ReadSize(parameter, end);
 	else if (IsKeyword(text, end, "8BITMIME", &parameter))

@@ -77,6 +77,7 @@ typedef struct SmtpCapabilities
 	bool pipelining;
 	bool starttls;
 	bool auth;
+	char auth_mechanisms[256]; /* "PLAIN LOGIN"; what does not fit is dropped */
 	bool eight_bit_mime;
 	bool smtputf8;
 	bool enhanced_status_codes;

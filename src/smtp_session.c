@@ -78,7 +78,7 @@ SendInSession(SmtpMail *mail)
 }
 
 const char *
-ProbeInSession(const char *sender, SmtpProbe *probe)
+ProbeInSession(const char *sender, const char *recipient, SmtpProbe *probe)
 {
 	const char *problem;
 	SmtpPool *pool = OpenSessionPool(&problem);
@@ -87,7 +87,7 @@ ProbeInSession(const char *sender, SmtpProbe *probe)
 		return problem;
 	PG_TRY();
 	{
-		SmtpPoolStartProbe(pool, sender, probe);
+		SmtpPoolStartProbe(pool, sender, recipient, probe);
 		for (;;)
 		{
 			SmtpRun(pool);

@@ -12,7 +12,7 @@
  */
 extern const char *SendInSession(SmtpMail *mail);
 
-/* Go through the steps up to MAIL FROM. NULL, or what kept it from being tried. Can be cancelled. */
-extern const char *ProbeInSession(const char *sender, SmtpProbe *probe);
+/* Go through the steps up to RCPT TO. NULL, or what kept it from being tried. Can be cancelled. */
+extern const char *ProbeInSession(const char *sender, const char *recipient, SmtpProbe *probe);
 
 #endif

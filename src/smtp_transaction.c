@@ -545,8 +545,11 @@ HandleReply(SmtpConnection *connection, const SmtpReply *reply)
 	memmove(connection->expected, connection->expected + 1,
 			connection->expected_count * sizeof(SmtpExpected));
 
+	if (connection->probe != NULL && expected.command == SMTP_COMMAND_MAIL && granted)
+		SmtpProbeSenderAccepted(connection, &event);
 	if (expected.mail != NULL &&
-		(!granted || expected.command == SMTP_COMMAND_DOT || connection->probe != NULL))
+		(!granted || expected.command == SMTP_COMMAND_DOT ||
+		 (connection->probe != NULL && expected.command == SMTP_COMMAND_RCPT)))
 		EndMail(connection, &expected, &event);
 	if (expected.command == SMTP_COMMAND_DATA)
 		AfterData(connection, granted);

@@ -11,6 +11,7 @@ What rules can say is in smtp_rules.py.
 import argparse
 import base64
 import glob
+import hmac
 import json
 import os
 import re
@@ -334,10 +335,21 @@ class Session:
         self.flush()
         return base64.b64decode(self.read_line())
 
+    def answer_challenge(self):
+        challenge = b"<1.2@peer.test>"
+        user, _, digest = self.ask(challenge).decode().rpartition(" ")
+        return user, digest == hmac.new(self.options.password.encode(), challenge, "md5").hexdigest()
+
     def command_auth(self, argument):
         mechanism, _, initial = argument.partition(" ")
         mechanism = mechanism.upper()
-        if mechanism == "PLAIN":
+        if mechanism in self.options.refuse_mechanisms.split():
+            self.send(["535 5.7.8 Authentication credentials invalid"])
+            return
+        if mechanism == "CRAM-MD5":
+            user, right = self.answer_challenge()
+            user, password = user.encode(), self.options.password.encode() if right else b""
+        elif mechanism == "PLAIN":
             secret = base64.b64decode(initial) if initial else self.ask(b"")
             _, user, password = (secret.split(b"\0") + [b"", b"", b""])[:3]
         elif mechanism == "LOGIN":
@@ -462,6 +474,7 @@ def parse_arguments():
     parser.add_argument("--user", help="login is offered (after TLS, where that is offered) and required")
     parser.add_argument("--password", default="")
     parser.add_argument("--mechanisms", default="PLAIN LOGIN")
+    parser.add_argument("--refuse-mechanisms", default="", help="of those that are offered, as with a wrong password")
     parser.add_argument("--no-pipelining", action="store_true")
     parser.add_argument("--no-starttls", action="store_true")
     parser.add_argument("--no-auth", action="store_true", help="login is neither offered nor required")

@@ -81,7 +81,25 @@ FROM (VALUES
 	(5, '2', 'acme', 'no_email | user 2, organization acme, looked up in public."user" | Give the user an address.'),
 	(6, '3', 'acme', 'inactive_user | user 3, organization acme, looked up in public."user" | Active users are mailed only.'),
 	(7, '4', 'acme', 'placeholder_email | user 4, organization acme, looked up in public."user" | Addresses in rhesis_notify.placeholder_domains get no mail; give the user another.'),
-	(8, '5', 'acme', 'invalid_email | user 5, organization acme, looked up in public."user" | Correct the user''s address.')) AS recipient (n, user_id, organization, expected);
+	(8, '5', 'acme', 'invalid_email | it has no @; user 5, organization acme, looked up in public."user" | Correct the user''s address.')) AS recipient (n, user_id, organization, expected);
+
+-- What is wrong with an address.
+CREATE FUNCTION pg_temp.problem(address text) RETURNS text LANGUAGE sql AS $$
+	UPDATE public."user" SET email = $1 WHERE id = 5;
+	SELECT split_part(split_part(pg_temp.step(pg_temp.report('address ' || md5($1), user_id => '5'), 'recipient'), ' | ', 2), ';', 1);
+$$;
+SELECT is(pg_temp.problem(address), expected, 'an address: ' || expected)
+FROM (VALUES
+	('none', 'it has no @'),
+	('jane doe@example.com', 'it has a space or a control character'),
+	(repeat('a', 60) || '@' || repeat('b.', 150) || 'com', 'it is longer than 254 bytes'),
+	(repeat('a', 70) || '@example.com', 'the part before the @ is longer than 64 bytes'),
+	('jäne@example.com', 'the part before the @ has a character beyond ASCII, which takes SMTPUTF8: that is not spoken'),
+	('jane@example..com', 'the domain is empty or has an empty label'),
+	('jane@', 'the domain is empty or has an empty label'),
+	('@example.com', 'the part before the @ is empty or ends with a dot'),
+	('jane@-x.com', 'a label of the domain begins or ends with a hyphen')) AS address (address, expected);
+SELECT is(pg_temp.problem(' jane@exämple.de '), 'user 5, organization acme (Acme GmbH), looked up in public."user"', 'blanks and a domain beyond ASCII are no problem');
 
 -- Templates: each part from the first that has it.
 INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('acme', 'task_completion', 'Acme');

@@ -24,7 +24,7 @@ BEGIN ATOMIC
 	SELECT (verdicts(ARRAY[user_id], ARRAY[organization_id]))[1];
 END;
 
-SELECT plan(80);
+SELECT plan(92);
 
 -- ---- The Rhesis schema ----
 
@@ -73,6 +73,25 @@ SELECT is(verdict('00000000-0000-0000-0000-000000000009'), 'invalid_email', 'an 
 SELECT is(verdict('00000000-0000-0000-0000-00000000000d'), 'invalid_email', 'an address of 10 MB: invalid_email');
 SELECT is(verdict('00000000-0000-0000-0000-00000000000a'), 'placeholder_email', 'a placeholder domain in any case: placeholder_email');
 SELECT is(verdict('00000000-0000-0000-0000-00000000000b'), 'mail to Kim <kim@sub.placeholder.rhesis.ai>', 'a domain below a placeholder domain is none');
+-- An address as people write it.
+CREATE FUNCTION verdict_on(email text) RETURNS text LANGUAGE sql AS $$
+	UPDATE public."user" SET email = $1 WHERE id = '00000000-0000-0000-0000-000000000006';
+	SELECT verdict('00000000-0000-0000-0000-000000000006');
+$$;
+SELECT is(verdict_on('  fay@example.org '), 'mail to Fay <fay@example.org>', 'blanks around an address are trimmed');
+SELECT is(verdict_on(E'\tfay@example.org\r\n'), 'mail to Fay <fay@example.org>', '... tabs and line ends too');
+SELECT is(verdict_on(E'\u00a0fay@example.org\u2003\u200b'), 'mail to Fay <fay@example.org>', '... and no-break and invisible ones');
+SELECT is(verdict_on(E'\u00a0\t'), 'no_email', 'an address of blanks alone is none');
+SELECT is(verdict_on('fay @example.org'), 'invalid_email', 'a blank inside is not taken out');
+SELECT is(verdict_on('fay@example.org' || repeat(' ', 2000)), 'invalid_email', 'what was cut is no address');
+SELECT is(verdict_on('fay@example.org' || repeat(' ', 2000) || 'eve@example.org'), 'invalid_email', '... whatever came behind');
+SELECT is(verdict_on('fay@exämple.de'), 'mail to Fay <fay@xn--exmple-cua.de>', 'a domain beyond ASCII is written in its IDNA form');
+SELECT is(verdict_on('fäy@example.org'), 'invalid_email', 'a name beyond ASCII takes SMTPUTF8');
+SELECT is(verdict_on('fay@ex ämple.de'), 'invalid_email', 'a blank in such a domain');
+SET recipients_probe.placeholder_domains = 'exämple.de';
+SELECT is(verdict_on('fay@xn--exmple-cua.de'), 'placeholder_email', 'a placeholder domain may be written in either form');
+SET recipients_probe.placeholder_domains = 'xn--exmple-cua.de';
+SELECT is(verdict_on('fay@EXÄMPLE.de'), 'placeholder_email', '... and so may the address');
 SET recipients_probe.placeholder_domains = ' example.net,,EXAMPLE.org ';
 SELECT is(verdicts(ARRAY['00000000-0000-0000-0000-000000000003', '00000000-0000-0000-0000-00000000000a']),
 	ARRAY['placeholder_email', 'mail to Jo <jo@Placeholder.Rhesis.AI>'], 'placeholder domains are a list');

@@ -155,5 +155,16 @@ foreach my $port ($ENV{RHESIS_POSTFIX_PORT}, $ENV{RHESIS_POSTFIX_PORT_WITHOUT_PI
 	like($delivered->text, qr/Hello Jane Doe,/, "port $port: it can be read");
 }
 
+# By default Postfix refuses a client's name not before RCPT, where most refusals are the message's.
+$node->reconfigure(smtp_helo_name => 'pod-7f');
+$id = $node->report(task_id => 'from a pod');
+$node->wait_for(q{SELECT state = 'backing off' AND last_error ~ 'Helo command rejected' FROM rhesis_notify.worker_status});
+is($node->notification($id)->{attempts}, 0, 'a name that Postfix refuses at RCPT costs the mail no attempt');
+isnt($node->notification($id)->{delivery_status}, 'failed', '... it waits');
+like($node->log, qr/is in trouble: 504 5\.5\.2 <pod-7f>: Helo command rejected: need fully-qualified hostname\n(?:.*\n){0,2}.*HINT:  .*smtp_helo_name/, '... the log says what to set');
+like($node->sql('SELECT step, ok, detail FROM rhesis_notify.check_smtp() WHERE NOT ok'), qr/^RCPT TO\|f\|504 5\.5\.2 .*smtp_helo_name/, '... and so does check_smtp()');
+$node->reconfigure(smtp_helo_name => 'app.example.com');
+is($node->wait_for_state($id, 'sent')->{attempts}, 1, '... and with another name it goes out');
+
 $node->stop;
 done_testing();

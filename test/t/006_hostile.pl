@@ -107,7 +107,7 @@ is_harmless('an empty subject', mail_of(subject_template => '{{nothing}}'));
 
 # ---- Addresses ----
 
-foreach my $address ("a\@example.com\r\nBcc: b\@example.com", "a\@example.com\n", "a\@example.com> SIZE=1", '<a@example.com>', 'a@example.com, b@example.com',
+foreach my $address ("a\@example.com\r\nBcc: b\@example.com", "a\@example.com\nb", "a\@example.com" . (' ' x 2000) . 'b@example.com', "a\@example.com> SIZE=1", '<a@example.com>', 'a@example.com, b@example.com',
 	'a b@example.com', 'a@', '@example.com', 'a', 'a@b@example.com', "a\@ex\tample.com", 'a@example..com', 'a' x 65 . '@example.com', 'a@' . 'x' x 260 . '.com',
 	'a@[127.0.0.1', '"a"b@example.com')
 {

@@ -112,11 +112,16 @@ $peer->rules;
 # ---- check_smtp ----
 
 my $steps = $node->sql("SELECT string_agg(step || ' ' || ok, ', ') FROM rhesis_notify.check_smtp()");
-is($steps, 'settings true, name lookup true, connect true, TLS true, authentication true, MAIL FROM true', 'check_smtp() goes step by step');
+is($steps, 'settings true, name lookup true, connect true, TLS true, authentication true, MAIL FROM true, RCPT TO true', 'check_smtp() goes step by step');
 $before = $peer->mail_count;
 # The peer may read the last command after the function has returned.
-$peer->wait_for_transcript(qr/ C MAIL FROM:<noreply\@rhesis\.example>[^\n]*\n\d+ S 250[^\n]*\n\d+ C RSET/);
-pass('up to MAIL FROM, and sends nothing');
+$peer->wait_for_transcript(qr/ C MAIL FROM:<noreply\@rhesis\.example>[^\n]*\n\d+ S 250[^\n]*\n\d+ C RCPT TO:<noreply\@rhesis\.example>\n\d+ S 250[^\n]*\n\d+ C RSET/);
+pass('up to RCPT TO, its own address, and sends nothing');
+unlike($peer->transcript, qr/C RCPT TO:<noreply\@rhesis\.example>\n(?:.*\n)?.*C DATA/, '... no mail');
+is($node->sql("SET rhesis_notify.smtp_helo_name = 'pod-7f'; SELECT ok, detail FROM rhesis_notify.check_smtp() WHERE step = 'connect'") =~ s/^SET\n//r =~ s/port \d+/port N/r,
+	't|port N, EHLO pod-7f. Some servers refuse a name without a dot: then set rhesis_notify.smtp_helo_name', 'a name without a dot is warned of');
+like($node->sql("SET rhesis_notify.smtp_helo_name = 'app.example.com'; SELECT ok, detail FROM rhesis_notify.check_smtp() WHERE step = 'connect'"), qr/^t\|port \d+, EHLO app\.example\.com$/m,
+	'... one with a dot is not');
 
 foreach my $case (
 	# its trouble, how to bring it about, the step that fails, the hint
@@ -124,20 +129,45 @@ foreach my $case (
 	[ 'no STARTTLS', [ no_starttls => 1 ], [], 'TLS', qr/STARTTLS/ ],
 	[ 'a foreign certificate', [ certificate => 'self-signed' ], [], 'TLS', qr/certificate/ ],
 	[ 'a sender that is refused', [], [ { stage => 'mail', action => 'reply', text => '550 5.7.1 Sender not verified' } ], 'MAIL FROM', qr/550 5\.7\.1 Sender not verified.*Verify the sender/s ],
+	[ 'a name that is refused after RCPT', [], [ { stage => 'rcpt', action => 'reply', text => '504 5.5.2 <pod>: Helo command rejected: need fully-qualified hostname' } ], 'RCPT TO', qr/smtp_helo_name/ ],
+	[ 'a server that does not relay', [], [ { stage => 'rcpt', action => 'reply', text => '554 5.7.1 <noreply@rhesis.example>: Relay access denied' } ], 'RCPT TO', qr/smtp_user/ ],
+	[ 'a quota', [], [ { stage => 'rcpt', action => 'reply', text => '452 4.5.3 Daily message limit exceeded' } ], 'RCPT TO', qr/max_rate/ ],
+	[ 'a server that never greets', [], [ { stage => 'greeting', action => 'silence' } ], 'connect', qr/smtp_tls to implicit/ ],
+	[ 'implicit TLS on another port', [ implicit_tls => 1 ], [], 'connect', qr/smtp_tls to implicit/ ],
+	[ 'a login that is not offered', [ mechanisms => 'XOAUTH2' ], [], 'authentication', qr/smtp_auth/ ],
 	[ 'a greeting that sends us away', [], [ { stage => 'greeting', action => 'reply', text => '554 5.3.2 No service here' } ], 'connect', qr/554/ ],)
 {
 	my ($what, $options, $rules, $step, $hint) = @$case;
 	my $bad_peer = RhesisNotify::Peer->start(@$options);
 	my $port = $bad_peer->port;
-	my $check = "SET rhesis_notify.smtp_port = $port";
+	my $check = "SET rhesis_notify.connect_timeout = '3s'; SET rhesis_notify.smtp_port = $port";
 
 	$bad_peer->rules(@$rules);
-	my $failed = $node->sql("$check; SELECT step || ': ' || detail FROM rhesis_notify.check_smtp() WHERE NOT ok") =~ s/^SET\n//r;
+	my $failed = $node->sql("$check; SELECT step || ': ' || detail FROM rhesis_notify.check_smtp() WHERE NOT ok") =~ s/^SET\n//gmr;
 	like($failed, qr/^\Q$step\E: /, "check_smtp(): $what is found at the step $step");
 	like($failed, $hint, "$what: it says what to do");
 	unlike($failed, qr/\n/, "$what: no step comes behind the one that failed");
 	$bad_peer->stop;
 }
+
+# Our own address need not be a mailbox: what is said of it alone is no failure.
+foreach my $reply ('550 5.1.1 <noreply@rhesis.example>: Recipient address rejected: User unknown', '450 4.7.1 Greylisted', '552 5.2.2 Mailbox full')
+{
+	my $picky = RhesisNotify::Peer->start;
+
+	$picky->rules({ stage => 'rcpt', action => 'reply', text => $reply });
+	like($node->sql('SET rhesis_notify.smtp_port = ' . $picky->port . "; SELECT bool_and(ok), string_agg(detail, ' ') FROM rhesis_notify.check_smtp()"),
+		qr/^t\|.*\Q$reply\E\. That is about this address alone/m, "check_smtp(): $reply is no failure");
+	$picky->stop;
+}
+
+# A server that offers what cannot succeed: the next mechanism is tried.
+my $odd = RhesisNotify::Peer->start(mechanisms => 'CRAM-MD5 PLAIN LOGIN', refuse_mechanisms => 'CRAM-MD5 PLAIN');
+like($node->sql('SET rhesis_notify.smtp_port = ' . $odd->port . "; SELECT ok, detail FROM rhesis_notify.check_smtp() WHERE step = 'authentication'"), qr/^t\|as \S+, LOGIN$/m,
+	'check_smtp(): a login is tried by each mechanism, and it says which one succeeded');
+like($node->sql('SET rhesis_notify.smtp_port = ' . $odd->port . "; SET rhesis_notify.smtp_auth = 'cram-md5'; SELECT ok, detail FROM rhesis_notify.check_smtp() WHERE step = 'authentication'"),
+	qr/^f\|535 /m, '... smtp_auth says by which');
+$odd->stop;
 my $closed = RhesisNotify::Peer->start;
 $closed->stop;
 like($node->sql('SET rhesis_notify.smtp_port = ' . $closed->port . "; SELECT step || ': ' || detail FROM rhesis_notify.check_smtp() WHERE NOT ok"),

@@ -33,6 +33,22 @@ foreach my $encoding (qw(LATIN1 WIN1252 EUC_JP))
 	like($mail->html_as_seen, qr/❌ Task Failed.*Hello \Q$name\E,.*\Q$name: $task\E/s, "$encoding: the HTML");
 }
 
+# An address with a domain beyond ASCII, whatever the encoding and the locale are.
+foreach my $case ([ 'latin1', 'jane@exämple.de', 'jane@xn--exmple-cua.de' ], [ 'euc_jp', 'hanako@例え.jp', 'hanako@xn--r8jz45g.jp' ], [ 'postgres', ' jane@bücher.example ', 'jane@xn--bcher-kva.example' ])
+{
+	my ($database, $written, $address) = @$case;
+	$node->create_app('postgres') if $database eq 'postgres';
+	my $user = $node->sql("INSERT INTO public.\"user\" (email, name, organization_id) VALUES ('" . encode('UTF-8', $written) . "', 'Somebody', '$ACME') RETURNING id", $database);
+	my $row = $node->wait_for_state($node->report(database => $database, user_id => $user), 'sent', $database);
+
+	is($row->{recipient_email}, $address, "$database: the address is recorded as it was used");
+	is_deeply(($peer->mails)[-1]->envelope->{to}, [$address], "$database: the envelope has the domain's IDNA form");
+}
+my $refused = $node->sql("INSERT INTO public.\"user\" (email, name, organization_id) VALUES ('" . encode('UTF-8', 'jäne@example.de') . "', 'Somebody', '$ACME') RETURNING id", 'latin1');
+my $skipped = $node->report(database => 'latin1', user_id => $refused);
+$node->wait_for_state($skipped, 'skipped', 'latin1');
+like($node->sql("SELECT detail FROM rhesis_notify.explain($skipped) WHERE step = 'recipient'", 'latin1'), qr/SMTPUTF8/, 'explain() says what is wrong with another one');
+
 # SQL_ASCII knows nothing of its bytes: what is UTF-8 is mailed as such, what is not does no harm.
 $node->sql("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0");
 {

@@ -37,7 +37,7 @@ static void
 usage(void)
 {
 	fputs("usage: smtp_driver [OPTION]... [RECIPIENT]...\n"
-		  "  --host NAME (127.0.0.1)  --port N  --user NAME  --password TEXT\n"
+		  "  --host NAME (127.0.0.1)  --port N  --user NAME  --password TEXT  --auth MECHANISMS\n"
 		  "  --tls auto|starttls|implicit|none (auto)  --ca-file FILE  --helo NAME\n"
 		  "  --connect-timeout MS (60000)  --send-timeout MS (60000)\n"
 		  "  --connections N (1)  --messages-per-connection N (500)\n"
@@ -69,6 +69,7 @@ ParseOptions(int argc, char **argv)
 										  {"port", required_argument, NULL, 'p'},
 										  {"user", required_argument, NULL, 'u'},
 										  {"password", required_argument, NULL, 'w'},
+										  {"auth", required_argument, NULL, 'A'},
 										  {"tls", required_argument, NULL, 't'},
 										  {"ca-file", required_argument, NULL, 'c'},
 										  {"helo", required_argument, NULL, 'e'},
@@ -116,6 +117,9 @@ ParseOptions(int argc, char **argv)
 				break;
 			case 'w':
 				options.smtp.password = optarg;
+				break;
+			case 'A':
+				options.smtp.auth = optarg;
 				break;
 			case 't':
 				options.smtp.tls = ParseTls(optarg);
@@ -245,7 +249,7 @@ Probe(SmtpPool *pool, const DriverOptions *options)
 {
 	SmtpProbe probe;
 
-	SmtpPoolStartProbe(pool, options->sender, &probe);
+	SmtpPoolStartProbe(pool, options->sender, options->recipients[0], &probe);
 	while (!probe.done)
 		RunOnce(pool);
 	for (int i = 0; i < SMTP_PROBE_STEPS; i++)

@@ -1,0 +1,145 @@
+/*
+ * written_address_test.c - what people write, and the address that a mail goes to.
+ */
+#include "postgres_fe.h"
+
+#include "arena.h"
+#include "mailbox.h"
+#include "tap.h"
+#include "written_address.h"
+
+typedef struct Case
+{
+	const char *written;
+	const char *expected; /* NULL: none */
+	const char *problem;  /* a part of what is said of it */
+} Case;
+
+static const Case cases[] = {
+	{"jane@example.com", "jane@example.com", NULL},
+	{"Jane@Example.COM", "Jane@Example.COM", NULL},
+
+	/* Blanks around it */
+	{" jane@example.com", "jane@example.com", NULL},
+	{"jane@example.com ", "jane@example.com", NULL},
+	{"\tjane@example.com\r\n", "jane@example.com", NULL},
+	{"\xC2\xA0jane@example.com\xC2\xA0", "jane@example.com", NULL},
+	{"\xE2\x80\x83jane@example.com\xE3\x80\x80", "jane@example.com", NULL},
+	{"\xEF\xBB\xBFjane@example.com\xE2\x80\x8B", "jane@example.com", NULL},
+	{"\xC2\xA0 \t\xE2\x80\xA8jane@example.com\n\xC2\x85\v\f", "jane@example.com", NULL},
+
+	/* ... and inside it */
+	{"jane doe@example.com", NULL, "space"},
+	{"jane@exam ple.com", NULL, "space"},
+	{"jane@example.com\nbcc: all@example.com", NULL, "space"},
+	{"jane@example.com\r\nRCPT TO:<eve@example.com>", NULL, "space"},
+	{"jane@example.com, eve@example.com", NULL, "space"},
+	{"jane\xC2\xA0@example.com", NULL, "SMTPUTF8"},
+	{"\x01jane@example.com", NULL, "control character"},
+	{"jane@example.com\x01", NULL, "control character"},
+
+	/* Domains beyond ASCII */
+	{"jane@ex\xC3\xA4mple.de", "jane@xn--exmple-cua.de", NULL},
+	{"jane@EX\xC3\x84MPLE.de", "jane@xn--exmple-cua.de", NULL},
+	{"jane@exa\xCC\x88mple.de", "jane@xn--exmple-cua.de", NULL},
+	{" jane@b\xC3\xBC"
+	 "cher.example ",
+	 "jane@xn--bcher-kva.example", NULL},
+	{"jane@stra\xC3\x9F"
+	 "e.de",
+	 "jane@xn--strae-oqa.de", NULL},
+	{"jane@\xE4\xBE\x8B\xE5\xAD\x90.\xE6\xB5\x8B\xE8\xAF\x95", "jane@xn--fsqu00a.xn--0zwm56d",
+	 NULL},
+	{"jane@\xE4\xBE\x8B\xE5\xAD\x90\xE3\x80\x82\xE6\xB5\x8B\xE8\xAF\x95",
+	 "jane@xn--fsqu00a.xn--0zwm56d", NULL},
+	{"jane@xn--exmple-cua.de", "jane@xn--exmple-cua.de", NULL},
+	{"jane@ex\xC3\xA4mple", "jane@xn--exmple-cua", NULL},
+	{"jane@ex\xC3\xA4mple..de", NULL, NULL},
+	{"jane@ex\xC3\xA4mple/path", NULL, "letters, digits"},
+	{"jane@ex\xC3\xA4mple:25", NULL, "letters, digits"},
+	{"jane@[\xC3\xA4]", NULL, "letters, digits"},
+	{"jane@ex\xC3\xA4 mple.de", NULL, "letters, digits"},
+	{"jane@ex\xE2\x80\xAEmple.de", NULL, "IDNA"},
+	{"jane@ex\xE4mple.de", NULL, "no character"},
+	{"jane@ex\xC3", NULL, "no character"},
+
+	/* What is wrong with it */
+	{"", NULL, "empty"},
+	{" \t", NULL, "empty"},
+	{"jane", NULL, "no @"},
+	{"jane.example.com", NULL, "no @"},
+	{"j\xC3\xA4ne@example.com", NULL, "SMTPUTF8"},
+	{"\xE4\xBE\x8B@example.com", NULL, "SMTPUTF8"},
+	{"jane@", NULL, "empty"},
+	{"@example.com", NULL, "before the @ is empty"},
+	{"jane@@example.com", NULL, "not allowed"},
+	{"jane@example..com", NULL, "empty label"},
+	{"jane@.example.com", NULL, "empty label"},
+	{"jane@example.com.", NULL, "empty label"},
+	{"<jane@example.com>", NULL, NULL},
+	{"Jane <jane@example.com>", NULL, NULL},
+	{"=?utf-8?q?jane?=@example.com", NULL, "encoded word"},
+};
+
+static void
+CheckCase(const Case *c)
+{
+	const char *problem = NULL;
+	char *address = ReadWrittenAddress(c->written, strlen(c->written), &problem);
+	char name[120];
+
+	snprintf(name, sizeof(name), "\"%s\"", c->written);
+	for (char *p = name; *p; p++)
+		if ((unsigned char) *p < ' ')
+			*p = '~';
+	is_str(address, c->expected, name);
+	if (c->expected == NULL)
+		ok(problem != NULL && (c->problem == NULL || strstr(problem, c->problem) != NULL),
+		   "... because %s", problem ? problem : "(of nothing)");
+	else
+		ok(IsValidAddress(address), "... which is valid");
+}
+
+/* Never more than one address, nor a part of what was written. */
+static void
+CheckLengths(void)
+{
+	char text[3000];
+	const char *problem;
+
+	memset(text, 'a', sizeof(text));
+	memcpy(text + 2000, "@ex\xC3\xA4mple.de", sizeof("@ex\xC3\xA4mple.de"));
+	is_str(ReadWrittenAddress(text, strlen(text), &problem), NULL, "a long part before the @");
+	memset(text, 'a', sizeof(text));
+	memcpy(text, "jane@\xC3\xA4", 7);
+	text[2500] = '\0';
+	is_str(ReadWrittenAddress(text, strlen(text), &problem), NULL, "a long domain");
+	is_str(problem, "it is longer than 254 bytes", "... says so");
+}
+
+static void
+CheckMailboxes(void)
+{
+	Mailbox mailbox;
+	const char *problem;
+
+	ok(ReadWrittenMailbox("\"Rhesis\" <noreply@ex\xC3\xA4mple.de>", &mailbox, &problem) &&
+		   strcmp(mailbox.address, "noreply@xn--exmple-cua.de") == 0 &&
+		   strcmp(mailbox.name, "Rhesis") == 0,
+	   "a setting's domain may be beyond ASCII");
+	ok(!ReadWrittenMailbox("Rhesis <n\xC3\xB6@example.com>", &mailbox, &problem) &&
+		   strstr(problem, "SMTPUTF8") != NULL,
+	   "... the part before the @ may not");
+	ok(IsOnlyBlanks(" \t\xC2\xA0\n", 5) && IsOnlyBlanks("", 0) && !IsOnlyBlanks(" x", 2),
+	   "blanks are told from text");
+}
+
+int
+main(void)
+{
+	for (int i = 0; i < (int) lengthof(cases); i++)
+		CheckCase(&cases[i]);
+	CheckLengths();
+	CheckMailboxes();
+	return done_testing();
+}
