@@ -109,12 +109,11 @@ sub too_many
 	# The server takes more again, and is asked, one connection after the other, while there is work for them.
 	$peer->rules;
 	my $batches = 0;
-	while (worker($database, 'connections') <= 4 && $batches++ < 200)
+	while (($seen{more} = worker($database, 'connections')) <= 4 && $batches++ < 200)
 	{
 		$node->report_many(60, database => $database->{name}, task_name => "app.batch $batches");
 		$node->wait_for(q{SELECT count(*) < 60 FROM rhesis_notify.task_notifications WHERE delivery_status <> 'sent'}, $database->{name});
 	}
-	$seen{more} = worker($database, 'connections');
 	wait_until_sent($database);
 	$seen{attempts_in_the_end} = attempts($database);
 	return \%seen;
