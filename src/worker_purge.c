@@ -9,11 +9,13 @@
 
 #include "worker_purge.h"
 
+#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "queue_purge.h"
 #include "settings.h"
 #include "storage/latch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "worker_session.h"
@@ -40,7 +42,8 @@ static int interruptions; /* of this row, by mail */
 /* Of this pass over the rows that are old enough. */
 static int kept;
 static TimestampTz retry_at; /* when the rows that were kept are tried again */
-static volatile bool table_changed = false;
+static bool table_changed = false;
+static Oid table = InvalidOid;
 static char last_warning[256];
 
 /* ---- The limit of a statement ---- */
@@ -101,7 +104,9 @@ StatementLimit(void)
 static void
 NoteTableChanged(Datum argument, Oid relation)
 {
-	table_changed = true;
+	/* Without a relation, it may be any. */
+	if (relation == table || !OidIsValid(relation))
+		table_changed = true;
 }
 
 static void
@@ -201,6 +206,7 @@ PurgeOldRows(void)
 	worker.step = STEP_PURGE;
 	BeginWork("removing what is older than retention");
 	StartLimit(StatementLimit());
+	table = get_relname_relid("task_notifications", get_namespace_oid("rhesis_notify", true));
 	PurgeBatch(size, &result);
 	StopLimit();
 	if (result.failed && !shutdown_was_requested)

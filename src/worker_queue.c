@@ -255,6 +255,14 @@ NoteRefusal(Delivery *delivery)
 	delivery->refusals++;
 }
 
+/* It was the server's trouble, and none of the rows' own. */
+static void
+ForgetRefusals(void)
+{
+	for (Delivery *delivery = worker.settled.first; delivery; delivery = delivery->next)
+		delivery->refusals -= delivery->is_refused ? 1 : 0;
+}
+
 static Delivery *
 SettledDelivery(int64 id)
 {
@@ -319,7 +327,10 @@ RecordOneByOne(void)
 	}
 	if (recorded == 0 && problems.count > 0 && IsServersTrouble(problems.problem.sqlstate) &&
 		worker.troubles < PATIENT_TROUBLES)
+	{
+		ForgetRefusals();
 		RaiseProblem(&problems.problem);
+	}
 	if (problems.count > 0)
 	{
 		ComplainOfRows("an outcome cannot be recorded", &problems);
