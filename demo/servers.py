@@ -95,7 +95,7 @@ def wait_for(what, condition, seconds):
 
 def wait_for_end(pid):
     """Of a process that may be a child of ours, which then has to be waited for, or not."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while re.search(r"^State:\s+[^Z]", read(f"/proc/{pid}/status"), re.MULTILINE):
         if time.monotonic() > deadline:
             raise Trouble(f"process {pid} does not end")
@@ -113,7 +113,9 @@ class Demo:
         self.log = os.path.join(scratch, "demo.log")
         self.as_user = {}
         if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
+            # Of a demo that an ordinary user has left running, that user.
+            owner = os.stat(scratch).st_uid
+            user = pwd.getpwuid(owner) if owner else pwd.getpwnam("postgres")
             groups = os.getgrouplist(user.pw_name, user.pw_gid)
             self.as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": groups}
 
@@ -138,7 +140,7 @@ class Demo:
             result = subprocess.run(
                 command, cwd=self.scratch, env=self.environment(**more_environment), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False,
-                timeout=120, start_new_session=True, **self.as_user)
+                timeout=600, start_new_session=True, **self.as_user)
         except subprocess.TimeoutExpired as error:
             raise Trouble(f"{os.path.basename(command[0])} does not come to an end") from error
         with open(self.log, "a", encoding="utf-8") as log:
@@ -172,7 +174,7 @@ class Demo:
                 raise Trouble(f"the mail catcher has ended:\n{read(log_file)}")
             return read(port_file).strip()
 
-        return int(wait_for("the mail catcher", port, 20))
+        return int(wait_for("the mail catcher", port, 300))
 
     def start_postgres(self, port, password):
         self.run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
@@ -205,6 +207,8 @@ def running_demo():
         return None
     if not os.path.isdir(state["scratch"]):
         return None
+    if not os.access(state["scratch"], os.R_OK | os.W_OK | os.X_OK):
+        raise Trouble("another user has left it running; stop it with: sudo make demo-stop")
     return Demo(state["scratch"], state["bindir"], state["mail_catcher"])
 
 

@@ -25,7 +25,7 @@ sub end_of_demo
 	my ($output, $error) = ('', '');
 	local %ENV = (%ENV, LC_ALL => 'C.UTF-8', %$environment);
 
-	ok(IPC::Run::run([@command], '<', \undef, '>', \$output, '2>', \$error, IPC::Run::timeout(180)), 'the demo succeeds') or diag("$output$error");
+	ok(IPC::Run::run([@command], '<', \undef, '>', \$output, '2>', \$error, IPC::Run::timeout(2 * $PostgreSQL::Test::Utils::timeout_default)), 'the demo succeeds') or diag("$output$error");
 	$output = decode('UTF-8', $output) =~ s/\r\n/\n/gr;
 	return $output =~ /^(\S*What became of them.*)/ms ? $1 : die "the demo has no end:\n$output";
 }

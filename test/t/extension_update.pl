@@ -1,4 +1,4 @@
-# From 1.0 to the current version: ALTER EXTENSION UPDATE loses and changes nothing that users wrote, while mail goes on, and leaves
+# From each earlier version to the current one: ALTER EXTENSION UPDATE loses and changes nothing that users wrote, while mail goes on, and leaves
 # what a fresh install creates. A library and SQL objects of neighbouring versions meet without a crash, in both orders.
 use strict;
 use warnings FATAL => 'all';
@@ -13,7 +13,8 @@ use RhesisNotify::Session;
 use Test::More;
 
 my $peer = RhesisNotify::Peer->start;
-my $node = RhesisNotify::Cluster->serve('main', peer => $peer, bare => 1, settings => { 'server.max_worker_processes' => 32 });
+my %settings = (peer => $peer, bare => 1, settings => { 'server.max_worker_processes' => 32 });
+my $node = RhesisNotify::Cluster->serve('main', %settings);
 my $current = $node->sql(q{SELECT default_version FROM pg_available_extensions WHERE name = 'rhesis_notify'});
 my $update = 'ALTER EXTENSION rhesis_notify UPDATE';
 
@@ -94,14 +95,26 @@ foreach my $change (sort keys %changes)
 	ok((grep { $_ =~ $fact } map { (split /\n/)[0] } @differences), "the comparison sees $change") or diag($@, join("\n", @differences));
 }
 
+$node->stop;
+
+# ---- From each earlier version: test/run has built their libraries ----
+
+foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_NEIGHBOURS}/*")
+{
+my $neighbour = "$ENV{RHESIS_NEIGHBOURS}/$from";
+note("The library of $from is built of " . slurp_file("$neighbour/sources"));
+$node = RhesisNotify::Cluster->serve("from_$from", %settings);
+create_database($node, 'fresh');
+$node->sql('CREATE ROLE app');
+
 # ---- The update, of an empty database, one with all that users write, and one at work ----
 
 foreach my $database (qw(empty every_state busy))
 {
-	create_database($node, $database, '1.0');
+	create_database($node, $database, $from);
 }
-is(version_in($node, 'every_state'), '1.0', '1.0 can be installed from its kept script');
-$node->wait_for_log(qr/LOG:  rhesis_notify \Q$current\E serves database "busy", whose objects are of version 1\.0\n.*HINT:  Run ALTER EXTENSION rhesis_notify UPDATE in that database/);
+is(version_in($node, 'every_state'), $from, "$from can be installed from its kept script");
+$node->wait_for_log(qr/LOG:  rhesis_notify \Q$current\E serves database "busy", whose objects are of version \Q$from\E\n.*HINT:  Run ALTER EXTENSION rhesis_notify UPDATE in that database/);
 pass('its queue is served, and the log says how to update');
 
 $node->sql('SELECT rhesis_notify.pause()', 'every_state');
@@ -153,15 +166,15 @@ foreach my $database (qw(empty busy))
 {
 	is(join("\n", differences(\%fresh, { catalog_of($node, $database) })), '', "$database: the catalog is that of a fresh install");
 }
-# An operator's own storage parameters stay, those of 1.0 become the current ones.
-create_database($node, 'tuned', '1.0');
+# An operator's own storage parameters stay, those that were shipped become the current ones.
+create_database($node, 'tuned', $from);
 $node->sql("ALTER TABLE $queue SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.3)", 'tuned');
 my $parameters = "SELECT string_agg(p, ' ' ORDER BY p) FROM pg_class, unnest(reloptions) AS p WHERE oid = '$queue'::regclass AND p ~ '^(fillfactor|autovacuum_vacuum_scale_factor)='";
 $node->sql($update, 'tuned');
 is($node->sql($parameters, 'tuned'), 'autovacuum_vacuum_scale_factor=0.3 fillfactor=90', 'what an operator has set stays');
 is($node->sql($parameters, 'empty'), 'autovacuum_vacuum_scale_factor=0.1 fillfactor=50', 'what was ours is new');
 
-# Who got privileges from 1.0 keeps them, and has those of the current version after grant_to.
+# Who got privileges from that version keeps them, and has those of the current version after grant_to.
 my $grant = q{SELECT rhesis_notify.grant_to('app')};
 my %granted = catalog_of($node, 'fresh', $grant);
 is(join("\n", differences(\%granted, { catalog_of($node, 'every_state', $grant) })), '', 'every_state: so it is, with what grant_to gives');
@@ -190,8 +203,6 @@ is($node->sql(q{SELECT string_agg(task_id, ' ' ORDER BY task_id) FROM rhesis_not
 	'cancelled deferred failed held sent skipped', 'and nothing else');
 
 # ---- Neighbouring versions ----
-
-note("The old library is built of $ENV{RHESIS_NEIGHBOUR_SOURCES}");
 
 # Calls every function and reads every relation of the extension, with something in it. What fails may fail; the server may not.
 # Returns how many statements these were, and those that failed.
@@ -224,18 +235,18 @@ sub use_everything
 	return (scalar @statements, @failed);
 }
 
-# The current library and objects of 1.0.
-create_database($node, 'old_objects', '1.0');
+# The current library and objects of that version.
+create_database($node, 'old_objects', $from);
 $node->customise('old_objects');
 my ($all, @old_failed) = use_everything($node, 'old_objects');
-cmp_ok(scalar(@old_failed), '<', $all * 0.2, "the current library and objects of 1.0: they work, but for " . @old_failed . " of $all");
+cmp_ok(scalar(@old_failed), '<', $all * 0.2, "the current library and objects of $from: they work, but for " . @old_failed . " of $all");
 create_database($node, 'new_objects');
 $node->customise('new_objects');
 my (undef, @new_failed) = use_everything($node, 'new_objects');
 my %fails = map { $_ => 1 } @new_failed;
 is_deeply([ grep { !$fails{$_} } @old_failed ], [], 'what does not, does not with its own objects either (the arguments are no good)');
 
-# An installation whose library is that of 1.0, with the scripts of the current version beside it.
+# An installation whose library is that of that version, with the scripts of the current version beside it.
 my $installation = PostgreSQL::Test::Utils::tempdir();
 my $prefix = dirname($node->config_data('--bindir'));
 my $library = $node->config_data('--pkglibdir') . '/rhesis_notify.so';
@@ -245,28 +256,28 @@ my $current_library = "$installation/current.so";
 copy($library, $current_library) or die "could not copy: $!";
 
 # As make install does: another file of the same name.
-sub install_library
+my $install_library = sub
 {
 	my ($file) = @_;
 	copy($file, "$library.new") or die "could not copy: $!";
 	rename "$library.new", $library or die "could not rename: $!";
 	return;
-}
+};
 
-install_library("$ENV{RHESIS_NEIGHBOUR}/rhesis_notify.so");
-my $old = RhesisNotify::Cluster->serve('old', peer => $peer, bare => 1, installed => $prefix, settings => { 'server.max_worker_processes' => 16 });
-$old->create_app('postgres', '1.0');
+$install_library->("$neighbour/rhesis_notify.so");
+my $old = RhesisNotify::Cluster->serve("old_$from", peer => $peer, bare => 1, installed => $prefix, settings => { 'server.max_worker_processes' => 16 });
+$old->create_app('postgres', $from);
 $old->sql('CREATE ROLE app');
 $old->wait_for_state($old->report, 'sent');
-pass('the library of 1.0 serves objects of 1.0');
+pass("the library of $from serves objects of $from");
 
 # make install, and no restart yet.
-install_library($current_library);
+$install_library->($current_library);
 like($old->sql_error($update), qr/ERROR:  the library of rhesis_notify that the server has loaded is older than version \Q$current\E of its objects.*HINT:  Restart the server/s,
 	'ALTER EXTENSION UPDATE before the restart says that it is wanted');
 $old->sql('CREATE DATABASE another');
 like($old->sql_error('CREATE EXTENSION rhesis_notify', 'another'), qr/library of rhesis_notify .* is older than version \Q$current\E/, 'so does CREATE EXTENSION');
-is(version_in($old, 'postgres'), '1.0', 'nothing has changed');
+is(version_in($old, 'postgres'), $from, 'nothing has changed');
 $old->wait_for_state($old->report, 'sent');
 pass('mail goes on');
 $old->restart;
@@ -277,21 +288,23 @@ $old->wait_for_state($old->report, 'sent');
 pass('and after the update');
 is(join("\n", differences(\%fresh, { catalog_of($old, 'postgres') })), '', 'the catalog is that of a fresh install');
 
-# Back to the library of 1.0, with the current objects.
-install_library("$ENV{RHESIS_NEIGHBOUR}/rhesis_notify.so");
+# Back to the library of that version, with the current objects.
+$install_library->("$neighbour/rhesis_notify.so");
 $old->customise('postgres');
 my $log_offset = -s $old->logfile;
 $old->restart;
-$old->wait_for_log(qr/WARNING:  rhesis_notify sends no mail in database "postgres": .* different versions\n.*DETAIL:  The library is version 1\.0, the objects are version \Q$current\E\./, $log_offset);
+$old->wait_for_log(qr/WARNING:  rhesis_notify sends no mail in database "postgres": .* different versions\n.*DETAIL:  The library is version \Q$from\E, the objects are version \Q$current\E\./, $log_offset);
 pass('an old library and newer objects: the log says so');
 my $waiting = $old->report;
 use_everything($old, 'postgres');
 is($old->notification($waiting)->{delivery_status}, 'pending', 'tasks report, their mail waits');
-install_library($current_library);
+$install_library->($current_library);
 $old->restart;
 $old->wait_for_state($waiting, 'sent');
 pass('and goes out with the right library');
 
 $old->stop;
 $node->stop;
+}
+
 done_testing();

@@ -1,0 +1,232 @@
+# The Makefile: what cannot be built is refused with one sentence, what has become stale is made anew, and files that root makes in a
+# user's checkout are that user's. TAP. Run as root, by test/run.
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use File::Basename;
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
+use Test::More;
+use Time::HiRes;
+
+my $top = dirname(abs_path(dirname(__FILE__)));
+my $scratch = tempdir('makefile-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $checkout = "$scratch/checkout";
+my $USER = 12345;
+my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
+
+chmod 0755, $scratch;
+# What `make test` has told its own makes is nothing to these.
+delete @ENV{qw(MAKELEVEL MAKEFLAGS MFLAGS RHESIS_HANDS_BACK PG_CONFIG)};
+$ENV{LC_ALL} = 'C';
+system("$top/test/copy-sources", $top, $checkout) == 0 or die "could not copy the checkout\n";
+system('chown', '-R', '0:0', $checkout);
+
+sub write_file
+{
+	my ($file, $text, $mode) = @_;
+	open(my $handle, '>', $file) or die "could not write $file: $!\n";
+	print $handle $text;
+	close $handle or die "could not write $file: $!\n";
+	chmod $mode, $file if $mode;
+	return $file;
+}
+
+sub slurp
+{
+	my ($file) = @_;
+	open(my $handle, '<', $file) or return '';
+	local $/ = undef;
+	return scalar <$handle> // '';
+}
+
+# Output and status of a shell's command in a directory.
+sub shell
+{
+	my ($directory, $command) = @_;
+	my $output = qx(cd '$directory' && { $command; } 2>&1 </dev/null);
+	return ($output, $? >> 8);
+}
+
+# A program that answers as pg_config or curl-config do.
+sub program
+{
+	my ($name, %answers) = @_;
+	my $cases = join '', map { "$_) echo '$answers{$_}' ;;\n" } sort keys %answers;
+	return write_file("$scratch/$name", "#!/bin/sh\ncase \$1 in\n$cases*) exit 1 ;;\nesac\n", 0755);
+}
+
+# ---- What cannot be built is refused ----
+
+sub is_refused
+{
+	my ($directory, $command, $sentence, $name) = @_;
+	my ($output, $status) = shell($directory, $command);
+
+	like($output, qr/\A(?:.*: )?\*\*\* .*$sentence.*Stop\.\n\z/, "$name: one sentence says so") or diag($output);
+	isnt($status, 0, '... and make fails');
+	return;
+}
+
+my $old_postgresql = program('old_pg_config', '--version' => 'PostgreSQL 14.9 (Debian 14.9-1)', '--pgxs' => "$scratch/no/pgxs.mk");
+my $no_headers = program('bare_pg_config', '--version' => 'PostgreSQL 16.1', '--pgxs' => "$scratch/no/pgxs.mk");
+my $old_curl = program('old_curl_config', '--version' => 'libcurl 7.86.0', '--vernum' => '075600', '--cflags' => '', '--libs' => '-lcurl');
+my $least_curl = program('least_curl_config', '--version' => 'libcurl 7.87.0', '--vernum' => '075700', '--cflags' => '', '--libs' => '-lcurl');
+my $newest_curl = program('newest_curl_config', '--version' => 'libcurl 8.15.0', '--vernum' => '080f00', '--cflags' => '', '--libs' => '-lcurl');
+
+foreach my $goal ('', 'install', 'demo', 'test')
+{
+	is_refused($checkout, "make $goal PG_CONFIG=$old_postgresql", 'PostgreSQL 14\.9 .* too old, .* 15 or newer', "make $goal, PostgreSQL 14");
+	is_refused($checkout, "make $goal PG_CONFIG=$pg_config CURL_CONFIG=$old_curl", 'libcurl 7\.86\.0 is too old, .* 7\.87\.0 or newer', "make $goal, libcurl 7.86");
+}
+is_refused($checkout, "make PG_CONFIG=$scratch/none", 'install the package postgresql-server-dev-all,', 'no pg_config');
+is_refused($checkout, "make PG_CONFIG=$no_headers", 'install the package postgresql-server-dev-16,', 'no headers of PostgreSQL');
+is_refused($checkout, "make PG_CONFIG=$pg_config CURL_CONFIG=$scratch/none", 'install the package libcurl4-openssl-dev,', 'no headers of libcurl');
+is_refused("$checkout/src", "make -f ../Makefile PG_CONFIG=$pg_config", 'run make -C \.\./', 'another directory');
+is_refused($scratch, "make -f $checkout/Makefile PG_CONFIG=$pg_config", "run make -C \Q$checkout\E/", 'a directory outside');
+is_refused($checkout, "make VPATH=src PG_CONFIG=$pg_config", 'VPATH', 'VPATH');
+foreach my $name ('with a blank', 'with$dollar', 'with(parentheses)', 'with;semicolon')
+{
+	mkdir "$scratch/$name" or die "could not make $name: $!\n";
+	system('cp', "$checkout/Makefile", "$checkout/rhesis_notify.control", "$scratch/$name");
+	is_refused("$scratch/$name", 'make', 'use a directory of another name', "a directory $name");
+}
+foreach my $curl ($least_curl, $newest_curl)
+{
+	my ($output, $status) = shell($checkout, "make -n PG_CONFIG=$pg_config CURL_CONFIG=$curl all");
+	is($status, 0, basename($curl) . ' is new enough') or diag($output);
+}
+my ($output, $status) = shell($checkout, "make clean PG_CONFIG=$scratch/none CURL_CONFIG=$scratch/none");
+is($status, 0, 'make clean needs nothing of that') or diag($output);
+foreach my $goal (qw(demo test bench))
+{
+	($output, $status) = shell($checkout, "make -n $goal PG_CONFIG=$scratch/none CURL_CONFIG=$scratch/none");
+	unlike($output, qr/No such file|not found/, "make $goal complains of nothing that it is about to install");
+}
+
+# ---- Names of variables ----
+
+my $makefile = slurp("$checkout/Makefile");
+my %ours = map { $_ => 1 } map { /make [-\w]+[^\n]*?\b([A-Z][A-Z_]+)=/g } $makefile, map { slurp($_) } glob "$top/README.md $top/doc/*.md $top/bench/README.md";
+$ours{$_} = 1 foreach $makefile =~ /"\$\(([A-Z][A-Z_]+)\)"/g;
+delete $ours{PG_CONFIG};
+chomp(my $pgxs = qx('$pg_config' --pgxs));
+my $postgresqls = join '', map { slurp($_) } glob dirname($pgxs) . '/*.mk ' . dirname(dirname($pgxs)) . '/Makefile.*';
+like($postgresqls, qr/^include/m, 'PostgreSQL\'s makefiles are read');
+ok($ours{COMPARE}, 'so are the names of our variables: ' . join(' ', sort keys %ours));
+is(join(' ', grep { $postgresqls =~ /\$\($_\)|ifn?def $_\b|\b$_\s*[:?+]?=/ } sort keys %ours), '', 'none of them is PostgreSQL\'s');
+
+# ---- The stage follows what is installed ----
+
+my $installed = "$scratch/installed";
+make_path(map { "$installed/$_" } qw(bin lib share/extension));
+write_file("$installed/bin/postgres", "#!/bin/sh\n", 0755);
+my @directories = ('--bindir' => "$installed/bin", '--pkglibdir' => "$installed/lib", '--sharedir' => "$installed/share");
+my $staged = program('staged_pg_config', '--version' => 'PostgreSQL 15.1', @directories);
+
+sub stage
+{
+	my ($name, $expected) = @_;
+	my ($said, $code) = shell($checkout, "test/stage-postgresql $staged $scratch/stage");
+	is($code, 0, $name) or diag($said);
+	is(join(' ', sort map { s{.*/}{}r } split /\n/, qx(find $scratch/stage$installed -type f)), $expected, "... it has $expected");
+	return;
+}
+
+stage('PostgreSQL is staged', 'postgres');
+write_file("$scratch/stage$installed/lib/ours.so", 'ours');
+stage('what is there is kept', 'ours.so postgres');
+write_file("$installed/share/extension/pgtap.control", '');
+stage('a package was installed', 'pgtap.control postgres');
+unlink "$installed/share/extension/pgtap.control";
+stage('it was removed', 'postgres');
+write_file("$installed/bin/postgres", "#!/bin/sh\nexit 1\n", 0755);
+stage('another was upgraded', 'postgres');
+is(slurp("$scratch/stage$installed/bin/postgres"), "#!/bin/sh\nexit 1\n", '... of which there is the new file');
+unlink glob "$scratch/stage/*.files";
+unlink "$scratch/stage$installed/bin/postgres";
+stage('a copy that was interrupted is made anew', 'postgres');
+($output, $status) = shell($checkout, "test/stage-postgresql $staged /");
+isnt($status, 0, 'PostgreSQL is not copied over itself');
+ok(-e "$installed/bin/postgres", '... and is still there');
+
+# ---- Objects follow what they are made for ----
+
+my $wrapper = write_file("$scratch/wrapped_pg_config", "#!/bin/sh\nif [ \$# -eq 0 ]; then cat $scratch/version; fi\nexec '$pg_config' \"\$\@\"\n", 0755);
+sub made_anew
+{
+	my ($command, $object, $change) = @_;
+	my $before = (Time::HiRes::stat("$checkout/$object"))[9] // 0;
+
+	$change->();
+	my ($said, $code) = shell($checkout, "$command PG_CONFIG=$wrapper");
+	is($code, 0, "$command succeeds") or diag($said);
+	return (Time::HiRes::stat("$checkout/$object"))[9] != $before;
+}
+foreach my $made ([ 'make src/pace.o', 'src/pace.o' ], [ 'make -C test/modules ../../build/modules/pace.o', 'build/modules/pace.o' ])
+{
+	write_file("$scratch/version", "15.1\n");
+	ok(made_anew(@$made, sub { }), "$made->[0] makes it");
+	ok(!made_anew(@$made, sub { }), 'it is kept');
+	ok(made_anew(@$made, sub { write_file("$scratch/version", "15.2\n") }), 'for another PostgreSQL it is made anew');
+	ok(made_anew("$made->[0] CFLAGS=-O0", $made->[1], sub { }), 'and with other options');
+}
+
+# ---- Files that root makes in a user's checkout ----
+
+my $as_user = "setpriv --reuid=$USER --regid=$USER --clear-groups env HOME=$scratch PG_CONFIG=$pg_config PATH=/usr/bin:/bin";
+
+sub owned_by_root
+{
+	return qx(find $checkout -uid 0);
+}
+
+system('chown', '-R', "$USER:$USER", $checkout);
+($output, $status) = shell($checkout, "make src/pace.o CFLAGS=-O1 PG_CONFIG=$pg_config");
+is($status, 0, 'root makes something in a user\'s checkout') or diag($output);
+is(owned_by_root(), '', '... and all of it is the user\'s');
+($output, $status) = shell($checkout, "make src/pace.o src/none.o PG_CONFIG=$pg_config");
+isnt($status, 0, 'root fails to make something');
+is(owned_by_root(), '', '... and all of it is the user\'s');
+foreach my $goal ('src/pace.o CFLAGS=-O0', 'clean')
+{
+	($output, $status) = shell($checkout, "$as_user make $goal");
+	is($status, 0, "make $goal by the user succeeds after that") or diag($output);
+}
+
+my $pid = fork() // die "could not fork: $!\n";
+exec("$checkout/test/ownership", 'run', 'sh', '-c', "mkdir $checkout/build; touch $checkout/build/begun; sleep 1000") if $pid == 0;
+foreach (1 .. 6000)
+{
+	last if -e "$checkout/build/begun";
+	select(undef, undef, undef, 0.1);
+}
+kill 'TERM', $pid;
+waitpid($pid, 0);
+isnt($?, 0, 'a run that is ended fails');
+is(owned_by_root(), '', '... and what it has begun is the user\'s');
+
+write_file("$checkout/build/of_root", '');
+is_refused($checkout, "$as_user make", "cannot write \Q$checkout\E/build/of_root, which belongs to root: run sudo chown -R", 'a file of root that was left there');
+unlink "$checkout/build/of_root";
+
+# ---- A demo that root has left running ----
+
+make_path("$checkout/build/demo", "$scratch/demo");
+chmod 0700, "$scratch/demo";
+write_file("$checkout/build/demo/running.json", qq({"scratch": "$scratch/demo", "bindir": "/nowhere", "mail_catcher": null}));
+system('chown', '-R', "$USER:$USER", "$checkout/build");
+($output, $status) = shell($checkout, "$as_user make demo-stop");
+like($output, qr/\AThe demo failed: another user has left it running; stop it with: sudo make demo-stop\nmake: .*\n\z/, 'make demo-stop by a user says how to stop root\'s demo');
+isnt($status, 0, '... and fails');
+($output, $status) = shell($checkout, "make demo-stop PG_CONFIG=$pg_config");
+is($status, 0, 'root stops it') or diag($output);
+ok(!-e "$scratch/demo" && !-e "$checkout/build/demo/running.json", '... and nothing is left');
+
+# ---- Kept scripts ----
+
+my ($version) = slurp("$top/rhesis_notify.control") =~ /^default_version\s*=\s*'(.*)'/m;
+is_deeply([ slurp("$top/.gitignore") =~ m{^/sql/(.*)$}mg ], ["rhesis_notify--$version.sql"], 'git ignores the script of the version in the making, and keeps all others');
+
+done_testing();
