@@ -322,14 +322,17 @@ DefineServerSettings(void)
 				 "File with the certificates (PEM) that the SMTP server's certificate must lead "
 				 "to. Empty: the system's.",
 				 &rhesis_smtp_ca_file, "", NULL);
-	DefineString("rhesis_notify.smtp_helo_name",
-				 "What EHLO says (RFC 5321, 4.1.1.1). Empty: the machine's name.",
-				 &rhesis_smtp_helo_name, "", CheckHost);
+	DefineString(
+		"rhesis_notify.smtp_helo_name",
+		"What EHLO says (RFC 5321, 4.1.1.1). Empty: the machine's name. Some servers refuse a "
+		"name without a dot.",
+		&rhesis_smtp_helo_name, "", CheckHost);
 	DefineInt("rhesis_notify.smtp_connections",
 			  "Connections to the SMTP server, at most, per worker.", &rhesis_smtp_connections, 8,
 			  1, 256, 0);
 	DefineInt("rhesis_notify.messages_per_connection",
-			  "Mails sent over one connection before it is closed and a new one opened.",
+			  "Mails sent over one connection, at most, before it is closed and a new one opened; "
+			  "fewer where the server was seen to take fewer.",
 			  &rhesis_messages_per_connection, 500, 1, INT_MAX, 0);
 	DefineInt("rhesis_notify.connect_timeout",
 			  "Time until a connection must be open, encrypted and logged in.",
