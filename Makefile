@@ -102,7 +102,7 @@ INCLUDEDIR_SERVER := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 SERVER_HEADERS = $(wildcard $(INCLUDEDIR_SERVER)/postgres.h)
 BUILD_PACKAGES = gcc make pkg-config libcurl4-openssl-dev $(if $(SERVER_HEADERS),,postgresql-server-dev-all)
 TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parser-sourcehandler-pgtap-perl \
-	python3-sqlalchemy python3-psycopg2 python3-celery python3-redis redis-server \
+	python3-sqlalchemy python3-psycopg python3-psycopg2 python3-celery python3-redis redis-server \
 	alembic python3-django python3-fastapi python3-uvicorn \
 	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl libssl-dev python3 iproute2 clang clang-format libclang-rt-dev valgrind \
 	chromium fonts-liberation fonts-noto-core fonts-noto-color-emoji \

@@ -6,6 +6,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "variables.h"
 
 #include "database_text.h"
@@ -146,6 +148,34 @@ FormatTime(TimestampTz time, const char *timezone)
 					tm.tm_year > 0 ? "" : " BC");
 }
 
+/*
+ * A time of the task's own without a zone, as Python writes it: "2024-01-15 14:30:25", with a T or a fraction too.
+ * Shown with UTC; NULL if the result has none, or it says more than that.
+ */
+static char *
+ResultTimeInUtc(const Variables *variables)
+{
+	static const char pattern[] = "0000-00-00 00:00:00";
+	const int length = sizeof(pattern) - 1;
+	MustacheValue value;
+	const char *time;
+
+	if (!LookUpVariable(variables, "completed_at", strlen("completed_at"), &value) ||
+		value.kind != MUSTACHE_STRING || value.length < length)
+		return NULL;
+	time = value.data;
+	for (int i = 0; i < value.length; i++)
+	{
+		char expected = i < length ? pattern[i] : (i == length ? '.' : '0');
+		bool fits = expected == '0' ? isdigit((unsigned char) time[i])
+									: time[i] == expected || (i == 10 && time[i] == 'T');
+
+		if (!fits)
+			return NULL;
+	}
+	return psprintf("%.10s %.8s UTC", time, time + 11);
+}
+
 /* Made fit for reading: no control characters but line breaks and tabs, and not longer than a mail can show. */
 static char *
 ShownError(const char *message)
@@ -257,6 +287,7 @@ NotificationVariables(const Notification *notification, const Recipient *recipie
 {
 	Variables *variables = BeginVariables(notification->result);
 	const char *organization_id = recipient->organization_id;
+	char *result_time;
 
 	if (organization_id == NULL)
 		organization_id = notification->organization_id;
@@ -271,8 +302,12 @@ NotificationVariables(const Notification *notification, const Recipient *recipie
 				   notification->has_started_at
 					   ? FormatExecutionTime(notification->started_at, notification->completed_at)
 					   : NULL);
-	AddReplaceable(variables, "completed_at",
-				   FormatTime(notification->completed_at, recipient->timezone));
+	result_time = ResultTimeInUtc(variables);
+	if (result_time != NULL)
+		AddString(variables, "completed_at", result_time);
+	else
+		AddReplaceable(variables, "completed_at",
+					   FormatTime(notification->completed_at, recipient->timezone));
 	AddString(variables, "error_message",
 			  notification->error_message != NULL ? ShownError(notification->error_message) : NULL);
 	AddString(variables, "frontend_url", rhesis_frontend_url);

@@ -62,7 +62,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(184);
+SELECT plan(187);
 
 -- ---- Our variables ----
 
@@ -96,6 +96,9 @@ FROM (VALUES
 	('completed_at', '{}', '2024-01-15 14:30:25 UTC', NULL),
 	('completed_at', '{"completed_at": "infinity"}', '', 'completed_at that never comes'),
 	('completed_at', '{"result": {"completed_at": "today"}}', 'today', 'completed_at, from the result'),
+	('completed_at', '{"result": {"completed_at": "2024-01-15 13:00:01"}}', '2024-01-15 13:00:01 UTC', 'completed_at, from the result, without a zone'),
+	('completed_at', '{"result": {"completed_at": "2024-01-15T13:00:01.123456"}}', '2024-01-15 13:00:01 UTC', 'completed_at, from the result, in ISO 8601'),
+	('completed_at', '{"result": {"completed_at": "2024-01-15 13:00:01+01"}}', '2024-01-15 13:00:01+01', 'completed_at, from the result, with a zone'),
 	('completed_at', '{"user_id": "bea"}', '2024-01-15 15:30:25 CET', 'completed_at in the recipient''s time zone'),
 	('completed_at', '{"user_id": "bea", "completed_at": "2024-07-15 23:30:25+00"}', '2024-07-16 01:30:25 CEST', 'completed_at in summer'),
 	('completed_at', '{"user_id": "ny"}', '2024-01-15 09:30:25 EST', 'completed_at in a time zone with digits'),

@@ -10,6 +10,7 @@ use IPC::Run;
 use JSON::PP;
 use POSIX ();
 use PostgreSQL::Test::Utils;
+use RhesisNotify::Celery;
 use RhesisNotify::Cluster qw($ACME $JANE);
 use RhesisNotify::Document qw(pages page_text blocks);
 use RhesisNotify::Peer;
@@ -29,6 +30,12 @@ foreach my $page (pages(), map { s{^\Q$top\E/}{}r } glob "$examples/*/README.md"
 		ok((grep { index($_, $block) >= 0 } values %source), sprintf('Python %d of %s is in examples/ as it is', ++$number, $page)) or diag($block);
 	}
 }
+
+# Each example is to be copied alone, so what makes a result fit for a row is in each.
+my %same = map { $_ => $source{"$examples/$_"} =~ /^(# ---- What goes into a row\..*^# ---- End of the same lines ----$)/ms }
+  qw(celery/rhesis_tasks.py sqlalchemy/report_task.py django/notifications/plain.py);
+is(scalar(keys %{ { reverse %same } }), 1, 'the examples have the same lines for what goes into a row');
+is(scalar(keys %same), 3, '... all of them');
 
 # The module to copy explains itself. A nested function is its function's own business.
 my $undocumented = qx(/usr/bin/python3 - '$examples/celery/rhesis_tasks.py' 2>&1 <<'PYTHON'
@@ -61,6 +68,19 @@ PYTHON
 is($undocumented, '', 'every public function, class and method of rhesis_tasks.py has a docstring and type hints');
 is($?, 0, '... as Python reads it');
 
+# Values as tasks return them, and what becomes of them in a row.
+my $values = <<'PYTHON';
+import datetime as dates, decimal, enum, math, uuid
+Colour = enum.Enum("Colour", {"RED": "red"})
+VALUES = {
+    "test_set_name": "kept", "id": uuid.UUID(int=1), "at": dates.datetime(2024, 1, 15, 14, 30), "price": decimal.Decimal("12.50"),
+    "nan": math.nan, "scores": [1, math.inf, 2], "nul": "a\0b", "half": "a\ud800b", "colour": Colour.RED, "bytes": b"caf\xc3\xa9",
+    "no text": b"\xff", "object": object(), (1, 2): "no key", 7: "seven", "large": 10 ** 5000,
+}
+PYTHON
+my $values_in_row = qq({"7": "seven", "at": "2024-01-15 14:30:00", "id": "00000000-0000-0000-0000-000000000001", "nul": "ab",
+	"half": "a?b", "bytes": "caf\xc3\xa9", "price": "12.50", "colour": "red", "scores": [1, 2], "test_set_name": "kept"});
+
 # ---- Running them ----
 
 my $peer = RhesisNotify::Peer->start;
@@ -78,7 +98,8 @@ sub environment
 		PGPORT => $node->port,
 		PGDATABASE => $database,
 		PGUSER => $role,
-		DATABASE_URL => sprintf('postgresql+psycopg2://%s@/%s?host=%s&port=%d', $role, $database, $node->host, $node->port),
+		DATABASE_URL =>
+		  sprintf('postgresql+%s://%s@/%s?host=%s&port=%d', RhesisNotify::Celery::driver(), $role, $database, $node->host, $node->port),
 		PYTHONDONTWRITEBYTECODE => 1);
 }
 
@@ -120,6 +141,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from report_task import report_task
 
+$values
 engine = create_engine(os.environ["DATABASE_URL"])
 task = dict(status="success", user_id="$JANE", organization_id="$ACME", result={"test_set_name": "Safety"}, template="task_completion",
             started_at=datetime.now(timezone.utc) - timedelta(seconds=165))
@@ -128,10 +150,14 @@ with Session(engine) as session:
     session.rollback()
     report_task(session, "committed", "reports.export", **task)
     session.commit()
+    report_task(session, uuid.UUID(int=7), "reports.export", "failed", None, result=VALUES, error_message=ValueError("nul \\0"))
+    session.commit()
 PYTHON
 my $mail = next_mail();
 like($mail->text, qr/Task ID: committed\n.*Execution Time: 2m 45s\n.*Test Set: Safety/s, '... and mails it');
-is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 1, '... if its transaction commits');
+is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 2, '... if its transaction commits');
+is($node->sql(q{SELECT error_message || result::text FROM rhesis_notify.task_notifications WHERE user_id IS NULL}),
+	$node->sql("SELECT 'nul ' || '$values_in_row'::jsonb::text"), '... with each value that is of use');
 
 $node->sql('CREATE DATABASE alembic');
 my $alembic = abs_path(PostgreSQL::Test::Utils::tempdir('alembic'));
@@ -166,14 +192,18 @@ like(runs_in('django', \%django, 'Django compares', @manage, 'makemigrations', '
 $node->sql('GRANT SELECT ON auth_user TO app; GRANT SELECT, INSERT ON auth_group TO app; GRANT USAGE ON SEQUENCE auth_group_id_seq TO app', 'django');
 $node->sql(q{INSERT INTO auth_user (username, password, is_superuser, first_name, last_name, email, is_staff, is_active, date_joined)
 	VALUES ('jane', '!', false, 'Jane', 'Doe', 'jane@example.com', false, true, now())}, 'django');
-runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reports a task', '/usr/bin/python3', '-c', <<'PYTHON');
+runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reports a task', '/usr/bin/python3', '-c', <<"PYTHON");
+$values
 import django
 django.setup()
 from django.contrib.auth.models import User
 from django.db import IntegrityError
+from notifications.models import TaskNotification
 from notifications.tasks import create_group
 
 jane = User.objects.get()
+TaskNotification.objects.report(
+    task_id=uuid.UUID(int=7), task_name="reports.export", status="failed", error_message=ValueError("nul \\0"), result=VALUES)
 create_group("committed", "Testers", jane)
 create_group("committed", "Testers, delivered twice", jane)
 try:
@@ -182,13 +212,15 @@ except IntegrityError:
     pass
 PYTHON
 $mail = next_mail();
+is($node->sql(q{SELECT error_message || result::text FROM rhesis_notify.task_notifications WHERE user_id IS NULL}, 'django'),
+	$node->sql("SELECT 'nul ' || '$values_in_row'::jsonb::text"), '... with each value that is of use');
 like($mail->text, qr/Hello Jane Doe.*Task Name: Create group Testers\n.*Task ID: committed/s, '... and mails a user of Django\'s');
 $node->wait_for('SELECT bool_and(finished_at IS NOT NULL) FROM rhesis_notify.task_notifications', 'django');
 is(runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reads the state', '/usr/bin/python3', '-c', <<'PYTHON'),
 import django
 django.setup()
 from notifications.models import DeliveryStatus
-print([(status.task, status.recipient, status.state) for status in DeliveryStatus.objects.all()])
+print([(status.task, status.recipient, status.state) for status in DeliveryStatus.objects.filter(recipient__isnull=False)])
 PYTHON
 	"[('create', 'jane\@example.com', 'sent')]\n", '... of its one mail');
 runs_in('django', \%django, 'Django migrates back', @manage, 'migrate', 'notifications', 'zero');

@@ -3,10 +3,16 @@
 from django.db import models
 from django.utils import timezone
 
+from notifications.plain import plain_result, plain_text
+
 
 class TaskNotificationManager(models.Manager):
     def report(self, **task):
         """Reports a finished task in the current transaction. One that has reported before is left as it is."""
+        task["result"] = plain_result(task.get("result"))
+        for name in ("task_id", "user_id", "organization_id", "error_message"):
+            if task.get(name) is not None:
+                task[name] = plain_text(task[name])
         # No create(): it asks for the row's id, and row security shows that to the row's tenant alone.
         self.bulk_create([self.model(**task)], ignore_conflicts=True)
 

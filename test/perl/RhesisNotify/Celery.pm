@@ -17,24 +17,52 @@ use RhesisNotify::Peer;
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 my @running;
 
+# SQLAlchemy's driver for psycopg 3 where this machine's SQLAlchemy has one, else that for psycopg2.
+sub driver
+{
+	my $found = qx(/usr/bin/python3 -c 'import psycopg, sqlalchemy.dialects.postgresql.psycopg' 2>&1);
+	return $? == 0 ? 'psycopg' : 'psycopg2';
+}
+
 # Starts the broker. The tasks' database is the cluster's, with this role.
 sub start
 {
 	my ($class, $node, $role) = @_;
 	my $directory = PostgreSQL::Test::Utils::tempdir_short();
-	my $self = bless { directory => $directory, workers => {} }, $class;
+	my $self = bless { directory => $directory, workers => {}, redis => {}, driver => driver() }, $class;
 
 	$self->{environment} = {
-		CELERY_BROKER_URL => "redis+socket://$directory/redis",
-		DATABASE_URL => sprintf('postgresql+psycopg2://%s@/postgres?host=%s&port=%d', $role, $node->host, $node->port),
+		DATABASE_URL => sprintf('postgresql+%s://%s@/postgres?host=%s&port=%d', $self->{driver}, $role, $node->host, $node->port),
 		PYTHONPATH => "$top/examples/celery:$top/test/celery",
 		PYTHONDONTWRITEBYTECODE => 1,
 		TEST_DIRECTORY => $directory,
 	};
 	push @running, $self;
-	$self->{redis} = $self->spawn('redis', 'redis-server', '--port', 0, '--unixsocket', "$directory/redis", '--save', '', '--dir', $directory);
-	RhesisNotify::Peer::wait_until(sub { -S "$directory/redis" }, 'Redis listens');
+	$self->environment(CELERY_BROKER_URL => $self->start_redis('redis'));
 	return $self;
+}
+
+# A Redis of this name; returns its URL.
+sub start_redis
+{
+	my ($self, $name) = @_;
+	my $socket = "$self->{directory}/$name";
+
+	unlink $socket;
+	$self->{redis}{$name} =
+	  $self->spawn($name, 'redis-server', '--port', 0, '--unixsocket', $socket, '--save', '', '--dir', $self->{directory});
+	RhesisNotify::Peer::wait_until(sub { -S $socket }, "Redis listens at $socket");
+	return "redis+socket://$socket";
+}
+
+sub stop_redis
+{
+	my ($self, $name) = @_;
+	my $pid = delete $self->{redis}{$name} or return;
+
+	kill 'TERM', $pid;
+	waitpid($pid, 0);
+	return;
 }
 
 # A process of ours, with its output in a file; returns its id.
@@ -130,9 +158,7 @@ sub stop
 	my ($self) = @_;
 
 	$self->stop_worker($_) foreach keys %{ $self->{workers} };
-	my $redis = delete $self->{redis} or return;
-	kill 'TERM', $redis;
-	waitpid($redis, 0);
+	$self->stop_redis($_) foreach keys %{ $self->{redis} };
 	return;
 }
 

@@ -1,0 +1,127 @@
+"""What a task returned, as the jsonb of PostgreSQL takes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence, Set
+from decimal import Decimal
+from typing import Any, Dict, List, Optional, Tuple
+
+# ---- What goes into a row. The examples of Celery, SQLAlchemy and Django have the same lines, up to the next mark ----
+
+# What is mailed is short. A result may be anything: what is larger than this stays out of the row.
+LONGEST_VALUE = 65_536
+LONGEST_RESULT = 1_048_576
+
+
+def plain_text(value: Any, longest: int = LONGEST_VALUE) -> str:
+    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 can't say."""
+    try:
+        written = str(value)
+    except Exception:  # Whatever its __str__ may raise.
+        written = object.__repr__(value)
+    return written.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
+
+
+def unwrapped(value: Any) -> Any:
+    """NumPy's scalars and arrays, Pydantic's models, named tuples, SQLAlchemy's rows, dataclasses: as Python's own."""
+    if isinstance(value, (type, str, int, float, dict, list)):
+        return value
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return value.tolist()
+    for convert in ("model_dump", "dict", "_asdict"):
+        if callable(getattr(value, convert, None)):
+            return getattr(value, convert)()
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return value
+
+
+def is_container(value: Any) -> bool:
+    """Whether it has items; a text and bytes have none."""
+    is_text = isinstance(value, (str, bytes, bytearray, memoryview))
+    return isinstance(value, (Mapping, Sequence, Set, deque)) and not is_text
+
+
+def plain_scalar(value: Any) -> Any:
+    """A text, number, truth value or None for what has no items; ValueError if there is none that is of use."""
+    if isinstance(value, enum.Enum):
+        value = value.value if isinstance(value.value, (str, int, float)) else value.name
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value.bit_length() < 10_000:
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 1000:
+        return int(value) if value.as_tuple().exponent == 0 else format(value, "f")
+    if isinstance(value, (int, float, Decimal)) or is_container(value):
+        raise ValueError("JSON has no such number, or name")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = bytes(value).decode("utf-8")
+    written = str(value)  # UUIDs, dates and times, paths, and whatever else has words.
+    if not isinstance(value, str) and re.fullmatch(r"<.*>", written, re.DOTALL):
+        raise ValueError("this is no value")
+    return plain_text(written, len(written))
+
+
+def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
+    """The value as JSON has it. Items of a list or dict that have no such form are left out, one by one.
+
+    ValueError if it has none itself, or nothing is left of it; OverflowError if it is larger than there is room.
+    """
+    value = unwrapped(value)
+    room[0] -= 1 + (len(value) if isinstance(value, (str, bytes, bytearray)) else 0)
+    if room[0] < 0 or (is_container(value) and len(value) > room[0]):
+        raise OverflowError("too large")
+    if not is_container(value):
+        return plain_scalar(value)
+    if id(value) in inside or len(inside) > 50:
+        raise ValueError("it contains itself, or is too deep")
+    is_object = isinstance(value, Mapping)
+    kept: Any = {} if is_object else []
+    for item in value.items() if is_object else value:
+        try:
+            if is_object:
+                kept[str(plain_scalar(item[0]))] = plain(item[1], room, (*inside, id(value)))
+            else:
+                kept.append(plain(item, room, (*inside, id(value))))
+        except OverflowError:
+            raise
+        except Exception:  # Whatever the methods of an item may raise.
+            continue
+    if value and not kept:
+        raise ValueError("nothing is left of it")
+    return kept
+
+
+def plain_result(result: Any) -> Optional[Dict[str, Any]]:
+    """What a task returned as an object of JSON; None if it is no dict, dataclass or model.
+
+    A value that JSON or PostgreSQL can't take is left out, and so is one that is too large for a mail.
+    """
+    kept: Dict[str, Any] = {}
+    size = 0
+    try:
+        result = unwrapped(result)
+        items = list(result.items()) if isinstance(result, Mapping) else None
+    except Exception:  # Whatever its methods may raise.
+        items = None
+    for key, value in items or ():
+        try:
+            item = plain({key: value}, [LONGEST_VALUE])
+        except Exception:
+            continue
+        length = len(json.dumps(item, ensure_ascii=False))
+        if size + length <= LONGEST_RESULT:
+            kept.update(item)
+            size += length
+    return None if items is None else kept
+
+
+# ---- End of the same lines ----
