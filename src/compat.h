@@ -27,6 +27,13 @@
 #define RhesisGucFree(pointer) free(pointer)
 #endif
 
+/* ---- PostgreSQL 16: the settings are in a hash table ---- */
+#if PG_VERSION_NUM >= 160000
+#define RhesisGucVariables(count) get_guc_variables(count)
+#else
+#define RhesisGucVariables(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 /* ---- PostgreSQL 16: the parser of names reports soft errors on request ---- */
 #if PG_VERSION_NUM >= 160000
 #define RhesisParseQualifiedName(string) stringToQualifiedNameList(string, NULL)

@@ -1,9 +1,7 @@
 /*
- * worker_session.c - a worker's session in its database: settings that the app can't change, and its transactions.
+ * worker_session.c - a worker's session in its database: its signals and its transactions.
  *
- * An ALTER DATABASE or ALTER ROLE that is meant for the app (read-only, another isolation, a time-out) must not change the
- * worker, so these are pinned, as autovacuum's workers pin theirs. All work on our own tables is done as the extension's
- * owner, in transactions that never wait for a network.
+ * All work on our own tables is done as the extension's owner, in transactions that never wait for a network.
  */
 #include "postgres.h"
 
@@ -30,6 +28,7 @@
 #include "utils/snapmgr.h"
 #include "versions.h"
 #include "worker_activity.h"
+#include "worker_settings.h"
 #include "worker_slot.h"
 
 volatile sig_atomic_t shutdown_was_requested = false;
@@ -78,61 +77,13 @@ HandleWorkerSigusr1(SIGNAL_ARGS)
 	}
 }
 
-static void
-PinSetting(const char *name, const char *value)
-{
-	/* Not every version has every setting. */
-	if (GetConfigOption(name, true, false) != NULL)
-		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
-}
-
-static void
-PinSession(void)
-{
-	static const char *const pinned[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"role", "none"},
-		{"session_replication_role", "origin"},
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"default_transaction_deferrable", "off"},
-		{"statement_timeout", "0"},
-		{"lock_timeout",
-		 "1s"}, /* whoever holds a lock for long must not keep our transaction open */
-		{"transaction_timeout", "0"},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"idle_session_timeout", "0"},
-		{"zero_damaged_pages", "off"},
-		{"row_security", "on"},
-		{"transform_null_equals", "off"},
-		{"default_tablespace", ""},
-		{"temp_tablespaces", ""},
-		{"enable_indexscan", "on"},
-		{"enable_bitmapscan", "on"},
-		{"plan_cache_mode", "auto"},
-		{"jit", "off"},
-		{"max_parallel_workers_per_gather", "0"},
-	};
-
-	char application_name[NAMEDATALEN];
-
-	for (int i = 0; i < (int) lengthof(pinned); i++)
-		PinSetting(pinned[i][0], pinned[i][1]);
-	snprintf(application_name, sizeof(application_name), "rhesis_notify worker %d",
-			 my_slot->number + 1);
-	PinSetting("application_name", application_name);
-
-	/* An outcome that was recorded may not be forgotten: it would be mailed again. */
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
-		PinSetting("synchronous_commit", "local");
-}
-
 void
 ConnectWorker(Oid database)
 {
+	RememberServerSettings();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	pqsignal(SIGUSR1, HandleWorkerSigusr1);
-	PinSession();
+	PinSettings();
 	connecting = false;
 }
 

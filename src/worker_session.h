@@ -1,5 +1,5 @@
 /*
- * worker_session.h - a worker's session in its database: settings that the app can't change, and its transactions.
+ * worker_session.h - a worker's session in its database: its signals and its transactions.
  */
 #ifndef RHESIS_WORKER_SESSION_H
 #define RHESIS_WORKER_SESSION_H
