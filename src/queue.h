@@ -73,7 +73,8 @@ extern void ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, Memo
 
 /*
  * The same, from the start of the queue and row by row, for when a claim has failed. Rows that cannot be claimed are set aside (see
- * queue_aside.h); *problem is that of the first of them, id and count say which and how many. Raises troubles of the server.
+ * queue_aside.h); *problem is that of the first of them, id and count say which and how many. While patient, raises
+ * troubles of the server.
  */
 typedef struct RowProblems
 {
@@ -82,8 +83,8 @@ typedef struct RowProblems
 	QueueProblem problem;
 } RowProblems;
 
-extern void ClaimSingly(int64 epoch, int limit, MemoryContext context, ClaimResult *result,
-						RowProblems *problems);
+extern void ClaimSingly(int64 epoch, int limit, bool patient, MemoryContext context,
+						ClaimResult *result, RowProblems *problems);
 
 /* Rows that are due since then may have come in, so neither the next claim nor the next look begins behind that time. */
 extern void NoteRowsDueSince(TimestampTz since);

@@ -12,6 +12,7 @@
 
 #define MAX_ASIDE 10000
 #define SHORTEST_WAIT_MS 2000
+#define LONGEST_BRIEF_MS 10000
 #define LONGEST_WAIT_MS (10 * 60 * 1000)
 
 typedef struct AsideRow
@@ -53,7 +54,7 @@ FindAside(int64 id)
 }
 
 bool
-SetAside(int64 id, TimestampTz now)
+SetAside(int64 id, TimestampTz now, bool briefly)
 {
 	AsideRow *row = FindAside(id);
 
@@ -70,8 +71,9 @@ SetAside(int64 id, TimestampTz now)
 		row = &rows[count++];
 		*row = (AsideRow){.id = id};
 	}
-	row->until = TimestampTzPlusMilliseconds(
-		now, Min((int64) SHORTEST_WAIT_MS << Min(row->failures, 20), LONGEST_WAIT_MS));
+	row->until =
+		TimestampTzPlusMilliseconds(now, Min((int64) SHORTEST_WAIT_MS << Min(row->failures, 20),
+											 briefly ? LONGEST_BRIEF_MS : LONGEST_WAIT_MS));
 	row->failures++;
 	return true;
 }

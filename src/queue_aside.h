@@ -14,8 +14,8 @@ extern int AsideCount(void);
 /* When the first of them is to be tried again; DT_NOEND: there is none. */
 extern TimestampTz AsideUntil(void);
 
-/* It failed, again or for the first time. False: there are too many. */
-extern bool SetAside(int64 id, TimestampTz now);
+/* It failed, again or for the first time; for a short while, if that may be the server's. False: there are too many. */
+extern bool SetAside(int64 id, TimestampTz now, bool briefly);
 
 extern void TakeFromAside(int64 id);
 

@@ -432,7 +432,7 @@ LockDueRows(int limit, TimestampTz now, int *count)
 }
 
 void
-ClaimSingly(int64 epoch, int limit, MemoryContext context, ClaimResult *result,
+ClaimSingly(int64 epoch, int limit, bool patient, MemoryContext context, ClaimResult *result,
 			RowProblems *problems)
 {
 	TimestampTz now = GetCurrentTimestamp();
@@ -449,6 +449,7 @@ ClaimSingly(int64 epoch, int limit, MemoryContext context, ClaimResult *result,
 		ClaimResult before = *result;
 		Datum id = Int64GetDatum(ids[i]);
 		QueueProblem problem;
+		bool servers;
 
 		step.id = PointerGetDatum(
 			construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
@@ -458,16 +459,10 @@ ClaimSingly(int64 epoch, int limit, MemoryContext context, ClaimResult *result,
 			continue;
 		}
 		*result = before;
-		if (!SetAside(ids[i], now))
+		servers = IsServersTrouble(problem.sqlstate);
+		if ((servers && patient) || !SetAside(ids[i], now, servers))
 			RaiseProblem(&problem);
 		NoteRowProblem(problems, ids[i], &problem);
-	}
-	/* Where none could be claimed, it is none of the rows. */
-	if (problems->count == count && count > 0 && IsServersTrouble(problems->problem.sqlstate))
-	{
-		for (int i = 0; i < count; i++)
-			TakeFromAside(ids[i]);
-		RaiseProblem(&problems->problem);
 	}
 	if (!result->full)
 		ForgetUntried(now);

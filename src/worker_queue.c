@@ -180,7 +180,7 @@ ClaimOneByOne(int limit, MemoryContext context, ClaimResult *claim)
 {
 	RowProblems problems;
 
-	ClaimSingly(worker.epoch, limit, context, claim, &problems);
+	ClaimSingly(worker.epoch, limit, worker.troubles < PATIENT_TROUBLES, context, claim, &problems);
 	if (problems.count > 0)
 		ComplainOfRows("a notification cannot be claimed", &problems);
 	NoteRefused(REFUSED_CLAIM, AsideCount(), problems.id,
@@ -325,7 +325,7 @@ RecordOneByOne(void)
 			}
 		}
 	}
-	if (recorded == 0 && problems.count > 0 && IsServersTrouble(problems.problem.sqlstate) &&
+	if (problems.count > 0 && IsServersTrouble(problems.problem.sqlstate) &&
 		worker.troubles < PATIENT_TROUBLES)
 	{
 		ForgetRefusals();
