@@ -84,21 +84,29 @@ SmtpSetMechanisms(SmtpPool *pool, const char *list)
 	auth->may_fall_back = pool->tls || (list != NULL && *list != '\0');
 }
 
-/* What may be tried now: of what is wanted and, as far as that is known, offered. */
 static uint32
-Candidates(const SmtpAuth *auth)
+WantedMechanisms(const SmtpAuth *auth)
 {
 	uint32 wanted = 0;
 
 	for (int i = 0; i < auth->count; i++)
 		wanted |= 1u << auth->order[i];
+	return wanted;
+}
+
+/* What may be tried now: of what is wanted and, as far as that is known, offered. */
+static uint32
+Candidates(const SmtpAuth *auth)
+{
+	uint32 wanted = WantedMechanisms(auth);
+
 	if (auth->offers_known)
 		wanted &= auth->offered;
 	return wanted & ~auth->refused;
 }
 
 /*
- * The mechanisms that a new connection may use. With offers that are known it is one. Else it is as many, from the
+ * The mechanisms that a new connection may use: at least one, or libcurl would choose for itself. With offers that are known it is one. Else it is as many, from the
  * beginning of the order, as libcurl tries in the same order.
  */
 static uint32
@@ -116,6 +124,8 @@ NextMechanisms(SmtpAuth *auth)
 		auth->refused = 0;
 		auth->exhausted = true;
 		candidates = Candidates(auth);
+		if (candidates == 0)
+			candidates = WantedMechanisms(auth); /* none is offered: that may change */
 	}
 	for (int i = 0; i < auth->count; i++)
 	{
