@@ -71,7 +71,7 @@ foreach my $pipelining (1, 0)
 {
 	my $is_silent = sub { $_->[1] eq 'silence' || $_->[1] eq 'too early' };
 	my %one = (smtp_connections => 1);
-	my %impatient = (connect_timeout => '3s', send_timeout => '3s');
+	my %impatient = (connect_timeout => '10s', send_timeout => '10s');
 
 	add_lanes(5, $pipelining, \%one, grep { !$is_silent->() } @cells);
 	add_lanes(3, $pipelining, { %one, %impatient }, grep { $is_silent->() && ($IS_OPENING{ $_->[0] } || $_->[1] ne 'silence') } @cells);

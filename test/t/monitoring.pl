@@ -19,7 +19,7 @@ use Test::More;
 my $examples = abs_path(dirname(__FILE__) . '/../../examples/monitoring');
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { in_doubt => 'hold' });
-my $http = HTTP::Tiny->new(timeout => 10);
+my $http = HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
 
 # What promtool says to a subcommand; true when it is content.
 sub promtool

@@ -21,7 +21,7 @@ sub preview
 	my ($output, $error) = ('', '');
 	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', BROWSER => "cp -t $directory");
 
-	ok(IPC::Run::run([ 'sh', '-c', "cd '$top' && $command" ], '<', \undef, '>', \$output, '2>', \$error, IPC::Run::timeout(60)), "$command runs") or diag($error);
+	ok(IPC::Run::run([ 'sh', '-c', "cd '$top' && $command" ], '<', \undef, '>', \$output, '2>', \$error, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)), "$command runs") or diag($error);
 	my $page = slurp_file("$directory/mail.html");
 	unlink "$directory/mail.html";
 	return ($output, $page);
