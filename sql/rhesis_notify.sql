@@ -9,6 +9,9 @@
 
 \echo Use "CREATE EXTENSION rhesis_notify" to load this file. \quit
 
+-- The triggers that leave out what replication brings must not take the rows below for that.
+SET LOCAL session_replication_role = origin;
+
 -- The schema is created here, not by the control file: a schema of that name that somebody else has prepared is refused,
 -- and DROP EXTENSION leaves nothing behind.
 CREATE SCHEMA rhesis_notify;
@@ -64,7 +67,7 @@ COMMENT ON TYPE rhesis_notify.delivery_state IS
 	'pending: waiting for a worker; sending: claimed by a worker, on its way; deferred: a temporary failure, due again at '
 	'next_attempt_at; held: stands still until retry() or cancel(); sent: accepted by the SMTP server; failed: given up, '
 	'since it was refused, its attempts are used up or it can''t be rendered; skipped: no mail is owed, the reason says '
-	'why; cancelled: stopped by cancel()';
+	'why; cancelled: stopped by cancel(), or in a copy by adopt_database()';
 
 CREATE TABLE rhesis_notify.task_notifications
 (
@@ -146,8 +149,8 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.created_at IS
 	'When the row was written; rhesis_notify.expire_after counts from here';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS 'Where the mail is, see type delivery_state';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
-	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent; null while pending and '
-	'once sent';
+	'Why it was deferred, held, failed, skipped or, in a copy, cancelled: a code, such as silent_task or smtp_permanent; null while '
+	'pending and once sent';
 COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS
 	'SMTP attempts made for this message; retry() starts again from 0';
 COMMENT ON COLUMN rhesis_notify.task_notifications.next_attempt_at IS 'When the mail is due, or was due last';
@@ -217,7 +220,7 @@ COMMENT ON COLUMN rhesis_notify.delivery_events.occurred_at IS 'When it happened
 COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
 	'deferred: an attempt that is to be repeated; failed: an attempt after which the mail was given up; in_doubt: the SMTP '
 	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and the '
-	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel()';
+	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel(), or in a copy adopt_database()';
 COMMENT ON COLUMN rhesis_notify.delivery_events.smtp_code IS 'The server''s reply code, such as 451';
 COMMENT ON COLUMN rhesis_notify.delivery_events.enhanced_code IS 'The server''s enhanced status code, such as 4.7.1';
 COMMENT ON COLUMN rhesis_notify.delivery_events.reply IS 'The server''s reply, printable and cut at 1,000 characters';
@@ -663,7 +666,7 @@ COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
 	'often). False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
 	'that of task_notifications (else no_data_found)';
 
-CREATE FUNCTION rhesis_notify.retry_failed(since timestamptz) RETURNS bigint
+CREATE FUNCTION rhesis_notify.retry_all(since timestamptz, state rhesis_notify.delivery_state) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -671,21 +674,40 @@ AS $function$
 DECLARE
 	expire_after interval := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
 	retried bigint := 0;
-	failed_id bigint;
+	finished_id bigint;
 BEGIN
-	FOR failed_id IN
+	IF state IS NULL OR state OPERATOR(pg_catalog.<>) ALL ('{failed,skipped,cancelled}'::rhesis_notify.delivery_state[]) THEN
+		RAISE EXCEPTION 'notifications that are % cannot be retried all together', COALESCE(state::text, 'null')
+			USING ERRCODE = 'invalid_parameter_value',
+				HINT = 'Use ''failed'', ''skipped'' or ''cancelled''.';
+	END IF;
+
+	FOR finished_id IN
 		SELECT n.id FROM rhesis_notify.task_notifications AS n
-		WHERE n.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state
+		WHERE n.delivery_status OPERATOR(pg_catalog.=) retry_all.state
 			AND n.finished_at OPERATOR(pg_catalog.>=) since
 			AND (expire_after OPERATOR(pg_catalog.=) '0'::interval
 				 OR n.created_at OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) expire_after))
 		ORDER BY n.id
 	LOOP
-		IF rhesis_notify.retry(failed_id) THEN
+		IF rhesis_notify.retry(finished_id) THEN
 			retried := retried OPERATOR(pg_catalog.+) 1;
 		END IF;
 	END LOOP;
 	RETURN retried;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.retry_all(timestamptz, rhesis_notify.delivery_state) IS
+	'Retries the notifications that have become failed, skipped or cancelled since the given time, but for those older than '
+	'rhesis_notify.expire_after; returns how many. Any other state is an error (invalid_parameter_value)';
+
+CREATE FUNCTION rhesis_notify.retry_failed(since timestamptz) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	RETURN rhesis_notify.retry_all(since, 'failed');
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry_failed(timestamptz) IS
@@ -804,6 +826,193 @@ COMMENT ON FUNCTION rhesis_notify.resume() IS
 
 
 ------------------------------------------------------------------------------------------------------------------------
+-- Copies: is this database itself?
+------------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE rhesis_notify.database_identity
+(
+	token uuid PRIMARY KEY,
+	system_identifier bigint NOT NULL,
+	database_oid oid NOT NULL,
+	instance text NOT NULL,
+	adopted_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE rhesis_notify.database_identity IS
+	'Which database this is. Dumped: a restored dump brings the row of its original, whose token is not that of database_birth, and so '
+	'the database is known to be a copy. adopt_database() replaces it; nobody else writes to it';
+COMMENT ON COLUMN rhesis_notify.database_identity.token IS 'The same as in database_birth, or this database is a copy';
+COMMENT ON COLUMN rhesis_notify.database_identity.system_identifier IS
+	'The server''s, see pg_control_system(). Another one is that of a server that pg_upgrade has made: the worker takes it over';
+COMMENT ON COLUMN rhesis_notify.database_identity.database_oid IS
+	'The database''s oid in pg_database; another one is that of a copy by CREATE DATABASE ... TEMPLATE';
+COMMENT ON COLUMN rhesis_notify.database_identity.instance IS
+	'rhesis_notify.instance as it was then, empty for none; with another one the database is a copy';
+COMMENT ON COLUMN rhesis_notify.database_identity.adopted_at IS 'When the extension was created, or adopt_database() was called';
+
+CREATE TABLE rhesis_notify.database_birth
+(
+	token uuid PRIMARY KEY,
+	born timestamptz NOT NULL
+);
+COMMENT ON TABLE rhesis_notify.database_birth IS
+	'The twin of database_identity, which is not dumped: it is as old as this database''s extension';
+COMMENT ON COLUMN rhesis_notify.database_birth.token IS 'The same as in database_identity, or this database is a copy';
+COMMENT ON COLUMN rhesis_notify.database_birth.born IS
+	'A minute before the extension was created: a notification that is due and was created before came with a restore or with the '
+	'first copy of a subscription. -infinity after adopt_database(), and after an update from 1.0';
+
+-- The rows of a database that is nobody's copy.
+WITH identity AS
+	(INSERT INTO rhesis_notify.database_identity (token, system_identifier, database_oid, instance)
+	 SELECT pg_catalog.gen_random_uuid(), control.system_identifier, this.oid,
+		COALESCE(pg_catalog.current_setting('rhesis_notify.instance', true), '')
+	 FROM pg_catalog.pg_control_system() AS control
+	 JOIN pg_catalog.pg_database AS this ON this.datname = pg_catalog.current_database()
+	 RETURNING token)
+INSERT INTO rhesis_notify.database_birth (token, born)
+SELECT token, pg_catalog.now() - interval '1 minute' FROM identity;
+
+SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.database_identity', '');
+
+CREATE FUNCTION rhesis_notify.copy_sign() RETURNS text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rhesis_notify_copy_sign';
+COMMENT ON FUNCTION rhesis_notify.copy_sign() IS
+	'By what this database is taken for a copy of another one, in words; null: it is itself. Of what waits the first 100,000 '
+	'notifications are looked through';
+
+CREATE FUNCTION rhesis_notify.adopt_database(send_pending boolean) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	decided bigint;
+BEGIN
+	IF send_pending IS NULL THEN
+		RAISE EXCEPTION 'argument "send_pending" of adopt_database must not be null'
+			USING ERRCODE = 'null_value_not_allowed',
+				HINT = 'Use true to send the mail that waits in this copy, false to cancel it.';
+	END IF;
+
+	LOCK TABLE rhesis_notify.database_identity IN SHARE ROW EXCLUSIVE MODE;
+	IF rhesis_notify.copy_sign() IS NULL
+		AND NOT EXISTS (SELECT FROM rhesis_notify.task_notifications AS n
+						JOIN rhesis_notify.database_birth AS b ON n.created_at OPERATOR(pg_catalog.<) b.born
+						WHERE n.finished_at IS NULL)
+	THEN
+		RAISE NOTICE 'nothing is changed: this database is not a copy'
+			USING HINT = 'A copied data directory is told from its original by rhesis_notify.instance alone. Single '
+				'notifications are stopped by rhesis_notify.cancel(id).';
+		RETURN 0;
+	END IF;
+
+	DELETE FROM rhesis_notify.database_birth;
+	DELETE FROM rhesis_notify.database_identity;
+	WITH identity AS
+		(INSERT INTO rhesis_notify.database_identity (token, system_identifier, database_oid, instance)
+		 SELECT pg_catalog.gen_random_uuid(), control.system_identifier, this.oid,
+			COALESCE(pg_catalog.current_setting('rhesis_notify.instance', true), '')
+		 FROM pg_catalog.pg_control_system() AS control
+		 JOIN pg_catalog.pg_database AS this ON this.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+		 RETURNING token)
+	INSERT INTO rhesis_notify.database_birth (token, born)
+	SELECT token, '-infinity' FROM identity;
+
+	-- What was being sent may have been mailed by the original: with true the worker decides, as after a crash.
+	IF send_pending THEN
+		SELECT pg_catalog.count(*) INTO decided
+		FROM rhesis_notify.task_notifications AS n
+		WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.<>) 'held'::rhesis_notify.delivery_state;
+	ELSE
+		WITH old AS MATERIALIZED
+			(SELECT n.id, n.delivery_status, n.delivery_reason
+			 FROM rhesis_notify.task_notifications AS n
+			 WHERE n.finished_at IS NULL
+			 FOR NO KEY UPDATE),
+		cancelled AS
+			(UPDATE rhesis_notify.task_notifications AS n
+			 SET delivery_status = 'cancelled', delivery_reason = 'copied', claimed_by = NULL,
+				finished_at = pg_catalog.clock_timestamp()
+			 FROM old WHERE n.id OPERATOR(pg_catalog.=) old.id)
+		INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
+		SELECT old.id, 'cancelled', pg_catalog.jsonb_build_object(
+			'message', pg_catalog.format('was %s in a copy: adopt_database(false)',
+				pg_catalog.concat_ws(', ', old.delivery_status, old.delivery_reason)),
+			'by', SESSION_USER)
+		FROM old;
+		GET DIAGNOSTICS decided = ROW_COUNT;
+	END IF;
+
+	PERFORM rhesis_notify.wake_workers();
+	RETURN decided;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.adopt_database(boolean) IS
+	'Ends that this database is a copy, in which nothing is mailed: true sends what waits, with this database''s templates; what was '
+	'being sent when it was copied is in doubt, as after a crash, and what is held stays so. false cancels all of it (reason copied; '
+	'retry_all() takes it back). Returns how many notifications these are. A pause stays. Nothing is changed, with a notice, where '
+	'the database is not a copy. send_pending must not be null (null_value_not_allowed)';
+
+
+------------------------------------------------------------------------------------------------------------------------
+-- Logical replication
+------------------------------------------------------------------------------------------------------------------------
+
+-- A publication FOR ALL TABLES publishes each server's own rows, too. REPLICA triggers see what replication brings, and nothing else.
+CREATE FUNCTION rhesis_notify.ignore_replicated() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.ignore_replicated() IS
+	'Trigger function: leaves out what replication brings for a table whose rows are each server''s own';
+
+CREATE FUNCTION rhesis_notify.keep_own_pause() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' AND NOT EXISTS (SELECT FROM rhesis_notify.database_pause) THEN
+		RETURN NEW;
+	END IF;
+	RETURN NULL;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.keep_own_pause() IS
+	'Trigger function: a pause that replication brings is taken over where there is none, its end is not';
+
+CREATE TRIGGER ignore_replicated BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.shipped_templates
+	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.ignore_replicated();
+ALTER TABLE rhesis_notify.shipped_templates ENABLE REPLICA TRIGGER ignore_replicated;
+COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.shipped_templates IS
+	'They came with this servers own extension';
+
+CREATE TRIGGER ignore_replicated BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.shipped_task_types
+	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.ignore_replicated();
+ALTER TABLE rhesis_notify.shipped_task_types ENABLE REPLICA TRIGGER ignore_replicated;
+COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.shipped_task_types IS
+	'They came with this servers own extension';
+
+CREATE TRIGGER ignore_replicated BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.database_birth
+	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.ignore_replicated();
+ALTER TABLE rhesis_notify.database_birth ENABLE REPLICA TRIGGER ignore_replicated;
+COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.database_birth IS
+	'A publishers identity makes this database a copy; its birth must not';
+
+CREATE TRIGGER keep_own_pause BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.database_pause
+	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.keep_own_pause();
+ALTER TABLE rhesis_notify.database_pause ENABLE REPLICA TRIGGER keep_own_pause;
+COMMENT ON TRIGGER keep_own_pause ON rhesis_notify.database_pause IS
+	'A pause ends where somebody says so';
+
+
+------------------------------------------------------------------------------------------------------------------------
 -- Looking at it
 ------------------------------------------------------------------------------------------------------------------------
 
@@ -885,7 +1094,7 @@ COMMENT ON COLUMN rhesis_notify.worker_status.pid IS 'The process, as in pg_stat
 COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database it serves';
 COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to rhesis_notify.workers';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
-	'What it is doing: starting, idle, sending, paused, mail off (settings are incomplete), backing off (the SMTP server is '
+	'What it is doing: starting, idle, sending, paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
 	'in trouble), waiting for recipients (the app''s relations can''t be read), waiting after an error (of the queue''s '
 	'own), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails on the wire';
@@ -1021,7 +1230,8 @@ BEGIN
 		EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON rhesis_notify.templates TO %s', grantee);
 		-- Each function by its name, so that none is granted by accident: a trigger function is for our triggers alone. A new
 		-- function of an operator is added here, and in the update script's copy; test/pgtap/privileges.sql says if one is missing.
-		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.cancel, rhesis_notify.check_smtp, '
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.adopt_database, rhesis_notify.cancel, rhesis_notify.check_smtp, '
+			'rhesis_notify.copy_sign, rhesis_notify.retry_all, '
 			'rhesis_notify.email_notification, rhesis_notify.email_notification_test, rhesis_notify.explain, '
 			'rhesis_notify.health, rhesis_notify.metric_samples, rhesis_notify.metrics, rhesis_notify.mustache, '
 			'rhesis_notify.pause, rhesis_notify.preview, rhesis_notify.preview_message, rhesis_notify.purge, '

@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 #include "pace.h"
+#include "queue_copy.h"
 #include "service.h"
 #include "settings.h"
 #include "time_text.h"
@@ -27,6 +28,22 @@ ExplainPause(const Explanation *explanation)
 		AppendDecision(explanation, "pause", "paused",
 					   psprintf("by %s, %s", facts->paused_by, TimeText(facts->paused_since)),
 					   "SELECT rhesis_notify.resume();");
+}
+
+/* Of a notification that was being sent it matters only in a copy. */
+static void
+ExplainCopy(Explanation *explanation)
+{
+	CopyFigures figures;
+	CopySign sign = FindCopySign(&figures);
+
+	explanation->in_copy = sign != NO_COPY;
+	if (sign == NO_COPY && IsWaiting(explanation))
+		AppendDecision(explanation, "copy", "not a copy", NULL, NULL);
+	else if (sign != NO_COPY)
+		AppendDecision(explanation, "copy", "a copy",
+					   psprintf("%s; %s", CopySignText(sign), CopyWaitingText(&figures)),
+					   ADOPT_HINT);
 }
 
 static void
@@ -183,7 +200,9 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 	else if (explanation->obstacle && strcmp(explanation->obstacle, "recipients_error") != 0)
 		decision = psprintf("is skipped, %s", explanation->obstacle);
 
-	if (facts->paused_since)
+	if (explanation->in_copy)
+		when = "after adopt_database(true)";
+	else if (facts->paused_since)
 		when = "after resume()";
 	else if (service->running == 0)
 		when = "when a worker runs";
@@ -226,6 +245,12 @@ ExplainSending(const Explanation *explanation, const Service *service)
 {
 	bool holds = rhesis_in_doubt == IN_DOUBT_HOLD;
 
+	if (explanation->in_copy)
+	{
+		AppendDecision(explanation, "next", holds ? "is held, in_doubt" : "is sent again, in doubt",
+					   "after adopt_database(true): the original may have mailed it", NULL);
+		return;
+	}
 	if (ExplainRefusal(explanation, service, REFUSED_RECORD,
 					   "its outcome is recorded when that is allowed"))
 		return;
@@ -302,11 +327,13 @@ ExplainNext(const Explanation *explanation, const Service *service)
 }
 
 void
-ExplainDelivery(const Explanation *explanation)
+ExplainDelivery(Explanation *explanation)
 {
 	Service service;
 
 	ReadService(&service);
+	if (IsWaiting(explanation) || IsInState(explanation, "sending"))
+		ExplainCopy(explanation);
 	if (IsWaiting(explanation))
 	{
 		ExplainPause(explanation);

@@ -17,6 +17,7 @@ typedef struct Explanation
 	/* Looked at now: why no mail would be sent; NULL: nothing stands against it. */
 	const char *obstacle;
 	bool recipients_unreadable; /* the obstacle is not the row's, and passes */
+	bool in_copy;				/* nothing is decided in this database */
 } Explanation;
 
 /* Append a row; detail and advice may be NULL. */
@@ -30,6 +31,6 @@ extern bool IsInState(const Explanation *explanation, const char *state);
 extern bool IsWaiting(const Explanation *explanation);
 
 /* The rows from the queue on: pause, workers, mail server, attempts, state, and what comes next. */
-extern void ExplainDelivery(const Explanation *explanation);
+extern void ExplainDelivery(Explanation *explanation);
 
 #endif

@@ -10,6 +10,7 @@
 #include "message.h"
 #include "miscadmin.h"
 #include "outgoing.h"
+#include "queue_copy.h"
 #include "settings.h"
 #include "smtp_session.h"
 #include "utils/builtins.h"
@@ -156,8 +157,17 @@ rhesis_notify_send_task_completion_email(PG_FUNCTION_ARGS)
 	Recipient recipient;
 	RenderedMail rendered = {0};
 	const char *reason;
+	CopySign sign;
 
 	ReadArguments(fcinfo, &notification, &recipient);
+	/* Staging's copy of production's data must not mail production's users past the queue either. */
+	sign = FindCopySign(NULL);
+	if (sign != NO_COPY)
+	{
+		LogMailFailed(recipient.email, psprintf("this database is a copy: %s", CopySignText(sign)),
+					  NULL, ADOPT_HINT);
+		PG_RETURN_BOOL(false);
+	}
 	if (!RenderWithFrontend(&notification, &recipient, TextArgument(fcinfo, 8), &rendered))
 		PG_RETURN_BOOL(false);
 	reason = SendNow(&recipient, &rendered);

@@ -11,6 +11,7 @@
 #include "call_check.h"
 #include "fmgr.h"
 #include "postmaster/autovacuum.h"
+#include "queue_copy.h"
 #include "queue_figures.h"
 #include "service.h"
 #include "settings.h"
@@ -236,6 +237,42 @@ CheckPause(ReturnSetInfo *result, const QueueFigures *figures)
 }
 
 static void
+CheckCopy(ReturnSetInfo *result)
+{
+	CopyFigures figures;
+	CopySign sign = FindCopySign(&figures);
+
+	AppendQueueCheck(result, "copy", sign == NO_COPY,
+					 sign == NO_COPY
+						 ? "this database is itself"
+						 : psprintf("%s; %s", CopySignText(sign), CopyWaitingText(&figures)),
+					 ADOPT_HINT);
+}
+
+/* After a failover the instance of this server counts. */
+static void
+CheckStandby(ReturnSetInfo *result)
+{
+	const char *remembered;
+	bool same;
+
+	if (!RecoveryInProgress())
+	{
+		AppendCheck(result, "standby", true, "this is no standby", NULL);
+		return;
+	}
+	remembered = RememberedInstance(CurrentMemoryContext);
+	same = remembered == NULL || strcmp(remembered, rhesis_instance) == 0;
+	AppendCheck(result, "standby", same,
+				same ? "its rhesis_notify.instance is the primary's"
+					 : psprintf("its rhesis_notify.instance is \"%s\", the primary's \"%s\"",
+								rhesis_instance, remembered),
+				"Promoted, it would take this database for a copy and mail nothing: set "
+				"RHESIS_NOTIFY_INSTANCE in this server's environment to the primary's, and restart "
+				"it.");
+}
+
+static void
 CheckDue(ReturnSetInfo *result, const QueueFigures *figures)
 {
 	int64 waiting =
@@ -341,6 +378,8 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 	CheckSettings(result, &service);
 	CheckWorkers(result, &service);
 	CheckPause(result, &figures);
+	CheckCopy(result);
+	CheckStandby(result);
 	CheckServer(result, &service);
 	CheckRecipients(result, &service);
 	CheckStatements(result, &service);

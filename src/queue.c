@@ -1,5 +1,5 @@
 /*
- * queue.c - the queue apart from the claim, the record and retention: epochs, orphans, the pause.
+ * queue.c - the queue apart from the claim, the record and retention: epochs, orphans.
  *
  * It also runs the statements of the whole room: each is planned once per session, names every object and operator with its
  * schema, and is one round through the executor.
@@ -92,10 +92,6 @@ static QueueStatement orphans = {
 		" AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1) FOR NO KEY UPDATE SKIP LOCKED",
 	.parameter_count = 1,
 	.parameter_types = {INT8ARRAYOID},
-};
-
-static QueueStatement queue_is_paused = {
-	.sql = "SELECT 1 FROM rhesis_notify.database_pause",
 };
 
 static void
@@ -297,14 +293,4 @@ AdoptSingly(bool (*epoch_is_live)(int64 epoch), RowProblems *problems)
 			NoteRowProblem(problems, ids[i], &problem);
 	}
 	return adopted;
-}
-
-bool
-QueueIsPaused(void)
-{
-	int nest_level = QueueBegin();
-	bool paused = QueueExecute(&queue_is_paused, NULL, NULL) > 0;
-
-	QueueEnd(nest_level);
-	return paused;
 }

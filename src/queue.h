@@ -8,6 +8,7 @@
 #define RHESIS_QUEUE_H
 
 #include "notification.h"
+#include "queue_copy.h"
 #include "queue_try.h"
 
 /* What a row may weigh in the worker's memory: a hostile task must not be able to exhaust it. */
@@ -46,8 +47,9 @@ typedef struct ClaimResult
 {
 	Notification **notifications; /* those that may owe a mail */
 	int count;
-	int settled; /* rows that were skipped there and then (silent, expired, no user) */
-	bool full;	 /* as many rows as asked for were due: there may be more behind them */
+	int settled;  /* rows that were skipped there and then (silent, expired, no user) */
+	bool refused; /* one of them came with a copy: nothing was claimed or settled */
+	bool full;	  /* as many rows as asked for were due: there may be more behind them */
 } ClaimResult;
 
 /* A new worker epoch: never used before in this database, also not by the rows of a restored dump. */
@@ -66,10 +68,12 @@ typedef enum ClaimStart
 
 /*
  * Claim up to limit due rows for the epoch, in (next_attempt_at, id) order. Rows that owe no mail are settled there and then, for
- * the first of these reasons: silent_task, expired, no_user. Results live in context.
+ * the first of these reasons: silent_task, expired, no_user. Where one of them came with a copy of another database, none is claimed
+ * or settled. Results live in context.
  */
-extern void ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext context,
-								  ClaimResult *result);
+extern void
+ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds *bounds,
+					  MemoryContext context, ClaimResult *result);
 
 /*
  * The same, from the start of the queue and row by row, for when a claim has failed. Rows that cannot be claimed are set aside (see
@@ -83,8 +87,8 @@ typedef struct RowProblems
 	QueueProblem problem;
 } RowProblems;
 
-extern void ClaimSingly(int64 epoch, int limit, bool patient, MemoryContext context,
-						ClaimResult *result, RowProblems *problems);
+extern void ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds,
+						MemoryContext context, ClaimResult *result, RowProblems *problems);
 
 /* Rows that are due since then may have come in, so neither the next claim nor the next look begins behind that time. */
 extern void NoteRowsDueSince(TimestampTz since);
@@ -133,9 +137,6 @@ extern bool NextDueTime(TimestampTz *due);
  * asked for, the next call goes on behind them.
  */
 extern int PurgeFinished(int limit);
-
-/* pause() was called in this database and resume() was not. */
-extern bool QueueIsPaused(void);
 
 /* One notification by id, whoever holds it, as a claim would hand it out; NULL when there is none. For preview and explain. */
 extern Notification *FetchNotification(int64 id, MemoryContext context);

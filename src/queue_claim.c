@@ -74,43 +74,47 @@ typedef enum NotificationColumn
 
 /*
  * $1 epoch, $2 limit, $3 and $4 the mark: behind which row to go on, $5 what was created before it has expired (null: nothing),
- * $6 rows that are meant, or are not
+ * $6 rows that are meant, or are not; $7 to $9 which rows came with a copy: if one of these did, nothing is decided
  *
  * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index. Triggers of an app may
  * change what the claim writes, so the last columns say what became of it.
  */
-#define CLAIM(condition)                                                                            \
-	"WITH due AS MATERIALIZED ("                                                                    \
-	" SELECT n.ctid AS row, n.task_name, n.template, n.subject_template, n.user_id, n.created_at"   \
-	" FROM rhesis_notify.task_notifications AS n"                                                   \
-	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                                \
-	"), " TASK_TYPE_CTE ", opted AS ("                                                              \
-	" SELECT due.row, due.user_id, due.created_at," REGISTRATION_COLUMNS                            \
-	" FROM due" REGISTRATION_JOIN "), d AS ("                                                       \
-	" SELECT o.row, o.template, o.subject_template, o.display_name,"                                \
-	"  CASE WHEN o.template IS NULL THEN 'silent_task'"                                             \
-	"   WHEN o.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                                 \
-	"   WHEN o.user_id IS NULL OR o.user_id OPERATOR(pg_catalog.=) '' THEN 'no_user' END AS reason" \
-	" FROM opted AS o"                                                                              \
-	")"                                                                                             \
-	"UPDATE rhesis_notify.task_notifications AS n"                                                  \
-	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"           \
-	"   ::rhesis_notify.delivery_state,"                                                            \
-	"  delivery_reason = d.reason,"                                                                 \
-	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                        \
-	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"          \
-	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                             \
-	" RETURNING" NOTIFICATION_COLUMNS ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"           \
-	" n.finished_at IS NOT NULL"
+#define CLAIM(condition)                                                                                \
+	"WITH due AS MATERIALIZED ("                                                                        \
+	" SELECT n.ctid AS row, n.id, n.task_name, n.template, n.subject_template, n.user_id, n.created_at" \
+	" FROM rhesis_notify.task_notifications AS n"                                                       \
+	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                                    \
+	"), " TASK_TYPE_CTE ", opted AS ("                                                                  \
+	" SELECT due.row, due.user_id, due.created_at," REGISTRATION_COLUMNS                                \
+	" FROM due" REGISTRATION_JOIN "), d AS ("                                                           \
+	" SELECT o.row, o.template, o.subject_template, o.display_name,"                                    \
+	"  CASE WHEN o.template IS NULL THEN 'silent_task'"                                                 \
+	"   WHEN o.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                                     \
+	"   WHEN o.user_id IS NULL OR o.user_id OPERATOR(pg_catalog.=) '' THEN 'no_user' END AS reason"     \
+	" FROM opted AS o"                                                                                  \
+	")"                                                                                                 \
+	"UPDATE rhesis_notify.task_notifications AS n"                                                      \
+	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"               \
+	"   ::rhesis_notify.delivery_state,"                                                                \
+	"  delivery_reason = d.reason,"                                                                     \
+	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                            \
+	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"              \
+	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                                 \
+	"  AND NOT EXISTS (SELECT FROM due WHERE " ROW_IS_COPIED(                                           \
+		"due", "$7", "$8", "$9") ")"                                                                    \
+								 " RETURNING" NOTIFICATION_COLUMNS                                      \
+								 ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"                    \
+								 " n.finished_at IS NOT NULL"
 
 #define DUE_IN_ORDER(condition)                                                      \
 	" AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"                \
 	" AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($3, $4)" condition \
 	" ORDER BY n.next_attempt_at, n.id LIMIT $2"
 
-#define CLAIM_PARAMETERS  \
-	.parameter_count = 6, \
-	.parameter_types = {INT8OID, INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8ARRAYOID}
+#define CLAIM_PARAMETERS                                                                      \
+	.parameter_count = 9, .parameter_types = {INT8OID,		  INT4OID,		  TIMESTAMPTZOID, \
+											  INT8OID,		  TIMESTAMPTZOID, INT8ARRAYOID,   \
+											  TIMESTAMPTZOID, INT8OID,		  TIMESTAMPTZOID}
 
 static QueueStatement claim = {
 	.sql = CLAIM(DUE_IN_ORDER("")),
@@ -135,6 +139,18 @@ static QueueStatement due_rows = {
 		   "ORDER BY n.next_attempt_at, n.id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
 	.parameter_count = 2,
 	.parameter_types = {INT8ARRAYOID, INT4OID},
+};
+
+/* $1 limit, $2 and $3 the mark, $4 to $6 which rows came with a copy. Whether a claim that took nothing was refused */
+static QueueStatement claim_is_refused = {
+	.sql = "SELECT FROM"
+		   " (SELECT n.id, n.created_at FROM rhesis_notify.task_notifications AS n"
+		   "  WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+		   "   AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($2, $3)"
+		   "  ORDER BY n.next_attempt_at, n.id LIMIT $1) AS due "
+		   "WHERE " ROW_IS_COPIED("due", "$4", "$5", "$6") " LIMIT 1",
+	.parameter_count = 6,
+	.parameter_types = {INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID},
 };
 
 /* $1 id */
@@ -269,11 +285,12 @@ AdvanceMark(uint64 row)
 
 /* Runs a claim; returns the number of rows that were claimed or settled. */
 static uint64
-ExecuteClaim(QueueStatement *statement, int64 epoch, int limit, QueuePlace after, Datum ids)
+ExecuteClaim(QueueStatement *statement, int64 epoch, int limit, QueuePlace after, Datum ids,
+			 const CopyBounds *bounds)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
-	Datum values[6];
-	char nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
+	Datum values[9];
+	char nulls[9] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
 
 	values[0] = Int64GetDatum(epoch);
 	values[1] = Int32GetDatum(limit);
@@ -285,7 +302,24 @@ ExecuteClaim(QueueStatement *statement, int64 epoch, int limit, QueuePlace after
 		nulls[4] = 'n';
 	if (ids == (Datum) 0)
 		nulls[5] = 'n';
+	FillCopyBounds(bounds, &values[6]);
 	return QueueExecute(statement, values, nulls);
+}
+
+/* Where rows are claimed one by one all of them have been looked at before. */
+static const CopyBounds own_rows = {.born = DT_NOBEGIN, .unnumbered_until = DT_NOBEGIN};
+
+/* Nothing was claimed: because a row came with a copy, or because others have locked all that is due? */
+static bool
+ClaimIsRefused(int limit, QueuePlace after, const CopyBounds *bounds)
+{
+	Datum values[6] = {Int32GetDatum(limit), TimestampTzGetDatum(after.time),
+					   Int64GetDatum(after.id)};
+
+	if (bounds->born == DT_NOBEGIN)
+		return false;
+	FillCopyBounds(bounds, &values[3]);
+	return QueueExecute(&claim_is_refused, values, NULL) > 0;
 }
 
 /*
@@ -361,8 +395,8 @@ ReadClaim(uint64 row_count, ClaimResult *result)
 }
 
 void
-ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext context,
-					  ClaimResult *result)
+ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds *bounds,
+					  MemoryContext context, ClaimResult *result)
 {
 	int nest_level = QueueBegin();
 	MemoryContext caller;
@@ -370,12 +404,17 @@ ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, MemoryContext co
 
 	if (start == CLAIM_FROM_START)
 		nothing_before = queue_start;
+	memset(result, 0, sizeof(*result));
 	if (start == CLAIM_ONWARDS || GoToFirstWaiting())
-		row_count = AsideCount() > 0 ? ExecuteClaim(&claim_others, epoch, limit, mark, AllAside())
-									 : ExecuteClaim(&claim, epoch, limit, mark, (Datum) 0);
+	{
+		row_count = AsideCount() > 0
+						? ExecuteClaim(&claim_others, epoch, limit, mark, AllAside(), bounds)
+						: ExecuteClaim(&claim, epoch, limit, mark, (Datum) 0, bounds);
+		if (row_count == 0)
+			result->refused = ClaimIsRefused(limit, mark, bounds);
+	}
 
 	caller = MemoryContextSwitchTo(context);
-	memset(result, 0, sizeof(*result));
 	result->notifications = palloc_array(Notification *, row_count + 1);
 	ReadClaim(row_count, result);
 	for (uint64 row = 0; row < row_count; row++)
@@ -400,7 +439,7 @@ ClaimOne(void *argument)
 {
 	ClaimStep *step = argument;
 	int nest_level = QueueBegin();
-	uint64 row_count = ExecuteClaim(&claim_these, step->epoch, 1, queue_start, step->id);
+	uint64 row_count = ExecuteClaim(&claim_these, step->epoch, 1, queue_start, step->id, &own_rows);
 	MemoryContext caller = MemoryContextSwitchTo(step->context);
 
 	if (row_count == 0)
@@ -431,17 +470,31 @@ LockDueRows(int limit, TimestampTz now, int *count)
 	return ids;
 }
 
+static bool
+DueRowsAreCopied(int limit, const CopyBounds *bounds)
+{
+	int nest_level = QueueBegin();
+	bool copied = ClaimIsRefused(limit, queue_start, bounds);
+
+	QueueEnd(nest_level);
+	return copied;
+}
+
 void
-ClaimSingly(int64 epoch, int limit, bool patient, MemoryContext context, ClaimResult *result,
-			RowProblems *problems)
+ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds, MemoryContext context,
+			ClaimResult *result, RowProblems *problems)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ClaimStep step = {epoch, (Datum) 0, context, result};
 	int count;
-	int64 *ids = LockDueRows(limit, now, &count);
+	int64 *ids;
 
 	memset(problems, 0, sizeof(*problems));
 	memset(result, 0, sizeof(*result));
+	result->refused = DueRowsAreCopied(limit, bounds);
+	if (result->refused)
+		return;
+	ids = LockDueRows(limit, now, &count);
 	result->notifications = MemoryContextAlloc(context, (count + 1) * sizeof(Notification *));
 	result->full = count == limit;
 	for (int i = 0; i < count; i++)

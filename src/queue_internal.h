@@ -6,6 +6,7 @@
 
 #include "executor/spi.h"
 #include "queue.h"
+#include "queue_copy.h"
 
 #define QUEUE_MAX_PARAMETERS 16
 
@@ -13,6 +14,18 @@
 #define N_IS_WAITING             \
 	" n.finished_at IS NULL AND" \
 	" n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+
+/*
+ * Whether a row came with a copy of another database: it was created before this one was, or has an id that the queue's sequence has
+ * not given. Rows of a task that began shortly before CREATE EXTENSION are the sequence's. The parameters are those of CopyBounds.
+ */
+#define ROW_IS_COPIED(row, born, last_id, unnumbered_until)        \
+	"(" row ".created_at OPERATOR(pg_catalog.<) " born " OR (" row \
+	".id OPERATOR(pg_catalog.>) " last_id " AND " row              \
+	".created_at OPERATOR(pg_catalog.<) " unnumbered_until "))"
+
+/* database_birth says so much less than when the extension was created. */
+#define BIRTH_ALLOWANCE (INT64CONST(60) * USECS_PER_SEC)
 
 /* A statement and, once it was run in this session, its plan. For static variables. */
 typedef struct QueueStatement
@@ -38,5 +51,8 @@ extern void NoteRowProblem(RowProblems *problems, int64 id, const QueueProblem *
 
 /* A column of one of the rows. */
 extern Datum QueueValue(uint64 row, int column, bool *is_null);
+
+/* The bounds as three parameters of ROW_IS_COPIED. */
+extern void FillCopyBounds(const CopyBounds *bounds, Datum *values);
 
 #endif

@@ -17,12 +17,14 @@
 #include "mailbox.h"
 #include "settings_password.h"
 #include "datatype/timestamp.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 #include "written_address.h"
 
 #define DEFAULT_PORT 587
+#define MAX_INSTANCE 63
 #define DEFAULT_FROM "\"Rhesis AI\" <engineering@rhesis.ai>"
 #define DEFAULT_FROM_NAME "Rhesis AI"
 
@@ -37,6 +39,7 @@ char *rhesis_recipients;
 char *rhesis_organization_setting;
 char *rhesis_placeholder_domains;
 char *rhesis_redirect_all_to;
+char *rhesis_instance;
 int rhesis_smtp_tls;
 int rhesis_workers;
 int rhesis_smtp_connections;
@@ -224,6 +227,34 @@ CheckOrganizationSetting(char **newval, void **extra, GucSource source)
 	GUC_check_errdetail("It is no name of a setting of an application: these have a dot in them.");
 	GUC_check_errhint("For example \"app.current_organization\".");
 	return false;
+}
+
+/* A file of the data directory, or a catalog, would travel with a copy and make it pass for the original. */
+static bool
+CheckInstance(char **newval, void **extra, GucSource source)
+{
+	const char *name = *newval ? *newval : "";
+
+	if (source != PGC_S_DEFAULT && source != PGC_S_DYNAMIC_DEFAULT && source != PGC_S_ENV_VAR &&
+		source != PGC_S_ARGV)
+	{
+		GUC_check_errdetail("A configuration file would travel with a copy of the data directory.");
+		GUC_check_errhint("Set the environment variable RHESIS_NOTIFY_INSTANCE of the server, or "
+						  "start it with -c rhesis_notify.instance=...");
+		return false;
+	}
+	for (const char *p = name; *p; p++)
+	{
+		if (*p <= ' ' || *p >= 0x7f || p - name >= MAX_INSTANCE)
+		{
+			GUC_check_errdetail("It is a name of at most %d visible ASCII characters, without "
+								"spaces.",
+								MAX_INSTANCE);
+			GUC_check_errhint("For example \"production\".");
+			return false;
+		}
+	}
+	return true;
 }
 
 /* ---- Defaults from the environment ---- */
@@ -421,9 +452,27 @@ DefinePolicySettings(void)
 		&rhesis_retention, 30 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
 }
 
+/* Known from the server's start on, so it can be defined there alone. */
+static void
+DefineInstance(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	DefineCustomStringVariable(
+		"rhesis_notify.instance",
+		"Name of the environment, such as production or staging, the same on every node of a "
+		"cluster (environment: RHESIS_NOTIFY_INSTANCE).",
+		"A database that was adopted under another name is a copy: nothing is mailed until "
+		"rhesis_notify.adopt_database() is called. It is read from the environment or the command "
+		"line alone.",
+		&rhesis_instance, EnvironmentDefault("RHESIS_NOTIFY_INSTANCE", "", CheckInstance),
+		PGC_POSTMASTER, 0, CheckInstance, NULL, NULL);
+}
+
 void
 DefineSettings(void)
 {
+	DefineInstance();
 	DefineServerSettings();
 	DefinePasswordSettings();
 	DefineMailSettings();

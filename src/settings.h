@@ -26,7 +26,8 @@ extern char *rhesis_recipients;	  /* empty: the Rhesis schema */
 extern char *rhesis_organization_setting; /* name of the app's tenant setting */
 extern char *rhesis_placeholder_domains;  /* comma-separated */
 extern char *rhesis_redirect_all_to;
-extern int rhesis_smtp_tls; /* SmtpTls */
+extern char *rhesis_instance; /* NULL where the library was not preloaded */
+extern int rhesis_smtp_tls;	  /* SmtpTls */
 extern int rhesis_workers;
 extern int rhesis_smtp_connections;
 extern int rhesis_messages_per_connection;

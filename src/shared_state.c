@@ -245,6 +245,7 @@ WorkerActivityName(WorkerActivity activity)
 		[WORKER_IDLE] = "idle",
 		[WORKER_SENDING] = "sending",
 		[WORKER_PAUSED] = "paused",
+		[WORKER_IN_COPY] = "a copy",
 		[WORKER_MAIL_OFF] = "mail off",
 		[WORKER_BACKING_OFF] = "backing off",
 		[WORKER_WAITING_FOR_RECIPIENTS] = "waiting for recipients",

@@ -37,7 +37,8 @@ typedef enum WorkerActivity
 	WORKER_STARTING,
 	WORKER_IDLE,
 	WORKER_SENDING,
-	WORKER_PAUSED, /* from here on to WORKER_IN_TROUBLE it can't claim what comes in */
+	WORKER_PAUSED,	/* from here on to WORKER_IN_TROUBLE it can't claim what comes in */
+	WORKER_IN_COPY, /* its database is a copy of another one: it mails and decides nothing */
 	WORKER_MAIL_OFF,
 	WORKER_BACKING_OFF,
 	WORKER_WAITING_FOR_RECIPIENTS,
@@ -102,6 +103,7 @@ typedef struct WorkerSlot
 	char last_error[MAX_LAST_ERROR];
 	Refusal refusals[REFUSAL_KINDS];
 	bool complained_of_settings; /* the warning was logged: once is enough */
+	bool complained_of_copy;	 /* the same */
 	Oid former_database; /* of a free slot: whose counters these are, worker `number`'s of it; or InvalidOid */
 
 	/* Read and written without it. */

@@ -84,6 +84,9 @@ HeedWishes(void)
 		worker.claim_at = 0;
 		worker.woken = true;
 		NoteRowsDueSince(due_since);
+		/* adopt_database() wakes it too. */
+		if (worker.in_copy)
+			worker.safety_check_at = 0;
 	}
 	if (wishes & WISH_LOOK)
 		TryAtOnce();
@@ -91,7 +94,7 @@ HeedWishes(void)
 	if ((wishes & WISH_RELOAD) && ExtensionIsGone())
 		Leave(FAREWELL_RELOAD);
 	DrainUnlessLocked();
-	if (worker.paused)
+	if (StandsStill())
 		GiveBackUnsent();
 }
 
@@ -102,6 +105,8 @@ CurrentActivity(void)
 
 	if (worker.draining || shutdown_was_requested)
 		return WORKER_STOPPING;
+	if (worker.in_copy)
+		return WORKER_IN_COPY;
 	if (worker.pool == NULL)
 		return WORKER_MAIL_OFF;
 	if (now < worker.backing_off_until)
@@ -176,8 +181,8 @@ Wait(TimestampTz wake_at)
 static bool
 PurgeIsDue(TimestampTz now)
 {
-	return now >= worker.purge_at && now >= worker.trouble_until && !worker.draining &&
-		   worker.pool != NULL;
+	return worker.knows_itself && !worker.in_copy && now >= worker.purge_at &&
+		   now >= worker.trouble_until && !worker.draining && worker.pool != NULL;
 }
 
 /* One round. Whatever is raised in it is for Recover. */
@@ -202,7 +207,7 @@ Round(void)
 	}
 	now = GetCurrentTimestamp();
 	claiming = now >= worker.trouble_until && MayClaim(now);
-	if (claiming || RecordingIsDue(now))
+	if (claiming || RecordingIsDue(now) || LookIsDue(now))
 	{
 		WorkOnQueue(claiming);
 		worker.troubles = 0;

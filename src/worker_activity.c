@@ -106,6 +106,7 @@ ActivityWaitEvent(WorkerActivity activity)
 		[WORKER_IDLE] = "RhesisNotifyIdle",
 		[WORKER_SENDING] = "RhesisNotifySending",
 		[WORKER_PAUSED] = "RhesisNotifyPaused",
+		[WORKER_IN_COPY] = "RhesisNotifyCopy",
 		[WORKER_MAIL_OFF] = "RhesisNotifyMailOff",
 		[WORKER_BACKING_OFF] = "RhesisNotifyBackingOff",
 		[WORKER_WAITING_FOR_RECIPIENTS] = "RhesisNotifyRecipients",

@@ -8,6 +8,7 @@
 
 #include "worker_queue.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "queue.h"
 #include "queue_aside.h"
@@ -176,11 +177,12 @@ NoteClaimStart(ClaimStart start, TimestampTz began)
 
 /* Rows that are refused are set aside, with a warning. */
 static void
-ClaimOneByOne(int limit, MemoryContext context, ClaimResult *claim)
+ClaimOneByOne(int limit, const CopyBounds *bounds, MemoryContext context, ClaimResult *claim)
 {
 	RowProblems problems;
 
-	ClaimSingly(worker.epoch, limit, worker.troubles < PATIENT_TROUBLES, context, claim, &problems);
+	ClaimSingly(worker.epoch, limit, worker.troubles < PATIENT_TROUBLES, bounds, context, claim,
+				&problems);
 	if (problems.count > 0)
 		ComplainOfRows("a notification cannot be claimed", &problems);
 	NoteRefused(REFUSED_CLAIM, AsideCount(), problems.id,
@@ -188,9 +190,82 @@ ClaimOneByOne(int limit, MemoryContext context, ClaimResult *claim)
 	worker.claiming_singly = claim->full && problems.count > 0;
 }
 
+/* The log says once that the database is a copy, and what to do. */
+static void
+WarnOfCopy(CopySign sign, const CopyFigures *figures)
+{
+	bool complained;
+
+	LockSlots(LW_EXCLUSIVE);
+	complained = my_slot->complained_of_copy || my_slot->number > 0;
+	my_slot->complained_of_copy = true;
+	UnlockSlots();
+	if (!complained)
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rhesis_notify mails nothing in database \"%s\": it is a copy",
+						get_database_name(MyDatabaseId)),
+				 errdetail("The sign: %s; %s.", CopySignText(sign), CopyWaitingText(figures)),
+				 errhint(ADOPT_HINT)));
+}
+
+/* Nothing is decided: neither orphans nor what retention would remove. */
+static void
+StandStillAsCopy(const DatabaseState *state, CopySign sign)
+{
+	CopyFigures figures;
+
+	worker.in_copy = true;
+	worker.claim_at = DT_NOEND;
+	worker.due_time_known = true;
+	worker.safety_check_at = worker.purge_at = After(SAFETY_CHECK_MS);
+	ReadCopyFigures(state, &figures);
+	if (sign == COPY_WITH_OLD_ROWS)
+		RememberOldRows(state, &figures);
+	WarnOfCopy(sign, &figures);
+}
+
+/* Somebody has called adopt_database(), or what came is gone: what waits is looked for from the start of the queue. */
+static void
+GoOnAsItself(void)
+{
+	if (worker.in_copy)
+		worker.safety_check_at = worker.purge_at = 0;
+	worker.in_copy = false;
+	if (!my_slot->complained_of_copy)
+		return;
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->complained_of_copy = false;
+	UnlockSlots();
+}
+
+/* Is the database paused, and is it a copy? Its identity is looked at each time, the whole queue once a minute. */
+static void
+LookAtDatabase(TimestampTz now, DatabaseState *state)
+{
+	bool thorough = worker.in_copy || now >= worker.safety_check_at;
+	CopyFigures figures = {0};
+
+	ReadDatabaseState(state);
+	if (state->is_upgraded || state->is_from_empty_template)
+		RenewIdentity(state);
+	worker.paused = state->is_paused;
+	worker.knows_itself = true;
+	if (state->copy == NO_COPY && thorough && state->bounds.born != DT_NOBEGIN)
+		ReadCopyFigures(state, &figures);
+	if (state->copy != NO_COPY)
+		StandStillAsCopy(state, state->copy);
+	else if (figures.has_old_rows)
+		StandStillAsCopy(state, COPY_WITH_OLD_ROWS);
+	else
+		GoOnAsItself();
+	if (worker.pool == NULL)
+		worker.safety_check_at = After(SAFETY_CHECK_MS);
+}
+
 /* Claim what is due, in the open transaction. */
 static void
-Claim(TimestampTz now)
+Claim(TimestampTz now, const DatabaseState *state)
 {
 	ClaimStart start = NextClaimStart(now);
 	int limit = ClaimLimit();
@@ -198,7 +273,6 @@ Claim(TimestampTz now)
 	ClaimResult claim;
 	MemoryContext context;
 
-	worker.paused = QueueIsPaused();
 	worker.due_time_known = worker.paused;
 	worker.claim_at = worker.paused ? DT_NOEND : TimestampTzPlusMilliseconds(now, UNKNOWN_DUE_MS);
 	if (worker.paused)
@@ -210,9 +284,11 @@ Claim(TimestampTz now)
 		AllocSetContextCreate(TopTransactionContext, "rhesis_notify batch", ALLOCSET_DEFAULT_SIZES);
 	began = GetCurrentTimestamp();
 	if (worker.claiming_singly || now >= AsideUntil())
-		ClaimOneByOne(limit, context, &claim);
+		ClaimOneByOne(limit, &state->bounds, context, &claim);
 	else
-		ClaimDueNotifications(worker.epoch, limit, start, context, &claim);
+		ClaimDueNotifications(worker.epoch, limit, start, &state->bounds, context, &claim);
+	if (claim.refused)
+		StandStillAsCopy(state, COPY_WITH_OLD_ROWS);
 	if (claim.count > 0)
 	{
 		worker.preparing = MakeBatch(context, &claim);
@@ -350,7 +426,7 @@ RecordSettled(void)
 		/* It may be due before all that was in the queue when the next due time was looked up. */
 		if (delivery->record.state == DELIVERY_PENDING ||
 			delivery->record.state == DELIVERY_DEFERRED)
-			worker.due_time_known = worker.paused;
+			worker.due_time_known = StandsStill();
 		delivery->is_locked = delivery->is_refused = false;
 		records[count++] = delivery->record;
 	}
@@ -403,23 +479,27 @@ void
 WorkOnQueue(bool claiming)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	bool checking;
+	bool looking;
+	DatabaseState state;
 
 	if (now >= worker.locked_until)
 		SettleLocked();
 	SettleRefused(now);
 	claiming &= !(worker.recording_singly && worker.settled.count > 0);
-	checking = claiming && now >= worker.safety_check_at;
+	looking = claiming || LookIsDue(now);
 	BeginWork(claiming ? "claiming what is due, recording outcomes" : "recording outcomes");
 	worker.step = STEP_RECORD;
 	if (worker.settled.count > 0)
 		RecordSettled();
 	worker.step = STEP_ADOPT;
-	if (checking)
+	if (looking)
+		LookAtDatabase(now, &state);
+	claiming = claiming && !worker.in_copy;
+	if (claiming && now >= worker.safety_check_at)
 		SafetyCheck();
 	worker.step = STEP_CLAIM;
 	if (claiming)
-		Claim(now);
+		Claim(now, &state);
 	if (!worker.due_time_known && worker.claim_at != 0 && worker.preparing == NULL)
 		FindNextDueTime(now);
 	worker.step = STEP_COMMIT;
@@ -462,6 +542,14 @@ PrepareClaimed(void)
 		else
 			AppendSettled(delivery);
 	}
+}
+
+bool
+LookIsDue(TimestampTz now)
+{
+	if (worker.draining || now < worker.trouble_until)
+		return false;
+	return !worker.knows_itself || (worker.pool == NULL && now >= worker.safety_check_at);
 }
 
 bool

@@ -8,6 +8,9 @@
 
 extern bool MayClaim(TimestampTz now);
 
+/* Whether the database is a copy is to be looked at, although nothing can be claimed. */
+extern bool LookIsDue(TimestampTz now);
+
 /* When there is something to do on the queue besides recording: rows may be due, or it is to be checked or purged. */
 extern TimestampTz NextQueueWork(void);
 

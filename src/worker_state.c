@@ -133,6 +133,12 @@ GiveBackUnsent(void)
 	}
 }
 
+bool
+StandsStill(void)
+{
+	return worker.paused || worker.in_copy;
+}
+
 int
 BatchSize(void)
 {

@@ -70,6 +70,8 @@ typedef struct WorkerState
 	TimestampTz purge_at;
 	bool due_time_known;
 	bool paused;
+	bool in_copy;	   /* the database is a copy: nothing is decided */
+	bool knows_itself; /* whether it is one has been looked at since the start */
 
 	/* Troubles: of the SMTP server, of the app's relations, of our own statements. */
 	int server_failures;
@@ -117,6 +119,8 @@ extern bool TooMuchIsRefused(void);
 
 /* When the first of what was refused is to be recorded; DT_NOEND: nothing was. */
 extern TimestampTz RefusedUntil(void);
+/* The database is paused, or a copy: what is in the queue stays there. */
+extern bool StandsStill(void);
 
 /* How many rows are claimed and recorded together, at least, while there is enough to do. */
 extern int BatchSize(void);

@@ -58,13 +58,13 @@ SELECT is_empty($$
 	WHERE coalesce(schema, identity) <> 'rhesis_notify' $$,
 	'all objects are in schema rhesis_notify');
 
--- What users write is dumped, with the sequences of its ids; what we ship is not.
+-- What users write is dumped, with the sequences of its ids, and the database's identity; what we ship is not, nor its birth.
 SELECT set_eq($$
 	SELECT relname::text FROM pg_class
 	WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind IN ('r', 'S')
 		AND oid <> ALL (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'rhesis_notify') $$,
-	ARRAY['shipped_templates', 'shipped_task_types', 'worker_epoch'],
-	'everything but what is shipped, and the numbers of workers, is dumped');
+	ARRAY['shipped_templates', 'shipped_task_types', 'database_birth', 'worker_epoch'],
+	'everything but what is shipped, the database''s birth and the numbers of workers is dumped');
 SELECT is_empty($$
 	SELECT condition FROM pg_extension, unnest(extcondition) AS condition
 	WHERE extname = 'rhesis_notify' AND condition <> '' $$,

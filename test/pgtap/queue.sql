@@ -11,6 +11,8 @@ SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
 DELETE FROM rhesis_notify.task_notifications;
+-- Rows that are older than the database are its own, as after adopt_database().
+UPDATE rhesis_notify.database_birth SET born = '-infinity';
 
 CREATE FUNCTION pg_temp.task(name text) RETURNS bigint LANGUAGE sql AS $$
 	SELECT id FROM rhesis_notify.task_notifications WHERE task_id = name

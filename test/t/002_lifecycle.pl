@@ -82,8 +82,10 @@ $node->sql('ALTER DATABASE second RENAME TO fourth');
 $node->wait_for_state($node->report(database => 'fourth'), 'sent', 'fourth');
 pass('and renamed');
 $node->sql('CREATE DATABASE fifth TEMPLATE fourth');
+$node->wait_for(q{SELECT state = 'a copy' FROM rhesis_notify.worker_status WHERE database = current_database()}, 'fifth');
+is($node->sql('SELECT rhesis_notify.adopt_database(true)', 'fifth'), 0, 'and copied; the copy waits for somebody to adopt it');
 $node->wait_for($is_served, 'fifth');
-pass('and copied; the copy is served');
+pass('then it is served');
 $node->sql('DROP DATABASE fourth WITH (FORCE)');
 $node->sql('DROP DATABASE fifth');
 

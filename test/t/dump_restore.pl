@@ -57,6 +57,9 @@ for my $table (@tables)
 	my $original = $node->safe_psql('original', $rows);
 
 	isnt($original, '', "the original has rows in $table");
+	# Beside the identity that was dumped the copy has its own, and so knows that it is a copy.
+	$rows = 'SELECT i::text FROM rhesis_notify.database_identity AS i WHERE token NOT IN (SELECT token FROM rhesis_notify.database_birth)'
+	  if $table eq 'rhesis_notify.database_identity';
 	is($node->safe_psql('copy', $rows), $original, "the copy has the same rows in $table");
 }
 
@@ -72,6 +75,9 @@ is( $node->safe_psql(
 	't', 'the ids of templates, too');
 is($node->safe_psql('copy', 'SELECT rhesis_notify.cancel(id) FROM rhesis_notify.delivery_status WHERE state = \'pending\' LIMIT 1'),
 	't', 'events can be added');
+
+is($node->safe_psql('copy', 'SELECT rhesis_notify.adopt_database(true)'), 2, 'the copy is adopted, with what waits in it');
+is($node->safe_psql('copy', 'SELECT rhesis_notify.copy_sign() IS NULL'), 't', 'then it is itself');
 
 my $epoch = 'SELECT last_value FROM rhesis_notify.worker_epoch';
 cmp_ok($node->safe_psql('copy', $epoch), '>', $node->safe_psql('original', $epoch),

@@ -38,7 +38,7 @@ my $reference = page_text('doc/reference.md');
 
 is_deeply(
 	[ uniq($reference =~ /^\| `rhesis_notify\.\w+` \|.*, or the environment's `(\w+)`/mg) ],
-	[ uniq($sources =~ /"((?:SMTP|FROM|FRONTEND)_[A-Z_]+)"/g) ],
+	[ uniq($sources =~ /"((?:SMTP|FROM|FRONTEND|RHESIS_NOTIFY)_[A-Z_]+)"/g) ],
 	'the variables of the environment are those that are read');
 
 my ($reasons) = $reference =~ /^\| reason \| of \| meaning \|\n\|[- |]+\n((?:\|.*\n)+)/m;
@@ -48,6 +48,7 @@ my @given = (
 	$sources =~ /(?:\breason|skip_reason) = "(\w+)"/g,
 	$sources =~ /\b(?:Settle|SettleTrouble|GiveBackDeferred)\([^;"]*"(\w+)"/g,
 	$sources =~ /\bTHEN '(\w+_\w+|expired|interrupted)'/g,
+	slurp_file("$top/sql/rhesis_notify.sql") =~ /\bdelivery_reason = '(\w+)'/g,
 	$sources =~ /^\t+return "(\w+_email|\w+_user|wrong_organization)";/mg);
 
 is_deeply([ uniq(@documented) ], [ uniq(@given) ], 'the reasons are those that the code gives');

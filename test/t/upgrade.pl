@@ -25,8 +25,15 @@ $old->customise;
 # In another database or server: the same queue, and after resume() it is worked off.
 sub goes_on
 {
-	my ($node, $database, $how, $before) = @_;
+	my ($node, $database, $how, $before, $is_a_copy) = @_;
 	my $mails = $peer->mail_count;
+
+	if ($is_a_copy)
+	{
+		$node->wait_for("SELECT state = 'a copy' FROM rhesis_notify.worker_status WHERE database = current_database()", $database);
+		is($node->sql('SELECT rhesis_notify.adopt_database(true)', $database), 4, "$how: the copy is adopted");
+	}
+	$node->wait_for("SELECT state = 'paused' FROM rhesis_notify.worker_status WHERE database = current_database()", $database);
 
 	is($node->sql($states, $database), $before, "$how: the queue is the same");
 	is($node->sql('SELECT count(*) FROM rhesis_notify.database_pause', $database), 1, "$how: it is paused");
@@ -62,7 +69,7 @@ my $dump = $old->backup_dir . '.dump';
 command_checks_all([ 'pg_dump', '--format=custom', '--file', $dump, $old->connstr('postgres') ], 0, [qr/^$/], [qr/^$/], 'pg_dump has nothing to complain of');
 $old->sql('CREATE DATABASE copy');
 command_ok([ 'pg_restore', '--exit-on-error', '--dbname', $old->connstr('copy'), $dump ], 'pg_restore neither');
-goes_on($old, 'copy', 'restored', $queue);
+goes_on($old, 'copy', 'restored', $queue, 1);
 $old->sql('DROP DATABASE copy');
 
 # ---- pg_upgrade ----
@@ -85,7 +92,9 @@ foreach my $mode ([ '--check' ], [])
 }
 is($peer->mail_count, $mails, 'nothing is mailed by an upgrade');
 $new->start;
-goes_on($new, 'postgres', 'upgraded', $queue);
+goes_on($new, 'postgres', 'upgraded', $queue, 0);
+is($new->sql(q{SELECT system_identifier = (pg_control_system()).system_identifier FROM rhesis_notify.database_identity}), 't',
+	'the upgraded database is itself, and knows its new server');
 
 $new->stop;
 done_testing();

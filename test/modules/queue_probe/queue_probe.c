@@ -36,6 +36,7 @@ int rhesis_expire_after = 0;
 int rhesis_retention = 0;
 int rhesis_max_attempts = 0;
 int rhesis_in_doubt = IN_DOUBT_RESEND;
+char *rhesis_instance = "";
 
 static const struct config_enum_entry in_doubt_policies[] = {
 	{"resend", IN_DOUBT_RESEND, false},
@@ -99,9 +100,12 @@ PutNotification(ReturnSetInfo *result, const Notification *notification)
 static Datum
 Claim(FunctionCallInfo fcinfo, ClaimStart start)
 {
+	DatabaseState state;
+
 	InitMaterializedSRF(fcinfo, 0);
-	ClaimDueNotifications(PG_GETARG_INT64(0), PG_GETARG_INT32(1), start, CurrentMemoryContext,
-						  &last_claim);
+	ReadDatabaseState(&state);
+	ClaimDueNotifications(PG_GETARG_INT64(0), PG_GETARG_INT32(1), start, &state.bounds,
+						  CurrentMemoryContext, &last_claim);
 	for (int i = 0; i < last_claim.count; i++)
 		PutNotification((ReturnSetInfo *) fcinfo->resultinfo, last_claim.notifications[i]);
 	return (Datum) 0;
@@ -282,7 +286,10 @@ queue_probe_purge_finished(PG_FUNCTION_ARGS)
 Datum
 queue_probe_is_paused(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(QueueIsPaused());
+	DatabaseState state;
+
+	ReadDatabaseState(&state);
+	PG_RETURN_BOOL(state.is_paused);
 }
 
 Datum

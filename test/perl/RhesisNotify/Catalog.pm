@@ -135,10 +135,10 @@ FROM types AS t,
 		('privileges', typacl::text), ('owner', typowner::regrole::text)) AS facts (property, value)
 };
 
-# What ships as rows: those of tables that are not dumped.
+# What ships as rows: those of tables that are not dumped, but for the one that each database writes for itself.
 my $shipped = q{
 	SELECT c.oid::regclass FROM pg_class AS c
-	WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind = 'r'
+	WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind = 'r' AND relname <> 'database_birth'
 		AND c.oid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'rhesis_notify')::oid[])
 	ORDER BY 1};
 

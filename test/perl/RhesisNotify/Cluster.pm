@@ -99,7 +99,7 @@ sub reconfigure
 sub start
 {
 	my ($self, @options) = @_;
-	my @mail_variables = qw(SMTP_HOST SMTP_PORT SMTP_USER SMTP_PASSWORD SMTP_PASSWORD_FILE FROM_EMAIL FRONTEND_URL);
+	my @mail_variables = qw(SMTP_HOST SMTP_PORT SMTP_USER SMTP_PASSWORD SMTP_PASSWORD_FILE FROM_EMAIL FRONTEND_URL RHESIS_NOTIFY_INSTANCE);
 	local %ENV = %ENV;
 
 	delete @ENV{@mail_variables};
