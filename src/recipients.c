@@ -241,15 +241,20 @@ ReadAddress(Recipient *recipient, char *written)
 	if (address == NULL)
 		return "invalid_email";
 	recipient->email = address;
-	return IsPlaceholder(address) ? "placeholder_email" : NULL;
+	if (IsPlaceholder(address))
+		return "placeholder_email";
+	return NULL;
 }
 
 static void
 FillRecipient(Recipient *recipient, char **person)
 {
-	const char *reason = ReadAddress(recipient, person[PERSON_EMAIL]);
-
-	recipient->skip_reason = IsFalse(person[PERSON_ACTIVE]) ? "inactive_user" : reason;
+	recipient->skip_reason = ReadAddress(recipient, person[PERSON_EMAIL]);
+	if (IsFalse(person[PERSON_ACTIVE]))
+	{
+		recipient->skip_reason = "inactive_user";
+		recipient->email_problem = NULL;
+	}
 	if (!IsBlank(person[PERSON_NAME]))
 		recipient->name = person[PERSON_NAME];
 	else if (!IsBlank(person[PERSON_GIVEN_NAME]))
