@@ -107,6 +107,51 @@ MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, 
 	}
 }
 
+bool
+MustacheUsesPartials(const MustacheTemplate *template)
+{
+	for (int i = 0; i < template->node_count; i++)
+	{
+		const Node *node = &template->nodes[i];
+
+		if (node->kind == NODE_PARTIAL || (node->kind == NODE_PARENT && node->dynamic))
+			return true;
+	}
+	return false;
+}
+
+static void
+VisitBlock(const MustacheTemplate *template, const Node *block, const Node *around,
+		   MustacheBlockVisitor visit, void *arg)
+{
+	const char *source = template->source;
+
+	if (around == NULL || around->kind != NODE_PARENT)
+		visit(arg, NULL, 0, source + block->name.offset, block->name.length);
+	else if (!around->dynamic)
+		visit(arg, source + around->name.offset, around->name.length, source + block->name.offset,
+			  block->name.length);
+}
+
+void
+MustacheVisitBlocks(const MustacheTemplate *template, MustacheBlockVisitor visit, void *arg)
+{
+	const Node *open[MUSTACHE_MAX_NESTING + 1];
+	int depth = 0;
+
+	for (int i = 0; i < template->node_count; i++)
+	{
+		const Node *node = &template->nodes[i];
+
+		while (depth > 0 && open[depth - 1]->end <= i)
+			depth--;
+		if (node->kind == NODE_BLOCK)
+			VisitBlock(template, node, depth > 0 ? open[depth - 1] : NULL, visit, arg);
+		if (node->end > i + 1 && node->kind != NODE_TEXT && depth < MUSTACHE_MAX_NESTING + 1)
+			open[depth++] = node;
+	}
+}
+
 int
 MustacheLineOfName(const MustacheTemplate *template, const char *name)
 {

@@ -148,6 +148,20 @@ extern void
 MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg);
 
 /*
+ * Whether it includes {{>partials}}, or parents that a variable names.
+ */
+extern bool MustacheUsesPartials(const MustacheTemplate *template);
+
+/*
+ * Calls visit for each block: for one that the template has (parent NULL), and for one that it puts into the parent of that name,
+ * which is terminated by nothing.
+ */
+typedef void (*MustacheBlockVisitor)(void *arg, const char *parent, int parent_length,
+									 const char *name, int name_length);
+extern void
+MustacheVisitBlocks(const MustacheTemplate *template, MustacheBlockVisitor visit, void *arg);
+
+/*
  * The line, from 1, of a name that was visited.
  */
 extern int MustacheLineOfName(const MustacheTemplate *template, const char *name);

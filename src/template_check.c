@@ -63,7 +63,7 @@ CheckName(void *arg, MustacheUse use, const char *name, int name_length)
 			 errhint("Add the partial first, or both in one statement.")));
 }
 
-void
+const MustacheTemplate *
 CheckTemplatePart(const char *name, const char *organization_id, TemplatePart part,
 				  const char *source)
 {
@@ -81,4 +81,5 @@ CheckTemplatePart(const char *name, const char *organization_id, TemplatePart pa
 	if (checked.parsed == NULL)
 		RaiseParseError(&checked, &error);
 	MustacheVisitNames(checked.parsed, CheckName, &checked);
+	return checked.parsed;
 }

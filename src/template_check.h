@@ -8,9 +8,9 @@
 
 /*
  * Raises an error, with line and tag, if the source can't be parsed or names a partial that the organization (NULL: everybody)
- * does not have. BeginTemplates goes before.
+ * does not have. Else returns the parsed part. BeginTemplates goes before.
  */
-extern void CheckTemplatePart(const char *name, const char *organization_id, TemplatePart part,
-							  const char *source);
+extern const MustacheTemplate *CheckTemplatePart(const char *name, const char *organization_id,
+												 TemplatePart part, const char *source);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * template_triggers.c - what happens when somebody writes a template.
  *
- * A template that can't be parsed, or names a partial that does not exist, is refused there and then; every session lets go of
- * the templates that it keeps.
+ * A template that can't be parsed, or names a partial that does not exist, is refused there and then; of what is probably not
+ * meant, its author is told. Every session lets go of the templates that it keeps.
  */
 #include "postgres.h"
 
@@ -11,6 +11,7 @@
 #include "call_check.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "template_advice.h"
 #include "template_check.h"
 #include "templates.h"
 #include "utils/guc.h"
@@ -72,7 +73,8 @@ rhesis_notify_check_template(PG_FUNCTION_ARGS)
 		char *source = ColumnText(trigger, row, TemplatePartName(part));
 
 		if (source != NULL)
-			CheckTemplatePart(name, organization_id, part, source);
+			AdviseOnTemplatePart(name, organization_id, part, source,
+								 CheckTemplatePart(name, organization_id, part, source));
 	}
 	return PointerGetDatum(NULL);
 }

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "template_advice.h"
 #include "templates.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
@@ -145,6 +146,8 @@ static void
 PutRow(ReturnSetInfo *result, const char *name, const NameUse *use, const ListedVariable *listed)
 {
 	const char *texts[RESULT_COLUMNS] = {name};
+	const char *advice =
+		use != NULL && use->use != MUSTACHE_USES_PARTIAL ? AdviceOnName(name, strlen(name)) : NULL;
 	Datum values[RESULT_COLUMNS] = {0};
 	bool nulls[RESULT_COLUMNS];
 
@@ -159,6 +162,8 @@ PutRow(ReturnSetInfo *result, const char *name, const NameUse *use, const Listed
 		texts[5] = listed->description;
 		texts[6] = listed->example;
 	}
+	else if (advice != NULL)
+		texts[5] = psprintf("Prints nothing: %s", advice);
 	for (int column = 0; column < RESULT_COLUMNS; column++)
 	{
 		nulls[column] = texts[column] == NULL;
