@@ -69,8 +69,8 @@ COMMENT ON TYPE rhesis_notify.delivery_state IS
 	'why; cancelled: stopped by cancel(), or in a copy by adopt_database()';
 COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
 	'deferred: an attempt that is to be repeated; failed: an attempt after which the mail was given up; in_doubt: the SMTP '
-	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and the '
-	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel(), or in a copy adopt_database()';
+	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and '
+	'another one was; result_cut: the result is too large to be read whole; retried: somebody called retry(); cancelled: somebody called cancel(), or in a copy adopt_database()';
 COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
 	'Wakes this database''s workers when the current transaction commits, and has them try at once what they wait for: a mail server '
 	'that is left alone, recipients that cannot be read. It is tried again some seconds later when that is called often. An insert '
@@ -652,3 +652,472 @@ CREATE OR REPLACE VIEW rhesis_notify.queue_status WITH (security_invoker = true)
 		 GROUP BY delivery_status) AS queue
 		ON queue.delivery_status = state.name
 	ORDER BY state.name;
+
+-- The shipped templates, as a fresh install has them.
+DELETE FROM rhesis_notify.shipped_templates;
+INSERT INTO rhesis_notify.shipped_templates (name, subject, html, text) VALUES ('layout',
+NULL
+,
+$template${{! The frame of every mail. Blocks: title, preheader, banner, statement, content. Override it to brand all mails at once. }}
+<!DOCTYPE html>
+<html lang="en" dir="ltr" xmlns="http://www.w3.org/1999/xhtml">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="x-apple-disable-message-reformatting">
+<meta name="format-detection" content="telephone=no, date=no, address=no, email=no, url=no">
+<meta name="color-scheme" content="light dark">
+<meta name="supported-color-schemes" content="light dark">
+<title>{{$title}}{{from_name}}{{/title}}</title>
+<style>
+:root { color-scheme: light dark; supported-color-schemes: light dark; }
+@media (max-width: 480px) {
+  .page { padding: 0 !important; }
+  .card { border-radius: 0 !important; border-width: 0 0 1px 0 !important; }
+  .pad { padding-left: 20px !important; padding-right: 20px !important; }
+  .key, .value { display: block !important; width: auto !important; }
+  .key { padding: 9px 0 0 0 !important; font-size: 13px !important; line-height: 18px !important; }
+  .value { padding: 0 0 9px 0 !important; border-top: 0 !important; }
+  .action { width: 100% !important; }
+  .action a { display: block !important; padding-left: 8px !important; padding-right: 8px !important; }
+}
+@media (prefers-color-scheme: dark) {
+  .page { background-color: #12161b !important; }
+  .card { background-color: #1b2128 !important; border-color: #303943 !important; }
+  .ink { color: #e8ecf1 !important; }
+  .quiet { color: #aab4c0 !important; }
+  .rule { border-color: #303943 !important; }
+  .link { color: #74c7ea !important; }
+  .good { background-color: #143222 !important; color: #b9ecce !important; }
+  .bad { background-color: #3d1a19 !important; color: #ffd0cb !important; }
+  .mixed { background-color: #3b2d0e !important; color: #ffe2a6 !important; }
+  .tile { background-color: #232b34 !important; color: #e8ecf1 !important; }
+  .code { background-color: #232b34 !important; border-color: #e0736b !important; }
+  .button { background-color: #5bbfe6 !important; }
+  .button a { color: #05222f !important; }
+}
+</style>
+<!--[if mso]>
+<xml><o:OfficeDocumentSettings xmlns:o="urn:schemas-microsoft-com:office:office"><o:PixelsPerInch>96</o:PixelsPerInch></o:OfficeDocumentSettings></xml>
+<style>body, table, td, p, h1, h2, a { font-family: 'Segoe UI', Arial, sans-serif; }</style>
+<![endif]-->
+</head>
+<body class="page" style="margin:0;padding:0;width:100%;background-color:#f3f5f7;-webkit-text-size-adjust:100%;-ms-text-size-adjust:100%;">
+<div style="display:none;max-height:0;max-width:0;overflow:hidden;opacity:0;mso-hide:all;">{{$preheader}}{{/preheader}}&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;</div>
+<table role="presentation" class="page" width="100%" cellpadding="0" cellspacing="0" border="0" bgcolor="#f3f5f7" style="width:100%;background-color:#f3f5f7;">
+<tr>
+<td class="page" align="center" style="padding:32px 16px;">
+<!--[if mso]><table role="presentation" width="600" cellpadding="0" cellspacing="0" border="0"><tr><td><![endif]-->
+<table role="presentation" class="card" width="100%" cellpadding="0" cellspacing="0" border="0" bgcolor="#ffffff" style="width:100%;max-width:600px;margin:0 auto;table-layout:fixed;background-color:#ffffff;border:1px solid #e1e5ea;border-radius:12px;border-collapse:separate;overflow:hidden;font-family:-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;text-align:left;">
+<tr>
+<td height="4" bgcolor="#0b6a94" style="height:4px;background-color:#0b6a94;font-size:0;line-height:4px;">&nbsp;</td>
+</tr>
+<tr>
+<td class="pad" style="padding:18px 32px;">
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="width:100%;table-layout:fixed;">
+<tr>
+<td class="ink" dir="auto" style="color:#1c2530;font-size:16px;line-height:24px;font-weight:700;text-align:left;word-break:break-word;">{{from_name}}</td>
+{{#organization_name}}
+<td class="quiet" dir="auto" align="right" style="padding-left:12px;color:#56606d;font-size:14px;line-height:24px;text-align:right;word-break:break-word;">{{organization_name}}</td>
+{{/organization_name}}
+</tr>
+</table>
+</td>
+</tr>
+<tr>
+{{$banner}}
+{{#is_failed}}
+<td class="pad bad" bgcolor="#fdeceb" style="padding:22px 32px;background-color:#fdeceb;color:#8a1f19;">
+<h1 style="margin:0;font-size:24px;line-height:32px;font-weight:700;">&#10060; Task Failed</h1>
+{{/is_failed}}
+{{^is_failed}}
+<td class="pad good" bgcolor="#e7f5ec" style="padding:22px 32px;background-color:#e7f5ec;color:#135132;">
+<h1 style="margin:0;font-size:24px;line-height:32px;font-weight:700;">&#9989; Task Completed</h1>
+{{/is_failed}}
+{{/banner}}
+{{#task_name}}
+<p style="margin:4px 0 0 0;font-size:16px;line-height:24px;word-break:break-word;"><span dir="auto">{{task_name}}</span>{{#execution_time}} &middot; <span dir="auto">{{execution_time}}</span>{{/execution_time}}</p>
+{{/task_name}}
+</td>
+</tr>
+<tr>
+<td class="pad ink" style="padding:28px 32px 32px 32px;color:#1c2530;font-size:16px;line-height:24px;word-break:break-word;">
+<p style="margin:0 0 12px 0;">Hello{{#recipient_name}} <span dir="auto">{{recipient_name}}</span>{{/recipient_name}},</p>
+<p style="margin:0 0 28px 0;">{{$statement}}Your task has completed with status: <strong>{{status_upper}}</strong>{{/statement}}</p>
+{{#result_url}}
+<table role="presentation" class="action" cellpadding="0" cellspacing="0" border="0" style="margin:0 0 32px 0;border-collapse:separate;">
+<tr>
+<td class="button" align="center" bgcolor="#0b6a94" style="background-color:#0b6a94;border-radius:8px;mso-padding-alt:14px 32px;"><a href="{{result_url}}" target="_blank" style="display:inline-block;padding:14px 32px;color:#ffffff;font-size:16px;line-height:20px;font-weight:600;text-decoration:none;">View Results</a></td>
+</tr>
+</table>
+{{/result_url}}
+{{$content}}{{/content}}
+{{#result_url}}
+<p class="quiet" style="margin:28px 0 0 0;color:#56606d;font-size:13px;line-height:20px;">If the button does not work, open this address:</p>
+<p style="margin:0;font-size:13px;line-height:20px;"><a class="link" href="{{result_url}}" target="_blank" style="display:block;padding:4px 0 20px 0;color:#0b6a94;text-decoration:underline;word-break:break-all;">{{result_url}}</a></p>
+{{/result_url}}
+{{^result_url}}
+<p style="margin:0;font-size:0;line-height:28px;">&nbsp;</p>
+{{/result_url}}
+<p style="margin:0;">Best regards,<br>{{from_name}} Team</p>
+</td>
+</tr>
+<tr>
+<td class="pad quiet rule" style="padding:20px 32px;border-top:1px solid #e1e5ea;color:#56606d;font-size:13px;line-height:20px;word-break:break-word;">You receive this email because you started this task{{#organization_name}} in <span dir="auto">{{organization_name}}</span>{{/organization_name}}.<br>It was sent to you alone.</td>
+</tr>
+</table>
+<!--[if mso]></td></tr></table><![endif]-->
+</td>
+</tr>
+</table>
+</body>
+</html>
+$template$
+,
+$template${{! The frame of every mail's text part. Blocks: heading, statement, content. }}
+{{$heading}}{{status_symbol}} Task {{#is_failed}}Failed{{/is_failed}}{{^is_failed}}Completed{{/is_failed}}{{/heading}}
+
+Hello{{#recipient_name}} {{recipient_name}}{{/recipient_name}},
+
+{{$statement}}Your task has completed with status: {{status_upper}}{{/statement}}
+
+{{#result_url}}
+View Results:
+{{result_url}}
+
+{{/result_url}}
+{{$content}}{{/content}}
+Best regards,
+{{from_name}} Team
+
+----------------------------------------------------------------------
+You receive this email because you started this task{{#organization_name}} in
+{{organization_name}}{{/organization_name}}.
+It was sent to you alone.
+$template$
+);
+INSERT INTO rhesis_notify.shipped_templates (name, subject, html, text) VALUES ('task_completion',
+$template$Task Completed: {task_name} - {status.title()}$template$
+,
+$template${{! One finished task. }}
+{{<layout}}
+{{$title}}{{#is_failed}}Task Failed{{/is_failed}}{{^is_failed}}Task Completed{{/is_failed}}: {{task_name}}{{/title}}
+{{$preheader}}{{task_name}}: {{status_title}}{{#execution_time}} after {{execution_time}}{{/execution_time}}.{{/preheader}}
+{{$content}}
+{{#error_message}}
+<h2 class="ink" style="margin:0 0 12px 0;color:#1c2530;font-size:16px;line-height:24px;font-weight:700;">Error</h2>
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="width:100%;margin:0 0 28px 0;table-layout:fixed;border-collapse:separate;">
+<tr>
+<td class="code" bgcolor="#f3f5f7" style="padding:14px 16px;background-color:#f3f5f7;border-left:4px solid #c0392f;">
+<pre class="ink" dir="auto" style="margin:0;color:#1c2530;font-family:SFMono-Regular,Consolas,'Liberation Mono',Menlo,monospace;font-size:13px;line-height:20px;text-align:left;text-align:start;white-space:pre-wrap;word-wrap:break-word;word-break:break-word;">{{error_message}}</pre>
+</td>
+</tr>
+</table>
+{{/error_message}}
+<h2 class="ink" style="margin:0 0 12px 0;color:#1c2530;font-size:16px;line-height:24px;font-weight:700;">Task Details</h2>
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="width:100%;border-collapse:collapse;">
+{{#task_name}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Task Name</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{task_name}}</td>
+</tr>
+{{/task_name}}
+{{#task_id}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Task ID</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-family:SFMono-Regular,Consolas,'Liberation Mono',Menlo,monospace;font-size:13px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{task_id}}</td>
+</tr>
+{{/task_id}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Status</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{status_title}}</td>
+</tr>
+{{#completed_at}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Completed at</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{completed_at}}</td>
+</tr>
+{{/completed_at}}
+{{#execution_time}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Execution Time</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{execution_time}}</td>
+</tr>
+{{/execution_time}}
+{{#test_set_name}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Test Set</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{test_set_name}}</td>
+</tr>
+{{/test_set_name}}
+{{#test_set_id}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Test Set ID</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-family:SFMono-Regular,Consolas,'Liberation Mono',Menlo,monospace;font-size:13px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{test_set_id}}</td>
+</tr>
+{{/test_set_id}}
+{{#num_tests_generated}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Tests Generated</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{num_tests_generated}}</td>
+</tr>
+{{/num_tests_generated}}
+{{#test_run_id}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Test Run ID</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-family:SFMono-Regular,Consolas,'Liberation Mono',Menlo,monospace;font-size:13px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{test_run_id}}</td>
+</tr>
+{{/test_run_id}}
+</table>
+{{/content}}
+{{/layout}}
+$template$
+,
+$template${{! One finished task. }}
+{{<layout}}
+{{$content}}
+{{#error_message}}
+Error:
+{{error_message}}
+
+{{/error_message}}
+Task Details:
+{{#task_name}}
+- Task Name: {{task_name}}
+{{/task_name}}
+{{#task_id}}
+- Task ID: {{task_id}}
+{{/task_id}}
+- Status: {{status_title}}
+{{#completed_at}}
+- Completed at: {{completed_at}}
+{{/completed_at}}
+{{#execution_time}}
+- Execution Time: {{execution_time}}
+{{/execution_time}}
+{{#test_set_name}}
+- Test Set: {{test_set_name}}
+{{/test_set_name}}
+{{#test_set_id}}
+- Test Set ID: {{test_set_id}}
+{{/test_set_id}}
+{{#num_tests_generated}}
+- Tests Generated: {{num_tests_generated}}
+{{/num_tests_generated}}
+{{#test_run_id}}
+- Test Run ID: {{test_run_id}}
+{{/test_run_id}}
+{{/content}}
+{{/layout}}
+$template$
+);
+INSERT INTO rhesis_notify.shipped_templates (name, subject, html, text) VALUES ('test_execution_summary',
+$template$Task Completed: {task_name} - {test_outcome}$template$
+,
+$template${{! The summary of a test run. }}
+{{<layout}}
+{{$title}}Test Execution Summary: {{test_outcome}}{{/title}}
+{{$preheader}}{{#test_set_name}}{{test_set_name}}: {{/test_set_name}}{{#test_counts}}{{test_counts}}{{/test_counts}}{{^test_counts}}{{test_outcome}}{{/test_counts}}{{#execution_time}} after {{execution_time}}{{/execution_time}}.{{/preheader}}
+{{$banner}}
+{{#test_verdict_is_bad}}
+<td class="pad bad" bgcolor="#fdeceb" style="padding:22px 32px;background-color:#fdeceb;color:#8a1f19;">
+<h1 style="margin:0;font-size:24px;line-height:32px;font-weight:700;">&#10060; {{test_verdict}}{{^test_verdict}}Task Failed{{/test_verdict}}</h1>
+{{/test_verdict_is_bad}}
+{{#test_verdict_is_mixed}}
+<td class="pad mixed" bgcolor="#fff3d6" style="padding:22px 32px;background-color:#fff3d6;color:#664400;">
+<h1 style="margin:0;font-size:24px;line-height:32px;font-weight:700;">&#9888;&#65039; {{test_verdict}}</h1>
+{{/test_verdict_is_mixed}}
+{{^test_verdict_is_bad}}
+{{^test_verdict_is_mixed}}
+<td class="pad good" bgcolor="#e7f5ec" style="padding:22px 32px;background-color:#e7f5ec;color:#135132;">
+<h1 style="margin:0;font-size:24px;line-height:32px;font-weight:700;">&#9989; Task Completed</h1>
+{{/test_verdict_is_mixed}}
+{{/test_verdict_is_bad}}
+{{/banner}}
+{{$statement}}{{#test_verdict}}Your test run has ended: <strong>{{test_verdict}}</strong>{{/test_verdict}}{{^test_verdict}}Your task has completed with status: <strong>{{status_upper}}</strong>{{/test_verdict}}{{/statement}}
+{{$content}}
+{{#has_test_counts}}
+<h2 class="ink" style="margin:0 0 12px 0;color:#1c2530;font-size:16px;line-height:24px;font-weight:700;">Test Results</h2>
+{{#test_counts}}
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="width:100%;table-layout:fixed;border-collapse:separate;">
+{{#tests_passed_shown}}
+<tr>
+{{#has_passed_tests}}
+<td class="good" bgcolor="#e7f5ec" style="padding:9px 16px;background-color:#e7f5ec;border-radius:8px;color:#135132;font-size:16px;line-height:30px;word-break:break-word;"><span style="font-size:24px;font-weight:700;">{{tests_passed_shown}}</span>&nbsp; Passed</td>
+{{/has_passed_tests}}
+{{^has_passed_tests}}
+<td class="tile" bgcolor="#f3f5f7" style="padding:9px 16px;background-color:#f3f5f7;border-radius:8px;color:#1c2530;font-size:16px;line-height:30px;word-break:break-word;"><span style="font-size:24px;font-weight:700;">{{tests_passed_shown}}</span>&nbsp; Passed</td>
+{{/has_passed_tests}}
+</tr>
+<tr><td height="8" style="height:8px;font-size:0;line-height:8px;">&nbsp;</td></tr>
+{{/tests_passed_shown}}
+{{#tests_failed_shown}}
+<tr>
+{{#has_failed_tests}}
+<td class="bad" bgcolor="#fdeceb" style="padding:9px 16px;background-color:#fdeceb;border-radius:8px;color:#8a1f19;font-size:16px;line-height:30px;word-break:break-word;"><span style="font-size:24px;font-weight:700;">{{tests_failed_shown}}</span>&nbsp; Failed</td>
+{{/has_failed_tests}}
+{{^has_failed_tests}}
+<td class="tile" bgcolor="#f3f5f7" style="padding:9px 16px;background-color:#f3f5f7;border-radius:8px;color:#1c2530;font-size:16px;line-height:30px;word-break:break-word;"><span style="font-size:24px;font-weight:700;">{{tests_failed_shown}}</span>&nbsp; Failed</td>
+{{/has_failed_tests}}
+</tr>
+<tr><td height="8" style="height:8px;font-size:0;line-height:8px;">&nbsp;</td></tr>
+{{/tests_failed_shown}}
+{{#execution_errors_shown}}
+<tr>
+{{#has_execution_errors}}
+<td class="bad" bgcolor="#fdeceb" style="padding:9px 16px;background-color:#fdeceb;border-radius:8px;color:#8a1f19;font-size:16px;line-height:30px;word-break:break-word;"><span style="font-size:24px;font-weight:700;">{{execution_errors_shown}}</span>&nbsp; Errors</td>
+{{/has_execution_errors}}
+{{^has_execution_errors}}
+<td class="tile" bgcolor="#f3f5f7" style="padding:9px 16px;background-color:#f3f5f7;border-radius:8px;color:#1c2530;font-size:16px;line-height:30px;word-break:break-word;"><span style="font-size:24px;font-weight:700;">{{execution_errors_shown}}</span>&nbsp; Errors</td>
+{{/has_execution_errors}}
+</tr>
+<tr><td height="8" style="height:8px;font-size:0;line-height:8px;">&nbsp;</td></tr>
+{{/execution_errors_shown}}
+</table>
+{{/test_counts}}
+{{#total_tests_shown}}
+<p class="quiet" style="margin:0 0 24px 0;color:#56606d;font-size:14px;line-height:20px;">Total tests: {{total_tests_shown}}</p>
+{{/total_tests_shown}}
+{{^total_tests_shown}}
+<p style="margin:0;font-size:0;line-height:16px;">&nbsp;</p>
+{{/total_tests_shown}}
+{{/has_test_counts}}
+{{#status_details}}
+<p dir="auto" style="margin:0 0 28px 0;text-align:left;text-align:start;">{{status_details}}</p>
+{{/status_details}}
+{{#error_message}}
+<h2 class="ink" style="margin:0 0 12px 0;color:#1c2530;font-size:16px;line-height:24px;font-weight:700;">Error</h2>
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="width:100%;margin:0 0 28px 0;table-layout:fixed;border-collapse:separate;">
+<tr>
+<td class="code" bgcolor="#f3f5f7" style="padding:14px 16px;background-color:#f3f5f7;border-left:4px solid #c0392f;">
+<pre class="ink" dir="auto" style="margin:0;color:#1c2530;font-family:SFMono-Regular,Consolas,'Liberation Mono',Menlo,monospace;font-size:13px;line-height:20px;text-align:left;text-align:start;white-space:pre-wrap;word-wrap:break-word;word-break:break-word;">{{error_message}}</pre>
+</td>
+</tr>
+</table>
+{{/error_message}}
+<h2 class="ink" style="margin:0 0 12px 0;color:#1c2530;font-size:16px;line-height:24px;font-weight:700;">Task Details</h2>
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="width:100%;border-collapse:collapse;">
+{{#task_name}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Task Name</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{task_name}}</td>
+</tr>
+{{/task_name}}
+{{#task_id}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Task ID</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-family:SFMono-Regular,Consolas,'Liberation Mono',Menlo,monospace;font-size:13px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{task_id}}</td>
+</tr>
+{{/task_id}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Status</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{status_title}}</td>
+</tr>
+{{#execution_status}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Execution Status</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{execution_status}}</td>
+</tr>
+{{/execution_status}}
+{{#completed_at}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Completed at</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{completed_at}}</td>
+</tr>
+{{/completed_at}}
+{{#execution_time}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Execution Time</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{execution_time}}</td>
+</tr>
+{{/execution_time}}
+{{#project_name}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Project</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{project_name}}</td>
+</tr>
+{{/project_name}}
+{{#endpoint_name}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Endpoint</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{endpoint_name}}</td>
+</tr>
+{{/endpoint_name}}
+{{#endpoint_url}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Endpoint URL</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{endpoint_url}}</td>
+</tr>
+{{/endpoint_url}}
+{{#test_set_name}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Test Set</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-size:14px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{test_set_name}}</td>
+</tr>
+{{/test_set_name}}
+{{#test_run_id}}
+<tr>
+<td class="key quiet rule" style="width:148px;padding:10px 12px 10px 0;border-top:1px solid #e1e5ea;color:#56606d;font-size:14px;line-height:20px;vertical-align:top;">Test Run ID</td>
+<td class="value ink rule" dir="auto" style="padding:10px 0;border-top:1px solid #e1e5ea;color:#1c2530;font-family:SFMono-Regular,Consolas,'Liberation Mono',Menlo,monospace;font-size:13px;line-height:20px;vertical-align:top;text-align:left;word-break:break-word;">{{test_run_id}}</td>
+</tr>
+{{/test_run_id}}
+</table>
+{{/content}}
+{{/layout}}
+$template$
+,
+$template${{! The summary of a test run. }}
+{{<layout}}
+{{$heading}}{{test_verdict_symbol}} {{test_verdict}}{{^test_verdict}}Task {{#is_failed}}Failed{{/is_failed}}{{^is_failed}}Completed{{/is_failed}}{{/test_verdict}}{{/heading}}
+{{$statement}}{{#test_verdict}}Your test run has ended: {{test_verdict}}{{/test_verdict}}{{^test_verdict}}Your task has completed with status: {{status_upper}}{{/test_verdict}}{{/statement}}
+{{$content}}
+{{#has_test_counts}}
+Test Results:
+{{#tests_passed_shown}}Passed: {{tests_passed_shown}}{{/tests_passed_shown}}{{#tests_failed_shown}}{{#tests_passed_shown}} | {{/tests_passed_shown}}Failed: {{tests_failed_shown}}{{/tests_failed_shown}}{{#execution_errors_shown}}{{#tests_failed_shown}} | {{/tests_failed_shown}}{{^tests_failed_shown}}{{#tests_passed_shown}} | {{/tests_passed_shown}}{{/tests_failed_shown}}Errors: {{execution_errors_shown}}{{/execution_errors_shown}}{{#total_tests_shown}}{{#test_counts}} | {{/test_counts}}Total: {{total_tests_shown}}{{/total_tests_shown}}
+
+{{/has_test_counts}}
+{{#status_details}}
+{{status_details}}
+
+{{/status_details}}
+{{#error_message}}
+Error:
+{{error_message}}
+
+{{/error_message}}
+Task Details:
+{{#task_name}}
+- Task Name: {{task_name}}
+{{/task_name}}
+{{#task_id}}
+- Task ID: {{task_id}}
+{{/task_id}}
+- Status: {{status_title}}
+{{#execution_status}}
+- Execution Status: {{execution_status}}
+{{/execution_status}}
+{{#completed_at}}
+- Completed at: {{completed_at}}
+{{/completed_at}}
+{{#execution_time}}
+- Execution Time: {{execution_time}}
+{{/execution_time}}
+{{#project_name}}
+- Project: {{project_name}}
+{{/project_name}}
+{{#endpoint_name}}
+- Endpoint: {{endpoint_name}}
+{{/endpoint_name}}
+{{#endpoint_url}}
+- Endpoint URL: {{endpoint_url}}
+{{/endpoint_url}}
+{{#test_set_name}}
+- Test Set: {{test_set_name}}
+{{/test_set_name}}
+{{#test_run_id}}
+- Test Run ID: {{test_run_id}}
+{{/test_run_id}}
+{{/content}}
+{{/layout}}
+$template$
+);

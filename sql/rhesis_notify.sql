@@ -219,8 +219,8 @@ COMMENT ON COLUMN rhesis_notify.delivery_events.notification_id IS 'The row of t
 COMMENT ON COLUMN rhesis_notify.delivery_events.occurred_at IS 'When it happened';
 COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
 	'deferred: an attempt that is to be repeated; failed: an attempt after which the mail was given up; in_doubt: the SMTP '
-	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and the '
-	'shipped one was; retried: somebody called retry(); cancelled: somebody called cancel(), or in a copy adopt_database()';
+	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and '
+	'another one was; result_cut: the result is too large to be read whole; retried: somebody called retry(); cancelled: somebody called cancel(), or in a copy adopt_database()';
 COMMENT ON COLUMN rhesis_notify.delivery_events.smtp_code IS 'The server''s reply code, such as 451';
 COMMENT ON COLUMN rhesis_notify.delivery_events.enhanced_code IS 'The server''s enhanced status code, such as 4.7.1';
 COMMENT ON COLUMN rhesis_notify.delivery_events.reply IS 'The server''s reply, printable and cut at 1,000 characters';

@@ -59,6 +59,22 @@ SettleTrouble(Delivery *delivery, const char *reason, const char *detail, bool a
 	record->event_detail = detail;
 }
 
+/* What an operator should know of a mail that goes out all the same. */
+static void
+NoteRemarks(Delivery *delivery, const RenderedMail *rendered)
+{
+	const char *cut = delivery->notification->result_remark;
+	const char *fallback = rendered->fallback;
+	const char *remark = fallback ? fallback : cut;
+
+	if (fallback && cut)
+		remark = psprintf("%s; %s", fallback, cut);
+	if (remark == NULL)
+		return;
+	delivery->remark_event = fallback ? "template_fallback" : "result_cut";
+	delivery->remark = MemoryContextStrdup(delivery->batch->context, remark);
+}
+
 /* Render and compose, in memory that is given up afterwards; what the delivery keeps is copied, at its true size. */
 static void
 WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
@@ -69,8 +85,7 @@ WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoi
 	const char *problem;
 
 	RenderNotification(delivery->notification, recipient, &rendered);
-	if (rendered.fallback)
-		delivery->fallback = MemoryContextStrdup(lasting, rendered.fallback);
+	NoteRemarks(delivery, &rendered);
 	if (rendered.error)
 	{
 		SettleTrouble(delivery, "render_error", MemoryContextStrdup(lasting, rendered.error),
@@ -229,8 +244,8 @@ SettleDelivery(Delivery *delivery)
 	{
 		case OUTCOME_SENT:
 			Settle(delivery, DELIVERY_SENT, NULL);
-			record->event = delivery->fallback ? "template_fallback" : NULL;
-			record->event_detail = delivery->fallback;
+			record->event = delivery->remark_event;
+			record->event_detail = delivery->remark;
 			return outcome;
 		case OUTCOME_DEFER:
 			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);

@@ -19,11 +19,13 @@ typedef struct Delivery
 {
 	DeliveryBatch *batch;
 	const Notification *notification;
-	SmtpMail mail;		   /* its cookie is the delivery */
-	bool owes_mail;		   /* else record says why not */
-	bool is_probe;		   /* goes first after the server was backed off */
-	int fresh_tries;	   /* times it was sent anew after a stale connection, uncounted */
-	const char *fallback;  /* see rendering.h; NULL: none */
+	SmtpMail mail;	 /* its cookie is the delivery */
+	bool owes_mail;	 /* else record says why not */
+	bool is_probe;	 /* goes first after the server was backed off */
+	int fresh_tries; /* times it was sent anew after a stale connection, uncounted */
+	const char
+		*remark_event;	/* of an event that is recorded when the mail is accepted; NULL: none */
+	const char *remark; /* its message: see RenderedMail.fallback and Notification.result_remark */
 	DeliveryRecord record; /* what to record once it is settled */
 	bool is_locked;		   /* another session has the row locked: it is recorded later */
 	int refusals;		   /* times its record was refused, by a trigger or constraint of an app */

@@ -272,9 +272,12 @@ ExplainTemplate(Explanation *explanation, const Recipient *recipient)
 	sources = psprintf("%s; %s; %s", SourceText(explanation, &mail, TEMPLATE_SUBJECT),
 					   SourceText(explanation, &mail, TEMPLATE_HTML),
 					   SourceText(explanation, &mail, TEMPLATE_TEXT));
+	if (notification->result_remark)
+		AppendDecision(explanation, "result", "too large", notification->result_remark,
+					   "Return less from the task: ids, counts and names are what a mail shows.");
 	AppendDecision(explanation, "template", notification->template_name,
 				   mail.fallback ? psprintf("%s. %s", mail.fallback, sources) : sources,
-				   mail.fallback ? "The mail falls back to what ships: correct the template."
+				   mail.fallback ? "The mail falls back to another template: correct this one."
 								 : NULL);
 }
 

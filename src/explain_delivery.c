@@ -126,6 +126,8 @@ ExplainEvent(const Explanation *explanation, const NotificationEvent *event)
 
 	if (strcmp(event->event, "template_fallback") == 0)
 		step = "template";
+	else if (strcmp(event->event, "result_cut") == 0)
+		step = "result";
 	else if (event->by)
 		step = "operator";
 

@@ -8,6 +8,7 @@
 
 #include "fmgr.h"
 #include "jsonb_scope.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -85,7 +86,8 @@ Root(void *arg, MustacheValue *value)
 }
 
 static bool
-JsonbMember(const MustacheValue *object, const char *name, int name_length, MustacheValue *value)
+JsonbMember(const JsonbScope *scope, const MustacheValue *object, const char *name, int name_length,
+			MustacheValue *value)
 {
 	JsonbValue member;
 
@@ -93,6 +95,8 @@ JsonbMember(const MustacheValue *object, const char *name, int name_length, Must
 		getKeyJsonValueFromContainer(ContainerOf(object), name, name_length, &member) == NULL)
 		return false;
 	SetValue(&member, value);
+	if (value->kind == MUSTACHE_STRING && scope->filter != NULL)
+		scope->filter(scope->filter_arg, name, name_length, value);
 	return true;
 }
 
@@ -111,7 +115,7 @@ static bool
 PlainMember(void *arg, const MustacheValue *object, const char *name, int name_length,
 			MustacheValue *value)
 {
-	return JsonbMember(object, name, name_length, value);
+	return JsonbMember(arg, object, name, name_length, value);
 }
 
 /*
@@ -127,8 +131,8 @@ LayeredMember(void *arg, const MustacheValue *object, const char *name, int name
 	if (object->data == scope->root.data)
 		variable = FindVariable(scope, name, name_length);
 	if (variable == NULL)
-		return JsonbMember(object, name, name_length, value);
-	if (variable->replaceable && JsonbMember(object, name, name_length, value) &&
+		return JsonbMember(scope, object, name, name_length, value);
+	if (variable->replaceable && JsonbMember(scope, object, name, name_length, value) &&
 		value->kind != MUSTACHE_NULL)
 		return true;
 
@@ -141,10 +145,13 @@ LayeredMember(void *arg, const MustacheValue *object, const char *name, int name
 static void
 Element(void *arg, const MustacheValue *list, int index, MustacheValue *value)
 {
+	const JsonbScope *scope = arg;
 	JsonbValue *element = getIthJsonbValueFromContainer(ContainerOf(list), index);
 
 	SetValue(element, value);
 	pfree(element);
+	if (value->kind == MUSTACHE_STRING && scope->filter != NULL)
+		scope->filter(scope->filter_arg, NULL, 0, value);
 }
 
 static bool
@@ -236,17 +243,33 @@ AppendJson(JsonbContainer *container, int max_length, StringInfo out)
 	}
 }
 
+/*
+ * What is longer than the scope prints ends with an ellipsis.
+ */
+static void
+CutText(const JsonbScope *scope, int start, StringInfo out)
+{
+	if (scope->max_text == 0 || out->len - start <= scope->max_text)
+		return;
+	out->len = start + pg_mbcliplen(out->data + start, out->len - start, scope->max_text);
+	out->data[out->len] = '\0';
+	appendStringInfoString(out, "...");
+}
+
 static bool
 AppendText(void *arg, const MustacheValue *value, int max_length, StringInfo out)
 {
+	const JsonbScope *scope = arg;
 	int length_before = out->len;
+	int max_json = scope->max_text > 0 ? Min(scope->max_text, max_length) : max_length;
 
 	if (value->kind == MUSTACHE_NUMBER)
 		AppendNumber(value->data, out);
 	else if (value->data != NULL)
-		AppendJson(ContainerOf(value), max_length, out);
+		AppendJson(ContainerOf(value), max_json, out);
 	else
 		appendStringInfoString(out, "{}");
+	CutText(scope, length_before, out);
 	if (out->len - length_before <= max_length)
 		return true;
 	out->len = length_before;
@@ -274,6 +297,9 @@ void
 InitJsonbScope(JsonbScope *scope, const ScopeVariable *variables, int variable_count,
 			   const Jsonb *values, PartialSource partial_source, void *partial_arg)
 {
+	scope->filter = NULL;
+	scope->filter_arg = NULL;
+	scope->max_text = 0;
 	scope->variables = variables;
 	scope->variable_count = variable_count;
 	scope->partial_source = partial_source;

@@ -26,10 +26,19 @@ typedef struct ScopeVariable
 typedef const MustacheTemplate *(*PartialSource)(void *arg, const char *name, int name_length,
 												 MustacheError *error);
 
+/*
+ * Sees each string of the jsonb before a template does, and may put another in its place, which must live as long as the
+ * scope is used. name is NULL for an element of a list.
+ */
+typedef void (*StringFilter)(void *arg, const char *name, int name_length, MustacheValue *value);
+
 typedef struct JsonbScope
 {
 	MustacheScope scope; /* for MustacheRender */
 	MustacheValue root;
+	StringFilter filter; /* NULL: none */
+	void *filter_arg;
+	int max_text; /* bytes of a number, list or object that are printed, of a longer one with an ellipsis; 0: all */
 	const ScopeVariable *variables;
 	int variable_count;
 	PartialSource partial_source;
@@ -37,7 +46,7 @@ typedef struct JsonbScope
 } JsonbScope;
 
 /*
- * Fills in a scope.  "values", a detoasted jsonb that may be NULL, and variables
+ * Fills in a scope, without a filter and max_text.  "values", a detoasted jsonb that may be NULL, and variables
  * are not copied: they must live as long as the scope is used.  Without variables
  * "values" may be any jsonb and is what {{.}} prints; with them it counts if it is
  * an object.

@@ -18,8 +18,8 @@ typedef struct Notification
 	char *template_name;	/* the row's, else the registration's; NULL: not opted in */
 	char *subject_template; /* the row's, else the registration's; NULL: the template's own */
 	char *display_name;		/* the registered one; NULL: the task's name is shown */
-	Jsonb *result;			/* NULL: none */
-	bool result_omitted; /* the row's result is larger than QUEUE_MAX_RESULT, so it was not read */
+	Jsonb *result; /* NULL: none; of one that is larger than QUEUE_MAX_RESULT, its small keys */
+	char *result_remark; /* what was left out of the result; NULL: nothing was */
 	char *error_message; /* NULL: none; at most QUEUE_MAX_ERROR_MESSAGE characters */
 	bool has_started_at;
 	TimestampTz started_at;

@@ -123,8 +123,11 @@ RenderForPreview(Notification *notification, Recipient *recipient, RenderedMail 
 		return recipient->error;
 	RenderNotification(notification, recipient, mail);
 	if (mail->fallback != NULL)
-		ereport(NOTICE,
-				(errmsg("the mail falls back to what ships"), errdetail("%s.", mail->fallback)));
+		ereport(NOTICE, (errmsg("the mail falls back to another template"),
+						 errdetail("%s.", mail->fallback)));
+	if (notification->result_remark != NULL)
+		ereport(NOTICE, (errmsg("the task's result is too large to be read whole"),
+						 errdetail("%s.", notification->result_remark)));
 	return mail->error;
 }
 

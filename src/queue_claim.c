@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "queue_aside.h"
 #include "queue_internal.h"
+#include "result_excerpt.h"
 #include "settings.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -240,7 +241,7 @@ ReadResult(uint64 row, Notification *notification)
 	if (is_null)
 		return;
 	if (toast_raw_datum_size(value) > QUEUE_MAX_RESULT)
-		notification->result_omitted = true;
+		notification->result = ExcerptOfResult(value, &notification->result_remark);
 	else
 		notification->result = DatumGetJsonbPCopy(value);
 }

@@ -8,6 +8,7 @@
 
 #include "rendering.h"
 
+#include "blank_body.h"
 #include "database_text.h"
 #include "message.h"
 #include "mime.h"
@@ -213,8 +214,14 @@ PartProblem(const Rendering *rendering, TemplatePart part, const char *problem)
 	return psprintf("%s of template \"%s\": %s", TemplatePartName(part), rendering->name, problem);
 }
 
+static bool
+IsBlank(const char *body, TemplatePart part)
+{
+	return part == TEMPLATE_HTML ? HtmlIsBlank(body) : TextIsBlank(body);
+}
+
 /*
- * NULL with *problem set when the part can't be rendered. A template without that part is a problem only where the default
+ * NULL with *problem set when the part can't be rendered or would show nothing. A template without that part is a problem only where the default
  * one was to stand in.
  */
 static char *
@@ -223,8 +230,14 @@ RenderBody(Rendering *rendering, TemplatePart part, char **problem)
 	const StoredPart *stored = FindPart(rendering, part);
 
 	if (stored != NULL && stored->problem == NULL)
-		return RenderMustache(rendering, stored->body, part, problem);
-	if (stored != NULL)
+	{
+		char *body = RenderMustache(rendering, stored->body, part, problem);
+
+		if (body == NULL || !rendering->with_default || !IsBlank(body, part))
+			return body;
+		*problem = PartProblem(rendering, part, "it shows nothing");
+	}
+	else if (stored != NULL)
 		*problem = PartProblem(rendering, part, stored->problem);
 	else if (rendering->with_default)
 		*problem = PartProblem(rendering, part, "it is missing");
@@ -289,10 +302,12 @@ RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
 	return subject;
 }
 
-/* Say why something else is used than what was asked for. */
+/* Say why something else is used than what was asked for. The same template may fail at each origin: say it once. */
 static void
 NoteFallback(RenderedMail *mail, char *problem)
 {
+	if (mail->fallback != NULL && strstr(mail->fallback, problem) != NULL)
+		return;
 	if (mail->fallback == NULL)
 		mail->fallback = problem;
 	else
@@ -317,21 +332,33 @@ RenderBodies(Rendering *rendering, RenderedMail *mail, char **problem)
 	return *problem == NULL;
 }
 
-/* All three parts, falling back as far as need be. */
+/* Where the next templates come from when those of this origin failed. False: nothing is left. */
+static bool
+GoToNextOrigin(Rendering *rendering)
+{
+	if (rendering->search.first == TEMPLATE_SHIPPED)
+		return false;
+	rendering->search.first++;
+	return true;
+}
+
+/*
+ * All three parts, falling back as far as need be: both bodies go on together to the templates of the next origin, so that they
+ * fit together.
+ */
 static void
 RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)
 {
 	char *problem = NULL;
 
-	if (!RenderBodies(rendering, mail, &problem))
+	while (!RenderBodies(rendering, mail, &problem))
 	{
-		NoteFallback(mail, problem);
-		rendering->search.first = TEMPLATE_SHIPPED;
-		if (!RenderBodies(rendering, mail, &problem))
+		if (!GoToNextOrigin(rendering))
 		{
 			Fail(mail, problem);
 			return;
 		}
+		NoteFallback(mail, problem);
 	}
 
 	if (asked_subject != NULL && *asked_subject != '\0')
@@ -346,13 +373,12 @@ RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)
 		mail->subject = RenderStoredSubject(rendering, &problem);
 		if (mail->subject != NULL)
 			break;
-		if (rendering->search.first == TEMPLATE_SHIPPED)
+		if (!GoToNextOrigin(rendering))
 		{
 			Fail(mail, problem);
 			return;
 		}
 		NoteFallback(mail, problem);
-		rendering->search.first = TEMPLATE_SHIPPED;
 	}
 }
 

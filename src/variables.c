@@ -2,7 +2,7 @@
  * variables.c - what a template can name: our variables, and the keys of a task's result beneath them.
  *
  * Every variable of ours is always there, empty where there is nothing to say: a key of the result must not be able to
- * take its place. Text is in the database's encoding.
+ * take its place. Every value is made fit for a mail (shown_text.h). Text is in the database's encoding.
  */
 #include "postgres.h"
 
@@ -13,20 +13,18 @@
 #include "database_text.h"
 #include "pgtime.h"
 #include "settings.h"
+#include "test_verdict.h"
 #include "time_text.h"
 #include "utils/timestamp.h"
-
-/* An error message is shown up to this many characters; of a longer one, its beginning and its end. */
-#define MAX_ERROR_CHARS 4000
-#define ERROR_HEAD_CHARS 2400
-#define ERROR_TAIL_CHARS 1500
-#define ERROR_CUT_NOTE "\n\n[... the middle of this message is left out ...]\n\n"
 
 /* What takes longer has not run for so long: a time is wrong. In seconds: ten years. */
 #define LONGEST_EXECUTION (3650 * INT64CONST(86400))
 
 /* What is longer is no id. */
 #define MAX_LINKED_ID 255
+
+/* What is longer is no count and no word that is known here. */
+#define MAX_SHORT_TEXT 40
 
 static void
 AddVariable(Variables *variables, ScopeVariable variable)
@@ -58,6 +56,55 @@ AddBool(Variables *variables, const char *name, bool flag)
 				(ScopeVariable){.name = name, .kind = flag ? MUSTACHE_TRUE : MUSTACHE_FALSE});
 }
 
+/*
+ * The StringFilter of variables. A template may ask for a value again and again, so the copy that is shown is kept, and there are
+ * only so many.
+ */
+static void
+ShowString(void *arg, const char *name, int name_length, MustacheValue *value)
+{
+	Variables *variables = arg;
+	TextShape shape = ShapeOfName(name, name_length);
+	MemoryContext caller;
+	ShownCopy *copy;
+
+	if (FitsShape(value->data, value->length, shape))
+		return;
+	for (int i = 0; i < variables->copy_count; i++)
+	{
+		copy = &variables->copies[i];
+		if (copy->source == value->data && copy->shape == shape)
+		{
+			value->data = copy->text;
+			value->length = copy->length;
+			return;
+		}
+	}
+	if (variables->copy_count == MAX_SHOWN_COPIES)
+	{
+		value->length = FittingLength(value->data, value->length, shape);
+		return;
+	}
+	copy = &variables->copies[variables->copy_count++];
+	caller = MemoryContextSwitchTo(variables->context);
+	copy->source = value->data;
+	copy->shape = shape;
+	copy->text = FitToShape(value->data, value->length, shape);
+	copy->length = strlen(copy->text);
+	MemoryContextSwitchTo(caller);
+	value->data = copy->text;
+	value->length = copy->length;
+}
+
+static void
+InitScope(Variables *variables, int own_count)
+{
+	InitJsonbScope(&variables->scope, variables->own, own_count, variables->values, NULL, NULL);
+	variables->scope.filter = ShowString;
+	variables->scope.filter_arg = variables;
+	variables->scope.max_text = MAX_TEXT_CHARS;
+}
+
 /* Variables with nothing of ours yet: what is looked up comes from the jsonb. */
 static Variables *
 BeginVariables(const Jsonb *values)
@@ -66,7 +113,9 @@ BeginVariables(const Jsonb *values)
 
 	variables->values = values;
 	variables->own_count = 0;
-	InitJsonbScope(&variables->scope, NULL, 0, values, NULL, NULL);
+	variables->copy_count = 0;
+	variables->context = CurrentMemoryContext;
+	InitScope(variables, 0);
 	return variables;
 }
 
@@ -74,8 +123,7 @@ BeginVariables(const Jsonb *values)
 static Variables *
 FinishVariables(Variables *variables)
 {
-	InitJsonbScope(&variables->scope, variables->own, variables->own_count, variables->values, NULL,
-				   NULL);
+	InitScope(variables, variables->own_count);
 	return variables;
 }
 
@@ -176,35 +224,6 @@ ResultTimeInUtc(const Variables *variables)
 	return psprintf("%.10s %.8s UTC", time, time + 11);
 }
 
-/* Made fit for reading: no control characters but line breaks and tabs, and not longer than a mail can show. */
-static char *
-ShownError(const char *message)
-{
-	int length = strlen(message);
-	char *shown;
-
-	if (length > MAX_ERROR_CHARS)
-	{
-		int chars = pg_mbstrlen_with_len(message, length);
-
-		if (chars > MAX_ERROR_CHARS)
-		{
-			int head = pg_mbcharcliplen(message, length, ERROR_HEAD_CHARS);
-			int tail = pg_mbcharcliplen(message, length, chars - ERROR_TAIL_CHARS);
-
-			/* The end of a traceback says what happened. */
-			message = psprintf("%.*s" ERROR_CUT_NOTE "%s", head, message, message + tail);
-		}
-	}
-	shown = pstrdup(message);
-	for (char *p = shown; *p != '\0'; p++)
-	{
-		if (((unsigned char) *p < ' ' && *p != '\n' && *p != '\t' && *p != '\r') || *p == 0x7F)
-			*p = ' ';
-	}
-	return shown;
-}
-
 /* The id that the JSON has under this name, as the end of a URL; NULL: none. */
 static char *
 LinkedId(const Variables *variables, const char *name)
@@ -260,15 +279,94 @@ ResultUrl(const Variables *variables)
 	return NULL;
 }
 
-/* A mark for plain text; a database that can't hold the emoji makes do with ASCII. */
+/* A mark for plain text; a database that cannot hold the emoji has one in ASCII. */
 static const char *
-StatusSymbol(bool is_success)
+Symbol(VerdictTone tone)
 {
+	static const char *const emoji[] = {
+		[VERDICT_GOOD] = "\xE2\x9C\x85",			  /* U+2705 */
+		[VERDICT_MIXED] = "\xE2\x9A\xA0\xEF\xB8\x8F", /* U+26A0 U+FE0F */
+		[VERDICT_BAD] = "\xE2\x9D\x8C",				  /* U+274C */
+	};
 	int encoding = GetDatabaseEncoding();
 
 	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
-		return is_success ? "\xE2\x9C\x85" : "\xE2\x9D\x8C"; /* U+2705, U+274C */
-	return is_success ? "*" : "!";
+		return emoji[tone];
+	return tone == VERDICT_GOOD ? "*" : "!";
+}
+
+/* The text of a string or a number of the result; false: it is something else, or too long to be read here. */
+static bool
+ReadShortText(const Variables *variables, const char *name, StringInfo text)
+{
+	const MustacheScope *scope = &variables->scope.scope;
+	MustacheValue value;
+
+	resetStringInfo(text);
+	if (!LookUpVariable(variables, name, strlen(name), &value))
+		return false;
+	if (value.kind == MUSTACHE_NUMBER)
+		return scope->append_text(scope->arg, &value, MAX_SHORT_TEXT, text);
+	if (value.kind != MUSTACHE_STRING || value.length > MAX_SHORT_TEXT)
+		return false;
+	appendBinaryStringInfo(text, value.data, value.length);
+	return true;
+}
+
+/* A count of the result, also as a text, which is a value in a section where it is 0, and whether it is more. */
+static int64
+AddCount(Variables *variables, const char *key, const char *shown_name, const char *flag_name,
+		 StringInfo text)
+{
+	int64 count = COUNT_UNKNOWN;
+
+	if (ReadShortText(variables, key, text))
+		count = ParseCount(text->data, text->len);
+	AddString(variables, shown_name, count == COUNT_UNKNOWN ? NULL : psprintf(INT64_FORMAT, count));
+	AddBool(variables, flag_name, count > 0);
+	return count;
+}
+
+static void
+ReadCounts(Variables *variables, TestCounts *counts)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	counts->total = AddCount(variables, "total_tests", "total_tests_shown", "has_any_tests", &text);
+	counts->passed =
+		AddCount(variables, "tests_passed", "tests_passed_shown", "has_passed_tests", &text);
+	counts->failed =
+		AddCount(variables, "tests_failed", "tests_failed_shown", "has_failed_tests", &text);
+	counts->errors = AddCount(variables, "execution_errors", "execution_errors_shown",
+							  "has_execution_errors", &text);
+	counts->execution = EXECUTION_UNKNOWN;
+	if (ReadShortText(variables, "execution_status", &text))
+		counts->execution = ParseExecutionStatus(text.data, text.len);
+	pfree(text.data);
+}
+
+/* What the counts say is worth a headline only if the task itself succeeded. */
+static void
+AddVerdict(Variables *variables, bool is_success)
+{
+	TestCounts counts;
+	VerdictTone tone = VERDICT_BAD;
+	char *words = NULL;
+	char *parts;
+
+	ReadCounts(variables, &counts);
+	if (is_success)
+		tone = JudgeTests(&counts, &words);
+	parts = CountsInWords(&counts);
+	AddString(variables, "test_verdict", words);
+	AddString(variables, "test_outcome",
+			  words != NULL ? words : (is_success ? "Success" : "Failed"));
+	AddString(variables, "test_verdict_symbol", Symbol(tone));
+	AddBool(variables, "test_verdict_is_bad", tone == VERDICT_BAD);
+	AddBool(variables, "test_verdict_is_mixed", tone == VERDICT_MIXED);
+	AddString(variables, "test_counts", parts);
+	AddBool(variables, "has_test_counts", *parts != '\0' || counts.total != COUNT_UNKNOWN);
 }
 
 static void
@@ -277,9 +375,10 @@ AddStatus(Variables *variables, bool is_success)
 	AddString(variables, "status", is_success ? "success" : "failed");
 	AddString(variables, "status_title", is_success ? "Success" : "Failed");
 	AddString(variables, "status_upper", is_success ? "SUCCESS" : "FAILED");
-	AddString(variables, "status_symbol", StatusSymbol(is_success));
+	AddString(variables, "status_symbol", Symbol(is_success ? VERDICT_GOOD : VERDICT_BAD));
 	AddBool(variables, "is_success", is_success);
 	AddBool(variables, "is_failed", !is_success);
+	AddVerdict(variables, is_success);
 }
 
 Variables *
@@ -291,12 +390,12 @@ NotificationVariables(const Notification *notification, const Recipient *recipie
 
 	if (organization_id == NULL)
 		organization_id = notification->organization_id;
-	AddString(variables, "recipient_name", recipient->name);
+	AddString(variables, "recipient_name", ShownLine(recipient->name));
 	AddString(variables, "recipient_email", recipient->email);
 	AddReplaceable(variables, "task_name",
-				   notification->display_name != NULL ? notification->display_name
-													  : notification->task_name);
-	AddString(variables, "task_id", notification->task_id);
+				   ShownLine(notification->display_name != NULL ? notification->display_name
+																: notification->task_name));
+	AddString(variables, "task_id", ShownLine(notification->task_id));
 	AddStatus(variables, notification->is_success);
 	AddReplaceable(variables, "execution_time",
 				   notification->has_started_at
@@ -312,8 +411,8 @@ NotificationVariables(const Notification *notification, const Recipient *recipie
 			  notification->error_message != NULL ? ShownError(notification->error_message) : NULL);
 	AddString(variables, "frontend_url", rhesis_frontend_url);
 	AddString(variables, "result_url", ResultUrl(variables));
-	AddString(variables, "organization_name", recipient->organization_name);
-	AddString(variables, "organization_id", organization_id);
+	AddString(variables, "organization_name", ShownLine(recipient->organization_name));
+	AddString(variables, "organization_id", ShownLine(organization_id));
 	AddString(variables, "from_name", SettingFromName());
 	return FinishVariables(variables);
 }
@@ -328,6 +427,8 @@ GivenVariables(const Jsonb *given)
 		status.kind == MUSTACHE_STRING)
 		AddStatus(variables, status.length == (int) strlen("success") &&
 								 memcmp(status.data, "success", status.length) == 0);
+	else
+		AddVerdict(variables, true);
 	AddString(variables, "frontend_url", rhesis_frontend_url);
 	AddString(variables, "result_url", ResultUrl(variables));
 	AddString(variables, "from_name", SettingFromName());

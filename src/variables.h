@@ -7,8 +7,21 @@
 #include "jsonb_scope.h"
 #include "notification.h"
 #include "recipients.h"
+#include "shown_text.h"
 
-#define MAX_OWN_VARIABLES 20
+#define MAX_OWN_VARIABLES 40
+
+/* So many values of the result are made fit for a mail by copying them; of more, no more is shown than can be without. */
+#define MAX_SHOWN_COPIES 40
+
+/* A string of the result, and the copy that is shown. */
+typedef struct ShownCopy
+{
+	const void *source;
+	TextShape shape;
+	const char *text;
+	int length;
+} ShownCopy;
 
 typedef struct Variables
 {
@@ -16,6 +29,9 @@ typedef struct Variables
 	const Jsonb *values;
 	ScopeVariable own[MAX_OWN_VARIABLES];
 	int own_count;
+	ShownCopy copies[MAX_SHOWN_COPIES];
+	int copy_count;
+	MemoryContext context;
 } Variables;
 
 /*

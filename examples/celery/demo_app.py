@@ -59,7 +59,7 @@ def execute_test(number: int, broken: Optional[int] = None) -> Dict[str, bool]:
 
 @email_notification(
     template=EmailTemplate.TEST_EXECUTION_SUMMARY,
-    subject_template="Test Execution Complete: {test_set_name} - {status.title()}",
+    subject_template="Test Execution Complete: {test_set_name} - {test_outcome}",
 )
 @app.task(base=BaseTask, name="demo.collect_results", display_name="Test Execution Summary", bind=True)
 def collect_results(self: BaseTask, results: List[Dict[str, bool]], test_set_name: str) -> Dict[str, Any]:

@@ -40,6 +40,11 @@ BROKEN = [
             <tr><td>Donaudampfschifffahrt</td><td>x</td></tr></table>"""
         ),
     ),
+    (
+        "a number in two lines",
+        "broken-number",
+        page('<p style="width:60px;font-size:28px;word-break:break-word">999999</p>'),
+    ),
     ("12 px", "small-text", page('<p style="font-size:12px">text</p>')),
     ("12 px on phones", "small-text", page("text", style="@media (max-width:480px) { body { font-size: 12px } }"), 375),
     ("grey on white", "contrast", page('<p style="color:#888">text</p>')),

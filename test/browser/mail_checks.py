@@ -14,6 +14,7 @@ CHECKS = {
     "lang": "the language is declared",
     "layout-table": "tables that are there for the layout are not announced as data",
     "tap-target": "what can be tapped is at least 44 px high and wide",
+    "broken-number": "no number is broken into two lines",
     "direction": "text from right to left does not reorder what is around it",
     "external": "nothing is loaded from elsewhere",
     "size": "the mail is shorter than what Gmail clips",

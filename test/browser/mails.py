@@ -97,8 +97,24 @@ RIGHT_TO_LEFT = {
 
 SAMPLES = {
     "typical": TYPICAL,
-    "all-passed": {**TYPICAL, "tests_passed": 128, "tests_failed": 0, "execution_errors": 0, "status_details": ""},
+    "all-passed": {
+        **TYPICAL,
+        "tests_passed": 128,
+        "tests_failed": 0,
+        "execution_errors": 0,
+        "execution_status": "Complete",
+        "status_details": "",
+    },
     "none-passed": {**TYPICAL, "tests_passed": 0, "tests_failed": 128, "execution_errors": 0, "result_url": ""},
+    "large-numbers": {
+        **TYPICAL,
+        "total_tests": 999999999,
+        "tests_passed": 999999,
+        "tests_failed": 999999999,
+        "execution_errors": 88888888,
+    },
+    "unknown-counts": {**TYPICAL, "total_tests": 72, "tests_passed": 8, "tests_failed": None, "execution_errors": None},
+    "no-tests": {**TYPICAL, "total_tests": 0, "tests_passed": 0, "tests_failed": 0, "execution_errors": 0},
     "empty": {"status": "success", "task_name": ""},
     "failed": FAILED,
     "long": LONG,

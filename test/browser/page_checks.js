@@ -107,6 +107,12 @@
     if (element.dir !== 'auto' && element.localName !== 'bdi') report('direction', `${sample(text)} is not isolated`);
   };
 
+  // A number in two lines is two numbers. One of more than nine digits is nobody's count.
+  const checkNumber = (text, node) => {
+    if (!/^\d{1,9}$/.test(text.trim())) return;
+    if (new Set(wordBoxes(node).map(b => b.top)).size > 1) report('broken-number', `${sample(text)} is in several lines`);
+  };
+
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent;
@@ -121,6 +127,7 @@
     checkColors(text, element, style);
     checkPlace(text, element, walker.currentNode);
     checkDirection(text, element);
+    checkNumber(text, walker.currentNode);
   }
   return [...problems.values()];
 }

@@ -111,11 +111,11 @@ SELECT is(pg_temp.step(:id, 'template'), 'task_completion | subject from the row
 		  'parts of different origin');
 SELECT pg_temp.report('bad subject', subject_template => '{nonsense}') AS id \gset
 SELECT matches(pg_temp.step(:id, 'template'),
-	'^task_completion \| subject template "\{nonsense\}": .*\. subject from what ships; html .* \| The mail falls back to what ships: correct the template\.$',
+	'^task_completion \| subject template "\{nonsense\}": .*\. subject from what ships; html .* \| The mail falls back to another template: correct this one\.$',
 	'a subject that can''t be used');
 SELECT pg_temp.report('no template', template => 'nonsense') AS id \gset
 SELECT is(pg_temp.step(:id, 'template'), 'nonsense | there is no template "nonsense". subject from what ships, task_completion; '
-	'html from rhesis_notify.templates, task_completion; text from the organization''s own, task_completion | The mail falls back to what ships: correct the template.',
+	'html from rhesis_notify.templates, task_completion; text from the organization''s own, task_completion | The mail falls back to another template: correct this one.',
 	'a template that does not exist');
 
 -- Too old.

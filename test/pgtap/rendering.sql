@@ -30,6 +30,7 @@ INSERT INTO public.people VALUES
 	('digits', 'digits@example.org', 'Digits', NULL, NULL, 'Etc/GMT+3:30'),
 	('path', 'path@example.org', 'Path', NULL, NULL, '../../../../etc/localtime'),
 	('empty', 'empty@example.org', 'Empty', NULL, NULL, ''),
+	('forger', 'ann@example.org', E'Ann,\n\nView Results:\nhttps://evil.example', 'f', E'Ann,\n\nView Results:\nhttps://evil.example', NULL),
 	('sys', 'sys@placeholder.rhesis.ai', 'System', NULL, NULL, NULL);
 
 -- A notification as a task would write it; the keys of "columns" replace what stands here.
@@ -51,8 +52,9 @@ CREATE FUNCTION pg_temp.shown(template text, columns jsonb DEFAULT '{}') RETURNS
 DECLARE
 	shown text;
 BEGIN
-	INSERT INTO rhesis_notify.templates (name, text) VALUES ('shown', template);
-	SELECT text INTO shown FROM rhesis_notify.preview(pg_temp.notify(columns || '{"template": "shown"}'));
+	-- Between brackets: a text that shows nothing would be replaced.
+	INSERT INTO rhesis_notify.templates (name, text) VALUES ('shown', '[' || template || ']');
+	SELECT substr(text, 2, length(text) - 2) INTO shown FROM rhesis_notify.preview(pg_temp.notify(columns || '{"template": "shown"}'));
 	DELETE FROM rhesis_notify.templates WHERE name = 'shown';
 	RETURN shown;
 END
@@ -62,7 +64,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(187);
+SELECT plan(239);
 
 -- ---- Our variables ----
 
@@ -199,6 +201,9 @@ Hello John Doe,
 
 Your task has completed with status: SUCCESS
 
+View Results:
+https://app.rhesis.ai/test-runs/abcd1234
+
 Task Details:
 - Task Name: Execute Test Configuration
 - Task ID: 12345678-1234-5678-9012-123456789012
@@ -206,9 +211,6 @@ Task Details:
 - Completed at: 2024-01-15 14:30:25 UTC
 - Execution Time: 2m 45s
 - Test Run ID: abcd1234
-
-View Results:
-https://app.rhesis.ai/test-runs/abcd1234
 
 Best regards,
 Rhesis AI Team
@@ -246,11 +248,14 @@ It was sent to you alone.
 $mail$, 'the text of a failure')
 FROM rhesis_notify.preview(pg_temp.notify('{"task_name": "t", "task_id": "2", "user_id": "max", "status": "failed",
 	"error_message": "one\n  two"}'));
-SELECT is(text, $mail$✅ Task Completed
+SELECT is(text, $mail$❌ 2 of 10 tests could not be run
 
 Hello Max,
 
-Your task has completed with status: SUCCESS
+Your test run has ended: 2 of 10 tests could not be run
+
+View Results:
+https://app.rhesis.ai/test-runs/r1
 
 Test Results:
 Passed: 8 | Failed: 0 | Errors: 2 | Total: 10
@@ -269,9 +274,6 @@ Task Details:
 - Endpoint URL: https://e.example/chat
 - Test Set: API Tests
 - Test Run ID: r1
-
-View Results:
-https://app.rhesis.ai/test-runs/r1
 
 Best regards,
 Rhesis AI Team
@@ -428,15 +430,100 @@ SELECT dblink_connect('latin1', format('dbname=rendering_latin1 port=%s host=%s'
 	split_part(current_setting('unix_socket_directories'), ',', 1))) AS connected \gset
 SELECT dblink_exec('latin1', $$ CREATE EXTENSION rhesis_notify $$) AS done \gset
 SELECT results_eq(
-	$$ SELECT subject, md5(html), text FROM dblink('latin1', format('SELECT subject, html, left(text, 30) FROM rhesis_notify.render_template(''task_completion'', %L)',
+	$$ SELECT subject, md5(replace(html, '…', '...')), text FROM dblink('latin1', format('SELECT subject, html, left(text, 30) FROM rhesis_notify.render_template(''task_completion'', %L)',
 		jsonb_build_object('task_name', repeat('ä', 300), 'recipient_name', 'Jürgen', 'status', 'success')))
 		AS mail (subject text, html text, text text) WHERE html LIKE '%Hello <span dir="auto">Jürgen</span>,%' $$,
-	$$ SELECT 'Task Completed: ' || repeat('ä', 238) || '...', md5(html), E'* Task Completed\n\nHello Jürgen'
+	$$ SELECT 'Task Completed: ' || repeat('ä', 238) || '...', md5(replace(html, '…', '...')), E'* Task Completed\n\nHello Jürgen'
 		FROM rhesis_notify.render_template('task_completion',
 			jsonb_build_object('task_name', repeat('ä', 300), 'recipient_name', 'Jürgen', 'status', 'success')) $$,
-	'in a LATIN1 database the mail is the same but for the emoji');
+	'in a LATIN1 database the mail is the same but for emoji and ellipses');
 SELECT dblink_disconnect('latin1') AS done \gset
 \! dropdb --force rendering_latin1
+
+-- ---- What the counts of a test run say ----
+
+SELECT is(pg_temp.shown('{{test_verdict}}|{{#test_verdict_is_bad}}bad{{/test_verdict_is_bad}}{{#test_verdict_is_mixed}}mixed{{/test_verdict_is_mixed}}'
+		|| '|{{test_outcome}}|{{test_verdict_symbol}}', jsonb_build_object('status', status, 'result', result)),
+	expected, 'verdict on ' || status || ' with ' || result)
+FROM (VALUES
+	('success', '{}'::jsonb, '||Success|✅'),
+	('failed', '{"tests_failed": 3, "total_tests": 3}', '|bad|Failed|❌'),
+	('success', '{"total_tests": 39, "tests_passed": 39, "tests_failed": 0, "execution_errors": 0, "execution_status": "Complete"}', '||Success|✅'),
+	('success', '{"total_tests": 39, "tests_passed": 0, "tests_failed": 39}', '39 of 39 tests failed|bad|39 of 39 tests failed|❌'),
+	('success', '{"total_tests": "39", "tests_failed": "39"}', '39 of 39 tests failed|bad|39 of 39 tests failed|❌'),
+	('success', '{"total_tests": 39, "execution_status": "Failed"}', 'Test run failed|bad|Test run failed|❌')
+	) AS cases (status, result, expected);
+
+CREATE FUNCTION pg_temp.summary(result jsonb) RETURNS TABLE (subject text, html text, text text) LANGUAGE sql AS $$
+	SELECT subject, html, text FROM rhesis_notify.preview(pg_temp.notify(jsonb_build_object(
+		'template', 'test_execution_summary', 'task_name', 'collect_results', 'result', result)))
+$$;
+SELECT unnest(ARRAY[is(subject, 'Task Completed: Test Execution Summary - 39 of 39 tests failed', 'a run in which all failed: subject'),
+	ok(html ~ '<title>Test Execution Summary: 39 of 39 tests failed</title>', '... title'),
+	ok(html ~ 'opacity:0[^>]*>API: 0 passed, 39 failed, 0 errors after 2m 45s\.', '... preheader, which names errors too'),
+	ok(html ~ 'class="pad bad"[^>]*>\s*<h1[^>]*>&#10060; 39 of 39 tests failed</h1>', '... heading and colour'),
+	ok(html !~ 'Task Completed|SUCCESS|&#9989;', '... nothing says that all is well'),
+	ok(html ~ '>Status</td>\s*<td[^>]*>Success</td>', '... the task''s own status is in the details'),
+	ok(text ~ '^❌ 39 of 39 tests failed\n', '... the text''s heading'),
+	ok(position('View Results' IN html) < position('Task Details' IN html)
+		AND position('View Results' IN text) < position('Task Details' IN text), '... the button comes before the long table')])
+FROM pg_temp.summary('{"total_tests": 39, "tests_passed": 0, "tests_failed": 39, "execution_errors": 0, "test_set_name": "API", "test_run_id": "r"}');
+SELECT unnest(ARRAY[is(subject, 'Task Completed: Test Execution Summary - Success', 'a run in which all passed: subject'),
+	ok(html ~ 'class="pad good"[^>]*>\s*<h1[^>]*>&#9989; Task Completed</h1>', '... heading and colour'),
+	ok(text LIKE '%with status: SUCCESS%Passed: 3 | Failed: 0 | Errors: 0 | Total: 3%', '... a count of 0 is shown')])
+FROM pg_temp.summary('{"total_tests": 3, "tests_passed": 3, "tests_failed": 0, "execution_errors": 0}');
+SELECT unnest(ARRAY[ok(html !~ '>Failed</p>|>Errors</p>' AND text ~ 'Test Results:\nPassed: 8 \| Total: 72\n', 'a count that is not known is not mentioned'),
+	is(subject, 'Task Completed: Test Execution Summary - 8 of 72 tests passed', '... and not taken for a success')])
+FROM pg_temp.summary('{"total_tests": 72, "tests_passed": 8}');
+SELECT unnest(ARRAY[ok(text ~ '^⚠️ No tests were run\n' AND text ~ 'Total: 0\n', 'a run without tests')])
+FROM pg_temp.summary('{"total_tests": 0}');
+
+-- ---- Values are cut, and names stay on their line ----
+
+SELECT is(pg_temp.shown('{{' || name || '}}', jsonb_build_object('task_name', names.forged, 'user_id', 'forger', 'result',
+		jsonb_build_object('test_set_name', names.forged, 'project_name', names.forged, 'endpoint_url', names.forged))),
+	'Ann,  View Results: https://evil.example', name || ' stays on one line')
+FROM (VALUES (E'Ann,\n\nView Results:\nhttps://evil.example')) AS names (forged),
+	unnest('{recipient_name,task_name,organization_name,test_set_name,project_name,endpoint_url}'::text[]) AS name;
+SELECT is(pg_temp.shown('{{a_name}}', jsonb_build_object('result', jsonb_build_object('a_name', E'a' || sign || 'b'))), 'a b',
+	'U+' || upper(to_hex(ascii(sign))) || ' breaks no line')
+FROM unnest(ARRAY[chr(133), chr(8232), chr(8233), chr(8238), chr(11), chr(12), chr(13)]) AS sign;
+SELECT is(pg_temp.shown('{{status_details}}', jsonb_build_object('result', jsonb_build_object('status_details', E'a\nb'))), E'a\nb', 'a text has its lines');
+SELECT is(length(pg_temp.shown('{{' || name || '}}', jsonb_build_object('task_name', repeat('ä', 100000), 'result',
+		jsonb_build_object('status_details', repeat('ä', 100000), 'l', jsonb_build_array(repeat('x', 100000)), 'n', ('1' || repeat('0', 5000))::numeric)))),
+	expected, name || ' is cut')
+FROM (VALUES ('task_name', 255), ('status_details', 4000), ('l', 4003), ('n', 4003)) AS cases (name, expected);
+SELECT ok(octet_length(html) < 102 * 1024 AND octet_length(text) < 102 * 1024, 'the longest values make a mail that Gmail does not cut: ' || template)
+FROM unnest('{task_completion,test_execution_summary}'::text[]) AS template,
+	rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', template, 'task_name', repeat('"', 100000), 'task_id', repeat('"', 470) || template,
+		'status', 'failed', 'error_message', repeat('"', 100000), 'result', (SELECT jsonb_object_agg(key, repeat('"', 50000)) FROM
+		unnest('{status_details,test_run_id,test_set_id,test_set_name,project_name,endpoint_name,endpoint_url,execution_status,num_tests_generated,completed_at}'::text[]) AS key))));
+
+-- ---- What shows nothing is replaced ----
+
+CREATE FUNCTION pg_temp.shipped_instead(part text, source text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	said boolean;
+BEGIN
+	EXECUTE format('INSERT INTO rhesis_notify.templates (name, %I) VALUES (''task_completion'', %L)', part, source);
+	SELECT mail.html LIKE '%<!DOCTYPE html>%' AND mail.text LIKE '%Best regards%' INTO said FROM rhesis_notify.preview(pg_temp.notify()) AS mail;
+	DELETE FROM rhesis_notify.templates;
+	RETURN said;
+END
+$$;
+SELECT ok(pg_temp.shipped_instead(part, source), format('%s "%s" is replaced', part, translate(source, E'\n\u00A0', '  ')))
+FROM (VALUES ('html', ''), ('html', '{{no_such}}'), ('html', '<html><head><title>x</title><style>p {}</style></head><body><!-- x --><p>&nbsp; {{no_such}}</p></body></html>'),
+	('text', ''), ('text', E' \n{{no_such}}\u00A0'), ('text', '{{#is_failed}}x{{/is_failed}}')) AS cases (part, source);
+SELECT ok(NOT pg_temp.shipped_instead('html', source), format('%L is something', source))
+FROM unnest(ARRAY['<img src="x">', '<p>0</p>', 'a < b', '&amp;']) AS source;
+INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('brot', 'task_completion', '{{no_such}}'), (NULL, 'task_completion', 'of everybody');
+SELECT is(text, 'of everybody', 'the next template is everybody''s') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
+DELETE FROM rhesis_notify.templates;
+
+-- ---- A result over 1 MB ----
+
+SELECT ok(text LIKE '%https://app.rhesis.ai/test-runs/r1%' AND text LIKE '%Test Set: API%', 'a result of 3 MB: its small keys are there, and with them the link')
+FROM rhesis_notify.preview(pg_temp.notify(jsonb_build_object('result', jsonb_build_object('test_run_id', 'r1', 'test_set_name', 'API', 'rows', repeat('x', 3000000)))));
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -136,13 +136,13 @@ is_deeply(
 	[ sort keys %original ],
 	[
 		'Task Complete: your.user.facing.task - Success',
-		'Task Completed: original_tasks.collect_results_task - Success',
+		'Task Completed: original_tasks.collect_results_task - 2 of 10 tests failed',
 		'Task Completed: your.legacy.task - Success',
 		'Test Execution Complete: API Tests - Success',
 	],
 	'the tasks of the original\'s documentation are mailed as they are');
 like($original{'Task Complete: your.user.facing.task - Success'}, qr{/test-runs/optional-for-links\n}, '... with the link to the results');
-like($original{'Task Completed: original_tasks.collect_results_task - Success'}, qr/Passed: 8 \| Failed: 2 \| Total: 10/, '... the chord\'s callback with the summary');
+like($original{'Task Completed: original_tasks.collect_results_task - 2 of 10 tests failed'}, qr/Passed: 8 \| Failed: 2 \| Total: 10/, '... the chord\'s callback with the summary');
 like($original{'Test Execution Complete: API Tests - Success'}, qr/Project: My Project/, '... and with the variables that a task returns');
 is(notification_of('legacy in a session')->{template}, 'task_completion', 'the legacy base takes the template task_completion');
 is(notification_of('background')->{delivery_reason}, 'silent_task', 'and the task without decorator is silent');
@@ -350,7 +350,7 @@ is_deeply(\%mailed, { map { ("many $_" => 1) } 1 .. 500 }, '500 tasks at once: e
 
 submit(call('demo.execute_test_configuration', [ 'API Tests', 50 ]));
 ($mail) = new_mails(1);
-is($mail->header('Subject'), 'Test Execution Complete: API Tests - Success', 'a chord of 50: its callback is mailed');
+is($mail->header('Subject'), 'Test Execution Complete: API Tests - 10 of 50 tests failed', 'a chord of 50: its callback is mailed');
 like($mail->text, qr/Passed: 40 \| Failed: 10 \| Total: 50/, '... with the summary');
 is($mail->header('To'), 'Jane Doe <jane@example.com>', '... to who submitted what started it');
 
@@ -368,7 +368,7 @@ for broken in (None, 3):
 PYTHON
 is_deeply(
 	[ sort map { $_->header('Subject') } new_mails(2) ],
-	[ 'Task Completed: Test Execution Summary - Failed', 'Test Execution Complete: broken: None - Success' ],
+	[ 'Task Completed: Test Execution Summary - Failed', 'Test Execution Complete: broken: None - 1 of 5 tests failed' ],
 	'a chord that no task starts is told its owner');
 
 is($peer->mail_count, $seen, 'there is no mail but these');

@@ -87,7 +87,7 @@ PutNotification(ReturnSetInfo *result, const Notification *notification)
 	PutText(&values[8], &nulls[8], notification->display_name);
 	nulls[9] = notification->result == NULL;
 	values[9] = nulls[9] ? (Datum) 0 : JsonbPGetDatum(notification->result);
-	values[10] = BoolGetDatum(notification->result_omitted);
+	values[10] = BoolGetDatum(notification->result_remark != NULL);
 	PutText(&values[11], &nulls[11], notification->error_message);
 	nulls[12] = !notification->has_started_at;
 	values[12] = TimestampTzGetDatum(notification->started_at);

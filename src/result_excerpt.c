@@ -1,0 +1,97 @@
+/*
+ * result_excerpt.c - the small keys of a result that is too large to be read whole.
+ *
+ * A mail needs of a result its ids, counts and names. A task that returns megabytes of other data as well still gets its link.
+ */
+#include "postgres.h"
+
+#include "result_excerpt.h"
+
+#include "access/detoast.h"
+#include "fmgr.h"
+#include "utils/memutils.h"
+
+#define MAX_READ_BYTES (16 * 1024 * 1024)
+#define MAX_SMALL_BYTES 1000 /* of a key or a string */
+#define MAX_KEPT_KEYS 200
+
+/* The values of the excerpt being made. */
+typedef struct Excerpt
+{
+	JsonbParseState *state;
+	int kept;
+	int left_out;
+} Excerpt;
+
+static bool
+IsSmall(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvNull:
+		case jbvBool:
+			return true;
+		case jbvString:
+			return value->val.string.len <= MAX_SMALL_BYTES;
+		case jbvNumeric:
+			return VARSIZE_ANY(value->val.numeric) <= MAX_SMALL_BYTES;
+		default:
+			return false;
+	}
+}
+
+static void
+AddMember(Excerpt *excerpt, JsonbValue *key, JsonbValue *value)
+{
+	if (excerpt->kept == MAX_KEPT_KEYS || !IsSmall(key) || !IsSmall(value))
+	{
+		excerpt->left_out++;
+		return;
+	}
+	pushJsonbValue(&excerpt->state, WJB_KEY, key);
+	pushJsonbValue(&excerpt->state, WJB_VALUE, value);
+	excerpt->kept++;
+}
+
+static JsonbValue *
+ReadMembers(Jsonb *whole, Excerpt *excerpt)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&whole->root);
+	JsonbIteratorToken token;
+	JsonbValue key;
+	JsonbValue value;
+
+	pushJsonbValue(&excerpt->state, WJB_BEGIN_OBJECT, NULL);
+	(void) JsonbIteratorNext(&iterator, &key, true); /* the beginning of the object */
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		AddMember(excerpt, &key, &value);
+	}
+	return pushJsonbValue(&excerpt->state, WJB_END_OBJECT, NULL);
+}
+
+Jsonb *
+ExcerptOfResult(Datum result, char **remark)
+{
+	Size size = toast_raw_datum_size(result);
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext working;
+	Excerpt excerpt = {0};
+	Jsonb *kept;
+
+	if (size > MAX_READ_BYTES)
+	{
+		*remark = psprintf("the result has %zu bytes: nothing of it was read", size);
+		return NULL;
+	}
+	working = AllocSetContextCreate(caller, "rhesis_notify result", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(working);
+	kept = JsonbValueToJsonb(ReadMembers(DatumGetJsonbP(result), &excerpt));
+	MemoryContextSwitchTo(caller);
+	kept = (Jsonb *) memcpy(palloc(VARSIZE(kept)), kept, VARSIZE(kept));
+	MemoryContextDelete(working);
+	*remark = psprintf("the result has %zu bytes: its %d small keys were read, %d others were not",
+					   size, excerpt.kept, excerpt.left_out);
+	return kept;
+}

@@ -1,0 +1,74 @@
+/*
+ * blank_body_test.c - which bodies of a mail show nothing.
+ */
+#include "postgres_fe.h"
+
+#include "arena.h"
+#include "blank_body.h"
+#include "tap.h"
+
+static void
+CheckHtml(void)
+{
+	static const char *const blank[] = {
+		"",
+		" \r\n\t",
+		"<p></p>",
+		"<p>&nbsp;</p>",
+		"<p>\xC2\xA0&zwnj;</p>",
+		"<!-- text -->",
+		"<!--",
+		"<p",
+		"<style>p { color: red }</style>",
+		"<!DOCTYPE html><html><head><title>x</title></head><body></body></html>",
+		"<TITLE>x</TITLE>",
+		"<script>x",
+		"<br/>",
+		"<a href=\"x\"></a>",
+		"<?xml?>",
+	};
+	static const char *const shown[] = {
+		"x",
+		"<p>0</p>",
+		"<img src=x>",
+		"<IMG>",
+		"a < b",
+		"<",
+		"<3",
+		"&amp;",
+		"&nbsp",
+		"<header>x</header>",
+		"<title>a</title>b",
+		"<!-- a -->b",
+		"<style></style>.",
+		"<svg></svg>",
+		"\xE2\x80",
+		"\xF0\x9F\x8E\x89",
+		"{{x}}",
+		"<headline>x",
+	};
+
+	for (int i = 0; i < (int) lengthof(blank); i++)
+		ok(HtmlIsBlank(blank[i]), "HTML %d is blank", i);
+	for (int i = 0; i < (int) lengthof(shown); i++)
+		ok(!HtmlIsBlank(shown[i]), "HTML %d shows something", i);
+}
+
+static void
+CheckText(void)
+{
+	ok(TextIsBlank(""), "no text");
+	ok(TextIsBlank(" \n\xC2\xA0\xE2\x80\x8B\xEF\xBB\xBF\r\t"), "white space of all kinds");
+	ok(!TextIsBlank("\n."), "a full stop");
+	ok(!TextIsBlank("&nbsp;"), "an entity is text there");
+	ok(!TextIsBlank("\xE2"), "half a character");
+}
+
+int
+main(void)
+{
+	CheckHtml();
+	CheckText();
+	ArenaReset();
+	return done_testing();
+}

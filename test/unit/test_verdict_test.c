@@ -1,0 +1,125 @@
+/*
+ * test_verdict_test.c - what the counts of a test run say.
+ */
+#include "postgres_fe.h"
+
+#include "arena.h"
+#include "tap.h"
+#include "test_verdict.h"
+
+#define NO COUNT_UNKNOWN
+
+static void
+CheckVerdicts(void)
+{
+	static const struct
+	{
+		TestCounts counts;
+		VerdictTone tone;
+		const char *words;
+		const char *in_words;
+	} cases[] = {
+		{{NO, NO, NO, NO, EXECUTION_UNKNOWN}, VERDICT_GOOD, NULL, ""},
+		{{39, 39, 0, 0, EXECUTION_UNKNOWN}, VERDICT_GOOD, NULL, "39 passed, 0 failed, 0 errors"},
+		{{39, 0, 39, 0, EXECUTION_UNKNOWN},
+		 VERDICT_BAD,
+		 "39 of 39 tests failed",
+		 "0 passed, 39 failed, 0 errors"},
+		{{39, 36, 3, NO, EXECUTION_UNKNOWN},
+		 VERDICT_BAD,
+		 "3 of 39 tests failed",
+		 "36 passed, 3 failed"},
+		{{1, 0, 1, 0, EXECUTION_UNKNOWN},
+		 VERDICT_BAD,
+		 "1 of 1 test failed",
+		 "0 passed, 1 failed, 0 errors"},
+		{{NO, NO, 1, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "1 test failed", "1 failed"},
+		{{NO, NO, 2, 3, EXECUTION_UNKNOWN},
+		 VERDICT_BAD,
+		 "2 tests failed, 3 could not be run",
+		 "2 failed, 3 errors"},
+		{{10, 8, 0, 2, EXECUTION_PARTIAL},
+		 VERDICT_BAD,
+		 "2 of 10 tests could not be run",
+		 "8 passed, 0 failed, 2 errors"},
+		{{2, NO, 5, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "5 tests failed", "5 failed"},
+		{{72, 8, NO, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "8 of 72 tests passed", "8 passed"},
+		{{39, 0, NO, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "0 of 39 tests passed", "0 passed"},
+		{{39, 39, 0, 0, EXECUTION_FAILED},
+		 VERDICT_BAD,
+		 "Test run failed",
+		 "39 passed, 0 failed, 0 errors"},
+		{{NO, NO, NO, NO, EXECUTION_FAILED}, VERDICT_BAD, "Test run failed", ""},
+		{{NO, 39, NO, 1, EXECUTION_UNKNOWN},
+		 VERDICT_BAD,
+		 "1 test could not be run",
+		 "39 passed, 1 error"},
+		{{0, 0, 0, 0, EXECUTION_UNKNOWN},
+		 VERDICT_MIXED,
+		 "No tests were run",
+		 "0 passed, 0 failed, 0 errors"},
+		{{NO, 0, NO, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "No tests passed", "0 passed"},
+		{{39, 39, 0, 0, EXECUTION_PARTIAL},
+		 VERDICT_MIXED,
+		 "Test run is incomplete",
+		 "39 passed, 0 failed, 0 errors"},
+	};
+
+	for (int i = 0; i < (int) lengthof(cases); i++)
+	{
+		char *words = NULL;
+		VerdictTone tone = JudgeTests(&cases[i].counts, &words);
+
+		ok(tone == cases[i].tone, "verdict %d: its tone", i);
+		ok((words == NULL) == (cases[i].words == NULL) &&
+			   (words == NULL || strcmp(words, cases[i].words) == 0),
+		   "verdict %d: %s", i, cases[i].words ? cases[i].words : "good");
+		ok(strcmp(CountsInWords(&cases[i].counts), cases[i].in_words) == 0, "verdict %d: %s", i,
+		   cases[i].in_words);
+	}
+}
+
+static void
+CheckCounts(void)
+{
+	static const struct
+	{
+		const char *text;
+		int64 count;
+	} cases[] = {
+		{"0", 0},
+		{"39", 39},
+		{"39.0", 39},
+		{"39.00", 39},
+		{"007", 7},
+		{"999999999999999", INT64CONST(999999999999999)},
+		{"1000000000000000", NO},
+		{"", NO},
+		{"-1", NO},
+		{"3.5", NO},
+		{"1e3", NO},
+		{"x", NO},
+		{" 3", NO},
+		{"3 ", NO},
+		{"NaN", NO},
+		{".0", NO},
+	};
+
+	for (int i = 0; i < (int) lengthof(cases); i++)
+		ok(ParseCount(cases[i].text, strlen(cases[i].text)) == cases[i].count, "count \"%s\"",
+		   cases[i].text);
+	ok(ParseExecutionStatus("FAILED", 6) == EXECUTION_FAILED, "the status in any case");
+	ok(ParseExecutionStatus("Partial", 7) == EXECUTION_PARTIAL, "Partial");
+	ok(ParseExecutionStatus("Complete", 8) == EXECUTION_UNKNOWN &&
+		   ParseExecutionStatus("", 0) == EXECUTION_UNKNOWN,
+	   "Complete says nothing");
+}
+
+int
+main(void)
+{
+	CheckVerdicts();
+	CheckCounts();
+	ArenaReset();
+	return done_testing();
+}
