@@ -196,7 +196,7 @@ foreach my $goal ('src/pace.o CFLAGS=-O0', 'clean')
 }
 
 my $pid = fork() // die "could not fork: $!\n";
-exec("$checkout/test/ownership", 'run', 'sh', '-c', "mkdir $checkout/build; touch $checkout/build/begun; sleep 1000") if $pid == 0;
+exec("$checkout/test/ownership", 'run', 'sh', '-c', "mkdir $checkout/build; touch $checkout/build/begun; exec sleep 1000") if $pid == 0;
 foreach (1 .. 6000)
 {
 	last if -e "$checkout/build/begun";
