@@ -118,7 +118,7 @@ COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
 	'What it is doing: starting, idle, sending, paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
 	'in trouble), waiting for recipients (the app''s relations can''t be read), waiting after an error (of the queue''s '
-	'own), stopping or stopped';
+	'own), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS
 	'Attempts that are to be repeated, and mails given back since the server is in trouble';
 COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS

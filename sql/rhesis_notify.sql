@@ -1096,7 +1096,7 @@ COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to r
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
 	'What it is doing: starting, idle, sending, paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
 	'in trouble), waiting for recipients (the app''s relations can''t be read), waiting after an error (of the queue''s '
-	'own), stopping or stopped';
+	'own), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails on the wire';
 COMMENT ON COLUMN rhesis_notify.worker_status.connections IS 'Connections to the SMTP server';
 COMMENT ON COLUMN rhesis_notify.worker_status.sent IS 'Mails that the server has accepted';

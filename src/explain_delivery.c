@@ -55,6 +55,12 @@ ExplainWorkers(const Explanation *explanation, const Service *service)
 	if (service->running == 0)
 		AppendDecision(explanation, "worker", "none is running", NULL,
 					   "SELECT * FROM rhesis_notify.health() tells why.");
+	else if (service->waiting_for_standby)
+		AppendDecision(
+			explanation, "worker", WorkerActivityName(service->waiting_for_standby->activity),
+			psprintf("since %s", TimeText(StandbySince(service->waiting_for_standby))),
+			"No standby of synchronous_standby_names answers: start it, or take it off that "
+			"setting and reload.");
 	else if (hindered)
 		AppendDecision(explanation, "worker", WorkerActivityName(hindered->activity),
 					   psprintf("%s, %s", hindered->last_error, TimeText(hindered->last_error_at)),
@@ -210,6 +216,8 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 		when = "when a worker runs";
 	else if (service->mail_off)
 		when = "when the settings are complete";
+	else if (service->waiting_for_standby)
+		when = "when a synchronous standby has answered";
 	else if (service->backing_off &&
 			 service->backing_off->backing_off_until > facts->next_attempt_at)
 	{
@@ -256,7 +264,11 @@ ExplainSending(const Explanation *explanation, const Service *service)
 	if (ExplainRefusal(explanation, service, REFUSED_RECORD,
 					   "its outcome is recorded when that is allowed"))
 		return;
-	if (WorkerOfEpoch(service, explanation->facts->claimed_by))
+	if (service->waiting_for_standby &&
+		WorkerOfEpoch(service, explanation->facts->claimed_by) == service->waiting_for_standby)
+		AppendDecision(explanation, "next", "its outcome is recorded",
+					   "when a synchronous standby has answered", NULL);
+	else if (WorkerOfEpoch(service, explanation->facts->claimed_by))
 		AppendDecision(explanation, "next", "the mail server's reply",
 					   psprintf("waited for up to %s (rhesis_notify.send_timeout)",
 								SpanText(rhesis_send_timeout * INT64CONST(1000))),
@@ -343,6 +355,8 @@ ExplainDelivery(Explanation *explanation)
 		ExplainServer(explanation, &service);
 		ExplainPace(explanation);
 	}
+	else if (IsInState(explanation, "sending") && service.waiting_for_standby)
+		ExplainWorkers(explanation, &service);
 	ExplainEvents(explanation);
 	ExplainState(explanation, &service);
 	ExplainNext(explanation, &service);

@@ -123,6 +123,21 @@ CheckWorkers(ReturnSetInfo *result, const Service *service)
 		"for each worker; a database that somebody works on as a whole has none meanwhile.");
 }
 
+/* Commits of the worker wait for a standby that does not answer: nothing is mailed meanwhile. */
+static void
+CheckReplication(ReturnSetInfo *result, const Service *service)
+{
+	const WorkerSlot *waiting = service->waiting_for_standby;
+
+	AppendCheck(result, "replication", waiting == NULL,
+				waiting ? psprintf("worker %d waits for a synchronous standby, since %s",
+								   waiting->number + 1, TimeText(StandbySince(waiting)))
+						: "no worker waits for one",
+				"No standby of synchronous_standby_names answers: see pg_stat_replication. Start "
+				"the standby, or take it off synchronous_standby_names and reload. Mail waits "
+				"meanwhile, as every commit does.");
+}
+
 static void
 CheckServer(ReturnSetInfo *result, const Service *service)
 {
@@ -380,6 +395,7 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 	CheckPause(result, &figures);
 	CheckCopy(result);
 	CheckStandby(result);
+	CheckReplication(result, &service);
 	CheckServer(result, &service);
 	CheckRecipients(result, &service);
 	CheckStatements(result, &service);

@@ -22,6 +22,8 @@ AddRunning(Service *service, const WorkerSlot *slot)
 		service->waiting_for_recipients = slot;
 	if (slot->activity == WORKER_IN_TROUBLE)
 		service->in_trouble = slot;
+	if (slot->activity == WORKER_WAITING_FOR_STANDBY)
+		service->waiting_for_standby = slot;
 	for (int kind = 0; kind < REFUSAL_KINDS; kind++)
 	{
 		if (slot->refusals[kind].count > 0)

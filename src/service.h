@@ -27,6 +27,7 @@ typedef struct Service
 	const WorkerSlot *backing_off;
 	const WorkerSlot *waiting_for_recipients;
 	const WorkerSlot *in_trouble;
+	const WorkerSlot *waiting_for_standby;
 
 	/* Of each kind the refusals of one worker; a count of 0: nothing is refused. */
 	Refusal refusals[REFUSAL_KINDS];
@@ -49,6 +50,13 @@ static inline uint32
 CopiedNumber(const pg_atomic_uint32 *number)
 {
 	return pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, number));
+}
+
+/* Since when the commit of a worker that waits for a standby does so. */
+static inline TimestampTz
+StandbySince(const WorkerSlot *slot)
+{
+	return (TimestampTz) CopiedCounter(&slot->standby_since);
 }
 
 #endif

@@ -7,13 +7,16 @@
 
 #include "compat.h"
 #include "miscadmin.h"
+#include "replication/syncrep.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
+#include "utils/timestamp.h"
 
 #define TRANCHE "rhesis_notify"
+#define STANDBY_MOMENT_MS 1000
 
 SharedState *rhesis_shared = NULL;
 
@@ -47,6 +50,7 @@ InitializeSlot(WorkerSlot *slot)
 	pg_atomic_init_u32(&slot->in_flight, 0);
 	pg_atomic_init_u32(&slot->connections, 0);
 	pg_atomic_init_u64(&slot->epoch, 0);
+	pg_atomic_init_u64(&slot->standby_since, 0);
 	pg_atomic_init_u64(&slot->sent, 0);
 	pg_atomic_init_u64(&slot->deferred, 0);
 	pg_atomic_init_u64(&slot->failed, 0);
@@ -117,6 +121,22 @@ CompareSlots(const void *a, const void *b)
 	return ((const WorkerSlot *) a)->number - ((const WorkerSlot *) b)->number;
 }
 
+/*
+ * A worker whose commit waits for a synchronous standby can't say so itself. A standby that answers within a moment is
+ * not worth a word.
+ */
+static void
+ShowStandbyWait(WorkerSlot *copy)
+{
+	uint32 process = pg_atomic_read_u32(&copy->process);
+	TimestampTz since = (TimestampTz) pg_atomic_read_u64(&copy->standby_since);
+
+	if (since != 0 && process != NO_PROCESS &&
+		GetPGProcByNumber(process)->syncRepState == SYNC_REP_WAITING &&
+		TimestampDifferenceExceeds(since, GetCurrentTimestamp(), STANDBY_MOMENT_MS))
+		copy->activity = WORKER_WAITING_FOR_STANDBY;
+}
+
 WorkerSlot *
 CopySlots(Oid database, int *count)
 {
@@ -131,7 +151,8 @@ CopySlots(Oid database, int *count)
 		if (slot->state == SLOT_FREE ||
 			(OidIsValid(database) && pg_atomic_read_u32(&slot->database) != database))
 			continue;
-		memcpy(&copies[(*count)++], slot, sizeof(WorkerSlot));
+		memcpy(&copies[*count], slot, sizeof(WorkerSlot));
+		ShowStandbyWait(&copies[(*count)++]);
 	}
 	UnlockSlots();
 	qsort(copies, *count, sizeof(WorkerSlot), CompareSlots);
@@ -250,6 +271,7 @@ WorkerActivityName(WorkerActivity activity)
 		[WORKER_BACKING_OFF] = "backing off",
 		[WORKER_WAITING_FOR_RECIPIENTS] = "waiting for recipients",
 		[WORKER_IN_TROUBLE] = "waiting after an error",
+		[WORKER_WAITING_FOR_STANDBY] = "waiting for a standby",
 		[WORKER_STOPPING] = "stopping",
 		[WORKER_STOPPED] = "stopped",
 	};

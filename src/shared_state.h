@@ -42,7 +42,8 @@ typedef enum WorkerActivity
 	WORKER_MAIL_OFF,
 	WORKER_BACKING_OFF,
 	WORKER_WAITING_FOR_RECIPIENTS,
-	WORKER_IN_TROUBLE, /* a statement of ours failed; it is tried again after a while */
+	WORKER_IN_TROUBLE,			/* a statement of ours failed; it is tried again after a while */
+	WORKER_WAITING_FOR_STANDBY, /* of a copy alone: the worker can show nothing meanwhile */
 	WORKER_STOPPING,
 	WORKER_STOPPED
 } WorkerActivity;
@@ -117,6 +118,8 @@ typedef struct WorkerSlot
 	pg_atomic_uint32 in_flight;
 	pg_atomic_uint32 connections;
 	pg_atomic_uint64 epoch; /* 0: none */
+	pg_atomic_uint64
+		standby_since; /* since when a commit waits for a synchronous standby, a TimestampTz; or 0 */
 	pg_atomic_uint64 sent;
 	pg_atomic_uint64 deferred;
 	pg_atomic_uint64 failed;

@@ -5,8 +5,11 @@
 
 #include "worker_activity.h"
 
+#include "access/xact.h"
 #include "compat.h"
 #include "pgstat.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
 #include "settings.h"
 #include "utils/timestamp.h"
 #include "worker_state.h"
@@ -96,6 +99,23 @@ void
 ShowWorkDone(void)
 {
 	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* Readers look whether the process really waits: what the setting says may be newer than what this process has read. */
+void
+ShowCommit(void)
+{
+	if (!SyncRepRequested() || !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
+	pg_atomic_write_u64(&my_slot->standby_since, (uint64) GetCurrentTimestamp());
+	if (SyncRepStandbyNames != NULL && *SyncRepStandbyNames != '\0')
+		ShowWork(WorkerActivityName(WORKER_WAITING_FOR_STANDBY));
+}
+
+void
+ShowCommitDone(void)
+{
+	pg_atomic_write_u64(&my_slot->standby_since, 0);
 }
 
 uint32

@@ -15,6 +15,10 @@ extern void ShowActivity(WorkerActivity activity);
 extern void ShowWork(const char *work);
 extern void ShowWorkDone(void);
 
+/* Around a commit: it may wait for a synchronous standby, and the process can show nothing meanwhile. */
+extern void ShowCommit(void);
+extern void ShowCommitDone(void);
+
 /* The wait event of a worker that waits in this activity, where the version of PostgreSQL has named ones. */
 extern uint32 ActivityWaitEvent(WorkerActivity activity);
 

@@ -234,8 +234,10 @@ CommitWork(void)
 {
 	PopActiveSnapshot();
 	committing = true;
+	ShowCommit();
 	CommitTransactionCommand();
 	WaitForStandbys();
+	ShowCommitDone();
 	committing = false;
 	EndWork();
 }
@@ -243,6 +245,7 @@ CommitWork(void)
 void
 AbortWork(void)
 {
+	ShowCommitDone();
 	AbortCurrentTransaction();
 	EndWork();
 }

@@ -22,6 +22,7 @@ LeaveSlot(int code, Datum argument)
 	pg_atomic_write_u32(&my_slot->process, NO_PROCESS);
 	pg_atomic_write_u32(&my_slot->in_flight, 0);
 	pg_atomic_write_u32(&my_slot->connections, 0);
+	pg_atomic_write_u64(&my_slot->standby_since, 0);
 	LockSlots(LW_EXCLUSIVE);
 	/* Ended while it was connecting, which no error of its database is. */
 	if (my_slot->farewell == FAREWELL_NONE && shutdown_was_requested)

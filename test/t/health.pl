@@ -140,6 +140,29 @@ $standby->init_from_backup($node, 'backup', has_streaming => 1);
 $standby->start;
 is(health('workers', $standby), 't | none: a standby sends nothing until it is promoted', 'a standby needs no worker');
 is(health('mail server', $standby) =~ /^t \| not asked; no mail was sent since the start of the server/ ? 1 : 0, 1, 'and speaks to no mail server');
+
+# It is a synchronous one, and stands still: the worker's commits wait for it.
+$node->reconfigure('server.synchronous_standby_names' => '*');
+$node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'});
+$node->wait_for_state($node->report, 'sent');
+is(health('replication'), 't | no worker waits for one', 'a synchronous standby that answers');
+my @receivers = split /\n/, $standby->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'});
+kill 'STOP', @receivers;
+{
+	local $ENV{PGOPTIONS} = '-c synchronous_commit=local';
+	$waiting = $node->report;
+	$node->wait_for(q{SELECT state = 'waiting for a standby' FROM rhesis_notify.worker_status});
+	like(health('replication'), qr/^f \| worker 1 waits for a synchronous standby, since \S+ \S+ \(\d+s ago\) \| .*synchronous_standby_names/,
+		'and one that does not: health() says so');
+	is($node->sql(q{SELECT query FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker'}), 'waiting for a standby', 'pg_stat_activity too');
+	like($node->sql("SELECT concat_ws(' | ', decision, detail, advice) FROM rhesis_notify.explain($waiting) WHERE step = 'worker'"),
+		qr/^waiting for a standby \| since .* \| .*synchronous_standby_names/, 'explain() too');
+	is($node->sql("SELECT detail FROM rhesis_notify.explain($waiting) WHERE step = 'next'"), 'when a synchronous standby has answered', 'and what comes next');
+}
+kill 'CONT', @receivers;
+$node->wait_for_state($waiting, 'sent');
+is(ailing(), 'none', 'until it answers');
+$node->reconfigure('server.synchronous_standby_names' => '');
 $standby->stop;
 
 $node->stop;
