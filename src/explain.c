@@ -18,6 +18,7 @@
 #include "recipients.h"
 #include "rendering.h"
 #include "settings.h"
+#include "settings_links.h"
 #include "shared_state.h"
 #include "time_text.h"
 #include "utils/builtins.h"
@@ -281,6 +282,17 @@ ExplainTemplate(Explanation *explanation, const Recipient *recipient)
 								 : NULL);
 }
 
+/* That the mail has no link, whatever the task reports. */
+static void
+ExplainLinks(const Explanation *explanation)
+{
+	bool was_refused;
+	const char *problem = LinksProblem(&was_refused);
+
+	if (problem)
+		AppendDecision(explanation, "links", "none", problem, LINKS_ADVICE);
+}
+
 static void
 ExplainMail(Explanation *explanation)
 {
@@ -300,8 +312,10 @@ ExplainMail(Explanation *explanation)
 					   AdviceForReason("no_user"));
 	else
 		ExplainRecipient(explanation, &recipient);
-	if (!IsOver(explanation))
-		ExplainTemplate(explanation, &recipient);
+	if (IsOver(explanation))
+		return;
+	ExplainTemplate(explanation, &recipient);
+	ExplainLinks(explanation);
 }
 
 /* rhesis_notify.explain(id bigint) returns setof (step, decision, detail, advice) */

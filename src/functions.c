@@ -12,6 +12,7 @@
 #include "outgoing.h"
 #include "queue_copy.h"
 #include "settings.h"
+#include "settings_links.h"
 #include "smtp_session.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -316,6 +317,8 @@ rhesis_notify_check_smtp(PG_FUNCTION_ARGS)
 	const char *problem = SmtpSettingsProblem();
 	SmtpProbe probe = {0};
 	ReturnSetInfo *result;
+	const char *no_links;
+	bool refused;
 	Mailbox from;
 
 	RequireArguments(fcinfo, 0);
@@ -325,6 +328,7 @@ rhesis_notify_check_smtp(PG_FUNCTION_ARGS)
 		SettingFrom(&from);
 		problem = ProbeInSession(from.address, ProbeRecipient(&from), &probe);
 	}
+	no_links = LinksProblem(&refused);
 	if (problem)
 	{
 		PutStep(
@@ -338,7 +342,7 @@ rhesis_notify_check_smtp(PG_FUNCTION_ARGS)
 			psprintf("%s:%d, user %s, sender %s", rhesis_smtp_host, rhesis_smtp_port,
 					 rhesis_smtp_user && *rhesis_smtp_user ? rhesis_smtp_user : "(none)",
 					 from.address),
-			NULL, 0);
+			no_links ? psprintf("Mails go without links: %s", no_links) : NULL, 0);
 	PutProbe(result, &probe);
 	return (Datum) 0;
 }

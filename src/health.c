@@ -15,6 +15,7 @@
 #include "queue_figures.h"
 #include "service.h"
 #include "settings.h"
+#include "settings_links.h"
 #include "time_text.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -99,6 +100,19 @@ CheckSettings(ReturnSetInfo *result, const Service *service)
 				"server's environment; reload, or restart for the environment.");
 }
 
+/* Mails may go without links on purpose: a setting that is not there is well, and said. */
+static void
+CheckLinks(ReturnSetInfo *result)
+{
+	bool was_refused;
+	const char *problem = LinksProblem(&was_refused);
+
+	AppendCheck(result, "links", problem == NULL || !was_refused,
+				problem ? psprintf("mails go without links: %s", problem)
+						: psprintf("links begin with %s", FrontendUrl()),
+				LINKS_ADVICE " Reload, or restart for the environment.");
+}
+
 static void
 CheckWorkers(ReturnSetInfo *result, const Service *service)
 {
@@ -151,8 +165,12 @@ CheckServer(ReturnSetInfo *result, const Service *service)
 			result, "mail server", false,
 			psprintf("left alone until %s, after %s: %s; %s", TimeText(troubled->backing_off_until),
 					 TimeText(troubled->last_error_at), troubled->last_error, last),
-			"SELECT * FROM rhesis_notify.check_smtp() tries it step by step. Mail waits, no "
-			"attempt is used up, and it goes on by itself.");
+			troubled->needs_person
+				? "SELECT * FROM rhesis_notify.check_smtp() tries it step by step, and says what "
+				  "has to be corrected: this does not pass by itself. Mail waits, and no attempt "
+				  "is used up."
+				: "SELECT * FROM rhesis_notify.check_smtp() tries it step by step. Mail waits, no "
+				  "attempt is used up, and it goes on by itself.");
 	else if (service->running == 0 || service->mail_off)
 		AppendCheck(result, "mail server", service->running == 0 && RecoveryInProgress(),
 					psprintf("not asked; %s", last),
@@ -391,6 +409,7 @@ rhesis_notify_health(PG_FUNCTION_ARGS)
 
 	CheckVersions(result);
 	CheckSettings(result, &service);
+	CheckLinks(result);
 	CheckWorkers(result, &service);
 	CheckPause(result, &figures);
 	CheckCopy(result);

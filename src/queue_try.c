@@ -94,7 +94,9 @@ IsServersTrouble(int sqlstate)
 		case ERRCODE_TO_CATEGORY(ERRCODE_INVALID_TRANSACTION_STATE):
 			return true;
 		default:
-			return sqlstate == ERRCODE_ADMIN_SHUTDOWN || sqlstate == ERRCODE_CRASH_SHUTDOWN;
+			/* A lock is waited for because of another session, not of the row. */
+			return sqlstate == ERRCODE_ADMIN_SHUTDOWN || sqlstate == ERRCODE_CRASH_SHUTDOWN ||
+				   sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
 	}
 }
 

@@ -15,6 +15,7 @@
 
 #include "ascii.h"
 #include "mailbox.h"
+#include "settings_links.h"
 #include "settings_password.h"
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
@@ -34,7 +35,6 @@ char *rhesis_smtp_user;
 char *rhesis_smtp_ca_file;
 char *rhesis_smtp_helo_name;
 char *rhesis_reply_to;
-char *rhesis_frontend_url;
 char *rhesis_recipients;
 char *rhesis_organization_setting;
 char *rhesis_placeholder_domains;
@@ -147,7 +147,7 @@ CheckAddress(char **newval, void **extra, GucSource source)
 	return false;
 }
 
-static bool
+bool
 IsLoopbackHost(const char *host, size_t length)
 {
 	static const char *const names[] = {"localhost", "127.0.0.1", "::1", "[::1]"};
@@ -157,36 +157,6 @@ IsLoopbackHost(const char *host, size_t length)
 		if (strlen(names[i]) == length && BeginsAlike(names[i], host, length))
 			return true;
 	}
-	return false;
-}
-
-/* Drops final slashes, so that a path can be put behind the value. */
-static bool
-CheckFrontendUrl(char **newval, void **extra, GucSource source)
-{
-	char *url = *newval;
-	size_t length;
-	bool acceptable = false;
-
-	if (url == NULL || *url == '\0')
-		return true;
-	length = strlen(url);
-	while (length > 0 && url[length - 1] == '/')
-		url[--length] = '\0';
-
-	if (BeginsAlike(url, "https://", 8))
-		acceptable = url[8] != '\0';
-	else if (BeginsAlike(url, "http://", 7))
-		acceptable = IsLoopbackHost(url + 7, strcspn(url + 7, ":/?#"));
-	for (const char *p = url; *p; p++)
-	{
-		if (*p <= ' ' || *p >= 0x7f || strchr("\"<>\\^`{|}@", *p))
-			acceptable = false;
-	}
-	if (acceptable)
-		return true;
-	GUC_check_errdetail("Links in mails are https, and http for localhost only.");
-	GUC_check_errhint("Write it as in https://app.example.com.");
 	return false;
 }
 
@@ -259,8 +229,7 @@ CheckInstance(char **newval, void **extra, GucSource source)
 
 /* ---- Defaults from the environment ---- */
 
-/* The variable's value if the setting would accept it; else a warning and the default. */
-static char *
+char *
 EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check)
 {
 	const char *value = getenv(variable);
@@ -269,13 +238,17 @@ EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook
 
 	if (value == NULL || *value == '\0')
 		return (char *) builtin;
+	GUC_check_errdetail_string = GUC_check_errhint_string = NULL;
 	copy = strdup(value);
 	if (copy != NULL && check(&copy, &extra, PGC_S_DYNAMIC_DEFAULT))
 		return copy;
 	free(copy);
 	ereport(WARNING, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					  errmsg("ignoring environment variable %s: invalid value", variable),
-					  errdetail("The value is \"%s\".", value)));
+					  GUC_check_errdetail_string
+						  ? errdetail("The value is \"%s\". %s", value, GUC_check_errdetail_string)
+						  : errdetail("The value is \"%s\".", value),
+					  GUC_check_errhint_string ? errhint("%s", GUC_check_errhint_string) : 0));
 	return (char *) builtin;
 }
 
@@ -389,12 +362,7 @@ DefineMailSettings(void)
 		&from_email, EnvironmentDefault("FROM_EMAIL", "", CheckMailbox), CheckMailbox);
 	DefineString("rhesis_notify.reply_to", "Reply-To address (RFC 5322, 3.6.2). Empty: none.",
 				 &rhesis_reply_to, "", CheckMailbox);
-	DefineString(
-		"rhesis_notify.frontend_url",
-		"Where the application's pages are (environment: FRONTEND_URL): https, or http for "
-		"localhost. Links in mails begin with it; empty: there are none.",
-		&rhesis_frontend_url, EnvironmentDefault("FRONTEND_URL", "", CheckFrontendUrl),
-		CheckFrontendUrl);
+	DefineLinkSettings();
 	DefineString(
 		"rhesis_notify.recipients",
 		"Table or view with users' addresses, named with its schema. It has user_id and email, "

@@ -8,6 +8,7 @@
 
 #include "mailbox.h"
 #include "smtp.h"
+#include "utils/guc.h"
 
 typedef enum InDoubtPolicy
 {
@@ -21,8 +22,7 @@ extern char *rhesis_smtp_user;
 extern char *rhesis_smtp_ca_file;
 extern char *rhesis_smtp_helo_name;
 extern char *rhesis_reply_to;
-extern char *rhesis_frontend_url; /* without a final slash; checked: https, or http to localhost */
-extern char *rhesis_recipients;	  /* empty: the Rhesis schema */
+extern char *rhesis_recipients;			  /* empty: the Rhesis schema */
 extern char *rhesis_organization_setting; /* name of the app's tenant setting */
 extern char *rhesis_placeholder_domains;  /* comma-separated */
 extern char *rhesis_redirect_all_to;
@@ -43,6 +43,13 @@ extern int rhesis_retention;	   /* seconds; 0 keeps */
 extern bool rhesis_log_deliveries;
 
 extern void DefineSettings(void);
+
+/* The variable's value if the setting would accept it; else a warning that says why, and the default. */
+extern char *
+EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check);
+
+/* Of the first bytes of a URL's or a setting's host. */
+extern bool IsLoopbackHost(const char *host, size_t length);
 
 /* The sender: from_email, else smtp_user if that is an address, else the default; never without a display name. palloc'd. */
 extern void SettingFrom(Mailbox *from);

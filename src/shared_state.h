@@ -100,11 +100,13 @@ typedef struct WorkerSlot
 	WorkerActivity activity;
 	TimestampTz started_at;
 	TimestampTz backing_off_until; /* 0: is not */
+	bool needs_person;			   /* to mend it: what it backs off for does not pass by itself */
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
 	Refusal refusals[REFUSAL_KINDS];
 	bool complained_of_settings; /* the warning was logged: once is enough */
 	bool complained_of_copy;	 /* the same */
+	bool complained_of_links;	 /* the same */
 	Oid former_database; /* of a free slot: whose counters these are, worker `number`'s of it; or InvalidOid */
 
 	/* Read and written without it. */

@@ -13,6 +13,7 @@
 #include "database_text.h"
 #include "pgtime.h"
 #include "settings.h"
+#include "settings_links.h"
 #include "test_verdict.h"
 #include "time_text.h"
 #include "utils/timestamp.h"
@@ -267,14 +268,14 @@ ResultUrl(const Variables *variables)
 		const char *path;
 	} links[] = {{"test_run_id", "test-runs"}, {"test_set_id", "test-sets"}};
 
-	if (rhesis_frontend_url == NULL || *rhesis_frontend_url == '\0')
+	if (*FrontendUrl() == '\0')
 		return NULL;
 	for (int i = 0; i < (int) lengthof(links); i++)
 	{
 		char *id = LinkedId(variables, links[i].variable);
 
 		if (id != NULL)
-			return psprintf("%s/%s/%s", rhesis_frontend_url, links[i].path, id);
+			return psprintf("%s/%s/%s", FrontendUrl(), links[i].path, id);
 	}
 	return NULL;
 }
@@ -409,7 +410,7 @@ NotificationVariables(const Notification *notification, const Recipient *recipie
 					   FormatTime(notification->completed_at, recipient->timezone));
 	AddString(variables, "error_message",
 			  notification->error_message != NULL ? ShownError(notification->error_message) : NULL);
-	AddString(variables, "frontend_url", rhesis_frontend_url);
+	AddString(variables, "frontend_url", FrontendUrl());
 	AddString(variables, "result_url", ResultUrl(variables));
 	AddString(variables, "organization_name", ShownLine(recipient->organization_name));
 	AddString(variables, "organization_id", ShownLine(organization_id));
@@ -429,7 +430,7 @@ GivenVariables(const Jsonb *given)
 								 memcmp(status.data, "success", status.length) == 0);
 	else
 		AddVerdict(variables, true);
-	AddString(variables, "frontend_url", rhesis_frontend_url);
+	AddString(variables, "frontend_url", FrontendUrl());
 	AddString(variables, "result_url", ResultUrl(variables));
 	AddString(variables, "from_name", SettingFromName());
 	for (int i = 0; i < variables->own_count; i++)

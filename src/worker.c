@@ -18,6 +18,7 @@
 #include "postmaster/interrupt.h"
 #include "queue.h"
 #include "settings.h"
+#include "settings_links.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -405,6 +406,25 @@ TurnMailOn(void)
 	UnlockSlots();
 }
 
+/* The value of frontend_url is good by another setting, so PostgreSQL's own words about settings do not say that it is refused. */
+static void
+ComplainOfLinks(void)
+{
+	const char *url = PlainFrontendUrl();
+	bool complained;
+
+	LockSlots(LW_EXCLUSIVE);
+	complained = my_slot->complained_of_links;
+	my_slot->complained_of_links = url != NULL;
+	UnlockSlots();
+	if (url != NULL && !complained && my_slot->number == 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"rhesis_notify.frontend_url\": \"%s\"", url),
+				 errdetail("Links are https, and http for localhost only: mails go without links."),
+				 errhint("%s", LINKS_ADVICE)));
+}
+
 static void
 PublishEpoch(void)
 {
@@ -451,6 +471,7 @@ Start(int slot, uint32 generation)
 	pg_atomic_write_u32(&my_slot->wanted_workers, rhesis_workers);
 
 	TurnMailOn();
+	ComplainOfLinks();
 	PublishEpoch();
 	waits = RhesisCreateWaitEventSet(3);
 	AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);

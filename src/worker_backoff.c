@@ -125,6 +125,10 @@ BackOffFor(const Delivery *delivery, const Outcome *outcome)
 		connection_limit = 0;
 	BackOff(cause, delivery->record.smtp_reply, outcome->hint, outcome->delay_seconds,
 			is_quota || outcome->delay_seconds > 0);
+	/* A login that is refused for the moment passes. */
+	if (outcome->scope == OUTCOME_SCOPE_ACCOUNT &&
+		(event->kind != SMTP_EVENT_REPLY || event->code >= 500))
+		ShowNeedOfPerson();
 }
 
 /* Once, not each time that one more was tried in vain. */

@@ -70,6 +70,16 @@ ShowBackoff(TimestampTz until)
 {
 	LockSlots(LW_EXCLUSIVE);
 	my_slot->backing_off_until = until;
+	if (until == 0)
+		my_slot->needs_person = false;
+	UnlockSlots();
+}
+
+void
+ShowNeedOfPerson(void)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->needs_person = true;
 	UnlockSlots();
 }
 

@@ -15,6 +15,9 @@ extern bool AttachSlot(int index, uint32 generation);
 
 extern void ShowBackoff(TimestampTz until);
 
+/* What it backs off for has to be mended by a person. Until the next ShowBackoff(0). */
+extern void ShowNeedOfPerson(void);
+
 /*
  * Keep for health() and explain() that so many rows, this one among them, are refused; 0: none is any more. A text that is NULL leaves
  * the one that is there.

@@ -51,6 +51,7 @@ RefreshPassword(void)
 	if (problem)
 	{
 		BackOff("password", problem, NULL, 0, false);
+		ShowNeedOfPerson();
 		return false;
 	}
 	SmtpPoolSetPassword(worker.pool, password);

@@ -21,7 +21,7 @@ RETURNS void LANGUAGE sql AS $$
 $$;
 
 SELECT results_eq('SELECT check_name FROM rhesis_notify.health()',
-	$$ VALUES ('versions'), ('settings'), ('workers'), ('pause'), ('copy'), ('standby'), ('replication'), ('mail server'), ('recipients'), ('queue'), ('oldest due'), ('in doubt'), ('failed'),
+	$$ VALUES ('versions'), ('settings'), ('links'), ('workers'), ('pause'), ('copy'), ('standby'), ('replication'), ('mail server'), ('recipients'), ('queue'), ('oldest due'), ('in doubt'), ('failed'),
 		('autovacuum'), ('wraparound') $$, 'these are the checks');
 SELECT is_empty('SELECT * FROM rhesis_notify.health() WHERE ok <> (advice IS NULL) OR value IS NULL', 'there is advice where a check is not ok, and a value everywhere');
 

@@ -89,14 +89,69 @@ $node->wait_for_state($node->report, 'sent');
 pass('a mistake in postgresql.conf stops nothing');
 $node->configure(frontend_url => 'https://app.rhesis.example');
 
+# Links are plain http in an intranet alone. Which of the two settings is read first does not matter; psql says why mails have no link.
+my $problem = q{SELECT string_agg(value, E'\n') FROM (
+	SELECT ok::text || ' ' || value AS value FROM rhesis_notify.health() WHERE check_name = 'links'
+	UNION ALL SELECT detail FROM rhesis_notify.check_smtp() WHERE step = 'settings'
+	UNION ALL SELECT step || ': ' || decision || ', ' || detail FROM rhesis_notify.explain((SELECT max(id) FROM rhesis_notify.task_notifications)) WHERE step = 'links') AS t};
+
+sub link_is
+{
+	my ($link, $what) = @_;
+	my $id = $node->report(result => '{"test_run_id": "r1"}');
+	$node->wait_for_state($id, 'sent');
+	my $text = ($peer->mails)[-1]->text;
+	$link ? like($text, qr{^\Q$link\E/test-runs/r1}m, $what) : unlike($text, qr/test-runs/, $what);
+	return;
+}
+
+sub all_say
+{
+	my ($ok, $why, $what) = @_;
+	like($node->sql($problem), qr/^$ok mails go without links: $why\n.*Mails go without links: $why\nlinks: none, $why$/, $what);
+	return;
+}
+
+my $plain = qr{rhesis_notify\.frontend_url is http://app\.example\.com, and links are https, unless rhesis_notify\.allow_http_links is on};
+$node->configure(frontend_url => 'http://app.example.com');
+$node->reload;
+$node->wait_for(q{SELECT current_setting('rhesis_notify.frontend_url') ~ '^http:' AND state = 'idle' FROM rhesis_notify.worker_status});
+link_is(undef, 'a mail without a link');
+all_say('false', $plain, 'health(), check_smtp() and explain() say that plain http is not allowed');
+$node->reconfigure(allow_http_links => 'on');
+link_is('http://app.example.com', 'plain http that is allowed, behind the URL in postgresql.conf');
+$node->reconfigure(allow_http_links => 'off');
+$node->sql(q{SET rhesis_notify.allow_http_links = on; ALTER DATABASE postgres SET rhesis_notify.frontend_url = 'http://db.example.com';
+	ALTER DATABASE postgres SET rhesis_notify.allow_http_links = on});
+$node->wait_for(q{SELECT state = 'idle' AND started_at > now() - interval '1 minute' FROM rhesis_notify.worker_status});
+$node->reconfigure;
+link_is('http://db.example.com', 'by ALTER DATABASE, the URL first');
+$node->sql('ALTER DATABASE postgres RESET ALL');
+like($node->sql_error(q{ALTER SYSTEM SET rhesis_notify.frontend_url = 'http://app.example.com'}), qr/HINT: .*allow_http_links/, 'ALTER SYSTEM refuses plain http');
+like($node->sql_error(q{SET rhesis_notify.frontend_url = 'http://app.example.com'}), qr/HINT: .*allow_http_links/, 'so does SET');
+$log_offset = -s $node->logfile;
+$node->reconfigure(frontend_url => 'ftp://app.example.com');
+ok($node->log_contains(qr/DETAIL:  Links in mails begin with this URL, and it does not begin with https:/, $log_offset), 'the log says why a value is refused');
+$node->reconfigure(frontend_url => '');
+link_is(undef, 'no URL, no link');
+all_say('true', qr/rhesis_notify\.frontend_url \(environment: FRONTEND_URL\) is not set/, 'which they say');
+
 # And in the environment: a warning and the default.
 $node->{rhesis_environment}{SMTP_PORT} = 'submission';
 $node->{rhesis_environment}{FROM_EMAIL} = 'nobody';
+$node->{rhesis_environment}{FRONTEND_URL} = 'app.example.com';
+$node->adjust_conf('postgresql.conf', 'rhesis_notify.frontend_url', undef);
 $node->configure(smtp_port => $peer->port);
 $node->restart;
 ok($node->log_contains('WARNING:  ignoring environment variable SMTP_PORT: invalid value'), 'a wrong number in the environment is said');
 ok($node->log_contains('WARNING:  ignoring environment variable FROM_EMAIL: invalid value'), 'a wrong address too');
-$node->wait_for_state($node->report, 'sent');
+ok($node->log_contains(qr/variable FRONTEND_URL: invalid value\n.*DETAIL:  The value is "app\.example\.com"\. .*begin with https:/), 'and why, with the value');
+link_is(undef, 'a URL that is refused');
+all_say('false', qr{the environment's FRONTEND_URL was refused, since it does not begin with https://}, 'is said in psql too');
+$node->{rhesis_environment}{FRONTEND_URL} = 'http://app.example.com';
+$node->configure(allow_http_links => 'on');
+$node->restart;
+link_is('http://app.example.com', 'plain http from the environment that is allowed');
 $node->stop;
 
 # ---- The password is nowhere ----

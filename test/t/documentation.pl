@@ -106,6 +106,20 @@ sub answers_are_shaped_so
 	return;
 }
 
+# What became of the mails, as psql shows it by itself: no line is wider than a terminal.
+sub fits_a_terminal
+{
+	my ($page, $text) = @_;
+
+	foreach my $query ($text =~ /^(SELECT [^;]*delivery_status[^;]*);/mg)
+	{
+		my $out;
+		IPC::Run::run([ 'psql', '-X', '-q', '-d', $node->connstr('mydb'), '-c', $query ], '>', \$out) or die "psql failed: $query\n";
+		is(join("\n", grep { length > 120 } split /\n/, $out), '', "$page fits 120 columns: $query");
+	}
+	return;
+}
+
 # With the names of columns, as a person would see them.
 sub run_psql
 {
@@ -158,6 +172,7 @@ foreach my $page (pages())
 	sql_runs($page, $text);
 	answers_are_shaped_so($page, $text);
 	$led_to{$page}->() if $led_to{$page};
+	fits_a_terminal($page, $text);
 	forget_page();
 }
 

@@ -43,6 +43,14 @@ foreach my $page (documents())
 	is_deeply([ grep { my $pattern = "$top/$_"; !grep { -e } glob $pattern } @files ], [], "the files that $page names are there");
 }
 
+# ---- What psql shows fits a terminal ----
+
+foreach my $page (pages())
+{
+	my @shown = grep { /^[ -]*-\+-[-+]*$|^-\[ RECORD/m } page_text($page) =~ /^```(?:text)?\n(.*?)^```$/msg;
+	is_deeply([ grep { length > 120 } map { split /\n/ } @shown ], [], "what psql shows in $page fits 120 columns");
+}
+
 # ---- Each page can be found ----
 
 my %listed = map { ("doc/$_" => 1) } targets_of(page_text('doc/README.md'));

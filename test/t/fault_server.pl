@@ -174,7 +174,7 @@ sub psql_of
 {
 	my ($database) = @_;
 	my @queries = (
-		q{SELECT state, in_flight, sent, last_error, backing_off_until::timestamp(0) FROM rhesis_notify.worker_status;},
+		q{SELECT state, last_error FROM rhesis_notify.worker_status;},
 		q{SELECT * FROM rhesis_notify.queue_status WHERE notifications > 0;});
 	my @options = ('-X', '-q', '-d', $node->connstr($database), '-c', q{SET ROLE operator});
 

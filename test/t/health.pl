@@ -37,7 +37,7 @@ sub words_of
 sub in_document
 {
 	my ($name, @statements) = @_;
-	my @psql = ('psql', '-X', '-q', '-P', 'columns=120', '-P', 'footer=off', '-d', $node->connstr('postgres'));
+	my @psql = ('psql', '-X', '-q', '-P', 'format=wrapped', '-P', 'columns=120', '-P', 'footer=off', '-d', $node->connstr('postgres'));
 	my $text = '';
 
 	foreach my $statement (@statements)
@@ -45,10 +45,11 @@ sub in_document
 		# A backslash and an x at the end have their usual meaning.
 		my ($query, $expanded) = $statement =~ /^(.*?)( \\gx)?$/;
 		my $output;
-		IPC::Run::run([ @psql, $expanded ? ('-x', '-P', 'format=wrapped') : (), '-c', $query ], '>', \$output) or die "psql failed: $statement\n";
+		IPC::Run::run([ @psql, $expanded ? '-x' : (), '-c', $query ], '>', \$output) or die "psql failed: $statement\n";
 		$text .= ($text eq '' ? '' : "\n") . '=> ' . ($expanded ? $statement : "$statement;") . "\n" . $output =~ s/ +$//mgr =~ s/\n+\z/\n/r;
 	}
 	$text = "```text\n$text```\n";
+	is(join("\n", grep { length > 120 } split /\n/, $text), '', "$name fits 120 columns");
 	write_section("psql: $name", $text);
 	is(words_of(eval { document_section("psql: $name") } // ''), words_of($text), "doc/operate.md shows $name");
 	return;
@@ -60,7 +61,7 @@ my $ailing_checks = 'SELECT check_name, value, advice FROM rhesis_notify.health(
 sub explanation_in_psql
 {
 	my ($id) = @_;
-	return ("SELECT step, decision, detail FROM rhesis_notify.explain($id)", "SELECT step, advice FROM rhesis_notify.explain($id) WHERE advice IS NOT NULL");
+	return ("SELECT step, concat_ws(': ', decision, detail, advice) AS explanation FROM rhesis_notify.explain($id)");
 }
 
 # ---- All is well ----
@@ -94,6 +95,16 @@ in_document('a mail server that is down', $ailing_checks, explanation_in_psql($w
 $peer->start_again;
 $node->wait_for_state($waiting, 'sent');
 is(ailing(), 'none', 'and all is well when it is back');
+
+# ---- What does not pass by itself ----
+
+$node->reconfigure(smtp_password => 'a wrong one');
+$waiting = $node->report;
+$node->wait_for(q{SELECT state = 'backing off' FROM rhesis_notify.worker_status});
+like(health('mail server'), qr/^f \| left alone until .*: 535 .*check_smtp\(\).*: this does not pass by itself/, 'a wrong password has to be corrected');
+unlike(health('mail server'), qr/goes on by itself/, 'and nobody is told to wait');
+$node->reconfigure(smtp_password => $peer->password);
+$node->wait_for_state($waiting, 'sent');
 
 # ---- Settings, pause, tables, processes ----
 
