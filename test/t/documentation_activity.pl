@@ -47,7 +47,9 @@ sub waiting_in_code
 # In a transaction no event is waited for that is ours.
 sub working_in_code
 {
-	return map { "$_ | " } map { /"([^"]+)"/g } $source =~ /\bBeginWork\(([^;]*)\);/g;
+	my %name_of = body_of('WorkerActivityName') =~ /\[(WORKER_\w+)\] = "([^"]+)"/g;
+
+	return map { "$_ | " } (map { /"([^"]+)"/g } $source =~ /\bBeginWork\(([^;]*)\);/g), @name_of{ $source =~ /\bShowWork\(WorkerActivityName\((\w+)\)\)/g };
 }
 
 sub launcher_in_code
