@@ -379,7 +379,6 @@ AddStatus(Variables *variables, bool is_success)
 	AddString(variables, "status_symbol", Symbol(is_success ? VERDICT_GOOD : VERDICT_BAD));
 	AddBool(variables, "is_success", is_success);
 	AddBool(variables, "is_failed", !is_success);
-	AddVerdict(variables, is_success);
 }
 
 Variables *
@@ -398,6 +397,7 @@ NotificationVariables(const Notification *notification, const Recipient *recipie
 																: notification->task_name));
 	AddString(variables, "task_id", ShownLine(notification->task_id));
 	AddStatus(variables, notification->is_success);
+	AddVerdict(variables, notification->is_success);
 	AddReplaceable(variables, "execution_time",
 				   notification->has_started_at
 					   ? FormatExecutionTime(notification->started_at, notification->completed_at)
@@ -422,18 +422,22 @@ Variables *
 GivenVariables(const Jsonb *given)
 {
 	Variables *variables = BeginVariables(given);
+	bool is_success = true;
 	MustacheValue status;
 
 	if (LookUpVariable(variables, "status", strlen("status"), &status) &&
 		status.kind == MUSTACHE_STRING)
-		AddStatus(variables, status.length == (int) strlen("success") &&
-								 memcmp(status.data, "success", status.length) == 0);
-	else
-		AddVerdict(variables, true);
+	{
+		is_success = status.length == (int) strlen("success") &&
+					 memcmp(status.data, "success", status.length) == 0;
+		AddStatus(variables, is_success);
+	}
 	AddString(variables, "frontend_url", FrontendUrl());
 	AddString(variables, "result_url", ResultUrl(variables));
 	AddString(variables, "from_name", SettingFromName());
 	for (int i = 0; i < variables->own_count; i++)
 		variables->own[i].replaceable = true;
+	/* What follows from the counts is not given: an example of it would contradict them. */
+	AddVerdict(variables, is_success);
 	return FinishVariables(variables);
 }
