@@ -84,7 +84,7 @@ is( $node->sql(
 my $mail = ($peer->mails)[-1];
 is_deeply($mail->envelope->{to}, ['test@example.com'], 'it went to the address given');
 is($mail->header('Subject'), 'Task Completed: Test Task - Success', 'with its subject');
-like($mail->text, qr{Hello Test User,.*test-123.*2m 45s.*https://other\.example/test-runs/r1}s, 'and all that was given');
+like($mail->text, qr{Hello Test User,.*https://other\.example/test-runs/r1\n.*test-123.*2m 45s}s, 'and all that was given');
 like($node->log($log_offset), qr/LOG:  Task completion email sent successfully to test\@example\.com for task test-123\n/, 'the log says so');
 is($node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id = 'test-123'"), 0, 'the queue has no row of it');
 
