@@ -113,13 +113,15 @@
 	"mails per day|emails per second|messages per second|emails per minute|messages per minute|mails per minute|"                                                                                                     \
 	"limit .. per hour|limit .. per day|limit .. per minute|message limit|monthly limit|"                                                                                                                             \
 	"exceeded .. per hour|exceeded .. per day|exceeded .. per minute|too many recipients from|too many messages|too many emails|too many mails|sending too fast|sending too many|slow down|unusual sending activity|" \
-	"unexpected volume"
+	"unexpected volume|messages sent per|ratelimit .. exceeded|recipients per hour|"                                                                                                                                  \
+	"recipients per day|message count quota|sender frequency limited|exceeded permitted limits"
 
 #define WORDS_OF_A_STOPPED_ACCOUNT                                                               \
 	"sending paused|your account .. suspended|your account .. disabled|your account .. blocked|" \
 	"your account .. restricted|your account .. inactive|your account .. not active|"            \
 	"your account .. activated|smtp account .. activated|smtp account .. suspended|"             \
-	"smtp account .. disabled|your account .. under review|activate your|bad outbound sender"
+	"smtp account .. disabled|your account .. under review|activate your|bad outbound sender|"   \
+	"sending suspended for this account|mail sending denied|[abuse] sender blocked"
 
 const Rule outcome_rules[] = {
 	/* ---- The end of a message ---- */
@@ -143,8 +145,10 @@ const Rule outcome_rules[] = {
 	 * Sun, 05 Oct 2025 19:22:44 UTC. 554 Your account is on probation and domains are limited to 100
 	 * messages / hour. Account will be enabled in 341 seconds.
 	 */
-	{REPLY, ANYWHERE, 400, 599, NULL, "send: recipient limit exceeded|messages / hour", 0,
-	 QUOTA(LONG_LIMIT)},
+	{REPLY, ANYWHERE, 400, 599, NULL,
+	 "send: recipient limit exceeded|send: request limit exceeded|send: bytes limit exceeded|"
+	 "messages / hour",
+	 0, QUOTA(LONG_LIMIT)},
 
 	/* ---- One recipient's trouble, although the words or the code are as those of an account's ---- */
 
@@ -175,9 +179,34 @@ const Rule outcome_rules[] = {
 	 "all recipient addresses must",
 	 0, REFUSED},
 
-	/* Exchange, of a group that takes no mail from outside: 550 5.7.1 RESOLVER.RST.AuthRequired; … */
+	/* Microsoft 365 of one recipient's limit by the hour: 554 5.2.122 The recipient has exceeded their limit … */
+	{REPLY, ABOUT_RECIPIENT, 500, 599, "5.2.121", NULL, 0, DEFERRED},
+	{REPLY, ABOUT_RECIPIENT, 500, 599, "5.2.122", NULL, 0, DEFERRED},
+
+	/* hMailServer: 421 Recipient not in route list. A 421 that is about the recipient counts an attempt. */
+	{REPLY, RCPT, 421, 421, NULL,
+	 "recipient not in|user unknown|unknown user|no such user|mailbox unavailable|been greylisted|"
+	 "greylisted for|greylisted, please|greylisting in",
+	 0, DEFERRED},
+
+	/*
+	 * Google, of one message, with the code of a connection: 421 4.7.0 This message is suspicious due to the
+	 * nature of the content. 421 4.7.28 … exceeded its quota for sending messages with the same Message-ID.
+	 */
+	{REPLY, FINAL_DOT, 421, 499, NULL, "nature of the content|messages with the same message", 0,
+	 MESSAGE_DEFERRED},
+
+	/*
+	 * Exchange, of a group that takes no mail from outside: 550 5.7.1 RESOLVER.RST.AuthRequired; …
+	 * Microsoft 365: 550 5.7.133 Sender not authenticated for group. 5.7.136 Sender was not authenticated.
+	 */
 	{REPLY, RCPT | FINAL_DOT, 500, 599, NULL, "authrequired; authentication required", 0, REFUSED},
-	{REPLY, RCPT | FINAL_DOT, 500, 599, NULL, "formailbox; authentication required", 0, REFUSED},
+	{REPLY, RCPT | FINAL_DOT, 500, 599, NULL,
+	 "formailbox; authentication required|forgroup; authentication required|"
+	 "authenticated by organization|authenticated for group|authenticated for mailbox|"
+	 "authenticated for public folder",
+	 0, REFUSED},
+	{REPLY, RCPT | FINAL_DOT, 500, 599, "5.7.136", NULL, 0, REFUSED},
 
 	/* ---- This connection has served its turn ---- */
 
@@ -189,10 +218,14 @@ const Rule outcome_rules[] = {
 	{REPLY, DIALOGUE, 400, 599, NULL, WORDS_OF_A_FULL_CONNECTION, IF_REUSED,
 	 ANOTHER_CONNECTION(true)},
 
-	/* Postfix counts errors of all mails on a connection: 421 4.7.0 … Error: too many errors */
+	/*
+	 * Postfix counts errors of all mails on a connection: 421 4.7.0 … Error: too many errors. Stalwart: 452
+	 * 4.7.28 … Session exceeded transfer quota. Google: 421 4.7.0 Connection expired, try reconnecting.
+	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "too many errors|too many syntax|too many unrecognized|too many bad commands|"
-	 "too many non|too many rcpt|too many invalid commands",
+	 "too many non|too many rcpt|too many invalid commands|session exceeded transfer|"
+	 "session open for too long|connection expired",
 	 IF_REUSED, ANOTHER_CONNECTION(false)},
 
 	/* ---- The account's quota: too fast, or too much ---- */
@@ -269,8 +302,9 @@ const Rule outcome_rules[] = {
 	 * 452 Too many recipients received this hour. Others: 451 4.7.1 Rate limit exceeded, slow down.
 	 */
 	{REPLY, ANYWHERE, 400, 499, NULL,
-	 "unusual rate|try again later, closing connection|too much mail|" WORDS_OF_A_RATE, 0,
-	 QUOTA(0)},
+	 "unusual rate|try again later, closing connection|too much mail|"
+	 "access denied, please try again later|" WORDS_OF_A_RATE,
+	 0, QUOTA(0)},
 
 	/* cPanel: 550 Domain example.com has exceeded the max emails per hour (150/150) allowed. */
 	{REPLY, ANYWHERE, 500, 599, NULL, "unusual rate|" WORDS_OF_A_RATE, 0, QUOTA(LONG_LIMIT)},
@@ -279,6 +313,11 @@ const Rule outcome_rules[] = {
 
 	/* Postfix, to a client that was idle: 421 4.4.2 mail.example.com Error: timeout exceeded */
 	{REPLY, MAIL, 421, 421, NULL, NULL, IF_REUSED, ANOTHER_CONNECTION(false)},
+
+	/* Amazon SES, to the same: 451 4.4.2 Timeout waiting for data from client. Google: Timeout - closing … */
+	{REPLY, MAIL, 400, 499, "4.4.2", NULL, IF_REUSED, ANOTHER_CONNECTION(false)},
+	{REPLY, MAIL, 400, 499, NULL, "timeout waiting|timeout - closing|timed out", IF_REUSED,
+	 ANOTHER_CONNECTION(false)},
 	{LOST | TIMEOUT, MAIL, 0, 0, NULL, NULL, IF_REUSED, ANOTHER_CONNECTION(false)},
 
 	/* ---- TLS and the login ---- */
@@ -307,13 +346,15 @@ const Rule outcome_rules[] = {
 	/*
 	 * Haraka: 550 Authentication required. Stalwart: 503 5.5.1 You must authenticate first. Sendmail: 550
 	 * 5.7.1 Relaying denied. Proper authentication required. cPanel: 550 Please turn on SMTP Authentication
-	 * in your mail client.
+	 * in your mail client. SMTP2GO: 550 Relay access denied - please authenticate. Google: 550-5.7.0 Mail
+	 * relay denied.
 	 */
 	{REPLY, DIALOGUE, 500, 599, NULL,
 	 "authentication required|authentication is required|authenticate first|smtp auth is required|"
 	 "auth required|must authenticate|must be authenticated|not authenticated|"
 	 "turn on smtp authentication|without authentication|login required|"
-	 "unauthenticated senders not allowed|credentials for relay",
+	 "unauthenticated senders not allowed|credentials for relay|mail relay denied|"
+	 "please authenticate",
 	 0, ACCOUNT(HINT_LOGIN)},
 	{BIT(SMTP_EVENT_NO_AUTH) | BIT(SMTP_EVENT_LOGIN_FAILED), ANYWHERE, 0, 0, NULL, NULL, 0,
 	 ACCOUNT(HINT_LOGIN)},
@@ -332,7 +373,7 @@ const Rule outcome_rules[] = {
 	 "helo command rejected|ehlo command rejected|helo command .. blocked|bad helo|bad ehlo|"
 	 "invalid helo|invalid ehlo|helo name|ehlo name|helo denied|ehlo denied|ehlo domain|"
 	 "helo hostname|helo host|helo argument|helo rejected|invalid ehlo/helo|"
-	 "invalid helo/ehlo|in helo|in ehlo",
+	 "invalid helo/ehlo|in helo|in ehlo|helo domain is listed",
 	 0, ACCOUNT(HINT_HELO)},
 	{REPLY, EHLO, NOT_421, 599, NULL, NULL, 0, /* => */
 	 OUTCOME_SCOPE_SERVER, OUTCOME_RETURN, "connection", 0, HINT_HELO, false},
@@ -341,14 +382,20 @@ const Rule outcome_rules[] = {
 	 * Postfix, at RCPT: 554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied. 450 4.7.25
 	 * Client host rejected: cannot find your hostname. 554 5.7.1 Service unavailable; Client host
 	 * [192.0.2.1] blocked using zen.spamhaus.org. Brevo: 525 5.7.1 Unauthorized IP address. Microsoft
-	 * 365: 550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP.
+	 * 365: 550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP. Google: 550
+	 * 5.7.25 The IP address sending this message does not have a PTR record setup. GMX: 550 <…>: IP
+	 * address is block listed.
 	 */
 	{REPLY, DIALOGUE, NOT_421, 599, NULL,
 	 "client host rejected|client host .. blocked|cannot find your hostname|"
 	 "cannot find your reverse hostname|unauthorized ip address|"
 	 "unauthorized ip|traffic not accepted from|banned sending ip|banned sender|"
 	 "reverse dns|rdns lookup|ip address .. not allowed|ip address .. not authorized|"
-	 "ip address .. blocked|ip .. not allowed to send|your ip .. blocked|your ip .. blacklisted",
+	 "ip address .. blocked|ip .. not allowed to send|your ip .. blocked|your ip .. blacklisted|"
+	 "client .. blocked using|ip address is block listed|bad dns ptr|is on our block list|"
+	 "connections not accepted from|connections will not be accepted from|"
+	 "not have a ptr record|not authorized to send email directly|"
+	 "blocked - see https://support.proofpoint",
 	 0, ACCOUNT(HINT_CLIENT)},
 
 	/* ---- The sender ---- */
@@ -358,14 +405,19 @@ const Rule outcome_rules[] = {
 	 * to send from that email address. Mailgun: 421 Domain sandbox1.mailgun.org is not allowed to send:
 	 * Please activate your Mailgun account. Resend: 450 The example.com domain is not verified. Zoho: 553
 	 * Relaying disallowed as noreply@example.com. Stalwart: 501 5.5.4 You are not allowed to send from this
-	 * address.
+	 * address. MailerSend: 450 The from.email domain must be verified. iCloud: 550 5.7.0 From address is not
+	 * one of your addresses. QQ: 501 mail from address must be same as authorization user.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "a verified sender identity|authorized to send from|allowed to send from|"
 	 "permitted to send from|is not allowed to send:|domain is not verified|"
 	 "relaying disallowed as|sender signature|from address .. not verified|"
-	 "from address .. not authorized|from address .. not allowed|"
-	 "unregistered domains|unregistered domain|validate the sender|validate your sender",
+	 "from address .. not authorized|from address .. not authorised|"
+	 "from address .. not allowed|unregistered domains|unregistered domain|validate the sender|"
+	 "validate your sender|authorised to send from|authorized to send mail as|"
+	 "sender domain not verified|domain must be verified|domain is not associated with|"
+	 "same as authorization user|header address rejected|not allowed in header|"
+	 "is not one of your addresses|mailfrom domain is listed",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/*
@@ -389,7 +441,8 @@ const Rule outcome_rules[] = {
 	/* Stalwart: 550 5.7.1 Sender address not allowed. At RCPT such words can be the recipient's filter's. */
 	{REPLY, MAIL, 500, 599, NULL,
 	 "sender address not allowed|sender rejected|sender denied|sender not allowed|"
-	 "sender is not allowed|sender not verified|sender is not verified",
+	 "sender is not allowed|sender not verified|sender is not verified|invalid mail from|"
+	 "sender address must contain",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/* 550 5.7.1 Sender not verified. Exchange: 501 5.1.7 Invalid address. 553 5.1.8 Domain does not exist */
@@ -418,8 +471,9 @@ const Rule outcome_rules[] = {
 	 */
 	{REPLY, ANYWHERE, 421, 421, NULL, NULL, 0, CONNECTION},
 
-	/* 453 4.3.2 System not accepting network messages */
+	/* 453 4.3.2 System not accepting network messages. Microsoft 365: 451 4.7.500 Server busy. */
 	{REPLY, ANYWHERE, 400, 499, "4.3.2", NULL, 0, CONNECTION},
+	{REPLY, ANYWHERE, 400, 499, NULL, "server busy|server is busy", 0, CONNECTION},
 
 	/* ---- The server ---- */
 

@@ -63,6 +63,9 @@ MatchPhrase(const char *text, const char *phrase, const char *phrase_end, bool *
 	{
 		if (phrase_end - phrase > 3 && strncmp(phrase, " .. ", 4) == 0)
 		{
+			/* "recipient .." does not begin in "recipients". */
+			if (IsAsciiLetter(*text))
+				return NULL;
 			text = SkipBlanks(text);
 			for (int words = 0; *text && words <= MOST_WORDS_BETWEEN; words++)
 			{

@@ -101,7 +101,36 @@ static const Case cases[] = {
 	 "Domain example.com has exceeded the max emails per hour (150/150 (100%)) allowed.", 0,
 	 "quota return quota 900"},
 
+	/* One recipient's or one message's trouble, in the words or with the code of another */
+	{SMTP_STAGE_FINAL_DOT, R, 554, "5.2.121",
+	 "Recipient's per hour message receive limit from specific sender exceeded", IF_DOT_WRITTEN,
+	 "address defer smtp_temporary 0"},
+	{SMTP_STAGE_RCPT, R, 554, "5.2.122",
+	 "The recipient has exceeded their limit for the number of messages they can receive per hour.",
+	 0, "address defer smtp_temporary 0"},
+	{SMTP_STAGE_RCPT, R, 421, "", "Recipient not in route list", 0,
+	 "address defer smtp_temporary 0"},
+	{SMTP_STAGE_FINAL_DOT, R, 421, "4.7.0",
+	 "This message is suspicious due to the nature of the content or the links within.",
+	 IF_DOT_WRITTEN, "message defer smtp_temporary 0"},
+	{SMTP_STAGE_FINAL_DOT, R, 550, "5.7.136", "Sender was not authenticated", IF_DOT_WRITTEN,
+	 "address fail smtp_permanent 0"},
+	{SMTP_STAGE_MAIL, R, 450, "4.7.1", "Number recipients per hour exceeded", 0,
+	 "quota return quota 0"},
+
+	/* Fastmail: the text at the final dot is about the sender. */
+	{SMTP_STAGE_FINAL_DOT, R, 551, "5.7.1", "Not authorised to send from this header address",
+	 IF_DOT_WRITTEN, "account return auth 0"},
+
 	/* A connection that has served its turn */
+	{SMTP_STAGE_MAIL, R, 451, "4.4.2", "Timeout waiting for data from client.", IF_REUSED,
+	 "connection retry_fresh connection 0"},
+	{SMTP_STAGE_MAIL, R, 451, "", "Timeout waiting for data from client", IF_REUSED,
+	 "connection retry_fresh connection 0"},
+	{SMTP_STAGE_MAIL, R, 451, "4.4.2", "Timeout waiting for data from client.", 0,
+	 "message defer smtp_temporary 0"},
+	{SMTP_STAGE_RCPT, R, 451, "4.7.500", "Server busy. Please try again later from [192.0.2.1].", 0,
+	 "connection return connection 0"},
 	{SMTP_STAGE_DATA, R, 452, "4.4.5", "Maximum number of messages per session exceeded.",
 	 IF_REUSED, "connection retry_fresh connection 0"},
 	{SMTP_STAGE_MAIL, R, 421, "", "too many messages in this connection", IF_REUSED,
