@@ -65,7 +65,7 @@ REVOKE ALL ON FUNCTION rhesis_notify.explain(bigint) FROM PUBLIC;
 COMMENT ON TYPE rhesis_notify.delivery_state IS
 	'pending: waiting for a worker; sending: claimed by a worker, on its way; deferred: a temporary failure, due again at '
 	'next_attempt_at; held: stands still until retry() or cancel(); sent: accepted by the SMTP server; failed: given up, '
-	'since it was refused, its attempts are used up or it can''t be rendered; skipped: no mail is owed, the reason says '
+	'since it was refused, its attempts are used up or it cannot be rendered; skipped: no mail is owed, the reason says '
 	'why; cancelled: stopped by cancel(), or in a copy by adopt_database()';
 COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
 	'deferred: an attempt that is to be repeated; failed: an attempt after which the mail was given up; in_doubt: the SMTP '
@@ -80,6 +80,9 @@ COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, j
 	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
 	'now() where none is given. What the table refuses, such as a status that is neither success nor failed, is its error '
 	'(check_violation). An id that the sequence gives a second time is an error too (object_not_in_prerequisite_state)';
+COMMENT ON FUNCTION rhesis_notify.check_template() IS
+	'Trigger: refuses a template that cannot be parsed or names a partial that does not exist';
+COMMENT ON TRIGGER check_template ON rhesis_notify.templates IS 'A template that cannot work is refused when it is written';
 COMMENT ON FUNCTION rhesis_notify.email_notification(text, text, text, text) IS
 	'Registers a task''s name, in full or its last part after a dot: from now on every finished task of that name is '
 	'mailed. Registering it again replaces that. template has to exist (else undefined_object); subject_template, null or '
@@ -89,7 +92,7 @@ COMMENT ON FUNCTION rhesis_notify.silence(text) IS
 	'a dot, are skipped (silent_task), unless their row names a template';
 COMMENT ON FUNCTION rhesis_notify.mustache(text, jsonb, jsonb, boolean) IS
 	'Renders a Mustache template (spec 1.4 with inheritance, without lambdas). variables is an object; partials is an '
-	'object of names and templates; escape_html false leaves {{name}} as it is. Null when an argument is null. What can''t '
+	'object of names and templates; escape_html false leaves {{name}} as it is. Null when an argument is null. What cannot '
 	'be parsed or rendered is an error that names the line and the tag';
 COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
 	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, '
@@ -117,7 +120,7 @@ COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
 	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
 	'What it is doing: starting, idle, sending, paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
-	'in trouble), waiting for recipients (the app''s relations can''t be read), waiting after an error (of the queue''s '
+	'in trouble), waiting for recipients (the app''s relations cannot be read), waiting after an error (of the queue''s '
 	'own), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS
 	'Attempts that are to be repeated, and mails given back since the server is in trouble';

@@ -66,7 +66,7 @@ CREATE TYPE rhesis_notify.delivery_state AS ENUM
 COMMENT ON TYPE rhesis_notify.delivery_state IS
 	'pending: waiting for a worker; sending: claimed by a worker, on its way; deferred: a temporary failure, due again at '
 	'next_attempt_at; held: stands still until retry() or cancel(); sent: accepted by the SMTP server; failed: given up, '
-	'since it was refused, its attempts are used up or it can''t be rendered; skipped: no mail is owed, the reason says '
+	'since it was refused, its attempts are used up or it cannot be rendered; skipped: no mail is owed, the reason says '
 	'why; cancelled: stopped by cancel(), or in a copy by adopt_database()';
 
 CREATE TABLE rhesis_notify.task_notifications
@@ -360,7 +360,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rhesis_notify_check_template';
 COMMENT ON FUNCTION rhesis_notify.check_template() IS
-	'Trigger: refuses a template that can''t be parsed or names a partial that does not exist';
+	'Trigger: refuses a template that cannot be parsed or names a partial that does not exist';
 
 CREATE FUNCTION rhesis_notify.templates_changed() RETURNS trigger
 LANGUAGE c
@@ -371,7 +371,7 @@ COMMENT ON FUNCTION rhesis_notify.templates_changed() IS
 -- After the statement, so that a template and its partial may come in one.
 CREATE TRIGGER check_template AFTER INSERT OR UPDATE ON rhesis_notify.templates
 	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.check_template();
-COMMENT ON TRIGGER check_template ON rhesis_notify.templates IS 'A template that can''t work is refused when it is written';
+COMMENT ON TRIGGER check_template ON rhesis_notify.templates IS 'A template that cannot work is refused when it is written';
 
 -- ALWAYS: what a replica's apply worker writes must not be missed either.
 CREATE TRIGGER templates_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rhesis_notify.templates
@@ -512,7 +512,7 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'rhesis_notify_mustache';
 COMMENT ON FUNCTION rhesis_notify.mustache(text, jsonb, jsonb, boolean) IS
 	'Renders a Mustache template (spec 1.4 with inheritance, without lambdas). variables is an object; partials is an '
-	'object of names and templates; escape_html false leaves {{name}} as it is. Null when an argument is null. What can''t '
+	'object of names and templates; escape_html false leaves {{name}} as it is. Null when an argument is null. What cannot '
 	'be parsed or rendered is an error that names the line and the tag';
 
 CREATE FUNCTION rhesis_notify.render_template(name text, variables jsonb, organization_id text DEFAULT NULL,
@@ -1095,7 +1095,7 @@ COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database it serve
 COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to rhesis_notify.workers';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
 	'What it is doing: starting, idle, sending, paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
-	'in trouble), waiting for recipients (the app''s relations can''t be read), waiting after an error (of the queue''s '
+	'in trouble), waiting for recipients (the app''s relations cannot be read), waiting after an error (of the queue''s '
 	'own), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails on the wire';
 COMMENT ON COLUMN rhesis_notify.worker_status.connections IS 'Connections to the SMTP server';

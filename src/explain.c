@@ -182,7 +182,7 @@ ExplainProblem(Explanation *explanation, const RecipientsProblem *problem)
 {
 	explanation->obstacle = "recipients_error";
 	explanation->recipients_unreadable = true;
-	AppendDecision(explanation, "recipient", "can't be read",
+	AppendDecision(explanation, "recipient", "cannot be read",
 				   problem->detail ? psprintf("%s. %s", problem->message, problem->detail)
 								   : problem->message,
 				   problem->hint);
@@ -266,7 +266,7 @@ ExplainTemplate(Explanation *explanation, const Recipient *recipient)
 	if (mail.error)
 	{
 		explanation->obstacle = explanation->obstacle ? explanation->obstacle : "render_error";
-		AppendDecision(explanation, "template", "can't be rendered", mail.error,
+		AppendDecision(explanation, "template", "cannot be rendered", mail.error,
 					   "Not even what ships can be rendered with these values; see preview().");
 		return;
 	}

@@ -7,6 +7,7 @@
 
 #include "explain_internal.h"
 
+#include "count_text.h"
 #include "miscadmin.h"
 #include "pace.h"
 #include "queue_copy.h"
@@ -93,7 +94,7 @@ ExplainServer(const Explanation *explanation, const Service *service)
 	}
 	AppendDecision(
 		explanation, "mail server", server,
-		psprintf("%u connections; %s", service->connections,
+		psprintf("%s; %s", CountText(service->connections, "connection", "connections"),
 				 service->last_sent_at
 					 ? psprintf("the last mail was sent %s", TimeText(service->last_sent_at))
 					 : "no mail was sent since the start of the server"),
@@ -158,7 +159,7 @@ ExplainEvents(const Explanation *explanation)
 
 	if (total > count)
 		AppendDecision(explanation, "attempt",
-					   psprintf(INT64_FORMAT " earlier events", total - count),
+					   CountText(total - count, "earlier event", "earlier events"),
 					   "in rhesis_notify.delivery_events", NULL);
 	for (int i = 0; i < count; i++)
 		ExplainEvent(explanation, &events[i]);

@@ -9,6 +9,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "call_check.h"
+#include "count_text.h"
 #include "fmgr.h"
 #include "postmaster/autovacuum.h"
 #include "queue_copy.h"
@@ -177,8 +178,9 @@ CheckServer(ReturnSetInfo *result, const Service *service)
 					"No worker speaks to it: see settings and workers.");
 	else
 		AppendCheck(result, "mail server", true,
-					psprintf("%u connections, %u mails on them; %s", service->connections,
-							 service->in_flight, last),
+					psprintf("%s, %s on them; %s",
+							 CountText(service->connections, "connection", "connections"),
+							 CountText(service->in_flight, "mail", "mails"), last),
 					NULL);
 }
 
@@ -187,11 +189,12 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 {
 	const WorkerSlot *waiting = service->waiting_for_recipients;
 
-	AppendCheck(result, "recipients", waiting == NULL,
-				waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
-						: "no trouble reading them",
-				"The application's tables can't be read; explain() of a row that waits says how to "
-				"mend it. Mail waits meanwhile.");
+	AppendCheck(
+		result, "recipients", waiting == NULL,
+		waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
+				: "no trouble reading them",
+		"The application's tables cannot be read; explain() of a row that waits says how to "
+		"mend it. Mail waits meanwhile.");
 }
 
 /* Rows that triggers, rules, constraints or foreign keys of an app keep as they are. True: there are some. */
@@ -204,19 +207,22 @@ AppendRefusals(ReturnSetInfo *result, const Service *service)
 	const Refusal *first = claim->count > 0 ? claim : record;
 
 	if (first->count > 0)
-		AppendCheck(
-			result, "queue", false,
-			psprintf("refused: %d claims, %d outcomes; notification " INT64_FORMAT ": %s, since %s",
-					 claim->count, record->count, first->id, first->text, TimeText(first->since)),
-			"A trigger, a rule or a constraint that was added to "
-			"rhesis_notify.task_notifications or delivery_events refuses these rows: mend "
-			"or drop it. They are tried again by themselves; the mail of others goes on.");
+		AppendCheck(result, "queue", false,
+					psprintf("refused: %s, %s; notification " INT64_FORMAT ": %s, since %s",
+							 CountText(claim->count, "claim", "claims"),
+							 CountText(record->count, "outcome", "outcomes"), first->id,
+							 first->text, TimeText(first->since)),
+					"A trigger, a rule or a constraint that was added to "
+					"rhesis_notify.task_notifications or delivery_events refuses these rows: mend "
+					"or drop it. They are tried again by themselves; the mail of others goes on.");
 	else if (removal->count > 0)
 		AppendCheck(
 			result, "queue", false,
-			psprintf("%d finished notifications are older than rhesis_notify.retention and cannot "
-					 "be removed; notification " INT64_FORMAT ": %s, since %s",
-					 removal->count, removal->id, removal->text, TimeText(removal->since)),
+			psprintf(
+				"%s older than rhesis_notify.retention and cannot be removed; "
+				"notification " INT64_FORMAT ": %s, since %s",
+				CountText(removal->count, "finished notification is", "finished notifications are"),
+				removal->id, removal->text, TimeText(removal->since)),
 			"A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL "
 			"and an index on its columns; a trigger or a rule must not refuse the deletion. Mail "
 			"goes on, and other rows are removed.");
@@ -314,10 +320,10 @@ CheckDue(ReturnSetInfo *result, const QueueFigures *figures)
 
 	AppendQueueCheck(
 		result, "oldest due", waiting < LONG_DUE_MINUTES * SECS_PER_MINUTE * USECS_PER_SEC,
-		figures->due == 0
-			? psprintf("nothing is due; deferred: %s" INT64_FORMAT,
-					   open < MOST_COUNTED ? "" : "at least ", figures->deferred)
-			: psprintf(INT64_FORMAT " are due, the oldest for %s", figures->due, SpanText(waiting)),
+		figures->due == 0 ? psprintf("nothing is due; deferred: %s" INT64_FORMAT,
+									 open < MOST_COUNTED ? "" : "at least ", figures->deferred)
+						  : psprintf("%s due, the oldest for %s",
+									 CountText(figures->due, "is", "are"), SpanText(waiting)),
 		"Where the other checks are well there is more mail than is sent: raise "
 		"rhesis_notify.smtp_connections, or max_rate if the provider allows it.");
 }
@@ -363,12 +369,12 @@ CheckVacuum(ReturnSetInfo *result, const TableFigures *tables)
 
 	AppendCheck(
 		result, "autovacuum", tables->is_vacuumed && keeps_up,
-		psprintf("%s" INT64_FORMAT " dead rows beside " INT64_FORMAT "; %s",
-				 tables->is_vacuumed ? "" : "switched off; ", tables->dead_rows, tables->live_rows,
+		psprintf("%s%s beside " INT64_FORMAT "; %s", tables->is_vacuumed ? "" : "switched off; ",
+				 CountText(tables->dead_rows, "dead row", "dead rows"), tables->live_rows,
 				 tables->vacuumed_at ? psprintf("last run %s", TimeText(tables->vacuumed_at))
 									 : "it has not run yet"),
 		tables->is_vacuumed
-			? "It can't keep up: look for old transactions, SELECT pid, xact_start, query FROM "
+			? "It cannot keep up: look for old transactions, SELECT pid, xact_start, query FROM "
 			  "pg_stat_activity WHERE backend_xmin IS NOT NULL ORDER BY xact_start, for "
 			  "replication slots and prepared transactions."
 			: "The queue's tables need it: turn on autovacuum and track_counts, and take "
@@ -384,8 +390,9 @@ CheckWraparound(ReturnSetInfo *result, const TableFigures *tables)
 
 	AppendQueueCheck(
 		result, "wraparound", ok,
-		psprintf("oldest row " INT64_FORMAT " transactions and " INT64_FORMAT " multixacts ago",
-				 tables->frozen_age, tables->multixact_age),
+		psprintf("oldest row %s and %s ago",
+				 CountText(tables->frozen_age, "transaction", "transactions"),
+				 CountText(tables->multixact_age, "multixact", "multixacts")),
 		ok ? NULL
 		   : psprintf("VACUUM (FREEZE) %s; and find out what keeps autovacuum from it.",
 					  tables->unfrozen));

@@ -40,7 +40,7 @@ static void
 RaiseMustacheError(const MustacheError *error)
 {
 	const char *failure =
-		error->code == MUSTACHE_SYNTAX_ERROR ? "can't be parsed" : "exceeds a limit";
+		error->code == MUSTACHE_SYNTAX_ERROR ? "cannot be parsed" : "exceeds a limit";
 
 	ereport(ERROR,
 			(errcode(error->code == MUSTACHE_SYNTAX_ERROR ? ERRCODE_SYNTAX_ERROR

@@ -212,7 +212,7 @@ rhesis_notify_render_template(PG_FUNCTION_ARGS)
 	if (mail.error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("template \"%s\" can't be rendered", name), errdetail("%s.", mail.error)));
+				 errmsg("template \"%s\" cannot be rendered", name), errdetail("%s.", mail.error)));
 	FillParts(&row, &mail);
 	PG_RETURN_DATUM(FormRow(fcinfo, &row));
 }

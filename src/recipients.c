@@ -445,7 +445,7 @@ LookUpRecipients(Notification *const *notifications, int count, Recipient *recip
 
 	if (is_running)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("a recipients relation can't look up recipients itself")));
+						errmsg("a recipients relation cannot look up recipients itself")));
 	if (IsEmpty(rhesis_recipients))
 	{
 		look_up.people = &rhesis_users;

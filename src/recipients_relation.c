@@ -131,7 +131,7 @@ CheckColumn(Relation relation, const AppColumn *column, Oid type)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" of relation \"%s\" has type %s, which can't be a key",
+			 errmsg("column \"%s\" of relation \"%s\" has type %s, which cannot be a key",
 					column->name, RelationGetRelationName(relation), format_type_be(type)),
 			 errhint("Name a view in rhesis_notify.recipients whose %s is of type " KEY_TYPE_NAMES
 					 ".",
@@ -282,7 +282,9 @@ ExecuteStatement(const AppRelation *wanted, ArrayType *keys)
 		elog(ERROR, "SPI_execute_plan_with_paramlist failed: %s", SPI_result_code_string(result));
 	if (SPI_processed > MAX_ROWS)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("the relation has more than %d rows for these ids", MAX_ROWS)));
+						errmsg_plural("the relation has more than %d row for these ids",
+									  "the relation has more than %d rows for these ids", MAX_ROWS,
+									  MAX_ROWS)));
 }
 
 static int

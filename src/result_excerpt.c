@@ -8,6 +8,7 @@
 #include "result_excerpt.h"
 
 #include "access/detoast.h"
+#include "count_text.h"
 #include "fmgr.h"
 #include "utils/memutils.h"
 
@@ -91,7 +92,8 @@ ExcerptOfResult(Datum result, char **remark)
 	MemoryContextSwitchTo(caller);
 	kept = (Jsonb *) memcpy(palloc(VARSIZE(kept)), kept, VARSIZE(kept));
 	MemoryContextDelete(working);
-	*remark = psprintf("the result has %zu bytes: its %d small keys were read, %d others were not",
-					   size, excerpt.kept, excerpt.left_out);
+	*remark = psprintf("the result has %zu bytes: %s read, %s not", size,
+					   CountText(excerpt.kept, "small key was", "small keys were"),
+					   CountText(excerpt.left_out, "other key was", "other keys were"));
 	return kept;
 }

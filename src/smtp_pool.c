@@ -29,7 +29,7 @@ SmtpInitialize(void)
 	bool speaks_smtp = false;
 
 	if (!initialized && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return "libcurl can't be initialized";
+		return "libcurl cannot be initialized";
 	initialized = true;
 
 	version = curl_version_info(CURLVERSION_NOW);

@@ -21,8 +21,8 @@ RaiseParseError(const CheckedPart *checked, const MustacheError *error)
 {
 	ereport(ERROR, (errcode(error->code == MUSTACHE_SYNTAX_ERROR ? ERRCODE_SYNTAX_ERROR
 																 : ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg("%s of template \"%s\" can't be parsed", TemplatePartName(checked->part),
-						   checked->name),
+					errmsg("%s of template \"%s\" cannot be parsed",
+						   TemplatePartName(checked->part), checked->name),
 					error->tag != NULL
 						? errdetail("Line %d, %s: %s.", error->line, error->tag, error->message)
 						: errdetail("The %s.", error->message),

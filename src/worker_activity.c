@@ -34,14 +34,18 @@ DescribeIdle(char *text)
 static void
 Describe(WorkerActivity activity, char *text)
 {
+	uint32 connections;
+
 	switch (activity)
 	{
 		case WORKER_IDLE:
 			DescribeIdle(text);
 			return;
 		case WORKER_SENDING:
-			snprintf(text, MAX_TEXT, "sending %d mails on %u connections", Outstanding(),
-					 pg_atomic_read_u32(&my_slot->connections));
+			connections = pg_atomic_read_u32(&my_slot->connections);
+			snprintf(text, MAX_TEXT, "sending %d %s on %u %s", Outstanding(),
+					 Outstanding() == 1 ? "mail" : "mails", connections,
+					 connections == 1 ? "connection" : "connections");
 			return;
 		case WORKER_BACKING_OFF:
 			snprintf(text, MAX_TEXT, "leaving %s:%d alone until %s", rhesis_smtp_host,

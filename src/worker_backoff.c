@@ -138,8 +138,10 @@ LogConnectionLimit(void)
 	if (connection_limit == 0 || limit_grew || connection_limit == logged_limit)
 		return;
 	logged_limit = connection_limit;
-	ereport(LOG, (errmsg("SMTP server \"%s\" port %d allows %d connections at a time",
-						 rhesis_smtp_host, rhesis_smtp_port, connection_limit)));
+	ereport(LOG, (errmsg_plural("SMTP server \"%s\" port %d allows %d connection at a time",
+								"SMTP server \"%s\" port %d allows %d connections at a time",
+								connection_limit, rhesis_smtp_host, rhesis_smtp_port,
+								connection_limit)));
 }
 
 void

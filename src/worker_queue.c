@@ -43,7 +43,7 @@ WaitForRecipients(const RecipientsProblem *problem)
 	if (IsNewComplaint(problem->message))
 		ereport(WARNING,
 				(errcode(problem->sqlstate),
-				 errmsg("notifications wait: recipients can't be read: %s", problem->message),
+				 errmsg("notifications wait: recipients cannot be read: %s", problem->message),
 				 problem->detail ? errdetail("%s", problem->detail) : 0,
 				 problem->hint ? errhint("%s", problem->hint) : 0));
 }
@@ -119,12 +119,17 @@ SafetyCheck(void)
 	if (orphans > 0)
 	{
 		pg_atomic_fetch_add_u64(&my_slot->in_doubt, orphans);
-		ereport(WARNING, (errmsg("%d notifications were being sent when a worker ended", orphans),
-						  errdetail("The mail server may or may not have accepted them."),
-						  errhint("They are %s; rhesis_notify.in_doubt decides.",
-								  rhesis_in_doubt == IN_DOUBT_HOLD
-									  ? "held until rhesis_notify.retry() or rhesis_notify.cancel()"
-									  : "sent again with the same Message-ID")));
+		ereport(WARNING,
+				(errmsg_plural("%d notification was being sent when a worker ended",
+							   "%d notifications were being sent when a worker ended", orphans,
+							   orphans),
+				 errdetail_plural("The mail server may or may not have accepted it.",
+								  "The mail server may or may not have accepted them.", orphans),
+				 errhint_plural("It is %s; rhesis_notify.in_doubt decides.",
+								"They are %s; rhesis_notify.in_doubt decides.", orphans,
+								rhesis_in_doubt == IN_DOUBT_HOLD
+									? "held until rhesis_notify.retry() or rhesis_notify.cancel()"
+									: "sent again with the same Message-ID")));
 	}
 	worker.safety_check_at = After(SAFETY_CHECK_MS);
 	worker.from_start_at = 0;

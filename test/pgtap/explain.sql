@@ -6,6 +6,7 @@ SET LOCAL client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS rhesis_notify;
 SET LOCAL client_min_messages = notice;
+SET LOCAL rhesis_notify.frontend_url = 'https://app.example.com';
 SELECT * FROM no_plan();
 
 -- Rows that are older than the database are its own, as after adopt_database().
@@ -177,7 +178,7 @@ SELECT cmp_ok((SELECT max(octet_length(concat(decision, detail, advice))) FROM r
 -- Relations that can't be read.
 SELECT pg_temp.report('unreadable') AS id \gset
 ALTER TABLE public."user" RENAME email TO mail;
-SELECT is(pg_temp.step(:id, 'recipient'), format('can''t be read | relation "user" has no column "email". public."user" is read as role "%s". | '
+SELECT is(pg_temp.step(:id, 'recipient'), format('cannot be read | relation "user" has no column "email". public."user" is read as role "%s". | '
 	'Set rhesis_notify.recipients to a table or view that has the columns user_id and email.', current_user), 'a relation that can''t be read, as whom, and what to do');
 SELECT alike(pg_temp.step(:id, 'next'), 'waits until recipients can be read |%', 'waits');
 CREATE VIEW public.people AS SELECT id AS user_id, CASE id WHEN 1 THEN (1 / (id - 1))::text ELSE mail END AS email, organization_id FROM public."user";

@@ -66,9 +66,9 @@ SELECT is(rhesis_notify.mustache('{{a}}', '{"a": "<é>"}', escape_html => false)
 
 -- Errors.
 PREPARE broken AS SELECT rhesis_notify.mustache(E'{{#a}}\n{{/b}}', '{}');
-SELECT throws_ok('broken', '42601', 'template can''t be parsed', 'a broken template');
+SELECT throws_ok('broken', '42601', 'template cannot be parsed', 'a broken template');
 PREPARE broken_partial AS SELECT rhesis_notify.mustache('{{>p}}', '{}', '{"p": "{{"}');
-SELECT throws_ok('broken_partial', '42601', 'template "p" can''t be parsed', 'a broken partial');
+SELECT throws_ok('broken_partial', '42601', 'template "p" cannot be parsed', 'a broken partial');
 PREPARE endless AS SELECT rhesis_notify.mustache('{{>p}}', '{}', '{"p": "{{>p}}"}');
 SELECT throws_ok('endless', '54000', 'template "p" exceeds a limit', 'a partial that never ends');
 PREPARE large AS SELECT rhesis_notify.mustache('{{.}}', jsonb_build_array(repeat('x', 1100000)));

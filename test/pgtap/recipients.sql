@@ -242,7 +242,7 @@ SELECT key_type('bigint', '7') \g /dev/null
 SELECT is(verdicts(ARRAY['9223372036854775808', '9223372036854775807']), ARRAY['unknown_user', 'unknown_user'], 'a bigint out of range, and one in range');
 ALTER TABLE public.keyed ALTER user_id TYPE text;
 SELECT is(verdicts(ARRAY['7', '07']), ARRAY['mail to k@example.org <k@example.org>', 'unknown_user'], 'a key that changes its type is noticed');
-SELECT throws_ok($$ SELECT key_type('numeric', '7') $$, '42804', 'column "user_id" of relation "keyed" has type numeric, which can''t be a key',
+SELECT throws_ok($$ SELECT key_type('numeric', '7') $$, '42804', 'column "user_id" of relation "keyed" has type numeric, which cannot be a key',
 	'a key of another type is a problem');
 SELECT throws_ok($$ SELECT key_type('char(5)', '7') $$, '42804', NULL, 'character too');
 

@@ -83,7 +83,7 @@ harms_one('a server that hangs up on one', 'SELECT', undef, state => 'failed att
 # A relation that is broken for all is the queue's trouble: it waits, unharmed.
 $node->sql('ALTER TABLE app.person RENAME COLUMN email TO mail; DROP VIEW app.recipients; CREATE VIEW app.recipients AS SELECT id AS user_id, name FROM app.person');
 $node->sql("INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template) VALUES ('waits', 'app.waits', 'success', '1', 'task_completion')");
-$node->wait_for_log(qr/WARNING:  notifications wait: recipients can't be read: relation "recipients" has no column "email"\n.*DETAIL:  .*\n.*HINT:  /);
+$node->wait_for_log(qr/WARNING:  notifications wait: recipients cannot be read: relation "recipients" has no column "email"\n.*DETAIL:  .*\n.*HINT:  /);
 $node->wait_for("SELECT state = 'waiting for recipients' FROM rhesis_notify.worker_status");
 is($node->sql("SELECT delivery_status || ' ' || attempts FROM rhesis_notify.task_notifications WHERE task_id = 'waits'"), 'deferred 0', 'a relation without addresses stops the queue and harms no mail');
 $node->sql('DROP VIEW app.recipients; CREATE VIEW app.recipients AS SELECT id AS user_id, name, mail AS email FROM app.person');

@@ -104,9 +104,9 @@ is_shipped('a layout that was deleted', mail_of());
 # ---- Refused when it is written ----
 
 foreach my $case (
-	[ { html => "<p>\n{{#tests}}\n</p>" }, qr/ERROR:  html of template "task_completion" can't be parsed\nDETAIL:  Line 2, \{\{#tests\}\}: / ],
-	[ { text => "a\nb\n{{task_name" }, qr/ERROR:  text of template "task_completion" can't be parsed\nDETAIL:  Line 3, \{\{task_name: / ],
-	[ { subject => '{{#a}}{{/b}}' }, qr/ERROR:  subject of template "task_completion" can't be parsed\nDETAIL:  Line 1, \{\{\/b\}\}: / ],
+	[ { html => "<p>\n{{#tests}}\n</p>" }, qr/ERROR:  html of template "task_completion" cannot be parsed\nDETAIL:  Line 2, \{\{#tests\}\}: / ],
+	[ { text => "a\nb\n{{task_name" }, qr/ERROR:  text of template "task_completion" cannot be parsed\nDETAIL:  Line 3, \{\{task_name: / ],
+	[ { subject => '{{#a}}{{/b}}' }, qr/ERROR:  subject of template "task_completion" cannot be parsed\nDETAIL:  Line 1, \{\{\/b\}\}: / ],
 	[ { html => "x\n\n{{>no_footer}}" }, qr/ERROR:  html of template "task_completion" uses a partial that does not exist\nDETAIL:  Line 3, \{\{>no_footer\}\}: / ],)
 {
 	my ($parts, $says) = @$case;

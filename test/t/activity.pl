@@ -43,7 +43,7 @@ shows("^waiting until $time, when a mail is due\$", 'RhesisNotifyIdle', 'until w
 
 $peer->rules({ stage => 'rcpt', action => 'silence' });
 $node->report_many(5);
-shows('^sending [1-5] mails on [1-5] connections$', 'RhesisNotifySending', 'how much is on the wire');
+shows('^sending [1-5] mails? on [1-5] connections?$', 'RhesisNotifySending', 'how much is on the wire');
 $peer->stop;
 $peer->rules;
 # These are due, so the server is left alone again and again, until it is back.

@@ -171,7 +171,7 @@ foreach my $fault (@faults)
 	is( $node->sql(qq{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id ~ '^$what ' AND delivery_status IN ('pending', 'deferred')
 			AND attempts = 0 AND coalesce(delivery_reason, 'recipients_error') = 'recipients_error'}),
 		$batch, "$what: every row waits");
-	like($node->log($offset), qr/WARNING:  notifications wait: recipients can't be read: .*(?:$said)/, 'the log says why');
+	like($node->log($offset), qr/WARNING:  notifications wait: recipients cannot be read: .*(?:$said)/, 'the log says why');
 	$node->sql("SET ROLE app_owner; $mended");
 	$node->wait_for($nothing_due);
 	is(poisoned($what), '', 'each row is mailed when it is mended');

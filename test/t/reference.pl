@@ -59,7 +59,7 @@ is_deeply(
 	[
 		uniq(
 			$sources =~ /\bevent = (?:[^;"]*\? )?"(\w+)"/g,
-			$sources =~ /\bevent = [^;"]*\? "\w+" : "(\w+)"/g,
+			$sources =~ /event = [^;"]*\? "(\w+)" : "(\w+)"/g,
 			slurp_file("$top/sql/rhesis_notify.sql") =~ /INSERT INTO rhesis_notify\.delivery_events[^;]*?VALUES \(\w+\.id, '(\w+)'/g,
 			$sources =~ /SELECT a\.id, '(\w+)'/g)
 	],

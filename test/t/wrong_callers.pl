@@ -244,7 +244,7 @@ server_stays('other objects');
 
 $node->sql(q{SET ROLE attacker; INSERT INTO rhesis_notify.templates (name, html) VALUES ('mine', '{{x}}');
 	UPDATE rhesis_notify.templates SET html = '{{y}}'; DELETE FROM rhesis_notify.templates});
-like($node->sql_error(q(SET ROLE attacker; INSERT INTO rhesis_notify.templates (name, html) VALUES ('mine', '{{x'))), qr/can't be parsed/,
+like($node->sql_error(q(SET ROLE attacker; INSERT INTO rhesis_notify.templates (name, html) VALUES ('mine', '{{x'))), qr/cannot be parsed/,
 	'templates are checked as before');
 $node->stop;
 done_testing();

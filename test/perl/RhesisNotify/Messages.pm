@@ -10,9 +10,11 @@ use Exporter qw(import);
 use File::Basename;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT_OK = qw(messages_of_sources);
+our @EXPORT_OK = qw(messages_of_sources style_problems sources_of_messages);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
+
+my $literals = qr/(?:(?:"(?:[^"\\]|\\.)*"|[A-Z_][A-Z_0-9]{2,})\s*)+/;
 
 # Hashes of level, sqlstates, message, detail and hint, sorted, each once. Whatever is filled in shows as "...". There is more than
 # one SQLSTATE where it depends, and none where it is another error's.
@@ -25,6 +27,43 @@ sub messages_of_sources
 	return sort { "$a->{level} $a->{message}" cmp "$b->{level} $b->{message}" }
 	  grep { !$seen{"$_->{level} $_->{message}"}++ }
 	  map { +{ %$_, sqlstates => [ sqlstates_of($_, \%codes) ] } } (map { of_c($_) } glob "$top/src/*.c"), of_sql("$top/sql/rhesis_notify.sql");
+}
+
+# ---- Style ----
+
+# What people may be shown: the C sources and the SQL scripts that still change.
+sub sources_of_messages
+{
+	return (glob("$top/src/*.[ch]"), "$top/sql/rhesis_notify.sql", "$top/sql/rhesis_notify--1.0--1.1.sql");
+}
+
+# Their words are fixed: programs look for them.
+my @fixed = ('SMTP configuration incomplete. Email notifications will be disabled.', 'Task completion email sent', 'Failed to send task completion email');
+
+# Where a source's text does not keep to PostgreSQL's style guide for errors.
+sub style_problems
+{
+	my ($source) = @_;
+	my $code = $source =~ s{/\*.*?\*/}{}gsr =~ s/^\s*--.*$//gmr;
+	my @problems;
+
+	while ($code =~ /((?:"(?:[^"\\]|\\.)*"\s*)+|'(?:[^'\n]|'')*')/g)
+	{
+		my $text = $1 =~ s/''/'/gr;
+		push @problems, "contraction: $text" if $text =~ /\w(?:n't|'ll|'re|'ve)\b|\b(?:it|that|there|what|let)'s\b/i;
+	}
+	while ($code =~ /\berr(msg|detail|hint)\(\s*($literals)/g)
+	{
+		my ($part, $raw) = ($1, $2);
+		my $text = join '', map { /"(.*)"/s ? $1 : '%d' } $raw =~ /("(?:[^"\\]|\\.)*"|\w+_FORMAT)/g;
+
+		next if grep { index($text, $_) == 0 } @fixed;
+		push @problems, "no plural form: $text" if $text =~ /%l*z?[du] [a-z]+s\b(?<!\bis)(?<!\bdoes)(?<!\bsends)(?<!\basks)(?<!\ballows)(?<!\bms)/;
+		next if $part ne 'msg';
+		push @problems, "full stop: $text" if $text =~ /[^.]\.$/;
+		push @problems, "capital: $text" if $text =~ /^[A-Z][a-z]/;
+	}
+	return @problems;
 }
 
 # ---- SQLSTATEs ----
@@ -71,8 +110,6 @@ sub text_of
 	return $text =~ s/\\(.)/$1/gr =~ s/(?:%-?[\d.*]*l*[a-zA-Z])+/.../gr =~ s/"\.\.\."/.../gr =~ s/%%/%/gr;
 }
 
-my $literals = qr/(?:(?:"(?:[^"\\]|\\.)*"|[A-Z_][A-Z_0-9]{2,})\s*)+/;
-
 # The call's arguments, up to the parenthesis that closes it.
 sub arguments_from
 {
@@ -83,7 +120,7 @@ sub arguments_from
 sub part
 {
 	my ($call, $name) = @_;
-	my $text = $call =~ /\b$name\(\s*($literals)/ ? text_of($1) : undef;
+	my $text = $call =~ /\b$name(?:_plural\(\s*$literals,|\()\s*($literals)/ ? text_of($1) : undef;
 
 	return defined $text && $text =~ /\w/ ? $text : undef;
 }

@@ -1,0 +1,14 @@
+/*
+ * count_text.h - a number with its noun, as an operator reads it.
+ */
+#ifndef RHESIS_COUNT_TEXT_H
+#define RHESIS_COUNT_TEXT_H
+
+/* "1 mail", "2 mails"; palloc'd. */
+static inline char *
+CountText(int64 count, const char *one, const char *many)
+{
+	return psprintf(INT64_FORMAT " %s", count, count == 1 ? one : many);
+}
+
+#endif
