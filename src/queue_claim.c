@@ -19,6 +19,9 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+/* So many rows that wait for a lock, and none that can be claimed: it is not theirs. */
+#define MOST_LOCKED_TRIES 3
+
 #define STRINGIFY(number) #number
 #define NUMBER_TEXT(number) STRINGIFY(number)
 #define MAX_ERROR_MESSAGE_TEXT NUMBER_TEXT(QUEUE_MAX_ERROR_MESSAGE)
@@ -481,12 +484,59 @@ DueRowsAreCopied(int limit, const CopyBounds *bounds)
 	return copied;
 }
 
+/* Rows whose claim waited too long for a lock, before any other was claimed: the whole queue may be locked. */
+typedef struct LockedRows
+{
+	int64 ids[MOST_LOCKED_TRIES];
+	int count;
+	QueueProblem problem; /* of the last one */
+} LockedRows;
+
+/*
+ * A lock is another session's matter, and it may be on the whole table: each further row would wait as long. So it is the queue's
+ * trouble, unless other rows can be claimed.
+ */
+static void
+NoteLocked(LockedRows *locked, int64 id, const QueueProblem *problem)
+{
+	if (locked->count == MOST_LOCKED_TRIES)
+		RaiseProblem(problem);
+	locked->ids[locked->count++] = id;
+	locked->problem = *problem;
+}
+
+static void
+SettleLockedRows(const LockedRows *locked, bool others_claimed, TimestampTz now,
+				 RowProblems *problems)
+{
+	if (locked->count > 0 && !others_claimed)
+		RaiseProblem(&locked->problem);
+	for (int i = 0; i < locked->count; i++)
+	{
+		if (!SetAside(locked->ids[i], now, true))
+			RaiseProblem(&locked->problem);
+		NoteRowProblem(problems, locked->ids[i], &locked->problem);
+	}
+}
+
+/* The ids of one row, as the claim takes them. */
+static Datum
+SingleId(int64 id)
+{
+	Datum value = Int64GetDatum(id);
+
+	return PointerGetDatum(
+		construct_array(&value, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 void
 ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds, MemoryContext context,
 			ClaimResult *result, RowProblems *problems)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ClaimStep step = {epoch, (Datum) 0, context, result};
+	LockedRows locked = {0};
+	bool any = false;
 	int count;
 	int64 *ids;
 
@@ -501,23 +551,29 @@ ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds, Memo
 	for (int i = 0; i < count; i++)
 	{
 		ClaimResult before = *result;
-		Datum id = Int64GetDatum(ids[i]);
 		QueueProblem problem;
 		bool servers;
 
-		step.id = PointerGetDatum(
-			construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		step.id = SingleId(ids[i]);
 		if (QueueTry(ClaimOne, &step, &problem))
 		{
 			TakeFromAside(ids[i]);
+			any = true;
 			continue;
 		}
 		*result = before;
+		if (problem.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE && !any)
+		{
+			NoteLocked(&locked, ids[i], &problem);
+			continue;
+		}
 		servers = IsServersTrouble(problem.sqlstate);
-		if ((servers && patient) || !SetAside(ids[i], now, servers))
+		if ((servers && patient && problem.sqlstate != ERRCODE_LOCK_NOT_AVAILABLE) ||
+			!SetAside(ids[i], now, servers))
 			RaiseProblem(&problem);
 		NoteRowProblem(problems, ids[i], &problem);
 	}
+	SettleLockedRows(&locked, any, now, problems);
 	if (!result->full)
 		ForgetUntried(now);
 	nothing_before = mark = queue_start;
