@@ -185,9 +185,16 @@ const Rule outcome_rules[] = {
 
 	/* hMailServer: 421 Recipient not in route list. A 421 that is about the recipient counts an attempt. */
 	{REPLY, RCPT, 421, 421, NULL,
-	 "recipient not in|user unknown|unknown user|no such user|mailbox unavailable|been greylisted|"
-	 "greylisted for|greylisted, please|greylisting in",
-	 0, DEFERRED},
+	 "recipient not in|user unknown|unknown user|no such user|mailbox unavailable", 0, DEFERRED},
+
+	/* 450 4.7.1 <mail.example.com[192.0.2.1]>: Client host rejected: Greylisted. It knows the recipient. */
+	{REPLY, RCPT, 400, 499, NULL,
+	 "rejected: greylist|been greylisted|greylisted for|greylisted, please|greylisting in", 0,
+	 DEFERRED},
+
+	/* Microsoft 365, of a recipient's own list: 550 5.7.513 … blocked by example.org using Customer Block list */
+	{REPLY, ABOUT_RECIPIENT, 500, 599, NULL, "using customer block list|blacklisted by recipient",
+	 0, REFUSED},
 
 	/*
 	 * Google, of one message, with the code of a connection: 421 4.7.0 This message is suspicious due to the
@@ -291,7 +298,8 @@ const Rule outcome_rules[] = {
 	/* Postfix: 450 4.7.0 Error: too many connections. 450 too frequent connects from 192.0.2.1 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "too many connections|too many concurrent|too many sessions|too frequent connects|"
-	 "too many simultaneous|connections limit|connection limit|connection rate",
+	 "too many simultaneous|connections limit|connection limit|connection rate|"
+	 "connection frequency limited|ip frequency limited",
 	 0, CONNECTION},
 
 	/* ---- The quota, in the words of many ---- */
@@ -395,7 +403,14 @@ const Rule outcome_rules[] = {
 	 "client .. blocked using|ip address is block listed|bad dns ptr|is on our block list|"
 	 "connections not accepted from|connections will not be accepted from|"
 	 "not have a ptr record|not authorized to send email directly|"
-	 "blocked - see https://support.proofpoint",
+	 "blocked - see https://support.proofpoint|blocked - see https://ipcheck.proofpoint|"
+	 "https://www.spamhaus.org/query/ip/|http://www.spamhaus.org/query/ip/|"
+	 "https://www.spamhaus.org/query/bl?ip=|http://www.spamhaus.org/query/bl?ip=|"
+	 "listed at zen.spamhaus.org|listed at spamhaus|listed in zen.spamhaus.org|"
+	 "your ip .. listed by|sending ip .. listed on|ip blacklisted by|ip .. is blacklisted|"
+	 "is in an rbl|found in dns blacklist|client address .. blocked|connecting host .. listed|"
+	 "address was rejected by the|your server ip address|mta's poor reputation|"
+	 "ask your postmaster for help",
 	 0, ACCOUNT(HINT_CLIENT)},
 
 	/* ---- The sender ---- */
@@ -417,7 +432,8 @@ const Rule outcome_rules[] = {
 	 "validate your sender|authorised to send from|authorized to send mail as|"
 	 "sender domain not verified|domain must be verified|domain is not associated with|"
 	 "same as authorization user|header address rejected|not allowed in header|"
-	 "is not one of your addresses|mailfrom domain is listed",
+	 "is not one of your addresses|mailfrom domain is listed|sending from domain|"
+	 "may not use \"from:\" address",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/*
