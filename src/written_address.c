@@ -116,7 +116,11 @@ AskLibcurl(const char *domain)
 		return NULL;
 	if (curl_url_set(url, CURLUPART_HOST, domain, 0) != CURLUE_OK ||
 		curl_url_get(url, CURLUPART_HOST, &ascii, CURLU_PUNYCODE) != CURLUE_OK)
+	{
+		/* libcurl 7.88 leaves the name as it was there when it has no IDNA form. */
+		curl_free(ascii);
 		ascii = NULL;
+	}
 	curl_url_cleanup(url);
 #endif
 	return ascii;
