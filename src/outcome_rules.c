@@ -114,7 +114,7 @@
 	"limit .. per hour|limit .. per day|limit .. per minute|message limit|monthly limit|"                                                                                                                             \
 	"exceeded .. per hour|exceeded .. per day|exceeded .. per minute|too many recipients from|too many messages|too many emails|too many mails|sending too fast|sending too many|slow down|unusual sending activity|" \
 	"unexpected volume|messages sent per|ratelimit .. exceeded|recipients per hour|"                                                                                                                                  \
-	"recipients per day|message count quota|sender frequency limited|exceeded permitted limits"
+	"recipients per day|message count quota|sender quota|sender's quota|sender frequency limited|exceeded permitted limits"
 
 #define WORDS_OF_A_STOPPED_ACCOUNT                                                               \
 	"sending paused|your account .. suspended|your account .. disabled|your account .. blocked|" \
@@ -137,6 +137,11 @@ const Rule outcome_rules[] = {
 	/* We stopped it ourselves. */
 	{ABORTED, ANYWHERE, 0, 0, NULL, NULL, 0, /* => */
 	 OUTCOME_SCOPE_MESSAGE, OUTCOME_RETURN, "interrupted", 0, NULL, false},
+
+	/* ---- The message's size, whatever limit the words speak of ---- */
+
+	/* Postfix: 552 5.3.4 Message size exceeds fixed limit. Also where it is said of a recipient. */
+	{REPLY, ANYWHERE, 500, 599, "5.3.4", NULL, 0, MESSAGE_REFUSED},
 
 	/* ---- The quota, although it says recipient ---- */
 
@@ -184,6 +189,7 @@ const Rule outcome_rules[] = {
 	{REPLY, ABOUT_RECIPIENT, 500, 599, "5.2.122", NULL, 0, DEFERRED},
 
 	/* hMailServer: 421 Recipient not in route list. A 421 that is about the recipient counts an attempt. */
+	{REPLY, RCPT, 421, 421, "4.1.1", NULL, 0, DEFERRED},
 	{REPLY, RCPT, 421, 421, NULL,
 	 "recipient not in|user unknown|unknown user|no such user|mailbox unavailable", 0, DEFERRED},
 
@@ -232,7 +238,7 @@ const Rule outcome_rules[] = {
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "too many errors|too many syntax|too many unrecognized|too many bad commands|"
 	 "too many non|too many rcpt|too many invalid commands|session exceeded transfer|"
-	 "session open for too long|connection expired",
+	 "session open for too long|connection expired|too many transactions",
 	 IF_REUSED, ANOTHER_CONNECTION(false)},
 
 	/* ---- The account's quota: too fast, or too much ---- */
@@ -265,6 +271,9 @@ const Rule outcome_rules[] = {
 	 "submission quota|exception:quotaexceeded|reached your daily limit|tenant has exceeded",
 	 0, QUOTA(LONG_LIMIT)},
 	{REPLY, ANYWHERE, 500, 599, NULL, "smtp relay limit exceeded", 0, QUOTA(LONG_LIMIT)},
+
+	/* RFC 3463: X.4.5 is congestion, and temporary. Google says it of the limits of an account. */
+	{REPLY, DIALOGUE, 500, 599, "5.4.5", NULL, 0, QUOTA(LONG_LIMIT)},
 
 	/* ---- The account: no other message would fare better until somebody mends it ---- */
 
@@ -429,7 +438,7 @@ const Rule outcome_rules[] = {
 	 "relaying disallowed as|sender signature|from address .. not verified|"
 	 "from address .. not authorized|from address .. not authorised|"
 	 "from address .. not allowed|unregistered domains|unregistered domain|validate the sender|"
-	 "validate your sender|authorised to send from|authorized to send mail as|"
+	 "validate your sender|authorised to send from|authorized to send mail as|allowed to send mail from|"
 	 "sender domain not verified|domain must be verified|domain is not associated with|"
 	 "same as authorization user|header address rejected|not allowed in header|"
 	 "is not one of your addresses|mailfrom domain is listed|sending from domain|"
@@ -494,7 +503,7 @@ const Rule outcome_rules[] = {
 	/* ---- The server ---- */
 
 	/* Postfix: 452 4.3.1 Insufficient system storage. Exim: 452 Space shortage, please try later */
-	{REPLY, MAIL, 400, 499, "4.3.1", NULL, 0, SERVER("smtp_temporary")},
+	{REPLY, MAIL | DATA, 400, 499, "4.3.1", NULL, 0, SERVER("smtp_temporary")},
 	{REPLY, DIALOGUE, 400, 499, NULL,
 	 "insufficient system|space shortage|insufficient disk space|mail system full|server configuration error",
 	 0, SERVER("smtp_temporary")},
@@ -510,10 +519,7 @@ const Rule outcome_rules[] = {
 	{TIMEOUT, SETUP | MAIL, 0, 0, NULL, NULL, 0, SERVER("timeout")},
 	{LOST | GARBAGE, SETUP | MAIL, 0, 0, NULL, NULL, 0, CONNECTION},
 
-	/* ---- The message itself: its size, its recipient, its content ---- */
-
-	/* Postfix: 552 5.3.4 Message size exceeds fixed limit. Also where it is said of a recipient. */
-	{REPLY, ANYWHERE, 500, 599, "5.3.4", NULL, 0, MESSAGE_REFUSED},
+	/* ---- The message itself: its recipient, its content ---- */
 
 	/* Exim: 451 <jane@example.com>: Cannot resolve … at this time */
 	{REPLY, RCPT, 400, 499, NULL, NULL, 0, DEFERRED},
