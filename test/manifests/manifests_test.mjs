@@ -116,7 +116,7 @@ const changedCluster = change => {
 ok(changedCluster(spec => { spec.instances = '3'; }) > 0, 'a wrong type is found in it');
 ok(changedCluster((spec, whole) => { delete whole.spec; }) > 0, 'a missing field is found');
 ok(changedCluster(spec => { spec.imagename = 'x:17'; }) > 0, 'an unknown field is found');
-ok(changedCluster(spec => { spec.env[0].valueFrom.secretKeyRef.kee = 'c'; }) > 0, 'deep inside too');
+ok(changedCluster(spec => { spec.env.find(variable => variable.valueFrom).valueFrom.secretKeyRef.kee = 'c'; }) > 0, 'deep inside too');
 ok(changedCluster(spec => { spec.projectedVolumeTemplate.sources[0].secret.items[0].key = 587; }) > 0, 'and a wrong type there');
 ok(changedCluster((spec, whole) => { whole.metadata.label = {}; }) > 0, 'and what metadata do not have');
 
