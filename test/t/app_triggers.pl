@@ -65,7 +65,9 @@ sub check_refusal
 	$node->wait_for("SELECT NOT ok AND value ~ 'refused' FROM rhesis_notify.health() WHERE check_name = 'queue'");
 	pass("$what: health() says so");
 	my $id = $node->sql("SELECT id FROM rhesis_notify.task_notifications WHERE task_id = 'bad $round'");
-	like($node->sql("SELECT string_agg(concat_ws(' ', step, decision, detail, advice), E'\n') FROM rhesis_notify.explain($id)"), qr/refused/, "$what: explain() says so");
+	$node->wait_for("SELECT bool_or(concat_ws(' ', step, decision, detail, advice) ~ 'refused') FROM rhesis_notify.explain($id)");
+	pass("$what: explain() says so");
+	RhesisNotify::Peer::wait_until(sub { $node->log($log_offset) =~ /(?:WARNING|ERROR): / }, 'the log says so');
 	my @warnings = $node->log($log_offset) =~ /^(.*(?:WARNING|ERROR): .*)$/mg;
 	is(scalar(@warnings), 1, "$what: the log says it once") or diag(join "\n", @warnings);
 	like($warnings[0] // '', qr/(?:WARNING|ERROR):  .*$more{message}/, "$what: with the error") if $more{message};
