@@ -102,7 +102,7 @@ sub set_up_lane
 		FROM unnest('{victim,second,third}'::text[]) WITH ORDINALITY AS u (name, n);
 
 		-- A mail that no socket's buffers can hold.
-		INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('big', 'big', '{{big}}', '{{big}}');
+		INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('big', 'big', '{{#big}}{{.}}{{/big}}', '{{#big}}{{.}}{{/big}}');
 
 		CREATE TABLE public.history (n bigint GENERATED ALWAYS AS IDENTITY, id bigint, state text, reason text, attempts int);
 		CREATE FUNCTION public.remember() RETURNS trigger LANGUAGE plpgsql AS \$\$
@@ -140,7 +140,7 @@ sub run_cell
 	my $seen = $peer->mail_count;
 	my $offset = length $peer->transcript;
 	my $template = $stage eq 'body' ? 'big' : 'task_completion';
-	my $big = $stage eq 'body' ? q{jsonb_build_object('big', repeat('é', 450000))} : q{'{}'};
+	my $big = $stage eq 'body' ? q{jsonb_build_object('big', (SELECT jsonb_agg(repeat('é', 3900)) FROM generate_series(1, 115)))} : q{'{}'};
 	my $rule = { stage => $RULE_STAGE{$stage} // lc $stage, count => 1, %{ $RULE{$fault} } };
 
 	$rule->{after} = 1 if $stage eq 'EHLO in TLS';

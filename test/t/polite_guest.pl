@@ -158,9 +158,9 @@ foreach my $phase (@phases)
 }
 
 # A mail that no socket's buffers hold.
-$node->sql(q{INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('big', 'big', '{{big}}', '{{big}}')});
+$node->sql(q{INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('big', 'big', '{{#big}}{{.}}{{/big}}', '{{#big}}{{.}}{{/big}}')});
 $peer->rules({ stage => 'body', action => 'silence', bytes => 100_000 });
-$node->report(organization_id => undef, template => 'big', result => '{"big": "' . 'x' x 900_000 . '"}');
+$node->report(organization_id => undef, template => 'big', result => '{"big": [' . join(', ', ('"' . 'x' x 3900 . '"') x 230) . ']}');
 $peer->wait_for_transcript(qr/rule: silence at body/);
 stops_fast('in the middle of a mail');
 $peer->rules;
