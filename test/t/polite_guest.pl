@@ -171,6 +171,8 @@ $node->wait_for($all_sent);
 sub lock_queue
 {
 	$node->sql('SELECT rhesis_notify.pause()');
+	# Something is due for sure.
+	$node->report(organization_id => undef);
 	return $node->lock_queue(RhesisNotify::Session->start($node));
 }
 my @obstacles = (
