@@ -57,6 +57,7 @@
 #define MESSAGE_REFUSED OUTCOME_SCOPE_MESSAGE, OUTCOME_FAIL, "smtp_permanent", 0, NULL, false
 #define QUOTA(seconds) OUTCOME_SCOPE_QUOTA, OUTCOME_RETURN, "quota", seconds, HINT_QUOTA, false
 #define ACCOUNT(hint) OUTCOME_SCOPE_ACCOUNT, OUTCOME_RETURN, "auth", 0, hint, false
+#define NEEDS_TLS OUTCOME_SCOPE_ACCOUNT, OUTCOME_RETURN, "tls", 0, HINT_TLS, false
 #define ANOTHER_CONNECTION(is_full) \
 	OUTCOME_SCOPE_CONNECTION, OUTCOME_RETRY_FRESH, "connection", 0, NULL, is_full
 #define CONNECTION OUTCOME_SCOPE_CONNECTION, OUTCOME_RETURN, "connection", 0, NULL, false
@@ -91,13 +92,14 @@
 /* ---- Words that servers share ---- */
 
 /* "this connection has taken its messages": Exim, Stalwart, Amazon SES, OpenSMTPD, Yahoo */
-#define WORDS_OF_A_FULL_CONNECTION                                                              \
-	"messages .. per connection|messages .. per session|messages .. this connection|"           \
-	"messages .. this session|messages .. in one session|messages .. in one connection|"        \
-	"message .. per connection|message .. per session|mails .. per connection|"                 \
-	"mails .. per session|emails .. per connection|emails .. per session|"                      \
-	"mails .. this connection|mails .. this session|transactions .. per connection|"            \
-	"transactions .. per session|transactions .. this connection|transactions .. this session|" \
+#define WORDS_OF_A_FULL_CONNECTION                                                            \
+	"messages .. per connection|messages .. per session|messages .. this connection|"         \
+	"messages .. this session|messages .. in one session|messages .. in one connection|"      \
+	"message .. per connection|message .. per session|mails .. per connection|"               \
+	"mails .. per session|emails .. per connection|emails .. per session|"                    \
+	"mails .. this connection|mails .. this session|transactions .. per connection|"          \
+	"recipients .. in one session|recipients .. for one session|transactions .. per session|" \
+	"transactions .. this connection|transactions .. this session|"                           \
 	"connection message limit|session message limit|too many messages sent"
 
 #define WORDS_OF_A_FULL_MAILBOX                                                                                    \
@@ -114,14 +116,26 @@
 	"limit .. per hour|limit .. per day|limit .. per minute|message limit|monthly limit|"                                                                                                                             \
 	"exceeded .. per hour|exceeded .. per day|exceeded .. per minute|too many recipients from|too many messages|too many emails|too many mails|sending too fast|sending too many|slow down|unusual sending activity|" \
 	"unexpected volume|messages sent per|ratelimit .. exceeded|recipients per hour|"                                                                                                                                  \
-	"recipients per day|message count quota|sender quota|sender's quota|sender frequency limited|exceeded permitted limits"
+	"recipients per day|message count quota|sender quota|sender's quota|sender frequency limited|exceeded permitted limits|"                                                                                          \
+	"domain frequency limited|messaging limit|relay quota|allowed number of relays|daily email limit|hourly email limit|"                                                                                             \
+	"monthly email limit|daily outgoing|hourly outgoing|outgoing limit|outgoing message limit|"                                                                                                                       \
+	"outgoing messages .. limit|sender rate|how many messages can be sent|"                                                                                                                                           \
+	"you have exceeded .. limit|you have exceeded .. quota|you've exceeded .. limit|"                                                                                                                                 \
+	"you've exceeded .. quota|have reached your .. limit|have reached your .. quota|"                                                                                                                                 \
+	"you've reached your .. limit|you've reached your .. quota"
 
 #define WORDS_OF_A_STOPPED_ACCOUNT                                                               \
 	"sending paused|your account .. suspended|your account .. disabled|your account .. blocked|" \
 	"your account .. restricted|your account .. inactive|your account .. not active|"            \
 	"your account .. activated|smtp account .. activated|smtp account .. suspended|"             \
 	"smtp account .. disabled|your account .. under review|activate your|bad outbound sender|"   \
-	"sending suspended for this account|mail sending denied|[abuse] sender blocked"
+	"sending suspended for this account|mail sending denied|[abuse] sender blocked|"             \
+	"account outbounds disabled|outgoing mail from|outgoing mail suspension|"                    \
+	"sending for this account is disabled|your account has not been approved"
+
+#define WORDS_OF_NO_RELAY                                                                        \
+	"relay access denied|relaying denied|relay not permitted|relay not allowed|unable to relay|" \
+	"relaying not allowed|relay denied|not permitted to relay|allowed rcpthosts|open relay not"
 
 const Rule outcome_rules[] = {
 	/* ---- The end of a message ---- */
@@ -148,12 +162,37 @@ const Rule outcome_rules[] = {
 	/*
 	 * Mailgun: 421 Domain example.com is not allowed to send: recipient limit exceeded, try again after
 	 * Sun, 05 Oct 2025 19:22:44 UTC. 554 Your account is on probation and domains are limited to 100
-	 * messages / hour. Account will be enabled in 341 seconds.
+	 * messages / hour. Account will be enabled in 341 seconds. IONOS: 450-Requested mail action not taken:
+	 * mailbox unavailable, Mail send limit exceeded. policyd: 450 4.7.1 <jane@example.com>: Recipient address
+	 * rejected: Policy rejection; Message count quota exceeded. iRedAPD: 554 5.7.1 <END-OF-MESSAGE>: End-of-data
+	 * rejected: Quota exceeded (number of mails in total).
 	 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "send: recipient limit exceeded|send: request limit exceeded|send: bytes limit exceeded|"
-	 "messages / hour",
+	 "messages / hour|mail send limit exceeded|policy rejection; message count quota|"
+	 "policy rejection; message cumulative size quota|quota exceeded (number of mails|"
+	 "throttling quota exceeded|recipient address rejected: you have exceeded|"
+	 "recipient address rejected: you've exceeded|recipient address rejected: you have reached|"
+	 "quota exceeded (accumulated message size",
 	 0, QUOTA(LONG_LIMIT)},
+
+	/* Haraka, at MAIL: 550 Message too big! Such a limit is none of the account's, whoever reached it. */
+	{REPLY, DIALOGUE, 500, 599, NULL,
+	 "message size|message too big|message too large|message is too large|message is too big|"
+	 "message exceeds|message exceeded",
+	 0, MESSAGE_REFUSED},
+
+	/*
+	 * Policy servers, of the login and of this machine, although Postfix writes its own words before theirs.
+	 * iRedAPD: 554 5.7.1 <jane@example.com>: Recipient address rejected: SMTP AUTH is required for users
+	 * under this sender domain. Recipient address rejected: Blacklisted reverse DNS name of server IP address.
+	 */
+	{REPLY, RCPT, 400, 599, NULL, "recipient address rejected: smtp auth is required", 0,
+	 ACCOUNT(HINT_LOGIN)},
+	{REPLY, RCPT, 400, 599, NULL,
+	 "recipient address rejected: blacklisted reverse dns|"
+	 "recipient address rejected: server ip address",
+	 0, ACCOUNT(HINT_CLIENT)},
 
 	/* ---- One recipient's trouble, although the words or the code are as those of an account's ---- */
 
@@ -169,7 +208,8 @@ const Rule outcome_rules[] = {
 	/* Google: 421 4.7.0 TLS required for RCPT domain, closing connection. IP not in whitelist for … */
 	{REPLY, ABOUT_RECIPIENT, 400, 499, NULL,
 	 "for rcpt domain|receiving mail too quickly|receiving mail at a rate|"
-	 "recipient thread limit|recipient rate limit|recipient .. exceeded|recipient has exceeded|deferred due to excessive volume",
+	 "recipient thread limit|recipient rate limit|recipient .. exceeded|recipient has exceeded|"
+	 "exceeded their message rate|concurrent deliveries for user|deferred due to excessive volume",
 	 0, DEFERRED},
 
 	/*
@@ -238,7 +278,8 @@ const Rule outcome_rules[] = {
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "too many errors|too many syntax|too many unrecognized|too many bad commands|"
 	 "too many non|too many rcpt|too many invalid commands|session exceeded transfer|"
-	 "session open for too long|connection expired|too many transactions",
+	 "session open for too long|connection expired|too many transactions|"
+	 "allowable connection time|bad smtp command limit|please re authenticate",
 	 IF_REUSED, ANOTHER_CONNECTION(false)},
 
 	/* ---- The account's quota: too fast, or too much ---- */
@@ -248,8 +289,9 @@ const Rule outcome_rules[] = {
 	 * or later: 451 Authentication failed: Maximum credits exceeded.
 	 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
-	 "daily message quota|maximum credits exceeded|insufficient credits|not enough credits", 0,
-	 QUOTA(LONG_LIMIT)},
+	 "daily message quota|maximum credits exceeded|insufficient credit|not enough credit|"
+	 "out of credits",
+	 0, QUOTA(LONG_LIMIT)},
 
 	/*
 	 * Amazon SES: 454 Throttling failure: Maximum sending rate exceeded. Google: 450 4.2.1 Peak SMTP relay
@@ -307,7 +349,7 @@ const Rule outcome_rules[] = {
 	/* Postfix: 450 4.7.0 Error: too many connections. 450 too frequent connects from 192.0.2.1 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "too many connections|too many concurrent|too many sessions|too frequent connects|"
-	 "too many simultaneous|connections limit|connection limit|connection rate|"
+	 "outbound thread limit|too many simultaneous|connections limit|connection limit|connection rate|"
 	 "connection frequency limited|ip frequency limited",
 	 0, CONNECTION},
 
@@ -322,6 +364,9 @@ const Rule outcome_rules[] = {
 	 "unusual rate|try again later, closing connection|too much mail|"
 	 "access denied, please try again later|" WORDS_OF_A_RATE,
 	 0, QUOTA(0)},
+
+	/* RFC 5248's registry: x.7.28 is a flood of mail. */
+	{REPLY, ANYWHERE, 400, 499, "4.7.28", NULL, 0, QUOTA(0)},
 
 	/* cPanel: 550 Domain example.com has exceeded the max emails per hour (150/150) allowed. */
 	{REPLY, ANYWHERE, 500, 599, NULL, "unusual rate|" WORDS_OF_A_RATE, 0, QUOTA(LONG_LIMIT)},
@@ -342,9 +387,18 @@ const Rule outcome_rules[] = {
 	/* Google, Amazon SES: 530 5.7.0 Must issue a STARTTLS command first */
 	{REPLY, ANYWHERE, 500, 599, NULL,
 	 "must issue a starttls|must issue starttls|starttls first|"
-	 "starttls is required|starttls required|requires encryption",
-	 0, /* => */
-	 OUTCOME_SCOPE_ACCOUNT, OUTCOME_RETURN, "tls", 0, HINT_TLS, false},
+	 "starttls is required|starttls required|requires encryption|use of tls required|"
+	 "not sent over tls",
+	 0, NEEDS_TLS},
+
+	/*
+	 * RFC 4954: 538 5.7.11 Encryption required for requested authentication mechanism. RFC 5248: 523 5.7.10
+	 * Encryption needed. Dovecot: 530 5.7.0 TLS required. hMailServer: 530 A SSL/TLS-connection is required.
+	 */
+	{REPLY, ANYWHERE, 500, 599, "5.7.10", NULL, 0, NEEDS_TLS},
+	{REPLY, ANYWHERE, 500, 599, "5.7.11", NULL, 0, NEEDS_TLS},
+	{REPLY, ANYWHERE, 530, 538, NULL, "tls required|tls connection is required|encryption required",
+	 0, NEEDS_TLS},
 
 	/* Postfix: 454 4.7.0 TLS not available due to local problem */
 	{REPLY, TLS, NOT_421, 599, NULL, NULL, 0, SERVER("tls")},
@@ -356,6 +410,11 @@ const Rule outcome_rules[] = {
 	 * Credentials Invalid. Microsoft: 535 5.7.139 Authentication unsuccessful.
 	 */
 	{REPLY, AUTH, NOT_421, 599, NULL, NULL, 0, ACCOUNT(HINT_LOGIN)},
+
+	/* RFC 5248: x.7.8 says it of the credentials, x.7.9 of the mechanism, and 525 of a disabled account. */
+	{REPLY, DIALOGUE, 500, 599, "5.7.8", NULL, 0, ACCOUNT(HINT_LOGIN)},
+	{REPLY, DIALOGUE, 500, 599, "5.7.9", NULL, 0, ACCOUNT(HINT_LOGIN)},
+	{REPLY, DIALOGUE, 525, 525, "5.7.13", NULL, 0, ACCOUNT(HINT_PROVIDER)},
 
 	/* Amazon SES, Google: 530 5.7.0 Authentication Required. Mailgun: 535 Authentication failed */
 	{REPLY, ANYWHERE, 530, 538, NULL, NULL, 0, ACCOUNT(HINT_LOGIN)},
@@ -371,7 +430,8 @@ const Rule outcome_rules[] = {
 	 "auth required|must authenticate|must be authenticated|not authenticated|"
 	 "turn on smtp authentication|without authentication|login required|"
 	 "unauthenticated senders not allowed|credentials for relay|mail relay denied|"
-	 "please authenticate",
+	 "please authenticate|requires authentication when|and auth first|failed to authenticate|"
+	 "api key is invalid|invalid api key",
 	 0, ACCOUNT(HINT_LOGIN)},
 	{BIT(SMTP_EVENT_NO_AUTH) | BIT(SMTP_EVENT_LOGIN_FAILED), ANYWHERE, 0, 0, NULL, NULL, 0,
 	 ACCOUNT(HINT_LOGIN)},
@@ -419,7 +479,8 @@ const Rule outcome_rules[] = {
 	 "your ip .. listed by|sending ip .. listed on|ip blacklisted by|ip .. is blacklisted|"
 	 "is in an rbl|found in dns blacklist|client address .. blocked|connecting host .. listed|"
 	 "address was rejected by the|your server ip address|mta's poor reputation|"
-	 "ask your postmaster for help",
+	 "ask your postmaster for help|host network not allowed|ip temporarily blacklisted|"
+	 "in a black list at|rdns/ptr record|hosts with dynamic ip|ipv6 sending guidelines|dnsbl:attrbl",
 	 0, ACCOUNT(HINT_CLIENT)},
 
 	/* ---- The sender ---- */
@@ -442,7 +503,11 @@ const Rule outcome_rules[] = {
 	 "sender domain not verified|domain must be verified|domain is not associated with|"
 	 "same as authorization user|header address rejected|not allowed in header|"
 	 "is not one of your addresses|mailfrom domain is listed|sending from domain|"
-	 "may not use \"from:\" address",
+	 "may not use \"from:\" address|unconfigured sending domain|authorized to send emails from|"
+	 "authorized to send mail|authorized to send as|allowed to relay emails|"
+	 "sender domain does not have|sender is not valid|sender not valid|mail from invalid|"
+	 "not local sender over smtp|must equal authorized user|"
+	 "my badmailfrom list",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/*
@@ -460,8 +525,9 @@ const Rule outcome_rules[] = {
 	 * it knows the recipient. Exim: 550 Sender verify failed.
 	 */
 	{REPLY, ENVELOPE, 400, 599, NULL,
-	 "sender address rejected|unavailable; sender address|sender verify failed", 0,
-	 ACCOUNT(HINT_SENDER)},
+	 "sender address rejected|unavailable; sender address|sender verify failed|"
+	 "sender verify defer|complete sender verify",
+	 0, ACCOUNT(HINT_SENDER)},
 
 	/* Stalwart: 550 5.7.1 Sender address not allowed. At RCPT such words can be the recipient's filter's. */
 	{REPLY, MAIL, 500, 599, NULL,
@@ -487,6 +553,29 @@ const Rule outcome_rules[] = {
 	 * 502 5.7.0 Your SMTP account is not yet activated.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL, WORDS_OF_A_STOPPED_ACCOUNT, 0, ACCOUNT(HINT_PROVIDER)},
+
+	/*
+	 * A refusal of MAIL knows no recipient, and every mail has this sender. IONOS: 550 Requested action not
+	 * taken: mailbox unavailable, Sender address is not allowed. Size and characters are the mail's own.
+	 */
+	{REPLY, MAIL, 552, 552, NULL, NULL, 0, MESSAGE_REFUSED},
+	{REPLY, MAIL, 555, 555, NULL, NULL, 0, MESSAGE_REFUSED},
+	{REPLY, MAIL, 550, 599, "5.6.", NULL, 0, MESSAGE_REFUSED},
+	{REPLY, MAIL, 550, 599, NULL, NULL, 0, ACCOUNT(HINT_SENDER)},
+
+	/* ---- A conversation out of step ---- */
+
+	/*
+	 * Postfix: 503 5.5.1 Error: nested MAIL command. Sendmail: 503 5.0.0 Polite people say HELO first. A new
+	 * connection begins from the start. postscreen, at RCPT: 550 5.5.1 Protocol error.
+	 */
+	{REPLY, ENVELOPE, 500, 503, NULL,
+	 "helo/ehlo first|ehlo/helo first|say mail first|sequence error", IF_REUSED,
+	 ANOTHER_CONNECTION(false)},
+	{REPLY, ENVELOPE, 503, 503, NULL, NULL, IF_REUSED, ANOTHER_CONNECTION(false)},
+	{REPLY, MAIL, 503, 503, NULL, NULL, 0, CONNECTION},
+	{REPLY, RCPT | DATA, 503, 503, NULL, NULL, 0, DEFERRED},
+	{REPLY, RCPT, 500, 599, "5.5.1", "protocol error", 0, CONNECTION},
 
 	/* ---- The connection ---- */
 
@@ -521,17 +610,17 @@ const Rule outcome_rules[] = {
 
 	/* ---- The message itself: its recipient, its content ---- */
 
+	/*
+	 * Postfix: 554 5.7.1 <jane@example.com>: Relay access denied; 454 4.7.1 by its default since 2.10. A relay
+	 * may know some domains, so the mail fails alone.
+	 */
+	{REPLY, RCPT, 400, 499, NULL, WORDS_OF_NO_RELAY, 0, /* => */
+	 OUTCOME_SCOPE_ADDRESS, OUTCOME_DEFER, "smtp_temporary", 0, HINT_RELAY, false},
+
 	/* Exim: 451 <jane@example.com>: Cannot resolve … at this time */
 	{REPLY, RCPT, 400, 499, NULL, NULL, 0, DEFERRED},
 
-	/*
-	 * Postfix: 554 5.7.1 <jane@example.com>: Relay access denied. A relay may know some domains, so the mail
-	 * fails alone.
-	 */
-	{REPLY, RCPT, 500, 599, NULL,
-	 "relay access denied|relaying denied|relay not permitted|relay not allowed|unable to relay|"
-	 "relaying not allowed|relay denied|not permitted to relay|allowed rcpthosts",
-	 0, /* => */
+	{REPLY, RCPT, 500, 599, NULL, WORDS_OF_NO_RELAY, 0, /* => */
 	 OUTCOME_SCOPE_ADDRESS, OUTCOME_FAIL, "smtp_permanent", 0, HINT_RELAY, false},
 
 	/* Postfix: 550 5.1.1 <jane@example.com>: Recipient address rejected: User unknown */

@@ -116,20 +116,48 @@ SetGarbage(SmtpReplyParser *parser)
 	parser->status = SMTP_REPLY_GARBAGE;
 }
 
-/* Appends a line's text to the reply, without the enhanced code that is the same on every line. */
 static void
-TakeLineText(SmtpReply *reply, const char *text, const char *end, bool first)
+KeepEnhancedCode(SmtpReply *reply, const char *code, int length)
 {
-	int length = EnhancedCodeLength(text, end);
+	memcpy(reply->enhanced, code, length);
+	reply->enhanced[length] = '\0';
+}
 
-	if (first && length > 0)
-	{
-		memcpy(reply->enhanced, text, length);
-		reply->enhanced[length] = '\0';
-	}
+/*
+ * The enhanced code that qmail and its descendants write at the end: "(#5.7.1)", "(#5.1.1 - chkuser)". Its class
+ * must be that of the reply: a text that ends so by chance says nothing.
+ */
+static void
+TakeCodeAtEnd(SmtpReply *reply)
+{
+	const char *end = reply->text + reply->text_length - 1;
+	const char *from = strrchr(reply->text, '#');
+	const char *code_end;
+
+	if (reply->enhanced[0] != '\0' || from == NULL || from - reply->text < 2 ||
+		memcmp(from - 2, " (", 2) != 0 || *end != ')')
+		return;
+	from++;
+	code_end = from + strcspn(from, " )");
+	if (EnhancedCodeLength(from, code_end) == code_end - from && *from == '0' + reply->code / 100)
+		KeepEnhancedCode(reply, from, code_end - from);
+}
+
+/*
+ * Appends a line's text to the reply, without the enhanced code that is the same on every line. Some write
+ * "#5.1.8", and some begin with it on a later line.
+ */
+static void
+TakeLineText(SmtpReply *reply, const char *text, const char *end)
+{
+	const char *code = text < end && *text == '#' ? text + 1 : text;
+	int length = EnhancedCodeLength(code, end);
+
+	if (length > 0 && reply->enhanced[0] == '\0')
+		KeepEnhancedCode(reply, code, length);
 	if (length > 0 && (int) strlen(reply->enhanced) == length &&
-		memcmp(reply->enhanced, text, length) == 0)
-		text += length;
+		memcmp(reply->enhanced, code, length) == 0)
+		text = code + length;
 	while (text < end && (*text == ' ' || *text == '\t'))
 		text++;
 	if (text == end)
@@ -166,10 +194,13 @@ FinishLine(SmtpReplyParser *parser)
 	}
 	parser->reply.code = code;
 	if (end - line > CODE_LENGTH + 1)
-		TakeLineText(&parser->reply, line + CODE_LENGTH + 1, end, parser->line_count == 1);
+		TakeLineText(&parser->reply, line + CODE_LENGTH + 1, end);
 	parser->line_length = 0;
 	if (!more)
+	{
+		TakeCodeAtEnd(&parser->reply);
 		parser->status = SMTP_REPLY_COMPLETE;
+	}
 }
 
 void

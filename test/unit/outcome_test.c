@@ -322,6 +322,50 @@ static const Case cases[] = {
 	{SMTP_STAGE_MAIL, SMTP_EVENT_CONNECTION_LOST, 0, NULL, NULL, 0,
 	 "connection return connection 0"},
 
+	/* A refusal of MAIL is about the sender that every mail has, unless it is about this mail's size or characters */
+	{SMTP_STAGE_MAIL, R, 550, "", "Not you", 0, "account return auth 0"},
+	{SMTP_STAGE_MAIL, R, 554, "5.3.0", "Not you", 0, "account return auth 0"},
+	{SMTP_STAGE_MAIL, R, 550, "", "Message too big!", 0, "message fail smtp_permanent 0"},
+	{SMTP_STAGE_MAIL, R, 552, "", "Too much", 0, "message fail smtp_permanent 0"},
+	{SMTP_STAGE_MAIL, R, 555, "5.5.4", "Unsupported option", 0, "message fail smtp_permanent 0"},
+	{SMTP_STAGE_MAIL, R, 553, "5.6.7", "Must declare SMTPUTF8", 0, "message fail smtp_permanent 0"},
+
+	/* A conversation out of step */
+	{SMTP_STAGE_MAIL, R, 502, "", "Use HELO/EHLO first.", IF_REUSED,
+	 "connection retry_fresh connection 0"},
+	{SMTP_STAGE_MAIL, R, 503, "5.5.1", "Error: nested MAIL command", IF_REUSED,
+	 "connection retry_fresh connection 0"},
+	{SMTP_STAGE_MAIL, R, 503, "5.0.0", "Polite people say HELO first", 0,
+	 "connection return connection 0"},
+	{SMTP_STAGE_RCPT, R, 503, "5.5.1", "Error: need MAIL command", 0,
+	 "address defer smtp_temporary 0"},
+	{SMTP_STAGE_RCPT, R, 550, "5.5.1", "Protocol error", 0, "connection return connection 0"},
+
+	/* What the registry of enhanced codes says, whatever the words are */
+	{SMTP_STAGE_MAIL, R, 523, "5.7.10", "No", 0, "account return tls 0"},
+	{SMTP_STAGE_AUTH, R, 538, "5.7.11", "No", 0, "account return tls 0"},
+	{SMTP_STAGE_MAIL, R, 530, "5.7.0", "TLS required.", 0, "account return tls 0"},
+	{SMTP_STAGE_RCPT, R, 554, "5.7.8", "No", 0, "account return auth 0"},
+	{SMTP_STAGE_RCPT, R, 554, "5.7.9", "No", 0, "account return auth 0"},
+	{SMTP_STAGE_RCPT, R, 525, "5.7.13", "No", 0, "account return auth 0"},
+	{SMTP_STAGE_FINAL_DOT, R, 450, "4.7.28", "No", IF_DOT_WRITTEN, "quota return quota 0"},
+
+	/* A policy server's words, behind those of Postfix */
+	{SMTP_STAGE_RCPT, R, 554, "5.7.1",
+	 "<jane@example.org>: Recipient address rejected: You have exceeded your quota.", 0,
+	 "quota return quota 900"},
+	{SMTP_STAGE_RCPT, R, 554, "5.7.1",
+	 "<jane@example.org>: Recipient address rejected: SMTP AUTH is required for users under this "
+	 "sender domain",
+	 0, "account return auth 0"},
+	{SMTP_STAGE_RCPT, R, 554, "5.7.1",
+	 "<jane@example.org>: Recipient address rejected: Server IP address has bad reputation.", 0,
+	 "account return auth 0"},
+
+	/* Postfix's default since 2.10; the mail is tried again, since a relay may know the domain later */
+	{SMTP_STAGE_RCPT, R, 454, "4.7.1", "<jane@example.org>: Relay access denied", 0,
+	 "address defer smtp_temporary 0"},
+
 	/* The message and its recipient */
 	{SMTP_STAGE_MAIL, R, 552, "5.3.4", "Message size exceeds fixed limit", 0,
 	 "message fail smtp_permanent 0"},

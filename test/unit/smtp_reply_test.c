@@ -81,6 +81,19 @@ CheckEnhancedCodes(void)
 	CHECK("550 5.1.1\r\n", "550 5.1.1", "an enhanced code alone");
 	is_str(parser.reply.enhanced, "5.1.1", "is known for one");
 	is_str(parser.reply.text, "", "and is not the text");
+	CHECK("553 #5.1.8 Domain does not exist\r\n", "553 5.1.8 Domain does not exist",
+		  "one behind a #");
+	is_str(parser.reply.enhanced, "5.1.8", "is known for one");
+	CHECK("550-See below\r\n550 5.1.8 no\r\n", "550 5.1.8 See below no", "one on a later line");
+	CHECK("553 sorry, not you (#5.7.1)\r\n", "553 5.7.1 sorry, not you (#5.7.1)", "one at the end");
+	CHECK("511 sorry (#5.1.1 - chkuser)\r\n", "511 5.1.1 sorry (#5.1.1 - chkuser)",
+		  "one at the end, with a name");
+	CHECK("553 sorry (#4.7.1)\r\n", "553 sorry (#4.7.1)", "one of another class is none");
+	CHECK("553 sorry (#5.7.1) not you\r\n", "553 sorry (#5.7.1) not you",
+		  "one in the middle is none");
+	CHECK("553 (#\r\n", "553 (#", "a part of one is none");
+	CHECK("553 #\r\n", "553 #", "a # is none");
+	CHECK("553 5.1.2 a (#5.7.1)\r\n", "553 5.1.2 a (#5.7.1)", "the first one counts");
 	CHECK("220 5.1.1.1 ESMTP\r\n", "220 5.1.1.1 ESMTP", "an address is none");
 	is_str(parser.reply.enhanced, "", "and is text");
 	CHECK("220 192.0.2.1 ESMTP\r\n", "220 192.0.2.1 ESMTP", "nor this");
