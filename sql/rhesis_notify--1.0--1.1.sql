@@ -98,9 +98,9 @@ COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
 	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, '
 	'reason says why. notification_id is the id in task_notifications (else no_data_found)';
 COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
-	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or '
+	'Makes a notification due at once, with all its attempts before it: one that is pending, deferred, held, failed, skipped or '
 	'cancelled. A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
-	'often). False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
+	'often). False, with a notice, when it is sending, sent or older than rhesis_notify.expire_after. id is '
 	'that of task_notifications (else no_data_found)';
 COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
 	'Stops a notification that is pending, deferred or held: when it says true, no mail of it goes out. False, with a '
@@ -218,6 +218,23 @@ SELECT token, '-infinity' FROM identity;
 
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.database_identity', '');
 
+CREATE FUNCTION rhesis_notify.skip_used_event_ids() RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+	PERFORM pg_catalog.setval('rhesis_notify.delivery_events_id_seq', last.id)
+	FROM (SELECT e.id FROM rhesis_notify.delivery_events AS e ORDER BY e.id DESC LIMIT 1) AS last
+	CROSS JOIN rhesis_notify.delivery_events_id_seq AS s
+	WHERE last.id OPERATOR(pg_catalog.>)
+		CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END;
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.skip_used_event_ids() IS
+	'Where the sequence of delivery_events.id is behind the rows, as after logical replication, has it go on behind them. '
+	'retry(), cancel() and adopt_database() call it, so that what they do has its events';
+
 CREATE FUNCTION rhesis_notify.copy_sign() RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -270,6 +287,7 @@ BEGIN
 		FROM rhesis_notify.task_notifications AS n
 		WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.<>) 'held'::rhesis_notify.delivery_state;
 	ELSE
+		PERFORM rhesis_notify.skip_used_event_ids();
 		WITH old AS MATERIALIZED
 			(SELECT n.id, n.delivery_status, n.delivery_reason
 			 FROM rhesis_notify.task_notifications AS n
@@ -401,7 +419,8 @@ $function$;
 
 REVOKE ALL ON rhesis_notify.database_identity, rhesis_notify.database_birth FROM PUBLIC;
 REVOKE ALL ON FUNCTION rhesis_notify.copy_sign(), rhesis_notify.adopt_database(boolean), rhesis_notify.ignore_replicated(),
-	rhesis_notify.keep_own_pause(), rhesis_notify.retry_all(timestamptz, rhesis_notify.delivery_state) FROM PUBLIC;
+	rhesis_notify.keep_own_pause(), rhesis_notify.retry_all(timestamptz, rhesis_notify.delivery_state),
+	rhesis_notify.skip_used_event_ids() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rhesis_notify.grant_to(grantee regrole, privileges text DEFAULT 'task') RETURNS void
 LANGUAGE plpgsql
@@ -450,7 +469,7 @@ BEGIN
 			'rhesis_notify.health, rhesis_notify.metric_samples, rhesis_notify.metrics, rhesis_notify.mustache, '
 			'rhesis_notify.pause, rhesis_notify.preview, rhesis_notify.preview_message, rhesis_notify.purge, '
 			'rhesis_notify.render_diff, rhesis_notify.render_template, rhesis_notify.resume, rhesis_notify.retry, '
-			'rhesis_notify.retry_failed, rhesis_notify.send_task_completion_email, rhesis_notify.silence, '
+			'rhesis_notify.retry_failed, rhesis_notify.send_task_completion_email, rhesis_notify.silence, rhesis_notify.skip_used_event_ids, '
 			'rhesis_notify.task_completed, rhesis_notify.template_variables, rhesis_notify.wake_workers TO %s', grantee);
 	END IF;
 END
@@ -475,7 +494,7 @@ BEGIN
 			AND acl.grantee OPERATOR(pg_catalog.<>) p.proowner
 			AND (p.prorettype OPERATOR(pg_catalog.=) 'trigger'::regtype
 				 OR p.proname OPERATOR(pg_catalog.=) 
-					ANY ('{adopt_database,copy_sign,explain,health,metrics,metric_samples,retry_all}'::name[]))
+					ANY ('{adopt_database,copy_sign,explain,health,metrics,metric_samples,retry_all,skip_used_event_ids}'::name[]))
 	LOOP
 		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', granted.function, granted.grantee);
 	END LOOP;
@@ -511,7 +530,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'notification % does not exist', retry.id USING ERRCODE = 'no_data_found';
 	END IF;
-	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,sending,sent}'::rhesis_notify.delivery_state[]) THEN
+	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{sending,sent}'::rhesis_notify.delivery_state[]) THEN
 		RAISE NOTICE 'notification % is not retried: it is %', retry.id, notification.delivery_status;
 		RETURN false;
 	END IF;
@@ -532,6 +551,7 @@ BEGIN
 				HINT = 'A trigger or a rule that was added to rhesis_notify.task_notifications suppresses it.';
 	END IF;
 
+	PERFORM rhesis_notify.skip_used_event_ids();
 	INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
 	VALUES (retry.id, 'retried', pg_catalog.jsonb_build_object(
 		'message', pg_catalog.format('was %s; attempts: %s', pg_catalog.concat_ws(', ',
@@ -573,6 +593,7 @@ BEGIN
 				HINT = 'A trigger or a rule that was added to rhesis_notify.task_notifications suppresses it.';
 	END IF;
 
+	PERFORM rhesis_notify.skip_used_event_ids();
 	INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail)
 	VALUES (cancel.id, 'cancelled', pg_catalog.jsonb_build_object(
 		'message', pg_catalog.format('was %s', state), 'by', SESSION_USER));

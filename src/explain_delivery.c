@@ -223,9 +223,7 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 			 service->backing_off->backing_off_until > facts->next_attempt_at)
 	{
 		when = psprintf("at %s", TimeText(service->backing_off->backing_off_until));
-		advice = IsInState(explanation, "deferred")
-					 ? retry_now
-					 : "At once: SELECT rhesis_notify.wake_workers();";
+		advice = retry_now;
 	}
 	else if (facts->next_attempt_at > now)
 	{

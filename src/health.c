@@ -229,23 +229,16 @@ AppendRefusals(ReturnSetInfo *result, const Service *service)
 	return first->count > 0 || removal->count > 0;
 }
 
-/* After logical replication, the sequence gives ids that rows have: tasks can't report. */
+/* After logical replication, sequences give ids that rows have: tasks can't report. True: some do. */
 static bool
-AppendSequenceLag(ReturnSetInfo *result)
+AppendSequenceLags(ReturnSetInfo *result)
 {
-	int64 greatest;
-	int64 lag = ReadSequenceLag(&greatest);
+	char *advice;
+	char *lags = ReadSequenceLags(CurrentMemoryContext, &advice);
 
-	if (lag > 0)
-		AppendQueueCheck(
-			result, "queue", false,
-			psprintf("the sequence of task_notifications.id is " INT64_FORMAT " behind the rows",
-					 lag),
-			psprintf(
-				"SELECT pg_catalog.setval('rhesis_notify.task_notifications_id_seq', " INT64_FORMAT
-				");",
-				greatest));
-	return lag > 0;
+	if (lags != NULL)
+		AppendQueueCheck(result, "queue", false, lags, advice);
+	return lags != NULL;
 }
 
 static void
@@ -253,7 +246,7 @@ CheckStatements(ReturnSetInfo *result, const Service *service)
 {
 	const WorkerSlot *troubled = service->in_trouble;
 
-	if (AppendSequenceLag(result) || AppendRefusals(result, service))
+	if (AppendSequenceLags(result) || AppendRefusals(result, service))
 		return;
 	AppendCheck(
 		result, "queue", troubled == NULL,

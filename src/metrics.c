@@ -13,6 +13,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
+#include "queue_copy.h"
 #include "queue_figures.h"
 #include "service.h"
 #include "time_text.h"
@@ -50,6 +51,7 @@ typedef enum MetricId
 	DATABASE_IN_RECOVERY,
 	DATABASE_WORKERS_WANTED,
 	DATABASE_PAUSED,
+	DATABASE_COPY,
 	DATABASE_DUE,
 	DATABASE_OLDEST_DUE,
 	DATABASE_LAST_SENT,
@@ -96,6 +98,9 @@ static const Metric metrics[METRIC_COUNT] = {
 	[DATABASE_WORKERS_WANTED] = {"rhesis_notify_database_workers_wanted", "gauge",
 								 "Worker processes that there should be; 0 until one has run."},
 	[DATABASE_PAUSED] = {"rhesis_notify_database_paused", "gauge", "Whether pause() was called."},
+	[DATABASE_COPY] = {"rhesis_notify_database_copy", "gauge",
+					   "Whether it is a copy of another database: it mails nothing until "
+					   "adopt_database() is called."},
 	[DATABASE_DUE] = {"rhesis_notify_database_due_notifications", "gauge",
 					  "Notifications that should be sent now."},
 	[DATABASE_OLDEST_DUE] = {"rhesis_notify_database_oldest_due_seconds", "gauge",
@@ -176,6 +181,21 @@ CollectQueue(Samples *samples, const QueueFigures *figures)
 	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "held", figures->held);
 }
 
+/* By its identity, or by rows that a worker has found. */
+static bool
+IsCopy(const Service *service)
+{
+	DatabaseState state;
+
+	ReadDatabaseState(&state);
+	for (int i = 0; i < service->count; i++)
+	{
+		if (service->slots[i].state == SLOT_RUNNING && service->slots[i].activity == WORKER_IN_COPY)
+			return true;
+	}
+	return state.copy != NO_COPY;
+}
+
 static void
 CollectDatabase(Samples *samples, const Service *service, const QueueFigures *figures)
 {
@@ -187,6 +207,7 @@ CollectDatabase(Samples *samples, const Service *service, const QueueFigures *fi
 	AddSample(samples, DATABASE_IN_RECOVERY, NULL, NULL, RecoveryInProgress());
 	AddSample(samples, DATABASE_WORKERS_WANTED, NULL, NULL, service->wanted);
 	AddSample(samples, DATABASE_PAUSED, NULL, NULL, figures->paused_since != 0);
+	AddSample(samples, DATABASE_COPY, NULL, NULL, IsCopy(service));
 	AddSample(samples, DATABASE_DUE, NULL, NULL, figures->due);
 	AddSample(samples, DATABASE_OLDEST_DUE, NULL, NULL,
 			  figures->due_since

@@ -127,6 +127,12 @@ extern int AdoptOrphans(bool (*epoch_is_live)(int64 epoch));
 extern int AdoptSingly(bool (*epoch_is_live)(int64 epoch), RowProblems *problems);
 
 /*
+ * Where the sequence of delivery_events would give ids that rows have, as after logical replication, have it go on behind them. For
+ * when something could not be recorded: it is no row's fault. It stays, whatever becomes of the transaction.
+ */
+extern void SkipUsedEventIds(void);
+
+/*
  * When the first row that waits is due; false when nothing waits. The time may lie in the past: the row lies before those that
  * were claimed last, or somebody holds a lock on it, or it came in meanwhile.
  */

@@ -88,11 +88,22 @@ static QueueStatement table_figures = {
 		" AND c.relnamespace OPERATOR(pg_catalog.=) 'rhesis_notify'::regnamespace",
 };
 
-static QueueStatement sequence_lag = {
+/* Of one table: its name, its greatest id, and the last one that its sequence has given. */
+#define SEQUENCE_OF(table)                                                                     \
+	"SELECT '" table "' AS name,"                                                              \
+	" (SELECT n.id FROM rhesis_notify." table " AS n ORDER BY n.id DESC LIMIT 1) AS greatest," \
+	" CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END"  \
+	"  AS given FROM rhesis_notify." table "_id_seq AS s"
+
+static QueueStatement sequence_lags = {
 	.sql =
-		"SELECT COALESCE((SELECT n.id FROM rhesis_notify.task_notifications AS n ORDER BY n.id DESC LIMIT 1), 0),"
-		" CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END "
-		"FROM rhesis_notify.task_notifications_id_seq AS s",
+		"SELECT pg_catalog.string_agg(pg_catalog.format('the sequence of %s.id is %s behind the rows',"
+		"  s.name, s.greatest OPERATOR(pg_catalog.-) s.given), '; '),"
+		" pg_catalog.string_agg(pg_catalog.format("
+		"  'SELECT pg_catalog.setval(''rhesis_notify.%s_id_seq'', %s);', s.name, s.greatest), ' ') "
+		"FROM (" SEQUENCE_OF("task_notifications") " UNION ALL " SEQUENCE_OF(
+			"delivery_events") " UNION ALL " SEQUENCE_OF("templates") ") AS s"
+																	  " WHERE s.greatest OPERATOR(pg_catalog.>) s.given",
 };
 
 static QueueStatement installed_versions = {
@@ -169,17 +180,17 @@ ReadTableFigures(MemoryContext context, TableFigures *figures)
 	QueueEnd(nest_level);
 }
 
-int64
-ReadSequenceLag(int64 *greatest)
+char *
+ReadSequenceLags(MemoryContext context, char **advice)
 {
 	int nest_level = QueueBegin();
-	int64 last;
+	char *lags;
 
-	QueueExecute(&sequence_lag, NULL, NULL);
-	*greatest = DatumGetInt64(Figure(1));
-	last = DatumGetInt64(Figure(2));
+	QueueExecute(&sequence_lags, NULL, NULL);
+	lags = FigureText(1, context);
+	*advice = FigureText(2, context);
 	QueueEnd(nest_level);
-	return *greatest > last ? *greatest - last : 0;
+	return lags;
 }
 
 void

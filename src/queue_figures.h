@@ -55,8 +55,9 @@ typedef struct InstalledVersions
 extern void ReadQueueFigures(MemoryContext context, QueueFigures *figures);
 extern void ReadQueueFailures(QueueFailures *failures);
 extern void ReadTableFigures(MemoryContext context, TableFigures *figures);
-/* How far the sequence of the queue's ids is behind them; 0: it is not. The greatest id goes to *greatest. */
-extern int64 ReadSequenceLag(int64 *greatest);
+
+/* Which sequences are behind the ids of their tables, in words, and the calls that mend it; NULL: none is. */
+extern char *ReadSequenceLags(MemoryContext context, char **advice);
 
 extern void ReadInstalledVersions(MemoryContext context, InstalledVersions *versions);
 

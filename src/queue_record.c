@@ -94,6 +94,15 @@ static QueueStatement still_claimed = {
 	.parameter_types = {INT8OID, INT8ARRAYOID},
 };
 
+static QueueStatement skip_used_event_ids = {
+	.sql =
+		"SELECT pg_catalog.setval('rhesis_notify.delivery_events_id_seq', last.id) FROM"
+		" (SELECT e.id FROM rhesis_notify.delivery_events AS e ORDER BY e.id DESC LIMIT 1) AS last"
+		" CROSS JOIN rhesis_notify.delivery_events_id_seq AS s"
+		" WHERE last.id OPERATOR(pg_catalog.>)"
+		"  CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END",
+};
+
 /* The values of one field of all records, as they become an array. */
 typedef struct Field
 {
@@ -291,6 +300,18 @@ StillClaimed(int64 epoch, const DeliveryRecord *records, int count, int64 *claim
 	}
 	QueueEnd(nest_level);
 	return claimed_count;
+}
+
+void
+SkipUsedEventIds(void)
+{
+	int nest_level = QueueBegin();
+	uint64 count = QueueExecute(&skip_used_event_ids, NULL, NULL);
+
+	QueueEnd(nest_level);
+	if (count > 0)
+		ereport(LOG, (errmsg("the sequence of rhesis_notify.delivery_events.id was behind the rows "
+							 "and now goes on after them")));
 }
 
 typedef struct RecordStep

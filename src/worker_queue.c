@@ -110,9 +110,12 @@ static void
 SafetyCheck(void)
 {
 	RowProblems problems = {0};
-	int orphans =
-		worker.adopting_singly ? AdoptSingly(EpochIsLive, &problems) : AdoptOrphans(EpochIsLive);
+	int orphans;
 
+	if (worker.adopting_singly)
+		SkipUsedEventIds();
+	orphans =
+		worker.adopting_singly ? AdoptSingly(EpochIsLive, &problems) : AdoptOrphans(EpochIsLive);
 	if (problems.count > 0)
 		ComplainOfRows("what another worker has left behind cannot be taken over", &problems);
 	worker.adopting_singly = problems.count > 0;
@@ -388,6 +391,7 @@ RecordOneByOne(void)
 	RowProblems problems = {0};
 	int recorded = 0;
 
+	SkipUsedEventIds();
 	for (Delivery *delivery = worker.settled.first; delivery; delivery = delivery->next)
 	{
 		QueueProblem problem;

@@ -34,6 +34,10 @@ SELECT ok(pg_temp.sample('database_oldest_due_seconds') BETWEEN 90 AND 150, 'and
 SELECT is(pg_temp.sample('database_paused'), 0::float8, 'not paused');
 SELECT rhesis_notify.pause() \g /dev/null
 SELECT is(pg_temp.sample('database_paused'), 1::float8, 'paused');
+SELECT is(pg_temp.sample('database_copy'), 0::float8, 'not a copy');
+UPDATE rhesis_notify.database_identity SET token = gen_random_uuid();
+SELECT is(pg_temp.sample('database_copy'), 1::float8, 'a copy');
+UPDATE rhesis_notify.database_identity AS i SET token = b.token FROM rhesis_notify.database_birth AS b;
 SELECT is(pg_temp.sample('database_info', 'version', extversion), 1::float8, 'the version is a label') FROM pg_extension WHERE extname = 'rhesis_notify';
 
 -- Each part alone, and all together.

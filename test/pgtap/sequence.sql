@@ -39,6 +39,24 @@ SELECT is(rhesis_notify.task_completed('new', 'app.export', 'success', organizat
 SELECT is(rhesis_notify.task_completed('old 1', 'app.export', 'success', organization_id => 'globex'), NULL, 'also one of a row that the role cannot see');
 RESET ROLE;
 
+-- The other sequences.
+SELECT setval('rhesis_notify.delivery_events_id_seq', 1) \g /dev/null
+INSERT INTO rhesis_notify.delivery_events (id, notification_id, event) OVERRIDING SYSTEM VALUE
+SELECT n, 1000001, 'deferred' FROM generate_series(1, 7) AS n;
+INSERT INTO rhesis_notify.templates (id, name, subject) OVERRIDING SYSTEM VALUE VALUES (5000000000, 'mine', 'x');
+SELECT is(pg_temp.queue_check(), format('f | the sequence of delivery_events.id is 6 behind the rows; the sequence of templates.id is %s behind the rows | '
+	'SELECT pg_catalog.setval(''rhesis_notify.delivery_events_id_seq'', 7); SELECT pg_catalog.setval(''rhesis_notify.templates_id_seq'', 5000000000);',
+	5000000000 - CASE WHEN is_called THEN last_value ELSE last_value - 1 END), 'health() names the call for each sequence')
+FROM rhesis_notify.templates_id_seq;
+SELECT setval('rhesis_notify.templates_id_seq', 5000000000) \g /dev/null
+SELECT rhesis_notify.cancel(id) AS cancelled FROM rhesis_notify.task_notifications WHERE task_id = 'old 1' \gset
+SELECT ok(:'cancelled', 'what an operator does is recorded all the same: cancel()');
+SELECT setval('rhesis_notify.delivery_events_id_seq', 7, false) \g /dev/null
+SELECT ok(rhesis_notify.retry(id), 'retry()') FROM rhesis_notify.task_notifications WHERE task_id = 'old 1';
+SELECT results_eq($$ SELECT id, event FROM rhesis_notify.delivery_events WHERE id > 7 ORDER BY id $$,
+	$$ VALUES (8::bigint, 'cancelled'), (9::bigint, 'retried') $$, 'with ids of their own');
+SELECT alike(pg_temp.queue_check(), 't | %', 'and health() is content');
+
 -- What an app adds.
 CREATE UNIQUE INDEX one_for_each_user ON rhesis_notify.task_notifications (user_id, task_name);
 SELECT isnt(rhesis_notify.task_completed('a', 'app.report', 'success', '7'), NULL, 'with another unique index, the first');
