@@ -432,6 +432,11 @@ BEGIN
 			USING ERRCODE = 'null_value_not_allowed',
 				HINT = 'Name a role: SELECT rhesis_notify.grant_to(''app'').';
 	END IF;
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid OPERATOR(pg_catalog.=) grantee) THEN
+		RAISE EXCEPTION 'role "%" does not exist', grantee
+			USING ERRCODE = 'undefined_object',
+				HINT = 'Create it with CREATE ROLE, or name another one.';
+	END IF;
 	IF privileges IS NULL OR privileges OPERATOR(pg_catalog.<>) ALL ('{task,operator,monitor}'::text[]) THEN
 		RAISE EXCEPTION 'unknown set of privileges "%"', privileges
 			USING ERRCODE = 'invalid_parameter_value',

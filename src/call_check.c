@@ -6,6 +6,7 @@
 #include "call_check.h"
 
 #include "catalog/namespace.h"
+#include "commands/event_trigger.h"
 #include "funcapi.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -76,6 +77,9 @@ FunctionName(FunctionCallInfo fcinfo)
 void
 RequireArguments(FunctionCallInfo fcinfo, int count)
 {
+	if (CALLED_AS_TRIGGER(fcinfo) || CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("function \"%s\" was called by a trigger", FunctionName(fcinfo))));
 	if (PG_NARGS() != count)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),

@@ -156,6 +156,31 @@ QueueValue(uint64 row, int column, bool *is_null)
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, is_null);
 }
 
+char *
+QueueText(uint64 row, int column)
+{
+	bool is_null;
+	Datum value;
+
+	if (SPI_gettypeid(SPI_tuptable->tupdesc, column) != TEXTOID)
+		return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+	value = QueueValue(row, column, &is_null);
+	return is_null ? NULL : TextDatumGetCString(value);
+}
+
+void
+RequireQueueType(int column, Oid type)
+{
+	if (SPI_gettypeid(SPI_tuptable->tupdesc, column) != type)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" is of type %s, not %s", SPI_fname(SPI_tuptable->tupdesc, column),
+					format_type_be(SPI_gettypeid(SPI_tuptable->tupdesc, column)),
+					format_type_be(type)),
+			 errhint("CREATE EXTENSION has made it so, and mails need it: change it back.")));
+}
+
 static int64
 QueryNumber(QueueStatement *statement)
 {

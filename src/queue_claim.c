@@ -216,16 +216,6 @@ static QueuePlace mark = {DT_NOBEGIN, 0}; /* where the next claim goes on */
 /* No row waited before it at the last look. Not in the future: rows that are deferred may come to lie there. */
 static QueuePlace nothing_before = {DT_NOBEGIN, 0};
 
-/* A copy in the current context; NULL for null. */
-static char *
-TextColumn(uint64 row, NotificationColumn column)
-{
-	bool is_null;
-	Datum value = QueueValue(row, column, &is_null);
-
-	return is_null ? NULL : TextDatumGetCString(value);
-}
-
 /* A column that is never null. */
 static Datum
 Column(uint64 row, NotificationColumn column)
@@ -243,6 +233,7 @@ ReadResult(uint64 row, Notification *notification)
 
 	if (is_null)
 		return;
+	RequireQueueType(COLUMN_RESULT, JSONBOID);
 	if (toast_raw_datum_size(value) > QUEUE_MAX_RESULT)
 		notification->result = ExcerptOfResult(value, &notification->result_remark);
 	else
@@ -257,22 +248,22 @@ ReadNotification(uint64 row)
 	bool is_null;
 
 	notification->id = DatumGetInt64(Column(row, COLUMN_ID));
-	notification->task_id = TextColumn(row, COLUMN_TASK_ID);
-	notification->task_name = TextColumn(row, COLUMN_TASK_NAME);
+	notification->task_id = QueueText(row, COLUMN_TASK_ID);
+	notification->task_name = QueueText(row, COLUMN_TASK_NAME);
 	notification->is_success = DatumGetBool(Column(row, COLUMN_IS_SUCCESS));
-	notification->user_id = TextColumn(row, COLUMN_USER_ID);
-	notification->organization_id = TextColumn(row, COLUMN_ORGANIZATION_ID);
-	notification->template_name = TextColumn(row, COLUMN_TEMPLATE);
-	notification->subject_template = TextColumn(row, COLUMN_SUBJECT_TEMPLATE);
-	notification->display_name = TextColumn(row, COLUMN_DISPLAY_NAME);
+	notification->user_id = QueueText(row, COLUMN_USER_ID);
+	notification->organization_id = QueueText(row, COLUMN_ORGANIZATION_ID);
+	notification->template_name = QueueText(row, COLUMN_TEMPLATE);
+	notification->subject_template = QueueText(row, COLUMN_SUBJECT_TEMPLATE);
+	notification->display_name = QueueText(row, COLUMN_DISPLAY_NAME);
 	ReadResult(row, notification);
-	notification->error_message = TextColumn(row, COLUMN_ERROR_MESSAGE);
+	notification->error_message = QueueText(row, COLUMN_ERROR_MESSAGE);
 	notification->started_at = DatumGetTimestampTz(QueueValue(row, COLUMN_STARTED_AT, &is_null));
 	notification->has_started_at = !is_null;
 	notification->completed_at = DatumGetTimestampTz(Column(row, COLUMN_COMPLETED_AT));
 	notification->created_at = DatumGetTimestampTz(Column(row, COLUMN_CREATED_AT));
 	notification->attempts = DatumGetInt32(Column(row, COLUMN_ATTEMPTS));
-	notification->message_id = TextColumn(row, COLUMN_MESSAGE_ID);
+	notification->message_id = QueueText(row, COLUMN_MESSAGE_ID);
 	return notification;
 }
 

@@ -330,10 +330,11 @@ RememberedInstance(MemoryContext context)
 {
 	int nest_level = QueueBegin();
 	char *instance = NULL;
-	bool is_null;
 
 	if (IdentityIsKept() && QueueExecute(&remembered_instance, NULL, NULL) == 1)
-		instance = MemoryContextStrdup(context, TextDatumGetCString(QueueValue(0, 1, &is_null)));
+		instance = QueueText(0, 1);
+	if (instance != NULL)
+		instance = MemoryContextStrdup(context, instance);
 	QueueEnd(nest_level);
 	return instance;
 }

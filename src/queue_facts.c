@@ -71,16 +71,6 @@ static QueueStatement events_of = {
 	.parameter_types = {INT8OID, INT4OID},
 };
 
-/* A copy in the current context; NULL for null. */
-static char *
-TextAt(uint64 row, int column)
-{
-	bool is_null;
-	Datum value = QueueValue(row, column, &is_null);
-
-	return is_null ? NULL : TextDatumGetCString(value);
-}
-
 /* Any type that is passed by value; 0 for null. */
 static Datum
 ValueAt(uint64 row, int column)
@@ -96,23 +86,23 @@ ReadFacts(void)
 {
 	NotificationFacts *facts = palloc0_object(NotificationFacts);
 
-	facts->state = TextAt(0, FACT_STATE);
-	facts->reason = TextAt(0, FACT_REASON);
+	facts->state = QueueText(0, FACT_STATE);
+	facts->reason = QueueText(0, FACT_REASON);
 	facts->attempts = DatumGetInt32(ValueAt(0, FACT_ATTEMPTS));
 	facts->next_attempt_at = DatumGetTimestampTz(ValueAt(0, FACT_NEXT_ATTEMPT_AT));
 	facts->finished_at = DatumGetTimestampTz(ValueAt(0, FACT_FINISHED_AT));
 	facts->claimed_by = DatumGetInt64(ValueAt(0, FACT_CLAIMED_BY));
-	facts->recipient_email = TextAt(0, FACT_RECIPIENT_EMAIL);
-	facts->message_id = TextAt(0, FACT_MESSAGE_ID);
-	facts->smtp_reply = TextAt(0, FACT_SMTP_REPLY);
+	facts->recipient_email = QueueText(0, FACT_RECIPIENT_EMAIL);
+	facts->message_id = QueueText(0, FACT_MESSAGE_ID);
+	facts->smtp_reply = QueueText(0, FACT_SMTP_REPLY);
 	facts->due_before = DatumGetInt64(ValueAt(0, FACT_DUE_BEFORE));
 	facts->names_template = DatumGetBool(ValueAt(0, FACT_NAMES_TEMPLATE));
 	facts->names_subject = DatumGetBool(ValueAt(0, FACT_NAMES_SUBJECT));
-	facts->registered_name = TextAt(0, FACT_REGISTERED_NAME);
+	facts->registered_name = QueueText(0, FACT_REGISTERED_NAME);
 	facts->registered_silent = DatumGetBool(ValueAt(0, FACT_REGISTERED_SILENT));
 	facts->registered_shipped = DatumGetBool(ValueAt(0, FACT_REGISTERED_SHIPPED));
 	facts->paused_since = DatumGetTimestampTz(ValueAt(0, FACT_PAUSED_SINCE));
-	facts->paused_by = TextAt(0, FACT_PAUSED_BY);
+	facts->paused_by = QueueText(0, FACT_PAUSED_BY);
 	return facts;
 }
 
@@ -153,10 +143,10 @@ FetchEvents(int64 id, int limit, MemoryContext context, int *count, int64 *total
 		NotificationEvent *event = &events[*count - 1 - i];
 
 		event->occurred_at = DatumGetTimestampTz(ValueAt(i, 1));
-		event->event = TextAt(i, 2);
-		event->reply = TextAt(i, 3);
-		event->message = TextAt(i, 4);
-		event->by = TextAt(i, 5);
+		event->event = QueueText(i, 2);
+		event->reply = QueueText(i, 3);
+		event->message = QueueText(i, 4);
+		event->by = QueueText(i, 5);
 	}
 	MemoryContextSwitchTo(caller);
 	QueueEnd(nest_level);

@@ -127,10 +127,9 @@ Figure(int column)
 static char *
 FigureText(int column, MemoryContext context)
 {
-	bool is_null;
-	Datum value = QueueValue(0, column, &is_null);
+	char *text = QueueText(0, column);
 
-	return is_null ? NULL : MemoryContextStrdup(context, TextDatumGetCString(value));
+	return text ? MemoryContextStrdup(context, text) : NULL;
 }
 
 void

@@ -49,8 +49,14 @@ extern uint64 QueueExecute(QueueStatement *statement, Datum *values, const char 
 /* Count a row that could not be changed; what the first of them raised is kept. */
 extern void NoteRowProblem(RowProblems *problems, int64 id, const QueueProblem *problem);
 
-/* A column of one of the rows. */
+/* A column of one of the rows; to be used only where it is passed by value, or its type has been looked at. */
 extern Datum QueueValue(uint64 row, int column, bool *is_null);
+
+/* A column as text, in the current context; NULL for null. The table's owner may have given the column any type. */
+extern char *QueueText(uint64 row, int column);
+
+/* An error unless the column is of that type. */
+extern void RequireQueueType(int column, Oid type);
 
 /* The bounds as three parameters of ROW_IS_COPIED. */
 extern void FillCopyBounds(const CopyBounds *bounds, Datum *values);

@@ -40,12 +40,20 @@ rhesis_notify_templates_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* NULL for null. The table's owner may have changed its columns. */
 static char *
 ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
 {
 	TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+	int number = SPI_fnumber(descriptor, column);
 
-	return SPI_getvalue(row, descriptor, SPI_fnumber(descriptor, column));
+	if (number <= 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column \"%s\" of relation \"%s\" does not exist", column,
+							   RelationGetRelationName(trigger->tg_relation)),
+						errhint("CREATE EXTENSION has made it with this column, and mails need "
+								"it: add it again.")));
+	return SPI_getvalue(row, descriptor, number);
 }
 
 /*
@@ -63,6 +71,10 @@ rhesis_notify_check_template(PG_FUNCTION_ARGS)
 
 	if (!check_function_bodies)
 		return PointerGetDatum(NULL);
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION), errmsg("the name of a template is null"),
+				 errhint("Templates are found by their names.")));
 
 	/* See the new rows; what the cache keeps of them goes with them if the statement fails. */
 	CacheInvalidateRelcache(trigger->tg_relation);

@@ -140,6 +140,8 @@ SELECT is(pg_temp.as_role('an_operator', 'CREATE TEMP TABLE t (html text); CREAT
 	|| oid::regproc || '()'), '42501', 'an operator can''t make a trigger of ' || proname)
 FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype = 'trigger'::regtype;
 SELECT throws_ok($$ SELECT rhesis_notify.grant_to(NULL, 'operator') $$, '22004', NULL, 'nobody is no role');
+SELECT throws_ok($$ SELECT rhesis_notify.grant_to('-') $$, '42704', NULL, 'nor is a hyphen');
+SELECT throws_ok($$ SELECT rhesis_notify.grant_to(4294967295::oid) $$, '42704', NULL, 'nor an oid that no role has');
 
 SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
 				   WHERE privilege_type IN ('TRIGGER', 'REFERENCES', 'TRUNCATE', 'CREATE')

@@ -240,6 +240,20 @@ my $made = as_attacker(q{
 is($made, 't', 'no operator, aggregate, cast or type makes an internal error of it');
 server_stays('other objects');
 
+# ---- As triggers that a superuser has declared them to be ----
+
+is( $node->sql(
+		q{
+		SELECT f.name, kind, ended
+		FROM attack.function AS f JOIN pg_proc AS p USING (oid),
+			LATERAL (VALUES ('trigger', 'CREATE TEMP TABLE b (a int); CREATE TRIGGER x BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION attack.declared();
+				INSERT INTO b VALUES (1)'),
+			('event_trigger', 'CREATE EVENT TRIGGER x ON ddl_command_start EXECUTE FUNCTION attack.declared(); CREATE TEMP TABLE c ()')) AS k (kind, fires),
+			LATERAL attack.ends(format('CREATE FUNCTION attack.declared() RETURNS %s LANGUAGE c AS %L, %L; %s', kind, probin, prosrc, fires)) AS ended
+		WHERE ended <> '39P01'}),
+	'', 'nor as a trigger or an event trigger of a superuser');
+server_stays('declared triggers');
+
 # ---- And what they are for still works ----
 
 $node->sql(q{SET ROLE attacker; INSERT INTO rhesis_notify.templates (name, html) VALUES ('mine', '{{x}}');
