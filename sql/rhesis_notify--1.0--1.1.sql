@@ -119,7 +119,7 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
 COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
 	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
-	'What it is doing: starting, idle, sending, paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
+	'What it is doing: starting, idle, sending, looking up recipients (for longer than usual), paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
 	'in trouble), waiting for recipients (the app''s relations cannot be read), waiting after an error (of the queue''s '
 	'own), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS

@@ -1114,7 +1114,7 @@ COMMENT ON COLUMN rhesis_notify.worker_status.pid IS 'The process, as in pg_stat
 COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database it serves';
 COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to rhesis_notify.workers';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
-	'What it is doing: starting, idle, sending, paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
+	'What it is doing: starting, idle, sending, looking up recipients (for longer than usual), paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
 	'in trouble), waiting for recipients (the app''s relations cannot be read), waiting after an error (of the queue''s '
 	'own), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails on the wire';

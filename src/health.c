@@ -27,6 +27,9 @@
 /* Mail goes out within a second; for so long a server in trouble, a long queue or a pause is nobody's business. */
 #define LONG_DUE_MINUTES 5
 
+/* A look-up needs milliseconds. */
+#define LONG_LOOK_UP_MS 2000
+
 /* Autovacuum begins at a tenth of the rows, as the tables' definition says; at three times that it can't keep up. */
 #define DEAD_ROWS_ALLOWED 10000
 #define DEAD_SHARE_ALLOWED 0.3
@@ -188,13 +191,23 @@ static void
 CheckRecipients(ReturnSetInfo *result, const Service *service)
 {
 	const WorkerSlot *waiting = service->waiting_for_recipients;
+	const WorkerSlot *looking = service->looking_up;
 
-	AppendCheck(
-		result, "recipients", waiting == NULL,
-		waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
-				: "no trouble reading them",
-		"The application's tables cannot be read; explain() of a row that waits says how to "
-		"mend it. Mail waits meanwhile.");
+	if (looking && TimestampDifferenceExceeds(looking->looking_up_since, GetCurrentTimestamp(),
+											  LONG_LOOK_UP_MS))
+	{
+		AppendCheck(result, "recipients", false,
+					psprintf("being read since %s", TimeText(looking->looking_up_since)),
+					"The relation that tells users' addresses does not answer: see what its view "
+					"reads, a foreign server perhaps, and its plan with EXPLAIN. Mail waits "
+					"meanwhile.");
+		return;
+	}
+	AppendCheck(result, "recipients", waiting == NULL,
+				waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
+						: "no trouble reading them",
+				"The application's tables cannot be read; explain() of a row that waits says how to "
+				"mend it. Mail waits meanwhile.");
 }
 
 /* Rows that triggers, rules, constraints or foreign keys of an app keep as they are. True: there are some. */

@@ -15,6 +15,8 @@
 
 #include "launcher.h"
 
+#include <signal.h>
+
 #include "compat.h"
 #include "database_hold.h"
 #include "launcher_databases.h"
@@ -22,6 +24,7 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "recipients_problem.h"
 #include "shared_state.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -38,6 +41,7 @@
 #define LACK_SAID_MS 1000
 #define LONGEST_LACK_MS 5000   /* of processes: asking for one costs nothing */
 #define PROBE_PATIENCE_MS 1000 /* a probe that takes longer does not hold up the others */
+#define LONGEST_LOOK_UP_MS (3 * LOOK_UP_LIMIT_MS)
 
 /* What the launcher alone knows of a slot. */
 typedef struct SlotCare
@@ -261,6 +265,18 @@ NoteService(int i, KnownDatabase *known)
 	}
 }
 
+/*
+ * A worker ends its look-up itself. If its timer does not work (a function of the view has set it anew), SIGTERM does the same.
+ */
+static void
+EndLongLookUp(const WorkerSlot *slot)
+{
+	if (slot->state == SLOT_RUNNING && slot->looking_up_since != 0 &&
+		TimestampDifferenceExceeds(slot->looking_up_since, GetCurrentTimestamp(),
+								   LONGEST_LOOK_UP_MS))
+		(void) kill(slot->pid, SIGTERM);
+}
+
 /* Take note of processes that have begun or ended. */
 static void
 LookAfterSlots(void)
@@ -303,6 +319,7 @@ LookAfterSlots(void)
 			HeedFarewell(i, farewell);
 		}
 
+		EndLongLookUp(slot);
 		known = FindKnownDatabase(oid);
 		if (slot->state == SLOT_RUNNING && slot->activity != WORKER_STARTING)
 			NoteService(i, known);

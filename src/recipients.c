@@ -3,7 +3,8 @@
  *
  * Decides from rows that recipients_relation.c reads: one statement for the people of a batch and, in the Rhesis schema, one
  * for their organizations. When a statement fails the batch is halved until the rows that make it fail stand alone:
- * they get the error, the others their verdict. What is wrong with a relation as a whole is a problem instead.
+ * they get the error, the others their verdict. What is wrong with a relation as a whole is a problem instead: an error of a kind
+ * that a relation raises for everybody, and none of several users could be looked up without it.
  */
 #include "postgres.h"
 
@@ -25,6 +26,11 @@
 #define ADDRESS_MAX_CHARS 1000
 #define NAME_MAX_CHARS 256
 #define TIMEZONE_MAX_CHARS 64
+
+/* Users of a batch that are looked up alone to tell a relation's trouble from a row's. */
+#define OTHERS_TRIED 8
+
+#define CULPRITS_KEPT 256
 
 typedef enum PersonColumn
 {
@@ -362,6 +368,47 @@ NameOrganizations(LookUp *look_up, int first, int count, Reading *reading)
 	return error;
 }
 
+/*
+ * Rows that failed while others of the same look-up did not: when such a row is tried again and is alone, its error is its own still.
+ * With too many, the oldest is forgotten, and counts as any other.
+ */
+static int64 culprits[CULPRITS_KEPT];
+static int culprit_count = 0;
+
+static bool
+IsKnownCulprit(const Notification *notification)
+{
+	for (int i = 0; i < Min(culprit_count, CULPRITS_KEPT); i++)
+	{
+		if (culprits[i] == notification->id)
+			return true;
+	}
+	return false;
+}
+
+static void
+RememberCulprits(const LookUp *look_up, int count)
+{
+	for (int i = 0; i < count && look_up->answered > 0; i++)
+	{
+		const Notification *notification = look_up->notifications[i];
+
+		if (look_up->recipients[i].error != NULL && !IsKnownCulprit(notification))
+			culprits[culprit_count++ % CULPRITS_KEPT] = notification->id;
+	}
+}
+
+static bool
+AreKnownCulprits(const LookUp *look_up, int first, int count)
+{
+	for (int i = first; i < first + count; i++)
+	{
+		if (!IsKnownCulprit(look_up->notifications[i]))
+			return false;
+	}
+	return true;
+}
+
 /* The error is this notification's alone. */
 static void
 ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *reading)
@@ -371,6 +418,9 @@ ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *readin
 
 	memset(recipient, 0, sizeof(Recipient));
 	recipient->error = DescribeRowError(error);
+	/* It says nothing about the relation that this one fails again. */
+	if (IsKnownCulprit(look_up->notifications[row]))
+		return;
 	if (look_up->row_error == NULL)
 	{
 		look_up->row_error = error;
@@ -384,6 +434,36 @@ ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *readin
 		look_up->several_users_failed = true;
 }
 
+/*
+ * An error that speaks of the relation may be one row's all the same: its view calls a function that reads a table of this user's
+ * tenant alone. So others of the slice are tried, a few all over it. True: somebody was found in this look-up.
+ */
+static bool
+IsReadableForOthers(LookUp *look_up, int first, int count, const ErrorData *error)
+{
+	int step = Max(count / OTHERS_TRIED, 1);
+
+	if (AreKnownCulprits(look_up, first, count))
+		return true;
+	/* Each try would wait for the lock as long. */
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return false;
+	for (int i = first; count > 1 && i < first + count && look_up->answered == 0; i += step)
+	{
+		Reading reading = {0};
+		int answered = 0;
+		ErrorData *trouble = JudgePeople(look_up, i, 1, &answered, &reading);
+
+		if (trouble == NULL && look_up->organizations != NULL)
+			trouble = NameOrganizations(look_up, i, 1, &reading);
+		if (TimeLimitHasPassed() || (trouble && IsCancellation(trouble)))
+			return false;
+		if (trouble == NULL)
+			look_up->answered += answered;
+	}
+	return look_up->answered > 0;
+}
+
 /* Fill recipients[first .. first + count). False: there is a problem with a relation as a whole. */
 static bool
 LookUpSlice(LookUp *look_up, int first, int count)
@@ -392,7 +472,6 @@ LookUpSlice(LookUp *look_up, int first, int count)
 	int answered = 0;
 	ErrorData *error;
 
-	CHECK_FOR_INTERRUPTS();
 	error = JudgePeople(look_up, first, count, &answered, &reading);
 	if (error == NULL && look_up->organizations != NULL)
 		error = NameOrganizations(look_up, first, count, &reading);
@@ -402,10 +481,12 @@ LookUpSlice(LookUp *look_up, int first, int count)
 		return true;
 	}
 
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !TimeLimitHasPassed())
+	if (IsCancellation(error) && !TimeLimitHasPassed())
 		ReThrowError(error);
-	if (!IsRowError(error))
+	if (TimeLimitHasPassed() ||
+		(!IsRowError(error) && !IsReadableForOthers(look_up, first, count, error)))
 	{
+		StopTimeLimit();
 		ReportProblem(look_up->problem, error, &reading);
 		return false;
 	}
@@ -442,6 +523,7 @@ LookUpRecipients(Notification *const *notifications, int count, Recipient *recip
 		.recipients = recipients,
 		.problem = problem,
 	};
+	ErrorContextCallback context = {.callback = CancelAgain};
 
 	if (is_running)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
@@ -458,6 +540,8 @@ LookUpRecipients(Notification *const *notifications, int count, Recipient *recip
 		look_up.people_name = pstrdup(rhesis_recipients);
 	}
 
+	context.previous = error_context_stack;
+	error_context_stack = &context;
 	is_running = true;
 	StartTimeLimit(LOOK_UP_LIMIT_MS);
 	PG_TRY();
@@ -470,7 +554,10 @@ LookUpRecipients(Notification *const *notifications, int count, Recipient *recip
 		is_running = false;
 	}
 	PG_END_TRY();
+	error_context_stack = context.previous;
 
+	if (is_readable)
+		RememberCulprits(&look_up, count);
 	if (is_readable && EveryoneFailsAlike(&look_up))
 	{
 		ReportProblem(problem, look_up.row_error, &look_up.row_reading);

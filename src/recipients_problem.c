@@ -6,6 +6,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "recipients_problem.h"
+#include "time_limit.h"
 #include "utils/builtins.h"
 
 /* What is passed on of a foreign error's texts. */
@@ -16,19 +17,29 @@ IsRowError(const ErrorData *error)
 {
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
-		case ERRCODE_CARDINALITY_VIOLATION:
-		case ERRCODE_DATA_EXCEPTION:
-		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
-		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
-		case ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION:
-		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
-		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
-		case ERRCODE_PLPGSQL_ERROR:
-		case ERRCODE_INTERNAL_ERROR:
-			return true;
-		default:
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_INVALID_TRANSACTION_STATE:
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+		case ERRCODE_INVALID_CATALOG_NAME:
+		case ERRCODE_INVALID_SCHEMA_NAME:
+		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_CONFIG_FILE_ERROR:
+		case ERRCODE_FDW_ERROR:
 			return false;
+		default:
+			/* Also what a function makes up: RAISE knows any code. */
+			return true;
 	}
+}
+
+bool
+IsCancellation(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->funcname != NULL &&
+		   strcmp(error->funcname, "ProcessInterrupts") == 0;
 }
 
 static const char *
@@ -75,7 +86,7 @@ ReportProblem(RecipientsProblem *problem, const ErrorData *error, const Reading 
 {
 	const char *role = OidIsValid(reading->owner) ? GetUserNameFromId(reading->owner, true) : NULL;
 
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	if (TimeLimitHasPassed())
 	{
 		problem->sqlstate = ERRCODE_QUERY_CANCELED;
 		problem->message = psprintf("reading recipients takes longer than %d ms", LOOK_UP_LIMIT_MS);

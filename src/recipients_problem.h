@@ -19,15 +19,18 @@ typedef struct Reading
 	Oid owner; /* InvalidOid: it was not opened */
 } Reading;
 
-/* Values of one row may have caused the error; anything else would come up for every row. */
+/* The error may be one row's; any other speaks of the relation. */
 extern bool IsRowError(const ErrorData *error);
+
+/* This process was cancelled. (A function, or a remote server, can raise the same SQLSTATE.) */
+extern bool IsCancellation(const ErrorData *error);
 
 /* An error of one row in words, palloc'd and cut. */
 extern char *DescribeRowError(const ErrorData *error);
 
 /*
- * Fill *problem with what is wrong with the relation, palloc'd and cut. A cancellation is taken for the end of
- * LOOK_UP_LIMIT_MS. Needs an open transaction.
+ * Fill *problem with what is wrong with the relation, palloc'd and cut. After the end of
+ * LOOK_UP_LIMIT_MS, whatever was raised is taken for that. Needs an open transaction.
  */
 extern void
 ReportProblem(RecipientsProblem *problem, const ErrorData *error, const Reading *reading);

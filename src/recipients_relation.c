@@ -155,6 +155,10 @@ AppendColumn(StringInfo statement, const AppColumn *column, bool exists)
 	else if (column->form == APP_COLUMN_TEXT)
 		appendStringInfo(statement, "pg_catalog.left(r.%s::pg_catalog.text, %d)", name,
 						 column->max_chars);
+	else if (column->form == APP_COLUMN_KEY)
+		/* One that is longer equals no id that is asked for, and need not be in memory to tell. */
+		appendStringInfo(statement, "pg_catalog.left(r.%s::pg_catalog.text, %d)", name,
+						 KEY_MAX_BYTES + 1);
 	else if (column->form == APP_COLUMN_IS_SET)
 		appendStringInfo(statement, "(r.%s IS NOT NULL)::pg_catalog.text", name);
 	else

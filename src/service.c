@@ -20,6 +20,8 @@ AddRunning(Service *service, const WorkerSlot *slot)
 		service->backing_off = slot;
 	if (slot->activity == WORKER_WAITING_FOR_RECIPIENTS)
 		service->waiting_for_recipients = slot;
+	if (slot->looking_up_since != 0)
+		service->looking_up = slot;
 	if (slot->activity == WORKER_IN_TROUBLE)
 		service->in_trouble = slot;
 	if (slot->activity == WORKER_WAITING_FOR_STANDBY)

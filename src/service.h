@@ -26,6 +26,7 @@ typedef struct Service
 	const WorkerSlot *mail_off;
 	const WorkerSlot *backing_off;
 	const WorkerSlot *waiting_for_recipients;
+	const WorkerSlot *looking_up; /* for longer than usual */
 	const WorkerSlot *in_trouble;
 	const WorkerSlot *waiting_for_standby;
 

@@ -265,6 +265,7 @@ WorkerActivityName(WorkerActivity activity)
 		[WORKER_STARTING] = "starting",
 		[WORKER_IDLE] = "idle",
 		[WORKER_SENDING] = "sending",
+		[WORKER_LOOKING_UP] = "looking up recipients",
 		[WORKER_PAUSED] = "paused",
 		[WORKER_IN_COPY] = "a copy",
 		[WORKER_MAIL_OFF] = "mail off",

@@ -37,8 +37,9 @@ typedef enum WorkerActivity
 	WORKER_STARTING,
 	WORKER_IDLE,
 	WORKER_SENDING,
-	WORKER_PAUSED,	/* from here on to WORKER_IN_TROUBLE it can't claim what comes in */
-	WORKER_IN_COPY, /* its database is a copy of another one: it mails and decides nothing */
+	WORKER_LOOKING_UP, /* recipients, for longer than usual */
+	WORKER_PAUSED,	   /* from here on to WORKER_IN_TROUBLE it can't claim what comes in */
+	WORKER_IN_COPY,	   /* its database is a copy of another one: it mails and decides nothing */
 	WORKER_MAIL_OFF,
 	WORKER_BACKING_OFF,
 	WORKER_WAITING_FOR_RECIPIENTS,
@@ -101,6 +102,8 @@ typedef struct WorkerSlot
 	TimestampTz started_at;
 	TimestampTz backing_off_until; /* 0: is not */
 	bool needs_person;			   /* to mend it: what it backs off for does not pass by itself */
+	TimestampTz
+		looking_up_since; /* for longer than usual; 0: is not. Its worker writes it without the lock */
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
 	Refusal refusals[REFUSAL_KINDS];

@@ -179,4 +179,9 @@ typedef struct SmtpProbe
 extern void
 SmtpPoolStartProbe(SmtpPool *pool, const char *sender, const char *recipient, SmtpProbe *probe);
 
+/* Whether a descriptor below this number is a connection to a mail server. For use in signal handlers too. */
+#define SMTP_DESCRIPTORS_KNOWN 4096
+
+extern bool SmtpOwnsDescriptor(int descriptor);
+
 #endif

@@ -15,8 +15,10 @@
 #include "postgres.h"
 #endif
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "smtp_internal.h"
 #include "compat.h"
@@ -150,6 +152,34 @@ NoteReplyLine(char *line, size_t size, size_t count, void *connection_data)
 	return length;
 }
 
+static volatile bool owned_descriptors[SMTP_DESCRIPTORS_KNOWN];
+
+bool
+SmtpOwnsDescriptor(int descriptor)
+{
+	return descriptor >= SMTP_DESCRIPTORS_KNOWN || owned_descriptors[descriptor];
+}
+
+static curl_socket_t
+OpenSocket(void *unused, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	curl_socket_t descriptor = socket(address->family, address->socktype, address->protocol);
+
+	if (descriptor >= 0)
+		(void) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+	if (descriptor >= 0 && descriptor < SMTP_DESCRIPTORS_KNOWN)
+		owned_descriptors[descriptor] = true;
+	return descriptor;
+}
+
+static int
+CloseSocket(void *unused, curl_socket_t descriptor)
+{
+	if (descriptor < SMTP_DESCRIPTORS_KNOWN)
+		owned_descriptors[descriptor] = false;
+	return close(descriptor);
+}
+
 static bool
 AcquireDescriptors(SmtpConnection *connection)
 {
@@ -233,6 +263,8 @@ SetUpHandle(SmtpConnection *connection)
 	SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
 	SET(CURLOPT_URL, pool->url);
 	SET(CURLOPT_CONNECT_ONLY, 1L);
+	SET(CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, CloseSocket);
 	SET(CURLOPT_FRESH_CONNECT, 1L);
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L);

@@ -11,44 +11,94 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
+#define TICKS 10 /* in the limit */
+
 static TimeoutId time_limit = MAX_TIMEOUTS; /* not registered */
-static volatile sig_atomic_t times_passed = 0;
+static volatile sig_atomic_t is_running = false;
+static volatile sig_atomic_t ticks = 0;
+static volatile sig_atomic_t has_passed = false;
+static volatile sig_atomic_t ends_process = false;
+static TimeLimitWatcher watch = NULL;
+
+static void
+Cancel(void)
+{
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
 
 /* Runs in a signal handler. */
 static void
 TimeLimitHandler(void)
 {
-	times_passed++;
-	if (times_passed == 1)
-		QueryCancelPending = true;
-	else
-		ProcDiePending = true;
-	InterruptPending = true;
-	SetLatch(MyLatch);
+	ticks++;
+	if (ticks >= TICKS)
+	{
+		has_passed = true;
+		Cancel();
+	}
+	if (ticks >= 2 * TICKS && !ProcDiePending)
+		ends_process = ProcDiePending = true;
+	if (watch)
+		watch(has_passed);
 }
 
 void
 StartTimeLimit(int milliseconds)
 {
+	int interval = Max(milliseconds / TICKS, 1);
+
 	if (time_limit == MAX_TIMEOUTS)
 		time_limit = RegisterTimeout(USER_TIMEOUT, TimeLimitHandler);
-	times_passed = 0;
-	enable_timeout_every(
-		time_limit, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds), milliseconds);
+	ticks = 0;
+	has_passed = ends_process = false;
+	is_running = true;
+	enable_timeout_every(time_limit, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), interval),
+						 interval);
 }
 
 bool
 TimeLimitHasPassed(void)
 {
-	return times_passed > 0;
+	return has_passed;
+}
+
+void
+CancelAgain(void *argument)
+{
+	if (is_running && has_passed)
+		QueryCancelPending = InterruptPending = true;
 }
 
 void
 StopTimeLimit(void)
 {
+	if (!is_running)
+		return;
 	disable_timeout(time_limit, false);
+	is_running = false;
 
 	/* It ran out when the statement was already done: nothing is left to cancel. */
-	if (times_passed > 0)
+	if (has_passed)
 		QueryCancelPending = false;
+	if (ends_process)
+		ends_process = ProcDiePending = false;
+}
+
+void
+WatchTimeLimit(TimeLimitWatcher watcher)
+{
+	watch = watcher;
+}
+
+void
+ExpireTimeLimit(void)
+{
+	if (!is_running)
+		return;
+	has_passed = true;
+	Cancel();
+	if (watch)
+		watch(true);
 }

@@ -13,14 +13,17 @@
 #include "worker.h"
 
 #include "compat.h"
+#include "foreign_sockets.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "queue.h"
+#include "recipients_problem.h"
 #include "settings.h"
 #include "settings_links.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "time_limit.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker_activity.h"
@@ -224,6 +227,29 @@ Round(void)
 		Wait(MaySleep() ? WakeTime(pace_us) : 0);
 }
 
+/* Something cancels the look-up of this row each time: an operator, or the row. */
+static bool
+WasCancelledTwice(const DeliveryBatch *batch)
+{
+	int64 id = batch->deliveries[0].record.id;
+	bool again = worker.cancelled_id == id && !shutdown_was_requested;
+
+	worker.cancelled_id = again || shutdown_was_requested ? 0 : id;
+	return again;
+}
+
+/* In a signal handler, while a look-up goes on. */
+static void
+WatchLookUp(bool passed)
+{
+	if (worker.preparing == NULL)
+		return;
+	if (my_slot->looking_up_since == 0)
+		ShowSlowLookUp(GetCurrentTimestamp());
+	if (passed)
+		CutForeignSockets();
+}
+
 /*
  * What was being prepared when something was raised goes back (the record does nothing to rows whose claim was not committed).
  * Then one at a time: the row that does it again is the one to blame, and the others go on.
@@ -238,6 +264,9 @@ GiveBackPreparing(const char *message)
 	{
 		if (batch->count == 1 && message)
 			BlameDelivery(&batch->deliveries[i], "render_error", message);
+		else if (batch->count == 1 && WasCancelledTwice(batch))
+			BlameDelivery(&batch->deliveries[i], "recipients_error",
+						  "reading recipients was cancelled, twice in a row");
 		else
 			GiveBack(&batch->deliveries[i], 0);
 		AppendSettled(&batch->deliveries[i]);
@@ -325,7 +354,10 @@ Recover(void)
 	if (!cancelled && !one_by_one && IsNewComplaint(ComplaintOf(error)))
 		EmitErrorReport();
 	FlushErrorState();
+	StartTimeLimit(LOOK_UP_LIMIT_MS);
 	AbortWork();
+	StopTimeLimit();
+	EndSlowLookUp();
 	RESUME_INTERRUPTS();
 
 	worker.step = STEP_OTHER;
@@ -470,6 +502,7 @@ Start(int slot, uint32 generation)
 		Leave(FAREWELL_SURPLUS);
 	pg_atomic_write_u32(&my_slot->wanted_workers, rhesis_workers);
 
+	WatchTimeLimit(WatchLookUp);
 	TurnMailOn();
 	ComplainOfLinks();
 	PublishEpoch();

@@ -12,6 +12,7 @@
 #include "replication/walsender.h"
 #include "settings.h"
 #include "utils/timestamp.h"
+#include "worker_slot.h"
 #include "worker_state.h"
 
 #define REFRESH_MS 1000
@@ -78,6 +79,7 @@ ShowActivity(WorkerActivity activity)
 {
 	char text[MAX_TEXT];
 
+	EndSlowLookUp();
 	if (my_slot->activity != activity)
 	{
 		LockSlots(LW_EXCLUSIVE);

@@ -12,7 +12,9 @@
 #include "miscadmin.h"
 #include "queue.h"
 #include "queue_aside.h"
+#include "recipients_problem.h"
 #include "settings.h"
+#include "time_limit.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -527,8 +529,16 @@ PrepareClaimed(void)
 
 	BeginWork("looking up recipients, rendering");
 	readable = PrepareBatch(batch, &problem);
+	/* A foreign server that was asked is told of the end, and may not answer. */
+	StartTimeLimit(LOOK_UP_LIMIT_MS);
 	CommitWork();
+	StopTimeLimit();
+	EndSlowLookUp();
+	/* The look-up was ended for it: nobody is to blame, and all of them go back. */
+	if (shutdown_was_requested)
+		return;
 	worker.preparing = NULL;
+	worker.cancelled_id = 0;
 	blamed = !readable && BlameSlowRow(batch, &problem);
 	if (readable)
 		worker.slow_row_blamed = false;

@@ -18,7 +18,9 @@
 #include "postmaster/bgworker.h"
 #include "replication/syncrep.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/procsignal.h"
+#include "time_limit.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -55,6 +57,7 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 	{
 		InterruptPending = true;
 		QueryCancelPending = true;
+		ExpireTimeLimit();
 	}
 	shutdown_was_requested = true;
 	SetLatch(MyLatch);
@@ -204,6 +207,9 @@ EndWork(void)
 	in_transaction = committing = false;
 	if (shutdown_was_requested || wait_was_interrupted)
 		QueryCancelPending = wait_was_interrupted = false;
+
+	/* A function of the app's may have taken some: a rollback does not give them back. */
+	LockReleaseSession(USER_LOCKMETHOD);
 
 	/* Without this autovacuum never sees what we write. */
 	pgstat_report_stat(false);

@@ -31,6 +31,7 @@ LeaveSlot(int code, Datum argument)
 	my_slot->activity = WORKER_STOPPED;
 	my_slot->backing_off_until = 0;
 	memset(my_slot->refusals, 0, sizeof(my_slot->refusals));
+	my_slot->looking_up_since = 0;
 	UnlockSlots();
 	WakeLauncher();
 }
@@ -110,6 +111,25 @@ ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
 		refusal->id = id;
 		CopyShown(refusal->text, MAX_REFUSAL, text);
 	}
+	UnlockSlots();
+}
+
+/* No lock can be taken in a signal handler; these are written by this process alone. */
+void
+ShowSlowLookUp(TimestampTz since)
+{
+	my_slot->looking_up_since = since;
+	my_slot->activity = WORKER_LOOKING_UP;
+}
+
+void
+EndSlowLookUp(void)
+{
+	if (my_slot->looking_up_since == 0)
+		return;
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->looking_up_since = 0;
+	my_slot->activity = WORKER_SENDING;
 	UnlockSlots();
 }
 

@@ -24,6 +24,10 @@ extern void ShowNeedOfPerson(void);
  */
 extern void ShowRefusal(RefusalKind kind, int count, int64 id, const char *text);
 
+/* A look-up takes longer than usual: in a signal handler, while it goes on; and when it has ended. */
+extern void ShowSlowLookUp(TimestampTz since);
+extern void EndSlowLookUp(void);
+
 /* Keep for worker_status what went wrong last. */
 extern void ShowError(const char *text);
 

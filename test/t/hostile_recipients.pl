@@ -1,0 +1,142 @@
+# The recipients view's author, no superuser, can neither end the worker nor keep it, and harms the rows of the users alone that the view
+# is hostile for.
+use strict;
+use warnings FATAL => 'all';
+
+use IO::Socket::INET;
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer,
+	settings => { recipients => 'app.recipients', max_attempts => 2, retry_delay => '100ms', 'server.wal_level' => 'minimal', 'server.max_wal_senders' => 0 });
+my $log_offset = -s $node->logfile;
+
+# A host that accepts and says nothing.
+my $silent = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1') or die "could not listen: $!";
+my $silent_port = $silent->sockport;
+
+$node->sql(
+	qq{
+	CREATE EXTENSION dblink;
+	CREATE EXTENSION postgres_fdw;
+	CREATE ROLE app_owner;
+	CREATE SCHEMA app AUTHORIZATION app_owner;
+	CREATE SERVER silent FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '$silent_port');
+	CREATE USER MAPPING FOR app_owner SERVER silent OPTIONS (user 'nobody', password 'none');
+	GRANT USAGE ON FOREIGN SERVER silent TO app_owner;
+	SET ROLE app_owner;
+	CREATE TABLE app.person (user_id text PRIMARY KEY, deed text);
+	INSERT INTO app.person SELECT 'person ' || n FROM generate_series(1, 60) AS n;
+	CREATE FOREIGN TABLE app.remote (email text) SERVER silent;
+	CREATE FUNCTION app.act(deed text) RETURNS text LANGUAGE plpgsql AS \$\$
+	BEGIN
+		CASE split_part(deed, ' ', 1)
+			WHEN 'exit' THEN
+				PERFORM set_config('exit_on_error', 'on', false);
+				RAISE 'exit on error';
+			WHEN 'catch' THEN
+				LOOP
+					BEGIN
+						PERFORM pg_sleep(60);
+					EXCEPTION WHEN query_canceled THEN
+						NULL;
+					END;
+				END LOOP;
+			WHEN 'raise' THEN
+				RAISE EXCEPTION USING ERRCODE = split_part(deed, ' ', 2), MESSAGE = 'as told';
+			WHEN 'lock' THEN
+				PERFORM pg_advisory_lock(4711);
+			WHEN 'set' THEN
+				PERFORM set_config('enable_indexscan', 'off', false), set_config('search_path', 'pg_temp', false), set_config('lock_timeout', '0', false);
+			WHEN 'remote' THEN
+				RETURN (SELECT email FROM app.remote);
+			WHEN 'dblink' THEN
+				RETURN (SELECT email FROM public.dblink('host=127.0.0.1 port=$silent_port user=nobody password=none dbname=none', 'SELECT 1') AS r (email text));
+		END CASE;
+		RETURN NULL;
+	END \$\$;
+	CREATE VIEW app.recipients AS
+		SELECT user_id, coalesce(CASE WHEN deed IS NOT NULL THEN app.act(deed) END, replace(user_id, ' ', '') || '\@example.com') AS email FROM app.person;
+});
+$node->reload;
+
+my $idle = q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'idle'};
+$node->wait_for($idle);
+my $pid = $node->worker('pid');
+
+# 60 tasks report, and the view does a deed for the users of these numbers.
+sub report_with
+{
+	my ($name, $deed, @numbers) = @_;
+
+	$node->sql(sprintf q{UPDATE app.person SET deed = CASE WHEN user_id IN (%s) THEN '%s' END},
+		join(', ', map { "'person $_'" } @numbers), $deed);
+	$node->sql(qq{INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template)
+		SELECT '$name ' || n, 'app.task', 'success', 'person ' || n, 'task_completion' FROM generate_series(1, 60) AS n});
+	return;
+}
+
+sub outcomes
+{
+	my ($name) = @_;
+
+	$node->wait_for(qq{SELECT count(*) = 60 FROM rhesis_notify.task_notifications WHERE task_id ~ '^$name ' AND finished_at IS NOT NULL});
+	return $node->sql(qq{SELECT string_agg(substr(task_id, length('$name ') + 1) || ' ' || delivery_status || ' ' || delivery_reason, ', ' ORDER BY id)
+		FROM rhesis_notify.task_notifications WHERE task_id ~ '^$name ' AND delivery_status <> 'sent'});
+}
+
+# ---- Errors of any kind ----
+
+foreach my $code (qw(57014 57P01 57P02 40001 40P01 XX000 XX001 0A000 P0001 P0004 22012 23505 53200 54001 08006 25006 42501 42P01 55000 58030 HV000 MY001))
+{
+	report_with("code $code", "raise $code", 13, 44);
+	is(outcomes("code $code"), '13 failed recipients_error, 44 failed recipients_error', "SQLSTATE $code for two users harms these alone");
+}
+is($node->worker('pid'), $pid, 'the worker is the same');
+
+# ---- The end of the worker ----
+
+report_with('exit', 'exit', 7);
+is(outcomes('exit'), '7 failed recipients_error', 'exit_on_error can\'t be set in a look-up');
+is($node->worker('pid'), $pid, 'the worker is the same');
+
+report_with('catch', 'catch', 7);
+is(outcomes('catch'), '7 failed recipients_error', 'who catches each cancellation is ended');
+is($node->worker('pid'), $pid, 'the worker is the same');
+
+# ---- What a session keeps ----
+
+report_with('lock', 'lock', 7);
+is(outcomes('lock'), '', 'an advisory lock is harmless');
+$node->wait_for($idle);
+is($node->sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), 0, '... and given back');
+report_with('set', 'set', 7);
+is(outcomes('set'), '', 'settings are taken back');
+
+# ---- Another server that says nothing ----
+
+foreach my $kind ('remote', 'dblink')
+{
+	report_with($kind, $kind, 7);
+	$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
+	pass("$kind: worker_status shows the look-up");
+	$node->wait_for(q{SELECT NOT ok AND value ~ 'being read since' FROM rhesis_notify.health() WHERE check_name = 'recipients'});
+	pass("$kind: and so does health()");
+	$node->sql('CREATE DATABASE elsewhere');
+	$node->sql('DROP DATABASE elsewhere');
+	pass("$kind: another database can be dropped");
+	is(outcomes($kind), '7 failed recipients_error', "$kind: one row fails, the others go out");
+	is($node->worker('pid'), $pid, "$kind: the worker is the same");
+}
+
+unlike($node->log($log_offset), qr/were being sent when a worker ended/, 'nobody was in doubt');
+my %ids = map { $_->raw_header('Message-ID') => 1 } $peer->mails;
+is(scalar(keys %ids), $peer->mail_count, 'nobody was mailed twice');
+
+report_with('shutdown', 'dblink', 7);
+$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
+$node->stop('fast');
+pass('a fast shutdown does not wait for it');
+done_testing();
