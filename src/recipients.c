@@ -393,7 +393,9 @@ RememberCulprits(const LookUp *look_up, int count)
 	{
 		const Notification *notification = look_up->notifications[i];
 
-		if (look_up->recipients[i].error != NULL && !IsKnownCulprit(notification))
+		/* What is no row of the queue, such as a preview, has no id. */
+		if (notification->id != 0 && look_up->recipients[i].error != NULL &&
+			!IsKnownCulprit(notification))
 			culprits[culprit_count++ % CULPRITS_KEPT] = notification->id;
 	}
 }
