@@ -63,12 +63,12 @@ SELECT is(problem('2', '5', '2000'), 'none: {"error: division by zero (SQLSTATE 
 	'not if the relation knows that somebody is unknown');
 
 UPDATE public.person SET deed = 'SELECT * FROM nothing' WHERE id = 9;
-SELECT matches(problem('1', '9'), '^42P01 \| relation "nothing" does not exist \| ', 'a relation that reads what is not there is a problem for all');
+SELECT matches(problem('9'), '^42P01 \| relation "nothing" does not exist \| ', 'a relation that reads what is not there is a problem for all');
 UPDATE public.person SET deed = 'INSERT INTO public.person VALUES (0)' WHERE id = 9;
-SELECT is(problem('1', '9'), '25006 | cannot execute INSERT in a read-only transaction | '
+SELECT is(problem('9'), '25006 | cannot execute INSERT in a read-only transaction | '
 	'Recipients are read in a read-only transaction: a view must not call a function that writes.', 'so is one that writes');
 UPDATE public.person SET deed = format('SELECT recipients_probe.look_up(ARRAY[%L])', '1') WHERE id = 9;
-SELECT is(problem('1', '9'), '55006 | a recipients relation cannot look up recipients itself', 'and one that looks recipients up');
+SELECT is(problem('9'), '55006 | a recipients relation cannot look up recipients itself', 'and one that looks recipients up');
 UPDATE public.person SET deed = format('DO %L', format('BEGIN RAISE EXCEPTION %L; END', repeat('ü', 5000))) WHERE id = 9;
 SELECT is((SELECT octet_length(error) FROM recipients_probe.look_up(ARRAY['9'])), 1000 + octet_length(' (SQLSTATE P0001)'), 'a long message is cut between characters');
 SELECT is(verdicts(ARRAY['1']), ARRAY['mail'], 'after all that the session looks up as before');
