@@ -4,9 +4,12 @@
 #ifndef RHESIS_FOREIGN_SOCKETS_H
 #define RHESIS_FOREIGN_SOCKETS_H
 
+/* The sockets that this process has now are never cut. For a worker's start. */
+extern void SpareSockets(void);
+
 /*
- * Shut down every connection to another process that this one has, but for those to the mail server. For a worker, in a signal
- * handler: whoever waits for such a connection finds it closed.
+ * Shut down the connections to other database servers that look-ups have opened in this process, a worker. A call that waits for
+ * one of them finds it closed. For signal handlers.
  */
 extern void CutForeignSockets(void);
 

@@ -203,11 +203,12 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 					"meanwhile.");
 		return;
 	}
-	AppendCheck(result, "recipients", waiting == NULL,
-				waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
-						: "no trouble reading them",
-				"The application's tables cannot be read; explain() of a row that waits says how to "
-				"mend it. Mail waits meanwhile.");
+	AppendCheck(
+		result, "recipients", waiting == NULL,
+		waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
+				: "no trouble reading them",
+		"The application's tables cannot be read; explain() of a row that waits says how to "
+		"mend it. Mail waits meanwhile.");
 }
 
 /* Rows that triggers, rules, constraints or foreign keys of an app keep as they are. True: there are some. */

@@ -55,6 +55,8 @@ RestrictSubtransaction(void)
 	SetInSubtransaction("lock_timeout", "1s");
 	/* The plan is kept: it must be as good for a table that has grown, and when all its users are asked for. */
 	SetInSubtransaction("enable_seqscan", "off");
+	/* A small table is read sequentially all the same, which looks dear enough to compile. */
+	SetInSubtransaction("jit", "off");
 	/* Not as a setting: PostgreSQL 17 has it set for whole transactions only. The subtransaction's end puts it back. */
 	XactReadOnly = true;
 }

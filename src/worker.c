@@ -480,6 +480,7 @@ Start(int slot, uint32 generation)
 									MyBgworkerEntry->bgw_extra + sizeof(generation)};
 
 	InitWorkerState();
+	SpareSockets();
 	pqsignal(SIGTERM, HandleWorkerSigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();

@@ -35,14 +35,20 @@
 #define PATIENT_TROUBLES \
 	5 /* so often, a trouble that may be the server's is not taken for a row's */
 
+/* The log says once why. The message may have another row's values each time. */
 static void
 WaitForRecipients(const RecipientsProblem *problem)
 {
+	bool is_known =
+		worker.recipients_failures > 0 && worker.recipients_sqlstate == problem->sqlstate;
 	int64 delay = BackoffDelayMs(++worker.recipients_failures, 0);
 
 	worker.recipients_at = After(delay);
 	worker.claim_at = worker.recipients_at;
-	if (IsNewComplaint(problem->message))
+	worker.recipients_sqlstate = problem->sqlstate;
+	if (is_known)
+		ShowError(problem->message);
+	else if (IsNewComplaint(problem->message))
 		ereport(WARNING,
 				(errcode(problem->sqlstate),
 				 errmsg("notifications wait: recipients cannot be read: %s", problem->message),

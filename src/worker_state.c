@@ -13,6 +13,9 @@ WorkerState worker;
 /* What is claimed and can't be recorded is in doubt after a crash, and in memory. */
 #define MOST_REFUSED 1000
 
+/* Rows by which it is seen whether recipients can be read again: one alone could not tell its own trouble from everybody's. */
+#define ROWS_TRIED 8
+
 static char last_complaint[256];
 
 static void
@@ -155,8 +158,10 @@ ClaimLimit(void)
 		return worker.probe_is_out || worker.ready.count > 0 ? 0 : 1;
 	if (TooMuchIsRefused())
 		return 0;
-	if (worker.singly > 0 || worker.recipients_failures > 0)
+	if (worker.singly > 0)
 		return 1 - Outstanding();
+	if (worker.recipients_failures > 0)
+		return Min(ROWS_TRIED, BatchSize()) - Outstanding();
 	return Min(BATCH_PER_CONNECTION * rhesis_smtp_connections + BatchSize() - claimed,
 			   2 * BatchSize());
 }

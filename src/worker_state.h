@@ -80,8 +80,9 @@ typedef struct WorkerState
 	bool probing;				   /* one mail goes first to a server that was in trouble */
 	bool probe_is_out;
 	int recipients_failures;
-	int64 cancelled_id;	  /* the look-up of this row alone was cancelled last */
-	bool slow_row_blamed; /* for a look-up that took too long, and none has succeeded since */
+	int recipients_sqlstate; /* of the last of them */
+	int64 cancelled_id;		 /* the look-up of this row alone was cancelled last */
+	bool slow_row_blamed;	 /* for a look-up that took too long, and none has succeeded since */
 	TimestampTz recipients_at;
 	int troubles;
 	TimestampTz trouble_until;
