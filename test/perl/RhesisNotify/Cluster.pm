@@ -12,6 +12,9 @@ use Exporter qw(import);
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Peer;
+use RhesisNotify::Session;
+use Test::More;
+use Time::HiRes qw(usleep);
 
 our @EXPORT_OK = qw($ACME $GLOBEX $JANE $JOSE $GLOBEX_USER);
 
@@ -35,6 +38,7 @@ my $app_schema = qq{
 };
 
 my $tasks = 0;
+my $LOOKS_OF_A_SESSION = 40;
 
 # Starts a server that preloads the extension. Options:
 #   peer         the mail server that its mails go to, with the login that it wants
@@ -237,17 +241,32 @@ sub wait_for_state
 	return $self->notification($id, $database);
 }
 
-# While a server starts anew psql may be gone before it has read the query.
+# As PostgreSQL's, with one session of psql for many looks: one for each keeps a processor busy. A new one now and then sees what is set
+# for new sessions; so does one after a restart of the server, or when it is ended. It gives up when both the time and the looks are over.
 sub poll_query_until
 {
-	my ($self, @arguments) = @_;
+	my ($self, $database, $query, $expected) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+	my $looks = 10 * $PostgreSQL::Test::Utils::timeout_default;
+	my ($session, $out, $error);
 
-	foreach (1 .. 100)
+	$expected //= 't';
+	for (my $look = 0; $look < $looks || time < $end; $look++)
 	{
-		my $result = eval { $self->SUPER::poll_query_until(@arguments) };
-		return $result unless $@;
-		croak $@ unless $@ =~ /Broken pipe/;
+		$session //= RhesisNotify::Session->start($self, database => $database);
+		($out, $error) = eval { $session->query($query) };
+		my $is_over = $@ ne '';
+		my $is_found = !$is_over && $out eq $expected && $error eq '';
+
+		if ($is_found || $is_over || $look % $LOOKS_OF_A_SESSION == $LOOKS_OF_A_SESSION - 1)
+		{
+			$is_over ? $session->abandon : $session->quit;
+			undef $session;
+		}
+		return 1 if $is_found;
+		usleep($is_over ? 100_000 : 25_000);
 	}
+	diag("waited in vain for $expected of: $query\nlast answer: " . ($out // '') . "\nlast error: " . ($error // ''));
 	return 0;
 }
 

@@ -63,4 +63,12 @@ sub quit
 	return $self->{psql}->finish;
 }
 
+# Whatever is left of it, for one whose server or process has gone.
+sub abandon
+{
+	my ($self) = @_;
+	eval { $self->{psql}->kill_kill(grace => 1) };
+	return;
+}
+
 1;
