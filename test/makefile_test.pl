@@ -151,6 +151,51 @@ stage('a copy that was interrupted is made anew', 'postgres');
 isnt($status, 0, 'PostgreSQL is not copied over itself');
 ok(-e "$installed/bin/postgres", '... and is still there');
 
+# ---- So does the PostgreSQL with sanitizers ----
+
+# Sources that are built in no time, by programs that know nothing but them: an apt-get that counts what it is asked for and has no
+# version beyond 15.3, and a dpkg-query that says what is installed.
+my $programs = "$scratch/programs";
+make_path($programs, map { "$scratch/sources/postgresql-15/$_" } '.', 'contrib');
+write_file("$scratch/sources/postgresql-15/configure", <<'CONFIGURE', 0755);
+#!/bin/sh
+prefix=${1#--prefix=}
+printf 'all:\ninstall:\n\tmkdir -p %s/bin && touch %s/bin/pg_config && chmod 755 %s/bin/pg_config\n' "$prefix" "$prefix" "$prefix" >Makefile
+CONFIGURE
+write_file("$scratch/sources/postgresql-15/contrib/Makefile", "all install:\n");
+system('tar', '-C', "$scratch/sources", '-czf', "$scratch/postgresql-15_15.orig.tar.gz", 'postgresql-15') == 0 or die "could not make sources\n";
+write_file("$programs/dpkg-query", "#!/bin/sh\ncat $scratch/installed_version\n", 0755);
+write_file("$programs/apt-cache", "#!/bin/sh\necho 'Version: 15.2'; echo 'Version: 15.3'\n", 0755);
+write_file("$programs/apt-get", <<"APT", 0755);
+#!/bin/sh
+case "\$*" in
+source*=15.[123]) echo "\$*" >>$scratch/asked; cp $scratch/postgresql-15_15.orig.tar.gz . ;;
+source*) exit 1 ;;
+esac
+APT
+
+sub sanitized
+{
+	my ($installed_version, $expected, $name) = @_;
+	unlink "$scratch/asked";
+	write_file("$scratch/installed_version", $installed_version);
+	my ($said, $code) = shell($scratch, "PATH=$programs:\$PATH $checkout/test/build-sanitized-postgresql 15 $scratch/sanitized");
+	is($code, 0, $name) or diag($said);
+	is(slurp("$scratch/asked"), $expected && "source --download-only postgresql-15=$expected\n", '... built of ' . ($expected || 'nothing'));
+	ok(-x "$scratch/sanitized/bin/pg_config", '... and it is there');
+	return;
+}
+
+sanitized('15.1', '15.1', 'PostgreSQL is built with sanitizers');
+write_file("$scratch/sanitized/left", '');
+sanitized('15.1', '', 'it is kept');
+sanitized('15.2', '15.2', 'its package was upgraded');
+ok(!-e "$scratch/sanitized/left", '... and nothing is left of the old one');
+unlink "$scratch/sanitized/made-for";
+sanitized('15.2', '15.2', 'a build that was interrupted is done again');
+sanitized('15.4', '15.3', 'of a version without sources the newest one with sources is built');
+sanitized('15.4', '', '... and kept');
+
 # ---- Objects follow what they are made for ----
 
 my $wrapper = write_file("$scratch/wrapped_pg_config", "#!/bin/sh\nif [ \$# -eq 0 ]; then cat $scratch/version; fi\nexec '$pg_config' \"\$\@\"\n", 0755);
