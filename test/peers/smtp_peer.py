@@ -209,7 +209,24 @@ class Session:
                 time.sleep(rule.get("pause_ms", 1) / 1000)
 
     def find_rule(self, stage, argument="", received=None):
-        return self.server.rules.find(stage, argument, self.number, self.position, received, taken=self.taken)
+        def find():
+            return self.server.rules.find(stage, argument, self.number, self.position, received, taken=self.taken)
+
+        rule = find()
+        while rule and rule["action"] == "hold":
+            self.server.log(self.number, "-", f"rule: hold at {stage}")
+            self.flush()
+            self.wait_while_there(rule["version"])
+            rule = find()
+        return rule
+
+    def wait_while_there(self, version):
+        """Wait until the rules are not of this version any more."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLRDHUP)
+        while not self.server.rules.changed_since(version):
+            if poll.poll(20):
+                raise Closed
 
     def obey(self, rule, usual):
         """Do what a rule says instead of the usual reply (given as lines)."""

@@ -15,6 +15,7 @@ rename. A rule says where it applies and what happens there:
     action      reply      answer with text ("\\n" in it makes a multi-line reply)
                 close      close the connection (at stage connect: with a reset)
                 silence    never read or answer again; the connection stays open
+                hold       wait until there are other rules, or the client has gone, then go by those
                 garbage    bytes that are no reply
                 slow       the reply in pieces of one byte, pause_ms (default 1) apart
                 multiline  the reply's first line as ten
@@ -53,7 +54,14 @@ class Rules:
             for rule in rules:
                 rule["seen"] = 0
                 rule["pattern"] = re.compile(rule.get("match", ""))
+                rule["version"] = version
             self.version, self.rules = version, rules
+
+    def changed_since(self, version):
+        """Whether the file is another one than that of this version."""
+        with self.lock:
+            self._refresh()
+            return self.version != version
 
     def find(self, stage, argument, connection, position, received=None, early=False, taken=0):
         """The first rule for this moment, or None. Counts the match."""

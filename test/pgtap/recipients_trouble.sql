@@ -117,8 +117,8 @@ UPDATE public.person SET deed = 'SELECT pg_catalog.pg_sleep(600)' WHERE id = 9;
 SET statement_timeout = '300ms';
 SELECT is(problem('1', '9'), '57014 | canceling statement due to statement timeout', 'so does the session''s own statement_timeout');
 RESET statement_timeout;
-UPDATE public.person SET deed = 'SELECT pg_catalog.pg_sleep(0.9)' WHERE id IN (9, 10);
-SELECT is(ARRAY[verdicts(ARRAY['9']), verdicts(ARRAY['10'])], ARRAY[ARRAY['mail'], ARRAY['mail']], 'each look-up has the whole time');
+UPDATE public.person SET deed = 'SELECT pg_catalog.pg_sleep(0.5)' WHERE id = 9;
+SELECT is((SELECT array_agg(DISTINCT verdicts(ARRAY['9', n::text])) FROM generate_series(101, 104) AS n), ARRAY[ARRAY['mail', 'mail']], 'each look-up has the whole time');
 SELECT is((SELECT true FROM pg_catalog.pg_sleep(2)), true, 'and afterwards the timer is off');
 
 -- A function that swallows the cancellation does not keep the process.

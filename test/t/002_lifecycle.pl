@@ -19,11 +19,11 @@ sub workers
 	return $node->sql("SELECT coalesce(string_agg(pid::text, ' ' ORDER BY pid), '') FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = '$database'");
 }
 
-# Seconds from a moment of the server's clock until a process of this type started.
+# Seconds from a moment of the server's clock until the worker of a database started.
 sub started_after
 {
-	my ($moment, $type) = @_;
-	return $node->sql("SELECT EXTRACT(epoch FROM max(backend_start) - '$moment') FROM pg_stat_activity WHERE backend_type = '$type'");
+	my ($moment, $database) = @_;
+	return $node->sql("SELECT EXTRACT(epoch FROM backend_start - '$moment') FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = '$database'");
 }
 
 # Seconds. The launcher finds by itself within a minute what it was not told of.
@@ -41,22 +41,23 @@ my $is_served = "SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE data
 $node->wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify launcher'");
 is(workers('postgres'), '', 'a database without the extension has no worker');
 
-my $moment = moment();
 $node->create_app('postgres');
+my $moment = moment();
 $node->wait_for($is_served);
-cmp_ok(started_after($moment, 'rhesis_notify worker'), '<', $AT_ONCE, 'it is served at once after CREATE EXTENSION');
+cmp_ok(started_after($moment, 'postgres'), '<', $AT_ONCE, 'it is served at once after CREATE EXTENSION');
 $node->wait_for_state($node->report, 'sent');
 
-$moment = moment();
-$node->sql('CREATE DATABASE second');
-$node->create_app('second');
-$node->sql('CREATE DATABASE third');
-$node->create_app('third');
+my %created;
+foreach my $database (qw(second third))
+{
+	$node->sql("CREATE DATABASE $database");
+	$node->create_app($database);
+	$created{$database} = moment();
+}
 foreach my $database (qw(second third))
 {
 	$node->wait_for($is_served, $database);
-	cmp_ok($node->sql("SELECT EXTRACT(epoch FROM backend_start - '$moment') FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = '$database'"),
-		'<', $AT_ONCE, "so is database $database");
+	cmp_ok(started_after($created{$database}, $database), '<', $AT_ONCE, "so is database $database");
 	$node->wait_for_state($node->report(database => $database), 'sent', $database);
 }
 is($node->sql('SELECT string_agg(database, $$ $$ ORDER BY database) FROM rhesis_notify.worker_status'), 'postgres second third', 'worker_status shows all of them to a superuser');
@@ -95,7 +96,7 @@ $moment = moment();
 my $worker = workers('postgres');
 $node->sql("SELECT pg_terminate_backend($worker)");
 $node->wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND pid <> $worker");
-cmp_ok(started_after($moment, 'rhesis_notify worker'), '<', $AT_ONCE, 'a terminated worker is back at once');
+cmp_ok(started_after($moment, 'postgres'), '<', $AT_ONCE, 'a terminated worker is back at once');
 $node->wait_for_state($node->report, 'sent');
 
 $worker = workers('postgres');

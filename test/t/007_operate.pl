@@ -42,7 +42,7 @@ is_deeply([ map { $_->{event} } $node->events($id) ], [qw(deferred retried)], 'a
 $peer->rules({ stage => 'rcpt', action => 'reply', text => '550 5.1.1 No such user', count => 2 });
 my @failed = map { $node->report } 1 .. 2;
 $node->wait_for_state($_, 'failed') for @failed;
-is($node->sql("SELECT rhesis_notify.retry_failed(now() - interval '1 minute')"), 2, 'retry_failed() takes all that failed since');
+is($node->sql("SELECT rhesis_notify.retry_failed(now() - interval '1 hour')"), 2, 'retry_failed() takes all that failed since');
 $node->wait_for_state($_, 'sent') for @failed;
 pass('they go out');
 

@@ -8,7 +8,7 @@ use RhesisNotify::Cluster qw($JANE $ACME);
 use RhesisNotify::Peer;
 use Test::More;
 
-# Slow enough to be killed in the middle: some 80 mails a second.
+# Slow enough that mails are on the wire when something happens.
 my $peer = RhesisNotify::Peer->start(accept_delay => 50);
 my $node = RhesisNotify::Cluster->serve(
 	'main',
@@ -21,16 +21,26 @@ sub in_state
 	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name = '$name' AND delivery_status = '$state'");
 }
 
+# Half of so many mails are taken, and the others when something else is said.
+sub hold_half
+{
+	my ($count) = @_;
+	$peer->rules({ stage => 'mail', after => $count / 2, action => 'hold' });
+	return;
+}
+
 # 200 tasks finish; something is done when some of their mails have been sent; all others follow.
 sub lose_nothing
 {
 	my ($name, $what, $deed) = @_;
 	my $before = $peer->mail_count;
 
+	hold_half(200);
 	$node->report_many(200, task_name => $name);
 	$peer->wait_for_mails($before + 20);
 	$deed->();
 	cmp_ok($peer->mail_count, '<', $before + 200, "$what: it happened in the middle");
+	$peer->rules;
 	$node->wait_for("SELECT count(*) = 200 FROM rhesis_notify.task_notifications WHERE task_name = '$name' AND delivery_status = 'sent'");
 
 	my @mails = ($peer->mails)[ $before .. $peer->mail_count - 1 ];
@@ -103,9 +113,11 @@ is($peer->mail_count, $before + 3, 'then it goes out');
 # The same after a crash: what was being sent is held.
 $peer->start_otherwise(accept_delay => 50);
 $before = $peer->mail_count;
+hold_half(200);
 $node->report_many(200, task_name => 'app.held');
 $peer->wait_for_mails($before + 20);
 $node->stop('immediate');
+$peer->rules;
 $node->start;
 $node->wait_for("SELECT count(*) FILTER (WHERE delivery_status = 'held') > 0 AND count(*) FILTER (WHERE delivery_status NOT IN ('held', 'sent')) = 0
 	FROM rhesis_notify.task_notifications WHERE task_name = 'app.held'");

@@ -133,7 +133,7 @@ cmp_ok($memory, '<', 400 * 1024, 'which never took 400 MB of memory');
 # A worker that renders lets go at once.
 report_many_hostile('app.interrupted');
 $node->wait_for("SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE task_name = 'app.interrupted' AND delivery_status = 'sending'");
-$node->sql("SELECT pg_terminate_backend($worker, 10000)") eq 't' or die 'the worker did not end';
+$node->sql("SELECT pg_terminate_backend($worker, 60000)") eq 't' or die 'the worker did not end';
 $node->wait_for("SELECT count(*) = 200 FROM rhesis_notify.task_notifications WHERE task_name = 'app.interrupted' AND delivery_status = 'sent'");
 isnt($node->worker('pid'), $worker, 'a worker that is ended while it renders is replaced, and nothing is lost');
 

@@ -12,7 +12,7 @@ use Time::HiRes qw(time);
 my $BAD = 6;
 my $GOOD = 12;
 my $PROCESSES = 7; # two launchers, one for each of the four databases that are served, and one that waits
-my $SOON = 10; # seconds; one that waits for each bad database takes longer
+my $SOON = 45; # seconds; what waits for the next round of the launcher, or for each bad database, takes longer
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, bare => 1, settings => { 'server.log_line_prefix' => '%m [%p] ' });
 

@@ -73,7 +73,7 @@ my @deaths = (
 sub stale
 {
 	my ($name, $rule, %options) = @_;
-	my $database = database($name, \%options, smtp_connections => 1, send_timeout => '10s');
+	my $database = database($name, \%options, smtp_connections => 1, send_timeout => $rule->{action} eq 'silence' ? '10s' : '60s');
 	my $peer = $database->{peer};
 
 	$node->report(database => $name, task_id => 'the first');

@@ -88,6 +88,7 @@ foreach my $round (1 .. 50)
 {
 	$node->wait_for_state($node->report, 'sent');
 	$peer->hang_up;
+	$node->wait_for(q{SELECT connections = 0 FROM rhesis_notify.worker_status});
 }
 are_level('50 lost connections', $level, level_after(10));
 my %connections = map { $_->envelope->{connection} => 1 } ($peer->mails)[ -60 .. -1 ];

@@ -29,9 +29,11 @@ sub ids
 
 # ---- cancel() in the middle ----
 
+$peer->rules({ stage => 'mail', after => 100, action => 'hold' });
 $node->report_many(400, task_name => 'app.cancelled');
 $node->wait_for($at_work);
 my $said_yes = $node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE rhesis_notify.cancel(id)});
+$peer->rules;
 $node->wait_for($nothing_due);
 my %mails = mails_by_notification();
 my @cancelled = ids(q{delivery_status = 'cancelled'});
@@ -129,7 +131,7 @@ pass('its own follows when it is let go');
 # A reload waits for such a row rather than mail it twice.
 $node->sql("SELECT rhesis_notify.retry($held_up)");
 $node->wait_for_state($held_up, 'sent');
-$peer->rules({ stage => 'accepted', action => 'slow', pause_ms => 20 });
+$peer->rules({ stage => 'accepted', action => 'hold' });
 my $id = $node->report;
 $node->wait_for_state($id, 'sending');
 $operator->query('BEGIN');
@@ -137,6 +139,7 @@ $operator->query("UPDATE rhesis_notify.task_notifications SET result = '{}' WHER
 $before = $node->worker('pid');
 $node->reload;
 $node->wait_for(q{SELECT state = 'stopping' FROM rhesis_notify.worker_status});
+$peer->rules;
 $operator->query('COMMIT');
 $node->wait_for_state($id, 'sent');
 %mails = mails_by_notification();
@@ -144,7 +147,6 @@ is($mails{$id}, 1, 'a worker that is to be replaced records first what was locke
 $node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pid <> $before AND state <> 'starting'");
 
 # A table that is locked for long: the worker waits outside.
-$peer->rules;
 $node->sql('SELECT rhesis_notify.pause()');
 $id = $node->report;
 $node->lock_queue($operator);

@@ -9,7 +9,7 @@ use RhesisNotify::Peer;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $SOON = 20; # seconds; what is forgotten waits for a minute
+my $SOON = 45; # seconds; what is forgotten waits for a minute
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.max_prepared_transactions' => 10 });
 

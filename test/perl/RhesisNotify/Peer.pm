@@ -155,15 +155,16 @@ sub mails
 sub mail_count
 {
 	my ($self) = @_;
-	return scalar(my @files = glob "$self->{directory}/mails/*.json");
+	opendir(my $handle, "$self->{directory}/mails") or croak "could not open the mails: $!";
+	return scalar grep { /\.json\z/ } readdir $handle;
 }
 
-# The mails, once there are so many.
+# The mails, for a caller who wants them, once there are so many.
 sub wait_for_mails
 {
 	my ($self, $count) = @_;
 	wait_until(sub { $self->mail_count >= $count }, "there are $count mails");
-	return $self->mails;
+	return defined wantarray ? $self->mails : ();
 }
 
 # The mail with this Message-ID, once Postfix has put it into a Maildir.
