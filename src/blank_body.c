@@ -10,55 +10,37 @@
 #include "postgres.h"
 #endif
 
-#include "blank_body.h"
+#include <ctype.h>
 
-/* Characters that show nothing, as UTF-8 and as what HTML calls them. */
-static const char *const invisible[] = {
-	" ",
-	"\t",
-	"\n",
-	"\r",
-	"\v",
-	"\f",
-	"\xC2\xA0",
-	"\xC2\xAD",
-	"\xCD\x8F",
-	"\xE1\x9A\x80",
-	"\xE1\xA0\x8E",
-	"\xE2\x80\x80",
-	"\xE2\x80\x81",
-	"\xE2\x80\x82",
-	"\xE2\x80\x83",
-	"\xE2\x80\x84",
-	"\xE2\x80\x85",
-	"\xE2\x80\x86",
-	"\xE2\x80\x87",
-	"\xE2\x80\x88",
-	"\xE2\x80\x89",
-	"\xE2\x80\x8A",
-	"\xE2\x80\x8B",
-	"\xE2\x80\x8C",
-	"\xE2\x80\x8D",
-	"\xE2\x80\x8E",
-	"\xE2\x80\x8F",
-	"\xE2\x80\xA8",
-	"\xE2\x80\xA9",
-	"\xE2\x80\xAF",
-	"\xE2\x81\x9F",
-	"\xE2\x81\xA0",
-	"\xE3\x80\x80",
-	"\xEF\xBB\xBF",
-	"\xE3\x85\xA4",
-	NULL,
-};
+#include "blank_body.h"
+#include "utf8.h"
+
+/* What HTML calls characters that show nothing; by their numbers, see EntityLength. */
 static const char *const invisible_entities[] = {
-	"&nbsp;", "&ensp;", "&emsp;",  "&thinsp;", "&zwnj;", "&zwj;",  "&shy;",
-	"&lrm;",  "&rlm;",	"&#8203;", "&#847;",   "&#160;", "&#xa0;", "&#xA0;",
-	"&#32;",  "&#10;",	"&#13;",   "&#9;",	   NULL,
+	"&nbsp;",
+	"&ensp;",
+	"&emsp;",
+	"&emsp13;",
+	"&emsp14;",
+	"&numsp;",
+	"&puncsp;",
+	"&thinsp;",
+	"&hairsp;",
+	"&zwnj;",
+	"&zwj;",
+	"&shy;",
+	"&lrm;",
+	"&rlm;",
+	"&ZeroWidthSpace;",
+	"&NonBreakingSpace;",
+	"&NoBreak;",
+	"&Tab;",
+	"&NewLine;",
+	NULL,
 };
 
 /* Elements whose content is not shown in the mail. */
-static const char *const hidden_elements[] = {"head", "style", "script", "title", NULL};
+static const char *const hidden_elements[] = {"head", "style", "script", "title", "template", NULL};
 
 /* Tags that show something by themselves. */
 static const char *const shown_tags[] = {"img",	  "svg",   "video",	 "object", "iframe",
@@ -136,14 +118,41 @@ BeginsTag(const char *p)
 						   (p[1] >= 'a' && p[1] <= 'z') || (p[1] >= 'A' && p[1] <= 'Z'));
 }
 
+/* The length of the character at p, if it shows nothing; 0: it shows something, or is none. */
+static int
+BlankLength(const char *p, const char *end)
+{
+	int length = Utf8CharLength(p, end);
+
+	return length > 0 && IsBlankCharacter(utf8_to_unicode((const unsigned char *) p)) ? length : 0;
+}
+
+/* The same for an entity, such as &zwnj; or &#8203; or &#x200B; */
+static int
+EntityLength(const char *p)
+{
+	bool is_hex = p[1] == '#' && (p[2] == 'x' || p[2] == 'X');
+	const char *digits = p + (is_hex ? 3 : 2);
+	char *end;
+	unsigned long code;
+
+	if (p[1] != '#')
+		return PrefixLength(p, invisible_entities);
+	if (!(is_hex ? isxdigit((unsigned char) *digits) : isdigit((unsigned char) *digits)))
+		return 0;
+	code = strtoul(digits, &end, is_hex ? 16 : 10);
+	return *end == ';' && code <= 0x10FFFF && IsBlankCharacter((pg_wchar) code) ? end + 1 - p : 0;
+}
+
 bool
 TextIsBlank(const char *text)
 {
-	int length;
+	const char *end = text + strlen(text);
 
-	while (*text != '\0')
+	while (text < end)
 	{
-		length = PrefixLength(text, invisible);
+		int length = BlankLength(text, end);
+
 		if (length == 0)
 			return false;
 		text += length;
@@ -154,11 +163,13 @@ TextIsBlank(const char *text)
 bool
 HtmlIsBlank(const char *html)
 {
+	const char *end = html + strlen(html);
 	const char *p = html;
-	int length;
 
 	while (p != NULL && *p != '\0')
 	{
+		int length;
+
 		if (BeginsTag(p))
 		{
 			if (TagName(p + 1, shown_tags) != NULL)
@@ -166,10 +177,29 @@ HtmlIsBlank(const char *html)
 			p = SkipTag(p);
 			continue;
 		}
-		length = PrefixLength(p, *p == '&' ? invisible_entities : invisible);
+		length = *p == '&' ? EntityLength(p) : BlankLength(p, end);
 		if (length == 0)
 			return false;
 		p += length;
 	}
 	return true;
+}
+
+bool
+HtmlHidesPlace(const char *html, const char *place)
+{
+	const char *p = html;
+
+	while (p < place)
+	{
+		if (strncmp(p, "{{", 2) == 0)
+			p = strstr(p, "}}");
+		else if (BeginsTag(p) && pg_strncasecmp(p, "<head", 5) != 0)
+			p = SkipTag(p);
+		else
+			p++;
+		if (p == NULL || p > place)
+			return true;
+	}
+	return false;
 }

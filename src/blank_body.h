@@ -12,4 +12,7 @@ extern bool TextIsBlank(const char *text);
 /* The same when tags, comments and what is in head, style, script and title are left out. A picture is something. */
 extern bool HtmlIsBlank(const char *html);
 
+/* Is this place of an HTML source inside a comment, a tag or an element whose content is not shown? Mustache tags are passed over. */
+extern bool HtmlHidesPlace(const char *html, const char *place);
+
 #endif

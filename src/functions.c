@@ -214,7 +214,8 @@ HintForStep(SmtpProbeStepName step, const SmtpEvent *event, const Outcome *outco
 		case SMTP_PROBE_TLS:
 			if (event->kind == SMTP_EVENT_NO_STARTTLS)
 				return "The server offers no STARTTLS on this port: set rhesis_notify.smtp_port to "
-					   "587 for STARTTLS, or to 465 for implicit TLS.";
+					   "587 for STARTTLS, or to 465 for implicit TLS, or, on a private network, "
+					   "rhesis_notify.smtp_tls to none.";
 			if (event->kind == SMTP_EVENT_CA_FILE)
 				return "Set rhesis_notify.smtp_ca_file to a readable PEM file, or leave it empty for "
 					   "the system's certificates.";
@@ -242,6 +243,14 @@ HintForStep(SmtpProbeStepName step, const SmtpEvent *event, const Outcome *outco
 	return NULL;
 }
 
+static bool
+EndsSentence(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length > 0 && strchr(".!?", text[length - 1]) != NULL;
+}
+
 static void
 PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, const char *hint,
 		double elapsed_ms)
@@ -251,7 +260,10 @@ PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, co
 
 	values[0] = CStringGetTextDatum(step);
 	values[1] = BoolGetDatum(ok);
-	values[2] = CStringGetTextDatum(hint ? psprintf("%s. %s", detail, hint) : detail);
+	/* A reply may end its own sentence. */
+	if (hint != NULL)
+		detail = psprintf("%s%s %s", detail, EndsSentence(detail) ? "" : ".", hint);
+	values[2] = CStringGetTextDatum(detail);
 	values[3] = Float8GetDatum(elapsed_ms);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

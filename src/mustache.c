@@ -153,6 +153,12 @@ MustacheVisitBlocks(const MustacheTemplate *template, MustacheBlockVisitor visit
 }
 
 int
+MustacheUnshownLine(const MustacheTemplate *template)
+{
+	return template->unshown < 0 ? 0 : MustacheLineOf(template->source, template->unshown);
+}
+
+int
 MustacheLineOfName(const MustacheTemplate *template, const char *name)
 {
 	return MustacheLineOf(template->source, name - template->source);

@@ -148,6 +148,11 @@ extern void
 MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg);
 
 /*
+ * The line of the first text or tag that a parent encloses beside its blocks, which is not shown; 0: there is none.
+ */
+extern int MustacheUnshownLine(const MustacheTemplate *template);
+
+/*
  * Whether it includes {{>partials}}, or parents that a variable names.
  */
 extern bool MustacheUsesPartials(const MustacheTemplate *template);

@@ -54,6 +54,7 @@ struct MustacheTemplate
 	const Span *parts;
 	const char *source;
 	const char *name; /* terminated */
+	int unshown; /* where a parent encloses something beside blocks, which is not shown; or -1 */
 };
 
 /* The number of the line that source[offset] is in, from 1. */

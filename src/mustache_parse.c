@@ -47,6 +47,7 @@ typedef struct Parser
 	int depth;
 
 	bool line_start; /* nothing of the current line is rendered yet */
+	int unshown; /* where the first text or tag is that a parent encloses beside blocks, or -1 */
 } Parser;
 
 static bool
@@ -86,11 +87,25 @@ AddNode(Parser *parser, NodeKind kind, Span tag)
 }
 
 static void
+NoteUnshown(Parser *parser, int start, int end)
+{
+	while (start < end && strchr(" \t\r\n", parser->reader.source[start]) != NULL)
+		start++;
+	if (start < end && parser->unshown < 0)
+		parser->unshown = start;
+}
+
+static void
 AddText(Parser *parser, int start, int end)
 {
 	Node *node;
 
-	if (start >= end || InParent(parser))
+	if (InParent(parser))
+	{
+		NoteUnshown(parser, start, end);
+		return;
+	}
+	if (start >= end)
 		return;
 	node = AddNode(parser, NODE_TEXT, (Span){start, end - start});
 	node->line_start = parser->line_start;
@@ -334,6 +349,7 @@ CloseBody(Parser *parser, const Tag *tag)
 	parser->depth--;
 	if (InParent(parser) && !argument)
 	{
+		NoteUnshown(parser, parser->nodes[open->node].tag.offset, tag->whole.offset);
 		parser->node_count = open->node;
 		parser->part_count = open->part_count;
 	}
@@ -361,6 +377,7 @@ AddLeaf(Parser *parser, NodeKind kind, const Tag *tag)
 		return false;
 	if (InParent(parser))
 	{
+		NoteUnshown(parser, tag->whole.offset, parser->reader.length);
 		parser->node_count--;
 		parser->part_count = part_count;
 	}
@@ -448,6 +465,7 @@ BuildTemplate(const Parser *parser)
 	template = (MustacheTemplate *) p;
 	p += MAXALIGN(sizeof(MustacheTemplate));
 	template->node_count = parser->node_count;
+	template->unshown = parser->unshown;
 	template->source_length = parser->reader.length;
 	template->nodes = memcpy(p, parser->nodes, nodes_size);
 	p += nodes_size;
@@ -462,7 +480,8 @@ BuildTemplate(const Parser *parser)
 MustacheTemplate *
 MustacheParse(const char *name, const char *source, size_t length, MustacheError *error)
 {
-	Parser parser = {.reader = {.name = name,
+	Parser parser = {.unshown = -1,
+					 .reader = {.name = name,
 								.source = source,
 								.open = "{{",
 								.open_length = 2,

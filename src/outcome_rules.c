@@ -106,7 +106,7 @@
 	"over quota|mailbox full|mailbox .. full|mailbox .. quota|mailbox .. exceeded|mailbox .. limit|inbox .. full|" \
 	"user's quota|user's disk quota|recipient's mailbox|recipient .. quota|quota exceeded (|"                      \
 	"disk quota|storage quota|exceeded storage|exceeded his|exceeded its storage|"                                 \
-	"not enough storage space in the mailbox"
+	"not enough storage space in the mailbox|user has too many messages"
 
 #define WORDS_OF_A_RATE                                                                                                                                                                                               \
 	"this hour|hourly limit|hourly quota|daily limit|daily quota|daily sending|sending limit|"                                                                                                                        \
@@ -120,9 +120,8 @@
 	"domain frequency limited|messaging limit|relay quota|allowed number of relays|daily email limit|hourly email limit|"                                                                                             \
 	"monthly email limit|daily outgoing|hourly outgoing|outgoing limit|outgoing message limit|"                                                                                                                       \
 	"outgoing messages .. limit|sender rate|how many messages can be sent|"                                                                                                                                           \
-	"you have exceeded .. limit|you have exceeded .. quota|you've exceeded .. limit|"                                                                                                                                 \
-	"you've exceeded .. quota|have reached your .. limit|have reached your .. quota|"                                                                                                                                 \
-	"you've reached your .. limit|you've reached your .. quota"
+	"you have exceeded .. limit|you have exceeded .. quota|exceeded your .. limit|"                                                                                                                                   \
+	"exceeded your .. quota|reached your .. limit|reached your .. quota"
 
 #define WORDS_OF_A_STOPPED_ACCOUNT                                                               \
 	"sending paused|your account .. suspended|your account .. disabled|your account .. blocked|" \
@@ -172,7 +171,7 @@ const Rule outcome_rules[] = {
 	 "messages / hour|mail send limit exceeded|policy rejection; message count quota|"
 	 "policy rejection; message cumulative size quota|quota exceeded (number of mails|"
 	 "throttling quota exceeded|recipient address rejected: you have exceeded|"
-	 "recipient address rejected: you've exceeded|recipient address rejected: you have reached|"
+	 "recipient address rejected: you have reached|"
 	 "quota exceeded (accumulated message size",
 	 0, QUOTA(LONG_LIMIT)},
 
@@ -349,6 +348,7 @@ const Rule outcome_rules[] = {
 	/* Postfix: 450 4.7.0 Error: too many connections. 450 too frequent connects from 192.0.2.1 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "too many connections|too many concurrent|too many sessions|too frequent connects|"
+	 "too many smtp sessions|too many errors from|trop de connexions|"
 	 "outbound thread limit|too many simultaneous|connections limit|connection limit|connection rate|"
 	 "connection frequency limited|ip frequency limited",
 	 0, CONNECTION},
@@ -430,7 +430,8 @@ const Rule outcome_rules[] = {
 	 "auth required|must authenticate|must be authenticated|not authenticated|"
 	 "turn on smtp authentication|without authentication|login required|"
 	 "unauthenticated senders not allowed|credentials for relay|mail relay denied|"
-	 "please authenticate|requires authentication when|and auth first|failed to authenticate|"
+	 "please authenticate|authentification requise|authentication turned on|not subscribed to ses|"
+	 "requires authentication when|and auth first|failed to authenticate|"
 	 "api key is invalid|invalid api key",
 	 0, ACCOUNT(HINT_LOGIN)},
 	{BIT(SMTP_EVENT_NO_AUTH) | BIT(SMTP_EVENT_LOGIN_FAILED), ANYWHERE, 0, 0, NULL, NULL, 0,
@@ -480,7 +481,12 @@ const Rule outcome_rules[] = {
 	 "is in an rbl|found in dns blacklist|client address .. blocked|connecting host .. listed|"
 	 "address was rejected by the|your server ip address|mta's poor reputation|"
 	 "ask your postmaster for help|host network not allowed|ip temporarily blacklisted|"
-	 "in a black list at|rdns/ptr record|hosts with dynamic ip|ipv6 sending guidelines|dnsbl:attrbl",
+	 "in a black list at|ptr record|invalid rdns|hosts with dynamic ip|from dynamic ip|"
+	 "sender ip address rejected|bad sender ip|sender ip reverse lookup|forward dns entry|"
+	 "your ip address is listed|ip address is listed at|from your ip|by your ip|"
+	 "rejecting open proxy|your network is .. blacklisted|not allowed to connect|"
+	 "smtp server of your isp|email blocked by|rejected based on blacklist|multi blacklist|"
+	 "no access from mail server|not accepting connections|access denied. ip name lookup failed|ipv6 sending guidelines|dnsbl:attrbl",
 	 0, ACCOUNT(HINT_CLIENT)},
 
 	/* ---- The sender ---- */
@@ -526,7 +532,8 @@ const Rule outcome_rules[] = {
 	 */
 	{REPLY, ENVELOPE, 400, 599, NULL,
 	 "sender address rejected|unavailable; sender address|sender verify failed|"
-	 "sender verify defer|complete sender verify",
+	 "sender verify defer|complete sender verify|unroutable sender|invalid sender|"
+	 "domain of sender address|emetteur invalide",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/* Stalwart: 550 5.7.1 Sender address not allowed. At RCPT such words can be the recipient's filter's. */

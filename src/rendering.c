@@ -257,7 +257,7 @@ RenderSubject(Rendering *rendering, const SubjectTemplate *subject, char **probl
 	if (text == NULL)
 		return NULL;
 	text = HeaderText(text, MESSAGE_MAX_SUBJECT_CHARS);
-	if (*text != '\0')
+	if (!TextIsBlank(text))
 		return text;
 	*problem = pstrdup("it is empty");
 	return NULL;

@@ -6,6 +6,10 @@
 #include "shown_text.h"
 
 #include "mb/pg_wchar.h"
+#include "utf8.h"
+
+/* More blanks than this on one line are one space: they could push what follows to a line of its own. */
+#define MAX_BLANKS 3
 
 /* Of an error message that is too long. */
 #define ERROR_HEAD_CHARS 2400
@@ -43,28 +47,69 @@ CharLength(const char *p, const char *end)
 	return Min(pg_mblen(p), (int) (end - p));
 }
 
+/* A character that is not shown as it is: a control character, and on one line what ends it or turns it round. */
 static bool
-BreaksLine(const char *p, int length)
+IsUnfit(const char *p, int length, TextShape shape)
 {
+	bool one_line = shape != TEXT_LINES;
+
 	if (length == 1)
-		return IsAsciiControl((unsigned char) *p);
-	return DatabaseIsUtf8() && IsWideControl((const unsigned char *) p, length);
+		return IsAsciiControl((unsigned char) *p) &&
+			   (one_line || (*p != '\n' && *p != '\t' && *p != '\r'));
+	return (one_line || length == 2) && DatabaseIsUtf8() &&
+		   IsWideControl((const unsigned char *) p, length);
 }
 
+/* A space of Unicode's, or a character without a picture. */
 static bool
-HasBreak(const char *text, int length)
+IsBlank(const char *p, int length)
+{
+	if (length == 1)
+		return *p == ' ' || IsAsciiControl((unsigned char) *p);
+	return DatabaseIsUtf8() && IsBlankCharacter(utf8_to_unicode((const unsigned char *) p));
+}
+
+/* More blanks than MAX_BLANKS begin the text: their length in bytes, or 0. */
+static int
+LongGap(const char *text, const char *end)
+{
+	int blanks = 0;
+	int length = 0;
+
+	while (text + length < end)
+	{
+		int char_length = CharLength(text + length, end);
+
+		if (!IsBlank(text + length, char_length))
+			break;
+		length += char_length;
+		blanks++;
+	}
+	return blanks > MAX_BLANKS ? length : 0;
+}
+
+/* Where the text is not shown as it is, or its end. */
+static const char *
+FindUnfit(const char *text, int length, TextShape shape)
 {
 	const char *end = text + length;
+	int blanks = 0;
 
 	for (const char *p = text; p < end;)
 	{
 		int char_length = IS_HIGHBIT_SET(*p) ? CharLength(p, end) : 1;
 
-		if (BreaksLine(p, char_length))
-			return true;
+		if (IsUnfit(p, char_length, shape))
+			return p;
+		if (shape == TEXT_LINE)
+		{
+			blanks = IsBlank(p, char_length) ? blanks + 1 : 0;
+			if (blanks > MAX_BLANKS)
+				return p;
+		}
 		p += char_length;
 	}
-	return false;
+	return end;
 }
 
 static int
@@ -88,9 +133,12 @@ ShapeOfName(const char *name, int name_length)
 		const char *ending;
 		TextShape shape;
 	} endings[] = {
-		{"name", TEXT_LINE},  {"id", TEXT_LINE},	 {"email", TEXT_LINE}, {"title", TEXT_LINE},
-		{"label", TEXT_LINE}, {"status", TEXT_LINE}, {"time", TEXT_LINE},  {"at", TEXT_LINE},
-		{"date", TEXT_LINE},  {"url", TEXT_LINK},	 {"link", TEXT_LINK},
+		{"name", TEXT_LINE},  {"id", TEXT_LINE},	 {"email", TEXT_LINE},
+		{"title", TEXT_LINE}, {"label", TEXT_LINE},	 {"status", TEXT_LINE},
+		{"time", TEXT_LINE},  {"at", TEXT_LINE},	 {"date", TEXT_LINE},
+		{"url", TEXT_LINK},	  {"link", TEXT_LINK},	 {"generated", TEXT_LINE},
+		{"tests", TEXT_LINE}, {"passed", TEXT_LINE}, {"failed", TEXT_LINE},
+		{"count", TEXT_LINE}, {"number", TEXT_LINE}, {"total", TEXT_LINE},
 	};
 	int start = name_length;
 
@@ -110,37 +158,42 @@ FitsShape(const char *text, int length, TextShape shape)
 {
 	if (length > MaxChars(shape) && pg_mbstrlen_with_len(text, length) > MaxChars(shape))
 		return false;
-	return shape == TEXT_LINES || !HasBreak(text, length);
+	return FindUnfit(text, length, shape) == text + length;
 }
 
 char *
 FitToShape(const char *text, int length, TextShape shape)
 {
 	const char *ellipsis = DatabaseIsUtf8() ? "\xE2\x80\xA6" : "...";
-	int fitting = pg_mbcharcliplen(text, length, MaxChars(shape));
-	const char *end;
-	char *copy;
+	const char *end = text + length;
+	int max_chars = MaxChars(shape);
+	char *copy = palloc(Min(length, max_chars * MAX_MULTIBYTE_CHAR_LEN) + strlen(ellipsis) + 1);
+	int chars = 0;
+	int fitting = 0;
+	int before_last = 0; /* bytes that leave a place for the ellipsis */
 
-	if (fitting < length)
-		fitting = pg_mbcharcliplen(text, length, MaxChars(shape) - 1);
-	end = text + fitting;
-	copy = palloc(fitting + strlen(ellipsis) + 1);
-	length = fitting < length ? -1 : length;
-	fitting = 0;
-	for (const char *p = text; p < end;)
+	for (const char *p = text; p < end; chars++)
 	{
 		int char_length = CharLength(p, end);
+		int gap = shape == TEXT_LINE ? LongGap(p, end) : 0;
 
-		if (shape != TEXT_LINES && BreaksLine(p, char_length))
+		if (chars == max_chars)
+		{
+			strcpy(copy + before_last, ellipsis);
+			return copy;
+		}
+		if (chars == max_chars - 1)
+			before_last = fitting;
+		if (gap > 0 || IsUnfit(p, char_length, shape))
 			copy[fitting++] = ' ';
 		else
 		{
 			memcpy(copy + fitting, p, char_length);
 			fitting += char_length;
 		}
-		p += char_length;
+		p += Max(gap, char_length);
 	}
-	strcpy(copy + fitting, length < 0 ? ellipsis : "");
+	copy[fitting] = '\0';
 	return copy;
 }
 
@@ -148,19 +201,8 @@ int
 FittingLength(const char *text, int length, TextShape shape)
 {
 	int fitting = pg_mbcharcliplen(text, length, MaxChars(shape));
-	const char *end = text + fitting;
 
-	if (shape == TEXT_LINES)
-		return fitting;
-	for (const char *p = text; p < end;)
-	{
-		int char_length = CharLength(p, end);
-
-		if (BreaksLine(p, char_length))
-			return p - text;
-		p += char_length;
-	}
-	return fitting;
+	return FindUnfit(text, fitting, shape) - text;
 }
 
 const char *
@@ -178,7 +220,6 @@ char *
 ShownError(const char *message)
 {
 	int length = strlen(message);
-	char *shown;
 
 	if (length > MAX_TEXT_CHARS)
 	{
@@ -193,11 +234,8 @@ ShownError(const char *message)
 			message = psprintf("%.*s" ERROR_CUT_NOTE "%s", head, message, message + tail);
 		}
 	}
-	shown = pstrdup(message);
-	for (char *p = shown; *p != '\0'; p++)
-	{
-		if (IsAsciiControl((unsigned char) *p) && *p != '\n' && *p != '\t' && *p != '\r')
-			*p = ' ';
-	}
-	return shown;
+	length = strlen(message);
+	if (FindUnfit(message, length, TEXT_LINES) == message + length)
+		return pstrdup(message);
+	return FitToShape(message, length, TEXT_LINES);
 }

@@ -9,9 +9,10 @@
 #include "postgres.h"
 #endif
 
-#include "test_verdict.h"
+#include <ctype.h>
 
 #include "lib/stringinfo.h"
+#include "test_verdict.h"
 
 #define MAX_COUNT_DIGITS 15
 
@@ -33,6 +34,22 @@ ParseCount(const char *text, int length)
 	return i == length ? count : COUNT_UNKNOWN;
 }
 
+/* Are these the same words, in any case, with any of these signs between them? */
+static bool
+IsWord(const char *text, int length, const char *word)
+{
+	if ((int) strlen(word) != length)
+		return false;
+	for (int i = 0; i < length; i++)
+	{
+		bool is_gap = text[i] == '_' || text[i] == '-';
+
+		if (pg_tolower((unsigned char) (is_gap ? ' ' : text[i])) != word[i])
+			return false;
+	}
+	return true;
+}
+
 ExecutionStatus
 ParseExecutionStatus(const char *text, int length)
 {
@@ -41,16 +58,28 @@ ParseExecutionStatus(const char *text, int length)
 		const char *word;
 		ExecutionStatus status;
 	} words[] = {
-		{"failed", EXECUTION_FAILED},	   {"failure", EXECUTION_FAILED},
-		{"error", EXECUTION_FAILED},	   {"partial", EXECUTION_PARTIAL},
-		{"incomplete", EXECUTION_PARTIAL}, {"cancelled", EXECUTION_PARTIAL},
-		{"canceled", EXECUTION_PARTIAL},   {"aborted", EXECUTION_PARTIAL},
+		{"failed", EXECUTION_FAILED},		{"fail", EXECUTION_FAILED},
+		{"failure", EXECUTION_FAILED},		{"error", EXECUTION_FAILED},
+		{"errors", EXECUTION_FAILED},		{"errored", EXECUTION_FAILED},
+		{"crashed", EXECUTION_FAILED},		{"timeout", EXECUTION_FAILED},
+		{"timed out", EXECUTION_FAILED},	{"partial", EXECUTION_PARTIAL},
+		{"partially", EXECUTION_PARTIAL},	{"partially completed", EXECUTION_PARTIAL},
+		{"incomplete", EXECUTION_PARTIAL},	{"cancelled", EXECUTION_PARTIAL},
+		{"canceled", EXECUTION_PARTIAL},	{"aborted", EXECUTION_PARTIAL},
+		{"stopped", EXECUTION_PARTIAL},		{"interrupted", EXECUTION_PARTIAL},
+		{"terminated", EXECUTION_PARTIAL},	{"revoked", EXECUTION_PARTIAL},
+		{"in progress", EXECUTION_PARTIAL}, {"progress", EXECUTION_PARTIAL},
+		{"running", EXECUTION_PARTIAL},		{"pending", EXECUTION_PARTIAL},
+		{"queued", EXECUTION_PARTIAL},
 	};
 
+	while (length > 0 && isspace((unsigned char) text[0]))
+		text++, length--;
+	while (length > 0 && isspace((unsigned char) text[length - 1]))
+		length--;
 	for (int i = 0; i < (int) lengthof(words); i++)
 	{
-		if ((int) strlen(words[i].word) == length &&
-			pg_strncasecmp(words[i].word, text, length) == 0)
+		if (IsWord(text, length, words[i].word))
 			return words[i].status;
 	}
 	return EXECUTION_UNKNOWN;
@@ -96,14 +125,16 @@ JudgeRest(const TestCounts *counts, StringInfo words)
 	{
 		AppendShare(words, counts->passed, counts->total);
 		appendStringInfoString(words, " passed");
-		return VERDICT_BAD;
+		return counts->failed == 0 && counts->passed > 0 && counts->execution != EXECUTION_FAILED
+				   ? VERDICT_MIXED
+				   : VERDICT_BAD;
 	}
 	if (counts->execution == EXECUTION_FAILED)
 	{
 		appendStringInfoString(words, "Test run failed");
 		return VERDICT_BAD;
 	}
-	if (counts->total == 0 || (counts->passed == 0 && counts->failed == 0))
+	if ((counts->total == 0 && counts->passed <= 0) || (counts->passed == 0 && counts->failed == 0))
 	{
 		appendStringInfoString(words, "No tests were run");
 		return VERDICT_MIXED;

@@ -12,7 +12,7 @@
 typedef enum ExecutionStatus
 {
 	EXECUTION_UNKNOWN, /* absent, or a word that says nothing here: Complete */
-	EXECUTION_PARTIAL,
+	EXECUTION_PARTIAL, /* it ended early, or had not ended: Partial, Cancelled, In Progress */
 	EXECUTION_FAILED
 } ExecutionStatus;
 

@@ -38,4 +38,17 @@ IsUnsafeInLine(pg_wchar c)
 		   (c >= 0x2066 && c <= 0x2069);
 }
 
+/*
+ * Does this character show nothing? White space, soft hyphens, marks and overrides of direction, joiners, fillers, the
+ * byte order mark.
+ */
+static inline bool
+IsBlankCharacter(pg_wchar c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0xAD ||
+		   c == 0x34F || c == 0x61C || c == 0x115F || c == 0x1160 || c == 0x1680 || c == 0x180E ||
+		   (c >= 0x2000 && c <= 0x200F) || (c >= 0x2028 && c <= 0x202F) ||
+		   (c >= 0x205F && c <= 0x206F) || c == 0x2800 || c == 0x3000 || c == 0x3164 || c == 0xFEFF;
+}
+
 #endif /* RHESIS_UTF8_H */

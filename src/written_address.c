@@ -29,15 +29,6 @@
 #define IDN_PROBLEM "the domain has a character beyond ASCII and no IDNA form"
 #define ENCODING_PROBLEM "it has bytes that are no character"
 
-/* Unicode's white space, and the invisible U+200B to U+200D, U+2060, U+FEFF. */
-static bool
-IsBlankCharacter(pg_wchar c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-		   (c >= 0x2000 && c <= 0x200D) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-		   c == 0x205F || c == 0x2060 || c == 0x3000 || c == 0xFEFF;
-}
-
 /* How many bytes of blanks the text begins with. */
 static size_t
 BlanksAtStart(const char *text, const char *end)

@@ -64,7 +64,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(239);
+SELECT plan(261);
 
 -- ---- Our variables ----
 
@@ -451,7 +451,12 @@ FROM (VALUES
 	('success', '{"total_tests": 39, "tests_passed": 39, "tests_failed": 0, "execution_errors": 0, "execution_status": "Complete"}', '||Success|✅'),
 	('success', '{"total_tests": 39, "tests_passed": 0, "tests_failed": 39}', '39 of 39 tests failed|bad|39 of 39 tests failed|❌'),
 	('success', '{"total_tests": "39", "tests_failed": "39"}', '39 of 39 tests failed|bad|39 of 39 tests failed|❌'),
-	('success', '{"total_tests": 39, "execution_status": "Failed"}', 'Test run failed|bad|Test run failed|❌')
+	('success', '{"total_tests": 39, "execution_status": "Failed"}', 'Test run failed|bad|Test run failed|❌'),
+	('success', '{"total_tests": 39, "execution_status": " timed_out "}', 'Test run failed|bad|Test run failed|❌'),
+	('success', '{"total_tests": 39, "execution_status": "In Progress"}', 'Test run is incomplete|mixed|Test run is incomplete|⚠️'),
+	('success', '{"total_tests": 10, "tests_passed": 8, "tests_failed": 0, "tests_skipped": 2}', '8 of 10 tests passed|mixed|8 of 10 tests passed|⚠️'),
+	('success', '{"total_tests": 3e0, "tests_passed": 3.0, "tests_failed": -1, "execution_errors": true}', '||Success|✅'),
+	('success', '{"total_tests": {"n": 3}, "tests_passed": ["3"], "tests_failed": "NaN", "execution_errors": null}', '||Success|✅')
 	) AS cases (status, result, expected);
 
 CREATE FUNCTION pg_temp.summary(result jsonb) RETURNS TABLE (subject text, html text, text text) LANGUAGE sql AS $$
@@ -489,6 +494,14 @@ SELECT is(pg_temp.shown('{{a_name}}', jsonb_build_object('result', jsonb_build_o
 	'U+' || upper(to_hex(ascii(sign))) || ' breaks no line')
 FROM unnest(ARRAY[chr(133), chr(8232), chr(8233), chr(8238), chr(11), chr(12), chr(13)]) AS sign;
 SELECT is(pg_temp.shown('{{status_details}}', jsonb_build_object('result', jsonb_build_object('status_details', E'a\nb'))), E'a\nb', 'a text has its lines');
+SELECT is(pg_temp.shown('{{a_name}}', jsonb_build_object('result', jsonb_build_object('a_name', 'a' || repeat(sign, 200) || 'View Results:'))), 'a View Results:',
+	'a long gap of U+' || upper(to_hex(ascii(sign))) || ' pushes nothing to a line of its own')
+FROM unnest(ARRAY[' ', E'\t', E'\n', chr(160), chr(8195), chr(8203), chr(10240), chr(12288), chr(12644), ' ' || chr(160)]) AS sign;
+SELECT is(pg_temp.shown('{{a_name}}', '{"result": {"a_name": "a  b   c"}}'), 'a  b   c', 'a few spaces stay');
+SELECT is(pg_temp.shown('{{' || name || '}}', jsonb_build_object('result', jsonb_build_object(name, E'5\n\nView Results:'))), '5  View Results:', name || ' stays on one line')
+FROM unnest('{num_tests_generated,total_tests,tests_passed,tests_failed,execution_status}'::text[]) AS name;
+SELECT is(pg_temp.shown('{{status_details}}|{{error_message}}', jsonb_build_object('error_message', E'a\u001B[31mb\u0085c\n\td', 'result',
+		jsonb_build_object('status_details', E'a\u001B[31mb\u0085c\n\td'))), E'a [31mb c\n\td|a [31mb c\n\td', 'a text has no control characters');
 SELECT is(length(pg_temp.shown('{{' || name || '}}', jsonb_build_object('task_name', repeat('ä', 100000), 'result',
 		jsonb_build_object('status_details', repeat('ä', 100000), 'l', jsonb_build_array(repeat('x', 100000)), 'n', ('1' || repeat('0', 5000))::numeric)))),
 	expected, name || ' is cut')

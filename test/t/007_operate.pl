@@ -126,11 +126,13 @@ like($node->sql("SET rhesis_notify.smtp_helo_name = 'app.example.com'; SELECT ok
 foreach my $case (
 	# its trouble, how to bring it about, the step that fails, the hint
 	[ 'a wrong password', [ password => 'another' ], [], 'authentication', qr/535.*Check rhesis_notify\.smtp_user and the password/s ],
-	[ 'no STARTTLS', [ no_starttls => 1 ], [], 'TLS', qr/STARTTLS/ ],
+	[ 'no STARTTLS', [ no_starttls => 1 ], [], 'TLS', qr/STARTTLS.*smtp_tls to none/ ],
 	[ 'a foreign certificate', [ certificate => 'self-signed' ], [], 'TLS', qr/certificate/ ],
 	[ 'a sender that is refused', [], [ { stage => 'mail', action => 'reply', text => '550 5.7.1 Sender not verified' } ], 'MAIL FROM', qr/550 5\.7\.1 Sender not verified.*Verify the sender/s ],
 	[ 'a name that is refused after RCPT', [], [ { stage => 'rcpt', action => 'reply', text => '504 5.5.2 <pod>: Helo command rejected: need fully-qualified hostname' } ], 'RCPT TO', qr/smtp_helo_name/ ],
 	[ 'a server that does not relay', [], [ { stage => 'rcpt', action => 'reply', text => '554 5.7.1 <noreply@rhesis.example>: Relay access denied' } ], 'RCPT TO', qr/smtp_user/ ],
+	[ 'a server that does not relay, for now', [], [ { stage => 'rcpt', action => 'reply', text => '454 4.7.1 <noreply@rhesis.example>: Relay access denied' } ], 'RCPT TO', qr/smtp_user/ ],
+	[ 'a reply that ends its sentence', [], [ { stage => 'mail', action => 'reply', text => '550 Who are you?' } ], 'MAIL FROM', qr/550 Who are you\? Verify the sender/ ],
 	[ 'a quota', [], [ { stage => 'rcpt', action => 'reply', text => '452 4.5.3 Daily message limit exceeded' } ], 'RCPT TO', qr/max_rate/ ],
 	[ 'a server that never greets', [], [ { stage => 'greeting', action => 'silence' } ], 'connect', qr/smtp_tls to implicit/ ],
 	[ 'implicit TLS on another port', [ implicit_tls => 1 ], [], 'connect', qr/smtp_tls to implicit/ ],
@@ -147,6 +149,7 @@ foreach my $case (
 	like($failed, qr/^\Q$step\E: /, "check_smtp(): $what is found at the step $step");
 	like($failed, $hint, "$what: it says what to do");
 	unlike($failed, qr/\n/, "$what: no step comes behind the one that failed");
+	unlike($failed, qr/[.!?]\./, "$what: each sentence ends once");
 	$bad_peer->stop;
 }
 

@@ -45,6 +45,32 @@ CheckVerdicts(void)
 		{{2, NO, 5, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "5 tests failed", "5 failed"},
 		{{72, 8, NO, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "8 of 72 tests passed", "8 passed"},
 		{{39, 0, NO, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "0 of 39 tests passed", "0 passed"},
+
+		/* Some were not run, such as skipped ones: nothing is known to have failed. */
+		{{10, 8, 0, 0, EXECUTION_UNKNOWN},
+		 VERDICT_MIXED,
+		 "8 of 10 tests passed",
+		 "8 passed, 0 failed, 0 errors"},
+		{{10, 8, 0, NO, EXECUTION_PARTIAL},
+		 VERDICT_MIXED,
+		 "8 of 10 tests passed",
+		 "8 passed, 0 failed"},
+		{{10, 8, 0, 0, EXECUTION_FAILED},
+		 VERDICT_BAD,
+		 "8 of 10 tests passed",
+		 "8 passed, 0 failed, 0 errors"},
+		{{39, 0, 0, 0, EXECUTION_UNKNOWN},
+		 VERDICT_BAD,
+		 "0 of 39 tests passed",
+		 "0 passed, 0 failed, 0 errors"},
+
+		/* Counts that contradict each other */
+		{{39, 50, 0, 0, EXECUTION_UNKNOWN}, VERDICT_GOOD, NULL, "50 passed, 0 failed, 0 errors"},
+		{{0, 5, NO, NO, EXECUTION_UNKNOWN}, VERDICT_GOOD, NULL, "5 passed"},
+		{{39, 39, 3, NO, EXECUTION_UNKNOWN},
+		 VERDICT_BAD,
+		 "3 of 39 tests failed",
+		 "39 passed, 3 failed"},
 		{{39, 39, 0, 0, EXECUTION_FAILED},
 		 VERDICT_BAD,
 		 "Test run failed",
@@ -110,6 +136,13 @@ CheckCounts(void)
 		   cases[i].text);
 	ok(ParseExecutionStatus("FAILED", 6) == EXECUTION_FAILED, "the status in any case");
 	ok(ParseExecutionStatus("Partial", 7) == EXECUTION_PARTIAL, "Partial");
+	ok(ParseExecutionStatus(" Failed\n", 8) == EXECUTION_FAILED, "blanks around the status");
+	ok(ParseExecutionStatus("Timed_Out", 9) == EXECUTION_FAILED, "a status of two words");
+	ok(ParseExecutionStatus("IN-PROGRESS", 11) == EXECUTION_PARTIAL, "another");
+	ok(ParseExecutionStatus("faile", 5) == EXECUTION_UNKNOWN &&
+		   ParseExecutionStatus("failed!", 7) == EXECUTION_UNKNOWN &&
+		   ParseExecutionStatus(" ", 1) == EXECUTION_UNKNOWN,
+	   "a part of a word is none");
 	ok(ParseExecutionStatus("Complete", 8) == EXECUTION_UNKNOWN &&
 		   ParseExecutionStatus("", 0) == EXECUTION_UNKNOWN,
 	   "Complete says nothing");

@@ -26,6 +26,10 @@ static const Case cases[] = {
 	{"\xC2\xA0jane@example.com\xC2\xA0", "jane@example.com", NULL},
 	{"\xE2\x80\x83jane@example.com\xE3\x80\x80", "jane@example.com", NULL},
 	{"\xEF\xBB\xBFjane@example.com\xE2\x80\x8B", "jane@example.com", NULL},
+	{"\xE2\x80\xAAjane@example.com\xE2\x80\xAC", "jane@example.com", NULL},
+	{"\xE2\x80\x8Fjane@example.com\xE2\x80\x8E", "jane@example.com", NULL},
+	{"\xE2\x81\xA8jane@example.com\xE2\x81\xA9", "jane@example.com", NULL},
+	{"\xC2\xADjane@example.com\xD8\x9C", "jane@example.com", NULL},
 	{"\xC2\xA0 \t\xE2\x80\xA8jane@example.com\n\xC2\x85\v\f", "jane@example.com", NULL},
 
 	/* ... and inside it */
@@ -54,6 +58,22 @@ static const Case cases[] = {
 	 "jane@xn--fsqu00a.xn--0zwm56d", NULL},
 	{"jane@xn--exmple-cua.de", "jane@xn--exmple-cua.de", NULL},
 	{"jane@ex\xC3\xA4mple", "jane@xn--exmple-cua", NULL},
+	{"jane@\xF0\x9F\x98\x80.example", "jane@xn--e28h.example", NULL},
+	{"jane@ex\xD0\xB0mple.com", "jane@xn--exmple-4nf.com", NULL},
+	{"jane@xn--exmple-cua.\xC3\xA4.de", "jane@xn--exmple-cua.xn--4ca.de", NULL},
+	{"jane@ex\xC3\xA4mple.de.", NULL, "empty label"},
+	{"jane@\xC3\xA4"
+	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.de",
+	 NULL, NULL},
+	{"jane\xEF\xBC\xA0"
+	 "example.com",
+	 NULL, "beyond ASCII"},
+	{"mailto:jane@example.com", NULL, "quotes"},
+	{"jane@example.com;eve@example.com", NULL, "quotes"},
+	{"jane@example.com,eve@example.com", NULL, "quotes"},
+	{"\"jane\"@example.com", "\"jane\"@example.com", NULL},
+	{"\"jane doe\"@example.com", NULL, "space"},
+	{"\"jane@example.com\"", NULL, NULL},
 	{"jane@ex\xC3\xA4mple..de", NULL, NULL},
 	{"jane@ex\xC3\xA4mple/path", NULL, "letters, digits"},
 	{"jane@ex\xC3\xA4mple:25", NULL, "letters, digits"},
