@@ -154,7 +154,7 @@ const Rule outcome_rules[] = {
 	/* ---- The message's size, whatever limit the words speak of ---- */
 
 	/* Postfix: 552 5.3.4 Message size exceeds fixed limit. Also where it is said of a recipient. */
-	{REPLY, ANYWHERE, 500, 599, "5.3.4", NULL, 0, MESSAGE_REFUSED},
+	{REPLY, DIALOGUE, 500, 599, "5.3.4", NULL, 0, MESSAGE_REFUSED},
 
 	/* ---- The quota, although it says recipient ---- */
 

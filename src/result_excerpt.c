@@ -11,16 +11,18 @@
 #include "count_text.h"
 #include "fmgr.h"
 #include "utils/memutils.h"
+#include "variable_list.h"
 
 #define MAX_READ_BYTES (16 * 1024 * 1024)
 #define MAX_SMALL_BYTES 1000 /* of a key or a string */
-#define MAX_KEPT_KEYS 200
+#define MAX_OTHER_KEYS 200	 /* beside those that the shipped templates show */
 
 /* The values of the excerpt being made. */
 typedef struct Excerpt
 {
 	JsonbParseState *state;
 	int kept;
+	int others; /* of those: keys that the shipped templates do not know */
 	int left_out;
 } Excerpt;
 
@@ -41,14 +43,30 @@ IsSmall(const JsonbValue *value)
 	}
 }
 
+/* The keys that a verdict, a link and the shipped templates need are kept, however many others there are. */
+static bool
+IsNeeded(const JsonbValue *key)
+{
+	for (const ListedVariable *listed = listed_variables; listed->name != NULL; listed++)
+	{
+		if ((int) strlen(listed->name) == key->val.string.len &&
+			memcmp(listed->name, key->val.string.val, key->val.string.len) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 AddMember(Excerpt *excerpt, JsonbValue *key, JsonbValue *value)
 {
-	if (excerpt->kept == MAX_KEPT_KEYS || !IsSmall(key) || !IsSmall(value))
+	bool is_other = !IsNeeded(key);
+
+	if ((is_other && excerpt->others == MAX_OTHER_KEYS) || !IsSmall(key) || !IsSmall(value))
 	{
 		excerpt->left_out++;
 		return;
 	}
+	excerpt->others += is_other;
 	pushJsonbValue(&excerpt->state, WJB_KEY, key);
 	pushJsonbValue(&excerpt->state, WJB_VALUE, value);
 	excerpt->kept++;

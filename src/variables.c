@@ -10,6 +10,7 @@
 
 #include "variables.h"
 
+#include "blank_body.h"
 #include "database_text.h"
 #include "pgtime.h"
 #include "settings.h"
@@ -244,10 +245,9 @@ LinkedId(const Variables *variables, const char *name)
 		appendBinaryStringInfo(&text, id.data, id.length);
 	else if (id.kind == MUSTACHE_NUMBER)
 		scope->append_text(scope->arg, &id, MAX_LINKED_ID, &text);
-	if (text.len == 0)
-		return NULL;
-
 	utf8 = DatabaseTextToUtf8(text.data, text.len);
+	if (TextIsBlank(utf8))
+		return NULL;
 	initStringInfo(&encoded);
 	for (const char *p = utf8; *p != '\0'; p++)
 	{

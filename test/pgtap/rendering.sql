@@ -64,7 +64,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(261);
+SELECT plan(267);
 
 -- ---- Our variables ----
 
@@ -537,6 +537,12 @@ DELETE FROM rhesis_notify.templates;
 
 SELECT ok(text LIKE '%https://app.rhesis.ai/test-runs/r1%' AND text LIKE '%Test Set: API%', 'a result of 3 MB: its small keys are there, and with them the link')
 FROM rhesis_notify.preview(pg_temp.notify(jsonb_build_object('result', jsonb_build_object('test_run_id', 'r1', 'test_set_name', 'API', 'rows', repeat('x', 3000000)))));
+SELECT ok(text LIKE '%https://app.rhesis.ai/test-runs/r1%' AND subject LIKE '% - 4 tests failed', 'a result of 40,000 keys: what a mail needs is there')
+FROM rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', 'test_execution_summary', 'result',
+	(SELECT jsonb_object_agg('k' || i, repeat('z', 30)) || '{"test_run_id": "r1", "tests_failed": 4}' FROM generate_series(1, 40000) AS i))));
+SELECT is(pg_temp.shown('{{result_url}}', jsonb_build_object('result', jsonb_build_object('test_run_id', blank, 'test_set_id', 's'))), 'https://app.rhesis.ai/test-sets/s',
+	'a blank id is none')
+FROM unnest(ARRAY['', '  ', E'\n', chr(160), chr(8203)]) AS blank;
 
 SELECT * FROM finish();
 ROLLBACK;
