@@ -106,14 +106,17 @@ AddressProblem(const char *address)
 
 	if (strnlen(address, MAX_ADDRESS + 1) > MAX_ADDRESS)
 		return "it is longer than 254 bytes";
+	if (strpbrk(address, "<>") != NULL)
+		return "it has an angle bracket";
+	if (strchr(address, '@') != strrchr(address, '@') && strpbrk(address, ",;") != NULL &&
+		address[0] != '"')
+		return "it is more than one address";
 	for (const char *p = address; *p; p++)
 	{
 		if (IS_HIGHBIT_SET(*p))
 			return "it has a character beyond ASCII";
 		if (*p <= ' ' || *p == '\x7F')
 			return "it has a space or a control character";
-		if (*p == '<' || *p == '>')
-			return "it has an angle bracket";
 	}
 	if (strstr(address, "=?") != NULL)
 		return "it looks like an encoded word";
