@@ -981,12 +981,16 @@ COMMENT ON FUNCTION rhesis_notify.adopt_database(boolean) IS
 ------------------------------------------------------------------------------------------------------------------------
 
 -- A publication FOR ALL TABLES publishes each server's own rows, too. REPLICA triggers see what replication brings, and nothing else.
+-- The functions look for themselves: pg_restore --disable-triggers leaves each trigger enabled as an ordinary one.
 CREATE FUNCTION rhesis_notify.ignore_replicated() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-	RETURN NULL;
+	IF pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica' THEN
+		RETURN NULL;
+	END IF;
+	RETURN COALESCE(NEW, OLD);
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.ignore_replicated() IS
@@ -998,6 +1002,9 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+	IF pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.<>) 'replica' THEN
+		RETURN COALESCE(NEW, OLD);
+	END IF;
 	IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' AND NOT EXISTS (SELECT FROM rhesis_notify.database_pause) THEN
 		RETURN NEW;
 	END IF;

@@ -209,12 +209,13 @@ typedef struct QueuePlace
 	int64 id;
 } QueuePlace;
 
-static const QueuePlace queue_start = {DT_NOBEGIN, 0};
+/* An id may be any number: OVERRIDING SYSTEM VALUE. */
+static const QueuePlace queue_start = {DT_NOBEGIN, PG_INT64_MIN};
 
-static QueuePlace mark = {DT_NOBEGIN, 0}; /* where the next claim goes on */
+static QueuePlace mark = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim goes on */
 
 /* No row waited before it at the last look. Not in the future: rows that are deferred may come to lie there. */
-static QueuePlace nothing_before = {DT_NOBEGIN, 0};
+static QueuePlace nothing_before = {DT_NOBEGIN, PG_INT64_MIN};
 
 /* A column that is never null. */
 static Datum
@@ -317,6 +318,14 @@ ClaimIsRefused(int limit, QueuePlace after, const CopyBounds *bounds)
 	return QueueExecute(&claim_is_refused, values, NULL) > 0;
 }
 
+static QueuePlace
+PlaceBefore(TimestampTz time, int64 id)
+{
+	if (id > PG_INT64_MIN)
+		return (QueuePlace){time, id - 1};
+	return time > DT_NOBEGIN ? (QueuePlace){time - 1, PG_INT64_MAX} : queue_start;
+}
+
 /*
  * Look for the first row that waits, from where it was last on. Nothing is missed: whoever makes a row due behind our back wakes us
  * with the time since when it is due (NoteRowsDueSince), or the row is found from the start of the queue, a little later.
@@ -336,9 +345,9 @@ FindFirstWaiting(TimestampTz *due)
 
 	*due = found ? DatumGetTimestampTz(QueueValue(0, 1, &is_null)) : DT_NOEND;
 	if (*due <= now)
-		nothing_before = (QueuePlace){*due, DatumGetInt64(QueueValue(0, 2, &is_null)) - 1};
+		nothing_before = PlaceBefore(*due, DatumGetInt64(QueueValue(0, 2, &is_null)));
 	else
-		nothing_before = (QueuePlace){now, 0};
+		nothing_before = (QueuePlace){now, PG_INT64_MIN};
 	return found;
 }
 
@@ -366,7 +375,7 @@ NextDueTime(TimestampTz *due)
 void
 NoteRowsDueSince(TimestampTz since)
 {
-	QueuePlace place = {since, 0};
+	QueuePlace place = {since, PG_INT64_MIN};
 
 	if (since <= mark.time)
 		mark = place;

@@ -212,6 +212,16 @@ SELECT is(queue_probe.queue_is_paused(), false, 'the queue is not paused');
 SELECT rhesis_notify.pause() \g /dev/null
 SELECT is(queue_probe.queue_is_paused(), true, 'now it is');
 
+-- Any id, and any time.
+DELETE FROM rhesis_notify.task_notifications;
+INSERT INTO rhesis_notify.task_notifications (id, task_id, task_name, status, user_id, next_attempt_at) OVERRIDING SYSTEM VALUE
+VALUES (-9223372036854775808, 'least', 'collect_results', 'success', '1', now()), (-5, 'negative', 'collect_results', 'success', '1', now()),
+	(0, 'zero', 'collect_results', 'success', '1', now()), (9223372036854775807, 'greatest', 'collect_results', 'success', '1', now()),
+	(-6, 'ever', 'collect_results', 'success', '1', '-infinity');
+SELECT is(pg_temp.claim(1, 10, true), 'least ever negative zero greatest', 'ids that are not positive are claimed');
+UPDATE rhesis_notify.task_notifications SET delivery_status = 'pending', claimed_by = NULL;
+SELECT is((SELECT count(*) FROM generate_series(1, 5) AS n, LATERAL queue_probe.claim(n, 1, true)), 5::bigint, 'one by one, too');
+
 -- The plans were made on a queue that was almost empty. With history and a backlog they must still read no more than they need.
 DELETE FROM rhesis_notify.task_notifications;
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, finished_at)

@@ -203,6 +203,14 @@ sub goes_step_by_step
 goes_step_by_step('running', $running, 'step by step');
 goes_step_by_step('running', $running, 'into a prepared database', 1);
 
+# ---- The schema, then its data without triggers, all of which are then enabled as ordinary ones ----
+
+my $paused = dump_of('original', '-Fc');
+create_copy();
+command_ok([ 'pg_restore', '--exit-on-error', '--schema-only', '--dbname', $node->connstr('copy'), $paused ], 'pg_restore --schema-only');
+command_ok([ 'pg_restore', '--exit-on-error', '--data-only', '--disable-triggers', '--dbname', $node->connstr('copy'), $paused ], 'pg_restore --data-only');
+waits_and_goes_out('copy', 'original', 'pg_restore --disable-triggers', 1);
+
 # ---- A restore in sections, into a database that mails beside it ----
 
 create_copy();
