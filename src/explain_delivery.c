@@ -89,7 +89,8 @@ ExplainServer(const Explanation *explanation, const Service *service)
 			psprintf("left alone until %s", TimeText(service->backing_off->backing_off_until)),
 			psprintf("%s, %s: %s", server, TimeText(service->backing_off->last_error_at),
 					 service->backing_off->last_error),
-			"SELECT * FROM rhesis_notify.check_smtp() tries it step by step.");
+			psprintf("%s%s%s", service->backing_off->hint, *service->backing_off->hint ? " " : "",
+					 "SELECT * FROM rhesis_notify.check_smtp() tries it step by step."));
 		return;
 	}
 	AppendDecision(

@@ -13,6 +13,7 @@
 #include "queue_copy.h"
 #include "settings.h"
 #include "settings_links.h"
+#include "smtp_hint.h"
 #include "smtp_session.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -186,63 +187,6 @@ rhesis_notify_send_task_completion_email(PG_FUNCTION_ARGS)
 
 #define CHECK_COLUMNS 4
 
-/* The server was silent, or said what is no SMTP, instead of greeting. */
-static bool
-NeverGreeted(const SmtpEvent *event)
-{
-	return event->stage == SMTP_STAGE_GREETING &&
-		   (event->kind == SMTP_EVENT_TIMEOUT || event->kind == SMTP_EVENT_CONNECTION_LOST ||
-			event->kind == SMTP_EVENT_GARBAGE);
-}
-
-static const char *
-HintForStep(SmtpProbeStepName step, const SmtpEvent *event, const Outcome *outcome)
-{
-	switch (step)
-	{
-		case SMTP_PROBE_LOOKUP:
-			return "Check the spelling of rhesis_notify.smtp_host, and the name servers of this "
-				   "machine.";
-		case SMTP_PROBE_CONNECT:
-			if (NeverGreeted(event))
-				return "If this port speaks TLS from the first byte, as Amazon SES does on 2465, set "
-					   "rhesis_notify.smtp_tls to implicit.";
-			if (outcome->hint)
-				return outcome->hint;
-			return "Check rhesis_notify.smtp_port, and whether a firewall or network policy blocks "
-				   "it; some networks block SMTP ports.";
-		case SMTP_PROBE_TLS:
-			if (event->kind == SMTP_EVENT_NO_STARTTLS)
-				return "The server offers no STARTTLS on this port: set rhesis_notify.smtp_port to "
-					   "587 for STARTTLS, or to 465 for implicit TLS, or, on a private network, "
-					   "rhesis_notify.smtp_tls to none.";
-			if (event->kind == SMTP_EVENT_CA_FILE)
-				return "Set rhesis_notify.smtp_ca_file to a readable PEM file, or leave it empty for "
-					   "the system's certificates.";
-			if (event->kind == SMTP_EVENT_CERTIFICATE)
-				return "The name in rhesis_notify.smtp_host must be one that the certificate is for; "
-					   "for a private authority set rhesis_notify.smtp_ca_file.";
-			return "For port 465 rhesis_notify.smtp_tls must be implicit or auto; for 587 starttls "
-				   "or auto.";
-		case SMTP_PROBE_LOGIN:
-			if (event->kind == SMTP_EVENT_NO_AUTH)
-				return "The server offers no login: leave rhesis_notify.smtp_user empty, or use its "
-					   "submission port (587 or 465).";
-			if (event->kind == SMTP_EVENT_LOGIN_FAILED)
-				return "The server offers no login mechanism that rhesis_notify.smtp_auth allows, or "
-					   "none that needs a password alone.";
-			return outcome->hint;
-		case SMTP_PROBE_SENDER:
-			if (outcome->hint)
-				return outcome->hint;
-			return "Verify the sender's domain or address with the provider, or set "
-				   "rhesis_notify.from_email to one that is verified.";
-		case SMTP_PROBE_RECIPIENT:
-			return outcome->hint;
-	}
-	return NULL;
-}
-
 static bool
 EndsSentence(const char *text)
 {
@@ -308,7 +252,7 @@ PutProbe(ReturnSetInfo *result, const SmtpProbe *probe)
 		if (step->reached)
 			PutStep(result, names[i], ok, step->detail,
 					ok ? WarningForStep((SmtpProbeStepName) i, probe, refused)
-					   : HintForStep((SmtpProbeStepName) i, &probe->event, &outcome),
+					   : SmtpHint(&probe->event, &outcome),
 					step->elapsed_ms);
 	}
 }

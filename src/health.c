@@ -169,12 +169,14 @@ CheckServer(ReturnSetInfo *result, const Service *service)
 			result, "mail server", false,
 			psprintf("left alone until %s, after %s: %s; %s", TimeText(troubled->backing_off_until),
 					 TimeText(troubled->last_error_at), troubled->last_error, last),
-			troubled->needs_person
-				? "SELECT * FROM rhesis_notify.check_smtp() tries it step by step, and says what "
-				  "has to be corrected: this does not pass by itself. Mail waits, and no attempt "
-				  "is used up."
-				: "SELECT * FROM rhesis_notify.check_smtp() tries it step by step. Mail waits, no "
-				  "attempt is used up, and it goes on by itself.");
+			psprintf(
+				"%s%s%s", troubled->hint, *troubled->hint ? " " : "",
+				troubled->needs_person
+					? "SELECT * FROM rhesis_notify.check_smtp() tries it step by step, and says "
+					  "what has to be corrected: this does not pass by itself. Mail waits, and "
+					  "no attempt is used up."
+					: "SELECT * FROM rhesis_notify.check_smtp() tries it step by step. Mail "
+					  "waits, no attempt is used up, and it goes on by itself."));
 	else if (service->running == 0 || service->mail_off)
 		AppendCheck(result, "mail server", service->running == 0 && RecoveryInProgress(),
 					psprintf("not asked; %s", last),

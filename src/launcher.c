@@ -149,6 +149,8 @@ OccupySlot(WorkerSlot *slot, Oid database, int number)
 	slot->last_error[0] = '\0';
 	slot->last_error_at = 0;
 	slot->backing_off_until = 0;
+	slot->needs_person = false;
+	slot->hint[0] = '\0';
 	slot->complained_of_settings = false;
 	slot->complained_of_links = false;
 	pg_atomic_write_u32(&slot->wishes, 0);

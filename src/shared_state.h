@@ -76,6 +76,7 @@ typedef struct Refusal
 
 #define NO_PROCESS ((uint32) -1)
 #define MAX_LAST_ERROR 512
+#define MAX_HINT 256
 
 /* How fast a database's mails leave, see pace.c. Of the slot with number 0. */
 typedef struct PaceState
@@ -106,6 +107,7 @@ typedef struct WorkerSlot
 		looking_up_since; /* for longer than usual; 0: is not. Its worker writes it without the lock */
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
+	char hint[MAX_HINT]; /* what to do about what it backs off for; empty: not known */
 	Refusal refusals[REFUSAL_KINDS];
 	bool complained_of_settings; /* the warning was logged: once is enough */
 	bool complained_of_copy;	 /* the same */

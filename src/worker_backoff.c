@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "pace.h"
 #include "settings.h"
+#include "smtp_hint.h"
 #include "utils/timestamp.h"
 #include "worker_session.h"
 #include "worker_state.h"
@@ -80,6 +81,8 @@ BackOff(const char *cause, const char *trouble, const char *hint, int delay_seco
 	worker.backoff_is_firm |= firm;
 	worker.probing = false;
 	ShowBackoff(worker.backing_off_until);
+	if (hint)
+		ShowHint(hint);
 	if (IsNewCause(cause))
 		ereport(
 			WARNING,
@@ -123,7 +126,7 @@ BackOffFor(const Delivery *delivery, const Outcome *outcome)
 	/* With the last connection goes what we know of how many there may be. */
 	if (event->stage <= SMTP_STAGE_AUTH)
 		connection_limit = 0;
-	BackOff(cause, delivery->record.smtp_reply, outcome->hint, outcome->delay_seconds,
+	BackOff(cause, delivery->record.smtp_reply, SmtpHint(event, outcome), outcome->delay_seconds,
 			is_quota || outcome->delay_seconds > 0);
 	/* A login that is refused for the moment passes. */
 	if (outcome->scope == OUTCOME_SCOPE_ACCOUNT &&

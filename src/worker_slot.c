@@ -72,7 +72,10 @@ ShowBackoff(TimestampTz until)
 	LockSlots(LW_EXCLUSIVE);
 	my_slot->backing_off_until = until;
 	if (until == 0)
+	{
 		my_slot->needs_person = false;
+		my_slot->hint[0] = '\0';
+	}
 	UnlockSlots();
 }
 
@@ -93,6 +96,14 @@ CopyShown(char *shown, size_t size, const char *text)
 
 	memcpy(shown, text, length);
 	shown[length] = '\0';
+}
+
+void
+ShowHint(const char *hint)
+{
+	LockSlots(LW_EXCLUSIVE);
+	CopyShown(my_slot->hint, MAX_HINT, hint);
+	UnlockSlots();
 }
 
 void

@@ -15,6 +15,9 @@ extern bool AttachSlot(int index, uint32 generation);
 
 extern void ShowBackoff(TimestampTz until);
 
+/* What a person can do about what it backs off for. Until the next ShowBackoff(0). */
+extern void ShowHint(const char *hint);
+
 /* What it backs off for has to be mended by a person. Until the next ShowBackoff(0). */
 extern void ShowNeedOfPerson(void);
 

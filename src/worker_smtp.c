@@ -50,7 +50,11 @@ RefreshPassword(void)
 	password = ReadSmtpPassword(&problem);
 	if (problem)
 	{
-		BackOff("password", problem, NULL, 0, false);
+		BackOff(
+			"password", problem,
+			"Check rhesis_notify.smtp_password_file: the server's operating system user must be "
+			"able to read it.",
+			0, false);
 		ShowNeedOfPerson();
 		return false;
 	}
