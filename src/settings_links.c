@@ -22,30 +22,57 @@ static bool allow_http_links;
 static const char *environment_problem;
 static const char *file_problem;
 
+/* How long the host is that a URL has after its scheme; an IPv6 address has brackets around it. */
+static size_t
+HostLength(const char *host)
+{
+	size_t inside = strcspn(host, "]/?#");
+
+	if (*host == '[' && host[inside] == ']')
+		return inside + 1;
+	return strcspn(host, ":/?#");
+}
+
 static bool
 IsPlain(const char *url)
 {
-	return BeginsAlike(url, "http://", 7) && !IsLoopbackHost(url + 7, strcspn(url + 7, ":/?#"));
+	return BeginsAlike(url, "http://", 7) && !IsLoopbackHost(url + 7, HostLength(url + 7));
+}
+
+/* What is wrong with what follows the scheme; NULL: nothing. */
+static const char *
+HostProblem(const char *host)
+{
+	size_t length = HostLength(host);
+	const char *rest = host + length;
+	const char *anchor = strchr(host, '#');
+
+	if (length == 0 || (*host == '[' && (length < 4 || rest[-1] != ']')))
+		return "it names no host";
+	if (*rest == ':')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (*rest != '\0' && strchr("/?#", *rest) == NULL)
+		return "what follows its host is neither a port nor a path";
+	/* An application whose pages are behind #/ is fine. */
+	if (strchr(host, '?') || (anchor && anchor[1] != '\0' && strchr("/!", anchor[1]) == NULL))
+		return "no path can follow a query or an anchor";
+	return NULL;
 }
 
 /* What is wrong with it as a URL; NULL: nothing. */
 static const char *
 UrlProblem(const char *url)
 {
-	const char *host = NULL;
-
 	for (const char *p = url; *p; p++)
 	{
 		if (*p <= ' ' || *p >= 0x7f || strchr("\"<>\\^`{|}@", *p))
 			return "it has a character that links cannot begin with";
 	}
 	if (BeginsAlike(url, "https://", 8))
-		host = url + 8;
-	else if (BeginsAlike(url, "http://", 7))
-		host = url + 7;
-	else
-		return "it does not begin with https://";
-	return strcspn(host, ":/?#") == 0 ? "it names no host" : NULL;
+		return HostProblem(url + 8);
+	if (BeginsAlike(url, "http://", 7))
+		return HostProblem(url + 7);
+	return "it does not begin with https://";
 }
 
 static bool
@@ -68,7 +95,7 @@ CheckFrontendUrl(char **newval, void **extra, GucSource source)
 	size_t length = strlen(url);
 	const char *problem = NULL;
 
-	while (length > 0 && url[length - 1] == '/')
+	while (length > strlen("https://") && url[length - 1] == '/')
 		url[--length] = '\0';
 	if (length > 0)
 		problem = UrlProblem(url);
@@ -94,7 +121,8 @@ DefineLinkSettings(void)
 	DefineCustomStringVariable(
 		"rhesis_notify.frontend_url",
 		"Where the application's pages are (environment: FRONTEND_URL): https, or http for "
-		"localhost. Links in mails begin with it; empty: there are none.",
+		"localhost; a port and a path may follow. Links in mails begin with it; empty: there "
+		"are none.",
 		"Other http URLs need rhesis_notify.allow_http_links.", &frontend_url,
 		EnvironmentDefault("FRONTEND_URL", "", CheckFrontendUrl), PGC_SUSET, 0, CheckFrontendUrl,
 		NULL, NULL);

@@ -64,6 +64,19 @@ foreach my $case (
 	[ frontend_url => 'http://app.example.com', qr/HINT: .*https:/ ],
 	[ frontend_url => 'javascript:alert(1)', qr/HINT: .*https:/ ],
 	[ frontend_url => 'https://a.example"><script>', qr/HINT: / ],
+	[ frontend_url => 'https://', qr/names no host/ ],
+	[ frontend_url => 'https://:443/', qr/names no host/ ],
+	[ frontend_url => 'https://[]/', qr/names no host/ ],
+	[ frontend_url => 'https://[::1/', qr/names no host/ ],
+	[ frontend_url => 'https://app.example.com:port', qr/neither a port nor a path/ ],
+	[ frontend_url => 'https://[::1]443', qr/neither a port nor a path/ ],
+	[ frontend_url => 'https://app.example.com?a=b', qr/no path can follow a query/ ],
+	[ frontend_url => 'https://app.example.com/#top', qr/no path can follow a query/ ],
+	[ frontend_url => 'https://jane:secret@app.example.com', qr/character/ ],
+	[ frontend_url => 'https://app.example.com /', qr/character/ ],
+	[ frontend_url => 'HTTP://[2001:db8::1]', qr/HINT: .*allow_http_links/ ],
+	[ frontend_url => 'http://[::1].example.com', qr/neither a port nor a path/ ],
+	[ frontend_url => 'http://localhost.example.com', qr/HINT: .*allow_http_links/ ],
 	[ recipients => 'people', qr/HINT: .*schema/ ],
 	[ recipients => 'a.b.c', qr/HINT: .*schema/ ],
 	[ organization_setting => 'organization', qr/HINT: / ],
@@ -78,6 +91,18 @@ foreach my $case (
 	my $message = $node->sql_error("ALTER DATABASE postgres SET rhesis_notify.$name = " . RhesisNotify::Cluster::literal($value));
 
 	like($message, $says, "$name = '" . $value =~ s/[\r\n]+/\\n/gr . q(' is refused));
+}
+
+# Of a URL that is taken, a path follows.
+foreach my $case (
+	[ 'https://app.example.com/' => 'https://app.example.com' ], [ 'HTTPS://App.Example.com' => 'HTTPS://App.Example.com' ],
+	[ 'https://app.example.com:8443/base/path//' => 'https://app.example.com:8443/base/path' ], [ 'https://app.example.com/#/' => 'https://app.example.com/#' ],
+	[ 'https://[2001:db8::1]:8443' => 'https://[2001:db8::1]:8443' ], [ 'http://[::1]:3000/' => 'http://[::1]:3000' ],
+	[ 'http://localhost:3000' => 'http://localhost:3000' ], [ 'HTTP://127.0.0.1' => 'HTTP://127.0.0.1' ])
+{
+	my ($url, $link) = @$case;
+	like($node->sql("SET rhesis_notify.frontend_url = '$url'; SELECT text FROM rhesis_notify.render_template('task_completion', '{\"task_name\": \"T\", \"status\": \"success\", \"test_run_id\": \"r1\"}')"),
+		qr{^\Q$link\E/test-runs/r1$}m, "frontend_url = $url");
 }
 
 # In postgresql.conf too; the server and the mail go on.
