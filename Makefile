@@ -3,6 +3,7 @@
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
 #   make test-versions        the same on PostgreSQL 15, 17 and 18, each in a Debian of its own (VERSIONS="17" picks some)
+#   make test-celery          the Celery example alone, with the Celery, SQLAlchemy and driver of each of these Debians
 #   make test-sanitized       the tests with servers once more, all under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-loaded          each suite of SUITES while both cores are busy, until it has passed three times in a row
 #   make test-guide           do what the installing pages say, as written, on a fresh Debian (PG=17: on a newer one)
@@ -47,7 +48,7 @@ endif
 # What comes without building.
 NOT_BUILDING = clean distclean maintainer-clean demo-stop
 # Where nothing is installed yet, these begin with the packages.
-INSTALLING = test test-versions test-sanitized test-loaded test-guide demo bench bench-profile bench-render
+INSTALLING = test test-versions test-celery test-sanitized test-loaded test-guide demo bench bench-profile bench-render
 BUILDING := $(filter-out $(NOT_BUILDING),$(or $(MAKECMDGOALS),all))
 
 PG_VERSION := $(shell $(PG_CONFIG) --version 2>/dev/null)
@@ -242,6 +243,11 @@ ROOTS = /var/cache/rhesis_notify
 test-versions:
 	test/install-packages $(DEBIAN_PACKAGES)
 	@SUITES="$(SUITES)" TESTS="$(TESTS)" test/versions $(ROOTS) $(VERSIONS)
+
+# Of these tests the Celery example's: bookworm has Celery 5.2, SQLAlchemy 1.4 and psycopg2, trixie Celery 5.5, SQLAlchemy 2 and psycopg 3.
+.PHONY: test-celery
+test-celery:
+	@$(MAKE) --no-print-directory test-versions SUITES=servers TESTS=celery
 
 # What the installing pages say, as written, on a Debian that is made for it.
 .PHONY: test-guide

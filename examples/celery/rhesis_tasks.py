@@ -2,7 +2,7 @@
 
 Copy this file into your project. It turns the final outcome of a task into one row of
 rhesis_notify.task_notifications; the database server finds the task's owner, and mails. A task that will be
-retried writes nothing. A row that can't be written is logged, and never fails the task.
+retried writes nothing. A row that cannot be written is logged, and never fails the task.
 
     @email_notification(
         template=EmailTemplate.TEST_EXECUTION_SUMMARY,
@@ -87,10 +87,18 @@ def template_name(template: Any) -> str:
     if template is None:
         return EmailTemplate.TASK_COMPLETION.value
     name = template.value if isinstance(template, enum.Enum) else template
-    if not isinstance(name, str) or not name or re.search(r"\.(html?|txt|jinja2?|j2|mustache|hbs)$", name):
+    if (not isinstance(name, str) or not name.strip() or not name.isprintable()
+            or re.search(r"\.(html?|txt|jinja2?|j2|mustache|hbs)$", name)):
         raise TypeError(f"template={template!r} does not name a template: give a name such as 'task_completion', "
                         "or an enum's member whose value is one")
-    return str(name)
+    return str.__str__(name)  # A class of the application's own may have another __str__.
+
+
+def subject_of(subject_template: Any) -> Optional[str]:
+    """The subject as a text, or None; TypeError if it is anything else."""
+    if not isinstance(subject_template, (str, type(None))) or isinstance(subject_template, enum.Enum):
+        raise TypeError(f"subject_template={subject_template!r} is not a text")
+    return subject_template and plain_text(str.__str__(subject_template), len(subject_template))
 
 
 def email_notification(
@@ -101,15 +109,13 @@ def email_notification(
     Stands above or below @app.task; below is what a @shared_task needs. The template may be a member of an enum of
     your own whose value is a template's name.
     """
-    name = template_name(template)
-    if not isinstance(subject_template, (str, type(None))):
-        raise TypeError(f"subject_template={subject_template!r} is not a text")
+    name, subject = template_name(template), subject_of(subject_template)
 
     def decorate(task: Any) -> Any:
         if isinstance(task, Task) and not isinstance(task, BaseTask):
-            raise TypeError(f"task {task.name} can't be mailed without base=BaseTask")
+            raise TypeError(f"task {task.name} cannot be mailed without base=BaseTask")
         task.email_template = name
-        task.email_subject_template = subject_template
+        task.email_subject_template = subject
         return task
 
     return decorate
@@ -184,7 +190,7 @@ LONGEST_RESULT = 1_048_576
 
 
 def plain_text(value: Any, longest: int = LONGEST_VALUE) -> str:
-    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 can't say."""
+    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 cannot say."""
     try:
         written = str(value)
     except Exception:  # Whatever its __str__ may raise.
@@ -267,7 +273,7 @@ def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
 def plain_result(result: Any) -> Optional[Dict[str, Any]]:
     """What a task returned as an object of JSON; None if it is no dict, dataclass or model.
 
-    A value that JSON or PostgreSQL can't take is left out, and so is one that is too large for a mail.
+    A value that JSON or PostgreSQL cannot take is left out, and so is one that is too large for a mail.
     """
     kept: Dict[str, Any] = {}
     size = 0
@@ -343,7 +349,12 @@ def report_what_is_not(task: Task, state: Optional[str] = None, retval: Any = No
     request = task.request
     if task.name in ("celery.map", "celery.starmap"):  # These call the task's function.
         task = current_app.tasks[request.kwargs["task"]["task"]]
-    if not isinstance(task, BaseTask) or request.get("reported") or request.get("runs_again"):
+    if not isinstance(task, BaseTask) or request.get("reported"):
+        return
+    raised = sys.exc_info()[1]
+    if state is None and isinstance(raised, Retry):  # apply(throw=True) hands it to its caller, and does not run it again.
+        request.runs_again, request.error = False, raised.exc or raised
+    if request.get("runs_again"):
         return
     if state == states.IGNORED:
         state, retval = request.get("told") or (state, None)
@@ -351,8 +362,8 @@ def report_what_is_not(task: Task, state: Optional[str] = None, retval: Any = No
     if state == states.SUCCESS:
         task.report_succeeded(request, retval)
     elif state in (None, states.FAILURE) or request.get("error"):
-        error = request.get("error") or (retval if isinstance(retval, BaseException) else sys.exc_info()[1])
-        if isinstance(error, Exception) and not isinstance(error, TaskPredicate):
+        error = request.get("error") or (retval if isinstance(retval, BaseException) else raised)
+        if isinstance(error, Exception) and (request.get("error") or not isinstance(error, TaskPredicate)):
             task.report_failed(request, error)
 
 
@@ -413,13 +424,16 @@ class BaseTask(Task):
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
+        if cls.email_template is not None:
+            cls.email_template = template_name(cls.email_template)
+        cls.email_subject_template = subject_of(cls.email_subject_template)
         request = symbol_by_name(cls.Request)
         if not issubclass(request, ReportingRequest):  # The application's own.
             cls.Request = type(request.__name__, (ReportingRequest, request), {})
 
     def error_message(self, error: BaseException) -> str:
         """What the owner reads of an error: its name and its text. For the text alone: return str(error)."""
-        # Celery's stand-in for what pickle can't carry has the name in another place.
+        # Celery's stand-in for what pickle cannot carry has the name in another place.
         name = getattr(error, "exc_cls_name", None) or type(error).__name__
         words = ", ".join(map(plain_text, error.exc_args)) if hasattr(error, "exc_cls_name") else error
         return f"{name}: {plain_text(words, LONGEST_ERROR)}"
@@ -435,7 +449,7 @@ class BaseTask(Task):
     # -- Submitting --
 
     def signature(self, *args: Any, **kwargs: Any) -> Any:
-        """As Task.signature; made in a task it has that task's tenant, whoever runs it, or finds that it can't run."""
+        """As Task.signature; made in a task it has that task's tenant, whoever runs it, or finds that it cannot run."""
         made = super().signature(*args, **kwargs)
         tenant = {name: value for name, value in callers_tenant().items() if made.kwargs.get(name) is None}
         if tenant:
@@ -506,11 +520,14 @@ class BaseTask(Task):
 
     def replace(self, sig: Any) -> Any:
         """As Task.replace; the task that replaces this one reports."""
+        request = self.request
         try:
-            return super().replace(sig)
+            replaced = super().replace(sig)
         except Ignore:
-            self.request.runs_again = True
+            request.runs_again = True
             raise
+        request.runs_again = True  # Eager: the other one has run.
+        return replaced
 
     def update_state(
         self, task_id: Optional[str] = None, state: Optional[str] = None, meta: Any = None, **more: Any
@@ -536,6 +553,9 @@ class BaseTask(Task):
     def report_succeeded(self, request: Context, result: Any) -> None:
         """Reports a success in a transaction of its own, unless the task's own transaction has committed it."""
         if request.get("reported") or request.get("runs_again") or isinstance(result, Retry):
+            return
+        if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+            self.report_failed(request, RuntimeError(f"the task never ran: it returned a {type(result).__name__}"))
             return
         request.reported = True
         # The task may have reported, and rolled that back.
@@ -569,11 +589,13 @@ class BaseTask(Task):
             try:
                 if db is not None:
                     with db.begin_nested():
-                        db.execute(REPORT, row)
+                        is_new = db.execute(REPORT, row).scalar() is not None
                 else:
                     with get_engine().begin() as connection:
                         connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-                        connection.execute(REPORT, row)
+                        is_new = connection.execute(REPORT, row).scalar() is not None
+                if not is_new:
+                    logger.info("Task %s[%s] has been reported before: its first report stays", self.name, request.id)
                 return True
             except Exception as trouble:
                 if db is not None:
@@ -600,7 +622,6 @@ class BaseTask(Task):
     def _row(
         self, request: Context, status: str, result: Any = None, error: Optional[BaseException] = None
     ) -> Dict[str, Any]:
-        template = self.chosen("email_template")
         items = plain_result(result)
         if self.display_name is not None:
             items = {"task_name": plain_text(self.display_name), **(items or {})}
@@ -616,7 +637,7 @@ class BaseTask(Task):
             # By one clock. The database's now() would be the start of the task's transaction.
             "started_at": request.get("started_at"),
             "completed_at": datetime.now(timezone.utc),
-            "template": template and template_name(template),
+            "template": self.chosen("email_template"),
             "subject_template": self.chosen("email_subject_template"),
         }
 
@@ -633,27 +654,39 @@ class SilentTask(BaseTask):
     reports = False
 
 
+def is_run_of(task: Any, function: Callable[..., Any]) -> bool:
+    """Whether this is what the task runs, not a function that is called on the way."""
+    run = getattr(task, "run", None)
+    run = getattr(run, "__func__", run)
+    while run is not None and run is not function:
+        run = getattr(run, "__wrapped__", None)  # autoretry_for, and decorators.
+    return run is not None
+
+
 def with_tenant_context(function: Decorated) -> Decorated:
     """Gives a task a session of its tenant as db; at its end that is committed, with the report of its success.
 
-    A caller that passes db itself keeps the transaction in its own hands.
+    A caller that passes db itself keeps the transaction in its own hands. Another function than the task's own has its
+    session and commits it, and reports nothing: the task goes on.
     """
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function.__qualname__} is no plain function: its session would end before it begins")
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         if kwargs.get("db") is not None:
             return function(*args, **kwargs)
         # Without bind=True the first argument is not the task.
-        task = args[0] if args and isinstance(args[0], Task) else current_task._get_current_object()
-        request = task.request
-        is_outermost = not request.get("has_session")
-        request.has_session = True
-        tenant = task.tenant()
+        task = args[0] if args and isinstance(args[0], Task) else current_task and current_task._get_current_object()
+        tenant = task.tenant() if isinstance(task, BaseTask) else callers_tenant()
+        reports = isinstance(task, BaseTask) and is_run_of(task, run) and not task.request.get("has_session")
+        if reports:
+            task.request.has_session = True
         with tenant_session(tenant.pop("user_id", None), tenant.pop("organization_id", None), **tenant) as db:
             result = function(*args, **{**kwargs, "db": db})
-            written = is_outermost and task.report_success(db, result)
+            written = reports and task.report_success(db, result)
         if written:
-            request.reported = True
+            task.request.reported = True
         return result
 
     return run  # type: ignore[return-value]
@@ -677,13 +710,20 @@ def parts_of(made: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from parts_of(waiting)
 
 
-def report_first(parts: List[Mapping[str, Any]], error: BaseException, what: str) -> None:
-    """Reports the first of these tasks that is mailed, else the first that reports; without one, logs an error."""
+def report_first(
+    parts: List[Mapping[str, Any]], error: BaseException, what: str, failed: Context
+) -> None:
+    """Reports the first of these tasks that is mailed, else the first that reports; without one, logs an error.
+
+    One that names no owner would have had that of the task that failed.
+    """
     reporting = [part for part in parts if getattr(current_app.tasks.get(part.get("task")), "reports", False)]
     mailed = [part for part in reporting if current_app.tasks[part["task"]].chosen("email_template")]
     for part in (mailed or reporting)[:1]:
         task_id = part.get("id") or (part.get("options") or {}).get("task_id") or str(uuid4())
-        current_app.tasks[part["task"]].report_failed(Context(part, id=task_id), error)
+        request = Context(part, id=task_id)
+        request.headers = {**tenant_of(failed), **tenant_of(request)}
+        current_app.tasks[part["task"]].report_failed(request, error)
         return
     logger.error("Could not report that %s failed: no task of it reports: %s", what, plain_text(error, 1000))
 
@@ -698,7 +738,7 @@ def report_failure(request: Context, error: BaseException, traceback: Any) -> No
     own.setdefault("task", current_task.name if current_task else None)  # Celery 5.2's apply() does not tell it.
     steps = [own, *reversed(request.chain or ()), *([request.chord] if request.chord else ())]
     report_first([part for step in steps for part in parts_of(step)], request.get("error") or error,
-                 f"{own['task']}[{request.id}]")
+                 f"{own['task']}[{request.id}]", request)
 
 
 @task_failure.connect
@@ -709,4 +749,4 @@ def report_unlinked(sender: Task, exception: BaseException, **_: Any) -> None:
         for part in parts_of(body):
             links = (part.get("options") or {}).get("link_error") or ()
             if any(link.get("task") == report_failure.name for link in links):
-                report_first([part], exception, f"{part['task']} after {sender.name}")
+                report_first([part], exception, f"{part['task']} after {sender.name}", sender.request)

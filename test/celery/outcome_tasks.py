@@ -31,6 +31,7 @@ app.conf.update(
     # So that a backend that is away costs a second, not twenty.
     result_backend_transport_options={"retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}},
     redis_socket_connect_timeout=1, broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1,
+    worker_proc_alive_timeout=120,  # A machine that is busy takes longer than four seconds to start a process.
     task_track_started=os.environ.get("TRACK_STARTED") == "yes")
 # The application's own engine, which does not ask whether a connection is alive.
 use_engine(create_engine(os.environ["DATABASE_URL"], pool_pre_ping=False))
@@ -516,6 +517,14 @@ class OwnTemplate(enum.Enum):
     MINE = "my_template"
     FILE = "task_completion.html.jinja2"
     NUMBER = 7
+    SHIPPED = EmailTemplate.TASK_COMPLETION
+
+
+class Name(str):
+    """A text that writes itself in another way."""
+
+    def __str__(self):
+        return f"<{super().__str__()}>"
 
 
 def refused(**options):
@@ -534,6 +543,26 @@ def own_template():
 
 REFUSED = [
     refused(template=given) for given in
-    (OwnTemplate.FILE, OwnTemplate.NUMBER, OwnTemplate, object(), 7, "", b"task_completion", ["task_completion"])
-] + [refused(subject_template=given) for given in (7, OwnTemplate.MINE, object())]
-TAKEN = [refused(template=given) for given in (None, "mine", EmailTemplate.TASK_COMPLETION, OwnTemplate.MINE)]
+    (OwnTemplate.FILE, OwnTemplate.NUMBER, OwnTemplate, object(), 7, "", b"task_completion", ["task_completion"], " ", "a\0b", "a\n",
+     "\ud800", lambda: "task_completion", Name, 1.5, True, {"task_completion"})
+] + [refused(subject_template=given) for given in (7, OwnTemplate.MINE, EmailTemplate.TASK_COMPLETION, object(), b"Done")]
+TAKEN = [refused(template=given) for given in (None, "mine", "my template", EmailTemplate.TASK_COMPLETION, OwnTemplate.MINE)]
+
+
+def nothing():
+    """A task's function."""
+
+
+def of_a_base(**attributes):
+    """What becomes of a template or a subject that a base names, or an option of @app.task."""
+    try:
+        made = app.task(base=type("Base", (BaseTask,), {"abstract": True}), name=f"test.made {len(app.tasks)}", **attributes)(nothing)
+    except TypeError:
+        return "refused"
+    return made.chosen("email_template"), made.chosen("email_subject_template")
+
+
+NAMED = [email_notification(template=given)(app.task(base=BaseTask, name=f"test.named {given!r}")(nothing)).email_template
+         for given in (Name("mine"), OwnTemplate.SHIPPED, EmailTemplate.TEST_EXECUTION_SUMMARY)]
+OF_A_BASE = [of_a_base(email_template=given) for given in (OwnTemplate.MINE, OwnTemplate.SHIPPED, OwnTemplate.NUMBER, 7)] + [
+    of_a_base(email_subject_template=7), of_a_base(email_subject_template="Done\0")]

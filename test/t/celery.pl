@@ -211,7 +211,7 @@ is(notification_of('nobody')->{delivery_reason}, 'no_user', 'nor is one without 
 is(notification_of('foreign')->{delivery_reason}, 'wrong_organization', 'nor one that names another organization than its user\'s');
 ended('silent', 'succeeded');
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id = 'silent'}), 0, 'a SilentTask writes no row');
-is($celery->program('-c', 'import test_tasks; print(test_tasks.REFUSAL)'), "task test.plain can't be mailed without base=BaseTask\n",
+is($celery->program('-c', 'import test_tasks; print(test_tasks.REFUSAL)'), "task test.plain cannot be mailed without base=BaseTask\n",
 	'a decorated task of another base is refused at once');
 
 submit(call('test.replaced', [], task_id => 'replaced'));

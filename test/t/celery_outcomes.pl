@@ -217,6 +217,10 @@ is(outcome('returns_rude'), 'success', 'a result that can\'t be read at all does
 
 is($celery->program('-c', 'import outcome_tasks as o; print(all(o.REFUSED), any(o.TAKEN), o.own_template.email_template)'), "True False my_template\n",
 	'a template that is none is refused when it is written, the member of an enum is taken');
+is($celery->program('-c', 'import outcome_tasks as o; print(o.NAMED, [type(name) is str for name in o.NAMED])'),
+	"['mine', 'task_completion', 'test_execution_summary'] [True, True, True]\n", 'a template is known by its text, whatever class that has');
+is($celery->program('-c', 'import outcome_tasks as o; print(o.OF_A_BASE)'),
+	"[('my_template', None), ('task_completion', None), 'refused', 'refused', 'refused', (None, 'Done')]\n", 'so is one that a base names, or an option of the task');
 
 # ---- The server was restarted ----
 
