@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import logging
 import math
 import re
 from collections import deque
@@ -14,6 +15,8 @@ from decimal import Decimal
 from typing import Any, Dict, List, Optional, Tuple
 
 from sqlalchemy import text
+
+logger = logging.getLogger(__name__)
 
 REPORT = text("""
     SELECT rhesis_notify.task_completed(
@@ -25,15 +28,21 @@ REPORT = text("""
 
 def report_task(session, task_id, task_name, status, user_id, organization_id=None, result=None,
                 error_message=None, started_at=None, template=None):
-    """Call it in the transaction of the task's last write: mail is sent exactly if that commits."""
+    """Call it in the transaction of the task's last write: mail is sent exactly if that commits.
+
+    Returns the row's id, or None, with a warning in the log, for a task that has reported before.
+    """
     items = plain_result(result)
-    session.execute(REPORT, {
+    row_id = session.execute(REPORT, {
         "task_id": str(task_id), "task_name": task_name, "status": status,
         "user_id": None if user_id is None else str(user_id),
         "organization_id": None if organization_id is None else str(organization_id),
         "result": None if items is None else json.dumps(items, ensure_ascii=False),
         "error_message": None if error_message is None else plain_text(error_message),
-        "started_at": started_at, "completed_at": datetime.now(timezone.utc), "template": template})
+        "started_at": started_at, "completed_at": datetime.now(timezone.utc), "template": template}).scalar_one()
+    if row_id is None:
+        logger.warning("Task %s[%s] has reported before: its first report stays", task_name, task_id)
+    return row_id
 
 
 # ---- What goes into a row. The examples of Celery, SQLAlchemy and Django have the same lines, up to the next mark ----
@@ -44,7 +53,7 @@ LONGEST_RESULT = 1_048_576
 
 
 def plain_text(value: Any, longest: int = LONGEST_VALUE) -> str:
-    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 can't say."""
+    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 cannot say."""
     try:
         written = str(value)
     except Exception:  # Whatever its __str__ may raise.
@@ -127,7 +136,7 @@ def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
 def plain_result(result: Any) -> Optional[Dict[str, Any]]:
     """What a task returned as an object of JSON; None if it is no dict, dataclass or model.
 
-    A value that JSON or PostgreSQL can't take is left out, and so is one that is too large for a mail.
+    A value that JSON or PostgreSQL cannot take is left out, and so is one that is too large for a mail.
     """
     kept: Dict[str, Any] = {}
     size = 0

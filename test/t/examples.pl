@@ -134,7 +134,7 @@ sub next_mail
 
 # ---- SQLAlchemy, Alembic ----
 
-runs_in('sqlalchemy', { environment('postgres', 'app') }, 'SQLAlchemy reports a task', '/usr/bin/python3', '-c', <<"PYTHON");
+my $said = runs_in('sqlalchemy', { environment('postgres', 'app') }, 'SQLAlchemy reports a task', '/usr/bin/python3', '-c', <<"PYTHON");
 import os
 from datetime import datetime, timedelta, timezone
 from sqlalchemy import create_engine
@@ -152,7 +152,10 @@ with Session(engine) as session:
     session.commit()
     report_task(session, uuid.UUID(int=7), "reports.export", "failed", None, result=VALUES, error_message=ValueError("nul \\0"))
     session.commit()
+    assert report_task(session, "committed", "reports.export", **task) is None
+    session.commit()
 PYTHON
+like($said, qr/^Task reports\.export\[committed\] has reported before: its first report stays$/m, '... says that a task has reported before');
 my $mail = next_mail();
 like($mail->text, qr/Task ID: committed\n.*Execution Time: 2m 45s\n.*Test Set: Safety/s, '... and mails it');
 is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 2, '... if its transaction commits');
@@ -192,7 +195,7 @@ like(runs_in('django', \%django, 'Django compares', @manage, 'makemigrations', '
 $node->sql('GRANT SELECT ON auth_user TO app; GRANT SELECT, INSERT ON auth_group TO app; GRANT USAGE ON SEQUENCE auth_group_id_seq TO app', 'django');
 $node->sql(q{INSERT INTO auth_user (username, password, is_superuser, first_name, last_name, email, is_staff, is_active, date_joined)
 	VALUES ('jane', '!', false, 'Jane', 'Doe', 'jane@example.com', false, true, now())}, 'django');
-runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reports a task', '/usr/bin/python3', '-c', <<"PYTHON");
+$said = runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django reports a task', '/usr/bin/python3', '-c', <<"PYTHON");
 $values
 import django
 django.setup()
@@ -211,6 +214,20 @@ try:
 except IntegrityError:
     pass
 PYTHON
+like($said, qr/^Task groups\.create\[committed\] has reported before: its first report stays$/m, '... and says that a task has reported before');
+$node->sql(q{SELECT setval('rhesis_notify.task_notifications_id_seq', 1, false)}, 'django');
+like(runs_in('django', { environment('django', 'app'), DJANGO_SETTINGS_MODULE => 'project.settings' }, 'Django meets a sequence that is behind', '/usr/bin/python3', '-c', <<"PYTHON"),
+import django
+django.setup()
+from django.db import DatabaseError
+from notifications.models import TaskNotification
+try:
+    TaskNotification.objects.report(task_id="lost", task_name="reports.export", status="success")
+except DatabaseError as error:
+    print(error)
+PYTHON
+	qr/^the ids of rhesis_notify\.task_notifications are used up to beyond its sequence$/m, '... an id that is there already loses no report without a word');
+$node->sql(q{SELECT setval('rhesis_notify.task_notifications_id_seq', 1000)}, 'django');
 $mail = next_mail();
 is($node->sql(q{SELECT error_message || result::text FROM rhesis_notify.task_notifications WHERE user_id IS NULL}, 'django'),
 	$node->sql("SELECT 'nul ' || '$values_in_row'::jsonb::text"), '... with each value that is of use');

@@ -1,20 +1,43 @@
 """The extension's tables as Django sees them: it reads and writes them, and leaves their definition alone."""
 
-from django.db import models
+import json
+import logging
+
+from django.db import connections, models, router
 from django.utils import timezone
 
 from notifications.plain import plain_result, plain_text
 
+logger = logging.getLogger(__name__)
+
+REPORT = """
+    SELECT rhesis_notify.task_completed(
+        task_id => %(task_id)s, task_name => %(task_name)s, status => %(status)s, user_id => %(user_id)s,
+        organization_id => %(organization_id)s, result => CAST(%(result)s AS jsonb),
+        error_message => %(error_message)s, started_at => %(started_at)s, completed_at => %(completed_at)s,
+        template => %(template)s, subject_template => %(subject_template)s)
+"""
+
 
 class TaskNotificationManager(models.Manager):
     def report(self, **task):
-        """Reports a finished task in the current transaction. One that has reported before is left as it is."""
-        task["result"] = plain_result(task.get("result"))
+        """Reports a finished task in the current transaction; takes the fields of TaskNotification.
+
+        Returns the row's id, or None, with a warning in the log, for a task that has reported before.
+        """
+        reported = self.model(**task)
+        row = {field.attname: getattr(reported, field.attname) for field in reported._meta.fields}
         for name in ("task_id", "user_id", "organization_id", "error_message"):
-            if task.get(name) is not None:
-                task[name] = plain_text(task[name])
+            row[name] = None if row[name] is None else plain_text(row[name])
+        items = plain_result(row["result"])
+        row["result"] = None if items is None else json.dumps(items, ensure_ascii=False)
         # No create(): it asks for the row's id, and row security shows that to the row's tenant alone.
-        self.bulk_create([self.model(**task)], ignore_conflicts=True)
+        with connections[router.db_for_write(self.model)].cursor() as cursor:
+            cursor.execute(REPORT, row)
+            (row_id,) = cursor.fetchone()
+        if row_id is None:
+            logger.warning("Task %s[%s] has reported before: its first report stays", row["task_name"], row["task_id"])
+        return row_id
 
 
 class TaskNotification(models.Model):

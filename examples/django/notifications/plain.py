@@ -20,7 +20,7 @@ LONGEST_RESULT = 1_048_576
 
 
 def plain_text(value: Any, longest: int = LONGEST_VALUE) -> str:
-    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 can't say."""
+    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 cannot say."""
     try:
         written = str(value)
     except Exception:  # Whatever its __str__ may raise.
@@ -103,7 +103,7 @@ def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
 def plain_result(result: Any) -> Optional[Dict[str, Any]]:
     """What a task returned as an object of JSON; None if it is no dict, dataclass or model.
 
-    A value that JSON or PostgreSQL can't take is left out, and so is one that is too large for a mail.
+    A value that JSON or PostgreSQL cannot take is left out, and so is one that is too large for a mail.
     """
     kept: Dict[str, Any] = {}
     size = 0
