@@ -29,7 +29,7 @@ VALUES
 	('b0000000-0000-4000-8000-000000000004', 'gone@acme.example', 'Ex Colleague', NULL, 'a0000000-0000-4000-8000-000000000001'),
 	('b0000000-0000-4000-8000-000000000005', 'bot@placeholder.rhesis.ai', 'CI Bot', NULL, 'a0000000-0000-4000-8000-000000000001');
 
--- The role that the tasks run as. It can report tasks; it can't choose an address, nor say that a mail was sent.
+-- The role that the tasks run as. It can report tasks; it cannot choose an address, nor say that a mail was sent.
 CREATE ROLE demo_tasks LOGIN;
 SELECT rhesis_notify.grant_to('demo_tasks');
 

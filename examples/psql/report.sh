@@ -4,7 +4,7 @@
 #   report.sh NAME USER_ID ORGANIZATION_ID COMMAND [ARGUMENT...]
 #
 # The database is that of PGHOST, PGDATABASE, PGUSER and so on; the role needs SELECT rhesis_notify.grant_to('...').
-# Ends as the command did, also if that can't be reported.
+# Ends as the command did, also if that cannot be reported.
 set -u
 
 name=$1 user_id=$2 organization_id=$3

@@ -51,6 +51,23 @@ foreach my $page (pages())
 	is_deeply([ grep { length > 120 } map { split /\n/ } @shown ], [], "what psql shows in $page fits 120 columns");
 }
 
+# ---- Plain English has no contractions ----
+
+# Of programs' own words, in what is shown of them, there is only one.
+sub contractions
+{
+	my ($text) = @_;
+	$text =~ s/Couldn't connect|Can't retry//g;
+	return $text =~ /\b(\w+n't|\w+'(?:ll|re|ve)|(?:it|that|there|what|let|here)'s)\b/gi;
+}
+
+foreach my $file (documents(), map { s{^\Q$top\E/}{}r } map { glob "$top/$_" } 'examples/*/*.{py,sql,sh,yml,yaml}', 'examples/*/*/*.py', 'templates/*', 'demo/*.sql')
+{
+	next if $file eq 'CHANGELOG.md'; # It says which were taken out.
+	is_deeply([ contractions(slurp_file("$top/$file")) ], [], "$file has no contractions");
+}
+is_deeply([ contractions("It can't, and it's sent; they'll see Jane's mail") ], [ "can't", "it's", "they'll" ], 'one is noticed');
+
 # ---- Each page can be found ----
 
 my %listed = map { ("doc/$_" => 1) } targets_of(page_text('doc/README.md'));
