@@ -52,6 +52,8 @@ AttachSlot(int index, uint32 generation)
 		slot->activity = WORKER_STARTING;
 		slot->started_at = GetCurrentTimestamp();
 		slot->backing_off_until = 0;
+		slot->needs_person = false;
+		slot->hint[0] = '\0';
 	}
 	UnlockSlots();
 	if (!mine)
