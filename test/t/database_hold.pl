@@ -34,6 +34,18 @@ sub report_batch
 		  s/E'TASK'/'batch @{[ ++$batches ]} task ' || n/r, $database);
 }
 
+sub is_sending
+{
+	my ($database) = @_;
+	return $node->sql("SELECT count(*) FROM rhesis_notify.worker_status WHERE database = '$database' AND in_flight > 0");
+}
+
+sub has_work
+{
+	my ($database) = @_;
+	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE delivery_status = 'pending'", $database);
+}
+
 # Give the database's worker its hands full; returns while it sends.
 sub load
 {
@@ -41,7 +53,14 @@ sub load
 	$node->wait_for('SELECT count(*) = 1 ' . workers_of($database));
 	report_batch($database);
 	$node->wait_for("SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'", $database);
-	$node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE database = '$database' AND in_flight > 0");
+	RhesisNotify::Peer::wait_until(
+		sub {
+			return 1 if is_sending($database);
+			# All may have been sent before somebody looked.
+			report_batch($database) unless has_work($database);
+			return 0;
+		},
+		"$database sends");
 	return;
 }
 

@@ -83,22 +83,32 @@ check_retention('a trigger that takes its time', $trigger->('PERFORM pg_sleep(60
 
 # ---- A slow foreign key ----
 
+# The longest time from a task's report to its mail, in seconds.
+sub longest_wait
+{
+	my ($mails) = @_;
+	my $longest = 0;
+
+	foreach (1 .. $mails)
+	{
+		my $row = $node->wait_for_state($node->report, 'sent');
+		my $took = $node->sql("SELECT EXTRACT(epoch FROM finished_at - created_at) FROM rhesis_notify.task_notifications WHERE id = $row->{id}");
+		$longest = $took if $took > $longest;
+	}
+	return $longest;
+}
+
+my $usual = longest_wait(5);
 finish('slow', 3000);
 $node->sql(q{CREATE TABLE public.receipt (notification_id bigint REFERENCES rhesis_notify.task_notifications ON DELETE SET NULL);
 	INSERT INTO public.receipt SELECT (SELECT min(id) FROM rhesis_notify.task_notifications WHERE task_id LIKE $$slow%$$) FROM generate_series(1, 100000)});
 purge_now();
 $node->wait_for("SELECT count(*) < 3000 FROM rhesis_notify.task_notifications WHERE task_id LIKE 'slow%'");
-my $longest = 0;
-foreach (1 .. 20)
-{
-
-	my $row = $node->wait_for_state($node->report, 'sent');
-	my $took = $node->sql("SELECT EXTRACT(epoch FROM finished_at - created_at) FROM rhesis_notify.task_notifications WHERE id = $row->{id}");
-	$longest = $took if $took > $longest;
-}
-note("the longest time from a task's report to its mail: $longest s");
+my $longest = longest_wait(20);
+note("the longest time from a task's report to its mail: $longest s, before that $usual s");
 cmp_ok($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id LIKE $$slow%$$'), '>', 0, 'while a foreign key without an index makes retention slow');
-ok($longest < 10, 'mails do not wait for it');
+# Not for a batch of many rows; of each row the time is limited.
+cmp_ok($longest, '<', 10 + 5 * $usual, 'mails do not wait for it');
 
 $node->stop;
 done_testing();
