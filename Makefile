@@ -167,11 +167,14 @@ build/results:
 # A private copy of PostgreSQL with the extension in it: tests and demo never touch the system's installation.
 # PostgreSQL finds its files relative to its programs, so a copy of both trees works from anywhere.
 STAGE = $(CURDIR)/build/stage
+# All processors, unless make was told otherwise.
+AT_ONCE = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: stage
 stage:
 	test/stage-postgresql "$(PG_CONFIG)" "$(STAGE)"
-	$(MAKE) all install DESTDIR="$(STAGE)" with_llvm=no
+	$(MAKE) $(AT_ONCE) all with_llvm=no
+	$(MAKE) install DESTDIR="$(STAGE)" with_llvm=no
 	for module in test/modules/*/; do $(MAKE) -C $$module install DESTDIR="$(STAGE)" with_llvm=no || exit 1; done
 
 # test/run says what it needs and how to run a part of it. The second make sees the packages that the first has installed.
