@@ -16,6 +16,25 @@
 
 #define MAX_FRESH_TRIES 3
 
+/* Of a larger batch, what is only to be recorded is kept without it. */
+#define HEAVY_BATCH_BYTES (1024 * 1024)
+
+static Size deliveries_weight = 0;
+
+Size
+DeliveriesWeight(void)
+{
+	return deliveries_weight;
+}
+
+static void
+Weigh(DeliveryBatch *batch)
+{
+	deliveries_weight -= batch->weight;
+	batch->weight = MemoryContextMemAllocated(batch->context, true);
+	deliveries_weight += batch->weight;
+}
+
 DeliveryBatch *
 MakeBatch(MemoryContext context, const ClaimResult *claim)
 {
@@ -33,6 +52,7 @@ MakeBatch(MemoryContext context, const ClaimResult *claim)
 		delivery->mail.cookie = delivery;
 		delivery->record.id = claim->notifications[i]->id;
 	}
+	Weigh(batch);
 	return batch;
 }
 
@@ -120,28 +140,35 @@ PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *
 		WriteMail(delivery, recipient, outgoing);
 }
 
-/* One after the other, in working memory that is the same for each. */
-static void
+/* One after the other, in working memory that is the same for each; returns after how many the rest is too much. */
+static int
 PrepareDeliveries(DeliveryBatch *batch, const Recipient *recipients)
 {
+	int fitting;
+
 	MemoryContext working =
 		AllocSetContextCreate(batch->context, "rhesis_notify rendering", ALLOCSET_DEFAULT_SIZES);
 	Outgoing outgoing;
 
 	ReadOutgoing(&outgoing);
 	MemoryContextSwitchTo(working);
-	for (int i = 0; i < batch->count; i++)
+	for (fitting = 0; fitting < batch->count; fitting++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		PrepareDelivery(&batch->deliveries[i], &recipients[i], &outgoing);
+		if (fitting > 0 && MemoryContextMemAllocated(batch->context, false) > BATCH_MAX_BYTES)
+			break;
+		PrepareDelivery(&batch->deliveries[fitting], &recipients[fitting], &outgoing);
 		MemoryContextReset(working);
 	}
+	for (int i = fitting; i < batch->count; i++)
+		GiveBack(&batch->deliveries[i], 0);
 	MemoryContextSwitchTo(batch->context);
 	MemoryContextDelete(working);
+	return fitting;
 }
 
 bool
-PrepareBatch(DeliveryBatch *batch, RecipientsProblem *problem)
+PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *problem)
 {
 	MemoryContext caller = MemoryContextSwitchTo(batch->context);
 	const Notification **notifications = palloc(Max(batch->count, 1) * sizeof(Notification *));
@@ -152,9 +179,9 @@ PrepareBatch(DeliveryBatch *batch, RecipientsProblem *problem)
 		notifications[i] = batch->deliveries[i].notification;
 	readable =
 		LookUpRecipients((Notification *const *) notifications, batch->count, recipients, problem);
-	if (readable)
-		PrepareDeliveries(batch, recipients);
+	*fitting = readable ? PrepareDeliveries(batch, recipients) : batch->count;
 	MemoryContextSwitchTo(caller);
+	Weigh(batch);
 	return readable;
 }
 
@@ -326,6 +353,12 @@ CopyRecord(MemoryContext context, const DeliveryRecord *record)
 	return copy;
 }
 
+bool
+IsHeavy(const Delivery *delivery)
+{
+	return delivery->batch->weight > HEAVY_BATCH_BYTES;
+}
+
 Delivery *
 KeepForRecord(Delivery *delivery)
 {
@@ -342,9 +375,21 @@ KeepForRecord(Delivery *delivery)
 	kept->record = CopyRecord(context, &delivery->record);
 	kept->refusals = delivery->refusals;
 	kept->is_refused = delivery->is_refused;
+	kept->is_locked = delivery->is_locked;
 	kept->record_at = delivery->record_at;
 	CloseDelivery(delivery);
 	return kept;
+}
+
+/* It is recorded, and others of its batch may be on the wire for long. */
+static void
+ShedWeight(Delivery *delivery)
+{
+	if (delivery->mail.data != NULL)
+		pfree(unconstify(char *, delivery->mail.data));
+	if (delivery->notification->result != NULL)
+		pfree(delivery->notification->result);
+	Weigh(delivery->batch);
 }
 
 void
@@ -353,8 +398,14 @@ CloseDelivery(Delivery *delivery)
 	DeliveryBatch *batch = delivery->batch;
 
 	SmtpMailClear(&delivery->mail);
-	if (--batch->open == 0)
-		MemoryContextDelete(batch->context);
+	if (--batch->open > 0)
+	{
+		if (IsHeavy(delivery))
+			ShedWeight(delivery);
+		return;
+	}
+	deliveries_weight -= batch->weight;
+	MemoryContextDelete(batch->context);
 }
 
 static const char *

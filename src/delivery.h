@@ -40,17 +40,25 @@ struct DeliveryBatch
 	MemoryContext context;
 	Delivery *deliveries;
 	int count;
-	int open; /* not yet recorded */
+	int open;	 /* not yet recorded */
+	Size weight; /* bytes, when it was looked at last */
 };
+
+/* How much of a batch is composed: what would be more goes back to the queue. */
+#define BATCH_MAX_BYTES (12 * 1024 * 1024)
 
 /* A batch of what was claimed into context, which it takes over. */
 extern DeliveryBatch *MakeBatch(MemoryContext context, const ClaimResult *claim);
 
 /*
  * Look recipients up, decide, render, compose, in the transaction that the caller has open. False with *problem when
- * the app's relations can't be read: nothing is decided then.
+ * the app's relations can't be read: nothing is decided then. *fitting is the number of mails after which the rest was too large, and
+ * goes back to the queue; else that of all.
  */
-extern bool PrepareBatch(DeliveryBatch *batch, RecipientsProblem *problem);
+extern bool PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *problem);
+
+/* The memory of all batches, in bytes. */
+extern Size DeliveriesWeight(void);
 
 /* Decide what is recorded for the event in the delivery's mail. */
 extern Outcome SettleDelivery(Delivery *delivery);
@@ -63,6 +71,9 @@ extern void GiveBackDeferred(Delivery *delivery, const char *reason);
 
 /* Decide that this row, alone in its batch, is what made its preparation fail. */
 extern void BlameDelivery(Delivery *delivery, const char *reason, const char *message);
+
+/* Is the batch large, which it keeps in memory? */
+extern bool IsHeavy(const Delivery *delivery);
 
 /* What is needed to record it later, in memory of its own; the delivery is closed. */
 extern Delivery *KeepForRecord(Delivery *delivery);

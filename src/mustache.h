@@ -16,12 +16,12 @@
 #include "lib/stringinfo.h"
 
 /* Limits that hold for every template. */
-#define MUSTACHE_MAX_TEMPLATE_SIZE (1024 * 1024) /* bytes of source */
-#define MUSTACHE_MAX_NESTING 100				 /* sections open at once in a template */
-#define MUSTACHE_MAX_PARTIAL_DEPTH 100			 /* partials within partials */
-#define MUSTACHE_MAX_RENDER_DEPTH 500			 /* both together, while rendering */
-#define MUSTACHE_MAX_NAME_PARTS 32				 /* a.b.c has three */
-#define MUSTACHE_MAX_INDENTATION 1000			 /* bytes, of nested partials together */
+#define MUSTACHE_MAX_TEMPLATE_SIZE 1048576 /* bytes of source */
+#define MUSTACHE_MAX_NESTING 100		   /* sections open at once in a template */
+#define MUSTACHE_MAX_PARTIAL_DEPTH 100	   /* partials within partials */
+#define MUSTACHE_MAX_RENDER_DEPTH 500	   /* both together, while rendering */
+#define MUSTACHE_MAX_NAME_PARTS 32		   /* a.b.c has three */
+#define MUSTACHE_MAX_INDENTATION 1000	   /* bytes, of nested partials together */
 #define MUSTACHE_DEFAULT_MAX_OUTPUT (1024 * 1024)
 #define MUSTACHE_LARGEST_MAX_OUTPUT (256 * 1024 * 1024)
 #define MUSTACHE_DEFAULT_MAX_STEPS (4 * 1000 * 1000)

@@ -14,6 +14,8 @@
 /* What a row may weigh in the worker's memory: a hostile task must not be able to exhaust it. */
 #define QUEUE_MAX_RESULT (1024 * 1024)
 #define QUEUE_MAX_ERROR_MESSAGE 65536
+#define QUEUE_MAX_TEXT 100000
+#define QUEUE_MAX_CLAIM (6 * 1024 * 1024)
 
 typedef enum DeliveryState
 {
@@ -50,6 +52,7 @@ typedef struct ClaimResult
 	int settled;  /* rows that were skipped there and then (silent, expired, no user) */
 	bool refused; /* one of them came with a copy: nothing was claimed or settled */
 	bool full;	  /* as many rows as asked for were due: there may be more behind them */
+	bool cut;	  /* the next ones would have been too large together */
 } ClaimResult;
 
 /* A new worker epoch: never used before in this database, also not by the rows of a restored dump. */
@@ -69,7 +72,8 @@ typedef enum ClaimStart
 /*
  * Claim up to limit due rows for the epoch, in (next_attempt_at, id) order. Rows that owe no mail are settled there and then, for
  * the first of these reasons: silent_task, expired, no_user. Where one of them came with a copy of another database, none is claimed
- * or settled. Results live in context.
+ * or settled. Those that are larger than QUEUE_MAX_CLAIM together, but for the first of them, are left as they were. Results live in
+ * context.
  */
 extern void
 ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds *bounds,

@@ -11,20 +11,18 @@
 #include "access/detoast.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "queue_aside.h"
 #include "queue_internal.h"
 #include "result_excerpt.h"
 #include "settings.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* So many rows that wait for a lock, and none that can be claimed: it is not theirs. */
 #define MOST_LOCKED_TRIES 3
-
-#define STRINGIFY(number) #number
-#define NUMBER_TEXT(number) STRINGIFY(number)
-#define MAX_ERROR_MESSAGE_TEXT NUMBER_TEXT(QUEUE_MAX_ERROR_MESSAGE)
 
 /* A task's registration: by its full name, else by the last part of it after a dot. For rows that are called "due". */
 #define REGISTRATION_JOIN                                                                           \
@@ -39,17 +37,19 @@
 	"  full_name.subject_template, last_part.subject_template) AS subject_template,"                     \
 	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
 
-/* Small, so it is read once a batch instead of being searched for each row. */
-#define TASK_TYPE_CTE                                                     \
-	"task_type AS MATERIALIZED ("                                         \
-	" SELECT t.task_name, t.template, t.subject_template, t.display_name" \
+/* Small, so it is read once a batch instead of being searched for each row. Its columns have no limit of their own. */
+#define TASK_TYPE_CTE                                                       \
+	"task_type AS MATERIALIZED ("                                           \
+	" SELECT t.task_name, pg_catalog.left(t.template, 100000) AS template," \
+	"  pg_catalog.left(t.subject_template, 100000) AS subject_template,"    \
+	"  pg_catalog.left(t.display_name, 1000) AS display_name"               \
 	" FROM rhesis_notify.task_types AS t)"
 
 /* In the order of NotificationColumn; "n" is the row, "d" what was found out about it. */
 #define NOTIFICATION_COLUMNS                                                                   \
 	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success',"                \
 	" n.user_id, n.organization_id, d.template, d.subject_template, d.display_name, n.result," \
-	" pg_catalog.left(n.error_message, " MAX_ERROR_MESSAGE_TEXT "),"                           \
+	" n.error_message,"                                                                        \
 	" n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts,"         \
 	" n.message_id, n.next_attempt_at"
 
@@ -135,6 +135,15 @@ static QueueStatement claim_these = {
 	CLAIM_PARAMETERS,
 };
 
+/* $1 epoch, $2 ids. Rows of a claim that is not committed yet: each waits where it did */
+static QueueStatement unclaim = {
+	.sql = "UPDATE rhesis_notify.task_notifications AS n"
+		   " SET delivery_status = 'pending'::rhesis_notify.delivery_state, claimed_by = NULL"
+		   " WHERE n.id OPERATOR(pg_catalog.=) ANY ($2) AND n.claimed_by OPERATOR(pg_catalog.=) $1",
+	.parameter_count = 2,
+	.parameter_types = {INT8OID, INT8ARRAYOID},
+};
+
 /* $1 but for these rows, $2 limit */
 static QueueStatement due_rows = {
 	.sql = "SELECT n.id FROM rhesis_notify.task_notifications AS n "
@@ -217,6 +226,33 @@ static QueuePlace mark = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim goe
 /* No row waited before it at the last look. Not in the future: rows that are deferred may come to lie there. */
 static QueuePlace nothing_before = {DT_NOBEGIN, PG_INT64_MIN};
 
+/* As QueueText, cut. What is cut off is not read. */
+static char *
+CutTextColumn(uint64 row, NotificationColumn column, int max_chars)
+{
+	bool is_null;
+	Datum value = QueueValue(row, column, &is_null);
+	Oid type = SPI_gettypeid(SPI_tuptable->tupdesc, column);
+	text *slice;
+	char *copy;
+
+	if (is_null || (type != TEXTOID && type != VARCHAROID) ||
+		toast_raw_datum_size(value) <= (Size) max_chars)
+		return QueueText(row, column);
+	slice = DatumGetTextPSlice(value, 0, max_chars * pg_database_encoding_max_length());
+	copy = pnstrdup(VARDATA_ANY(slice),
+					pg_mbcharcliplen(VARDATA_ANY(slice), VARSIZE_ANY_EXHDR(slice), max_chars));
+	pfree(slice);
+	return copy;
+}
+
+/* The registration's columns have no limit. */
+static char *
+TextColumn(uint64 row, NotificationColumn column)
+{
+	return CutTextColumn(row, column, QUEUE_MAX_TEXT);
+}
+
 /* A column that is never null. */
 static Datum
 Column(uint64 row, NotificationColumn column)
@@ -249,22 +285,22 @@ ReadNotification(uint64 row)
 	bool is_null;
 
 	notification->id = DatumGetInt64(Column(row, COLUMN_ID));
-	notification->task_id = QueueText(row, COLUMN_TASK_ID);
-	notification->task_name = QueueText(row, COLUMN_TASK_NAME);
+	notification->task_id = TextColumn(row, COLUMN_TASK_ID);
+	notification->task_name = TextColumn(row, COLUMN_TASK_NAME);
 	notification->is_success = DatumGetBool(Column(row, COLUMN_IS_SUCCESS));
-	notification->user_id = QueueText(row, COLUMN_USER_ID);
-	notification->organization_id = QueueText(row, COLUMN_ORGANIZATION_ID);
-	notification->template_name = QueueText(row, COLUMN_TEMPLATE);
-	notification->subject_template = QueueText(row, COLUMN_SUBJECT_TEMPLATE);
-	notification->display_name = QueueText(row, COLUMN_DISPLAY_NAME);
+	notification->user_id = TextColumn(row, COLUMN_USER_ID);
+	notification->organization_id = TextColumn(row, COLUMN_ORGANIZATION_ID);
+	notification->template_name = TextColumn(row, COLUMN_TEMPLATE);
+	notification->subject_template = TextColumn(row, COLUMN_SUBJECT_TEMPLATE);
+	notification->display_name = TextColumn(row, COLUMN_DISPLAY_NAME);
 	ReadResult(row, notification);
-	notification->error_message = QueueText(row, COLUMN_ERROR_MESSAGE);
+	notification->error_message = CutTextColumn(row, COLUMN_ERROR_MESSAGE, QUEUE_MAX_ERROR_MESSAGE);
 	notification->started_at = DatumGetTimestampTz(QueueValue(row, COLUMN_STARTED_AT, &is_null));
 	notification->has_started_at = !is_null;
 	notification->completed_at = DatumGetTimestampTz(Column(row, COLUMN_COMPLETED_AT));
 	notification->created_at = DatumGetTimestampTz(Column(row, COLUMN_CREATED_AT));
 	notification->attempts = DatumGetInt32(Column(row, COLUMN_ATTEMPTS));
-	notification->message_id = QueueText(row, COLUMN_MESSAGE_ID);
+	notification->message_id = TextColumn(row, COLUMN_MESSAGE_ID);
 	return notification;
 }
 
@@ -383,14 +419,59 @@ NoteRowsDueSince(TimestampTz since)
 		nothing_before = place;
 }
 
+/* Is what was read into the context enough for one claim? */
+static bool
+IsEnough(const ClaimResult *result, MemoryContext context)
+{
+	return result->count > 0 && MemoryContextMemAllocated(context, false) > QUEUE_MAX_CLAIM;
+}
+
+/* Rows of a claim that are not read, since there is enough. */
+typedef struct LeftOut
+{
+	Datum *ids;
+	int count;
+	TimestampTz since; /* when the first of them is due */
+} LeftOut;
+
+static void
+LeaveOut(uint64 row, LeftOut *left_out)
+{
+	TimestampTz due = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
+
+	left_out->since = left_out->count == 0 ? due : Min(left_out->since, due);
+	left_out->ids[left_out->count++] = Column(row, COLUMN_ID);
+}
+
+/* They wait where they did, and the next claim begins there. */
+static void
+Unclaim(int64 epoch, const LeftOut *left_out)
+{
+	Datum values[2] = {Int64GetDatum(epoch)};
+
+	if (left_out->count == 0)
+		return;
+	values[1] = PointerGetDatum(construct_array(left_out->ids, left_out->count, INT8OID,
+												sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	if (QueueExecute(&unclaim, values, NULL) < (uint64) left_out->count)
+		RaiseRowIsKept("update");
+	NoteRowsDueSince(left_out->since);
+}
+
 /* What the claim has returned is added to the result, in the current memory context. */
 static void
-ReadClaim(uint64 row_count, ClaimResult *result)
+ReadClaim(uint64 row_count, ClaimResult *result, LeftOut *left_out)
 {
 	for (uint64 row = 0; row < row_count; row++)
 	{
 		if (DatumGetBool(Column(row, COLUMN_IS_CLAIMED)))
-			result->notifications[result->count++] = ReadNotification(row);
+		{
+			result->cut |= IsEnough(result, CurrentMemoryContext);
+			if (result->cut)
+				LeaveOut(row, left_out);
+			else
+				result->notifications[result->count++] = ReadNotification(row);
+		}
 		else if (DatumGetBool(Column(row, COLUMN_IS_FINISHED)))
 			result->settled++;
 		else
@@ -403,6 +484,7 @@ ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds
 					  MemoryContext context, ClaimResult *result)
 {
 	int nest_level = QueueBegin();
+	LeftOut left_out = {0};
 	MemoryContext caller;
 	uint64 row_count = 0;
 
@@ -418,13 +500,15 @@ ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds
 			result->refused = ClaimIsRefused(limit, mark, bounds);
 	}
 
+	left_out.ids = palloc_array(Datum, row_count + 1);
 	caller = MemoryContextSwitchTo(context);
 	result->notifications = palloc_array(Notification *, row_count + 1);
-	ReadClaim(row_count, result);
+	ReadClaim(row_count, result, &left_out);
 	for (uint64 row = 0; row < row_count; row++)
 		AdvanceMark(row);
-	result->full = row_count == (uint64) limit;
+	result->full = row_count == (uint64) limit || result->cut;
 	MemoryContextSwitchTo(caller);
+	Unclaim(epoch, &left_out);
 	QueueEnd(nest_level);
 }
 
@@ -448,7 +532,7 @@ ClaimOne(void *argument)
 
 	if (row_count == 0)
 		RaiseRowIsKept("claim");
-	ReadClaim(row_count, step->result);
+	ReadClaim(row_count, step->result, NULL);
 	MemoryContextSwitchTo(caller);
 	QueueEnd(nest_level);
 }
@@ -554,6 +638,12 @@ ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds, Memo
 		QueueProblem problem;
 		bool servers;
 
+		result->cut = IsEnough(result, context);
+		if (result->cut)
+		{
+			result->full = true;
+			break;
+		}
 		step.id = SingleId(ids[i]);
 		if (QueueTry(ClaimOne, &step, &problem))
 		{

@@ -275,6 +275,24 @@ FillRecipient(Recipient *recipient, char **person)
 		recipient->timezone = person[PERSON_TIMEZONE];
 }
 
+static void
+Keep(char **text)
+{
+	if (*text != NULL)
+		*text = pstrdup(*text);
+}
+
+/* The rows, of which there may be many, are let go. */
+static void
+KeepRecipient(Recipient *recipient)
+{
+	Keep(&recipient->email);
+	Keep(&recipient->name);
+	Keep(&recipient->organization_id);
+	Keep(&recipient->organization_name);
+	Keep(&recipient->timezone);
+}
+
 /* Verdicts for notifications[first .. first + count), people read in one statement. NULL, or the error. */
 static ErrorData *
 JudgePeople(LookUp *look_up, int first, int count, int *answered, Reading *reading)
@@ -319,8 +337,12 @@ JudgePeople(LookUp *look_up, int first, int count, int *answered, Reading *readi
 			ChoosePerson(&people, people.keys[i], look_up->notifications[asked[i]]->organization_id,
 						 &recipient->skip_reason);
 		if (person != NULL)
+		{
 			FillRecipient(recipient, person);
+			KeepRecipient(recipient);
+		}
 	}
+	FreeAppRows(&people);
 	return error;
 }
 
@@ -361,10 +383,11 @@ NameOrganizations(LookUp *look_up, int first, int count, Reading *reading)
 			continue;
 		organization = organizations.values[row];
 		if (!IsBlank(organization[ORGANIZATION_DISPLAY_NAME]))
-			asked[i]->organization_name = organization[ORGANIZATION_DISPLAY_NAME];
+			asked[i]->organization_name = pstrdup(organization[ORGANIZATION_DISPLAY_NAME]);
 		else if (!IsBlank(organization[ORGANIZATION_NAME]))
-			asked[i]->organization_name = organization[ORGANIZATION_NAME];
+			asked[i]->organization_name = pstrdup(organization[ORGANIZATION_NAME]);
 	}
+	FreeAppRows(&organizations);
 	return error;
 }
 

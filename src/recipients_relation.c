@@ -34,8 +34,9 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-/* More rows than this for one statement is an error: what a relation may cost us in memory is bounded. */
+/* More than this for one statement is an error: what a relation may cost us in memory is bounded. */
 #define MAX_ROWS 10000
+#define MAX_ROWS_BYTES (8 * 1024 * 1024)
 
 static void
 SetInSubtransaction(const char *name, const char *value)
@@ -272,10 +273,91 @@ PrepareStatement(AppRelation *wanted, const char *statement)
 	wanted->plan = plan;
 }
 
+/* Takes the statement's rows as they come, so that none is in memory twice, and none too many. */
+typedef struct RowReceiver
+{
+	DestReceiver receiver;
+	const AppRelation *wanted;
+	AppRows *rows;
+	int allocated;
+	Size bytes;
+} RowReceiver;
+
 static void
-ExecuteStatement(const AppRelation *wanted, ArrayType *keys)
+GrowRows(RowReceiver *self)
+{
+	AppRows *rows = self->rows;
+
+	if (rows->count < self->allocated)
+		return;
+	self->allocated *= 2;
+	rows->values = repalloc(rows->values, self->allocated * sizeof(AppValues));
+}
+
+/*
+ * A row was found by its key, and yet the key may be null: a view's function that is not what its label says gives another value when
+ * it is called again.
+ */
+static bool
+ReceiveRow(TupleTableSlot *slot, DestReceiver *receiver)
+{
+	RowReceiver *self = (RowReceiver *) receiver;
+	AppRows *rows = self->rows;
+	MemoryContext caller = MemoryContextSwitchTo(rows->context);
+	char **values;
+
+	slot_getallattrs(slot);
+	if (rows->count == MAX_ROWS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg_plural("the relation has more than %d row for these ids",
+									  "the relation has more than %d rows for these ids", MAX_ROWS,
+									  MAX_ROWS)));
+	GrowRows(self);
+	values = rows->values[rows->count];
+	memset(values, 0, sizeof(AppValues));
+	for (int column = 0; column < self->wanted->column_count; column++)
+	{
+		if (slot->tts_isnull[column])
+			continue;
+		values[column] = TextDatumGetCString(slot->tts_values[column]);
+		self->bytes += strlen(values[column]);
+	}
+	if (self->bytes > MAX_ROWS_BYTES)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the relation has more than %d MB for these ids",
+							   MAX_ROWS_BYTES / (1024 * 1024))));
+	if (values[0] != NULL)
+		rows->count++;
+	MemoryContextSwitchTo(caller);
+	return true;
+}
+
+static void
+BeginRows(DestReceiver *self, int operation, TupleDesc descriptor)
+{
+}
+
+static void
+EndRows(DestReceiver *self)
+{
+}
+
+static void
+ExecuteStatement(const AppRelation *wanted, ArrayType *keys, AppRows *rows)
 {
 	ParamListInfo params = makeParamList(1);
+	RowReceiver receiver = {
+		.receiver = {ReceiveRow, BeginRows, EndRows, EndRows, DestTuplestore},
+		.wanted = wanted,
+		.rows = rows,
+		.allocated = 64,
+	};
+	SPIExecuteOptions options = {
+		.params = params,
+		.read_only = true,
+		.tcount = MAX_ROWS + 1,
+		.dest = &receiver.receiver,
+	};
 	int result;
 
 	params->params[0].value = PointerGetDatum(keys);
@@ -283,14 +365,10 @@ ExecuteStatement(const AppRelation *wanted, ArrayType *keys)
 	params->params[0].pflags = PARAM_FLAG_CONST;
 	params->params[0].ptype = wanted->key_array_type;
 
-	result = SPI_execute_plan_with_paramlist(wanted->plan, params, true, MAX_ROWS + 1);
+	rows->values = MemoryContextAlloc(rows->context, receiver.allocated * sizeof(AppValues));
+	result = SPI_execute_plan_extended(wanted->plan, &options);
 	if (result != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan_with_paramlist failed: %s", SPI_result_code_string(result));
-	if (SPI_processed > MAX_ROWS)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg_plural("the relation has more than %d row for these ids",
-									  "the relation has more than %d rows for these ids", MAX_ROWS,
-									  MAX_ROWS)));
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(result));
 }
 
 static int
@@ -299,35 +377,11 @@ CompareRows(const void *a, const void *b)
 	return strcmp((*(const AppValues *) a)[0], (*(const AppValues *) b)[0]);
 }
 
-/*
- * SPI's result, copied to the current memory context and sorted. A row was found by its key, and yet the key may be null: a view's
- * function that is not what its label says gives another value when it is called again.
- */
-static void
-CopyRows(const AppRelation *wanted, AppRows *rows)
-{
-	int found = (int) SPI_processed;
-
-	rows->count = 0;
-	rows->values = palloc0(Max(found, 1) * sizeof(AppValues));
-	for (int i = 0; i < found; i++)
-	{
-		char **values = rows->values[rows->count];
-
-		for (int column = 0; column < wanted->column_count; column++)
-			values[column] = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1);
-		if (values[0] != NULL)
-			rows->count++;
-	}
-	qsort(rows->values, rows->count, sizeof(AppValues), CompareRows);
-}
-
-/* Everything that happens inside the subtransaction. Results go to the current memory context. */
+/* Everything that happens inside the subtransaction. */
 static void
 ReadAsOwner(AppRelation *wanted, const char *name, const char *const *ids, int id_count,
 			AppRows *rows)
 {
-	MemoryContext result_context = CurrentMemoryContext;
 	Relation relation;
 	char *statement;
 	ArrayType *keys;
@@ -352,11 +406,10 @@ ReadAsOwner(AppRelation *wanted, const char *name, const char *const *ids, int i
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	PrepareStatement(wanted, statement);
-	ExecuteStatement(wanted, keys);
-	MemoryContextSwitchTo(result_context);
-	CopyRows(wanted, rows);
+	ExecuteStatement(wanted, keys, rows);
 	SPI_finish();
 	PopActiveSnapshot();
+	qsort(rows->values, rows->count, sizeof(AppValues), CompareRows);
 }
 
 ErrorData *
@@ -368,9 +421,11 @@ ReadAppRelation(AppRelation *wanted, const char *name, const char *const *ids, i
 	ErrorData *volatile error = NULL;
 
 	memset(rows, 0, sizeof(*rows));
-	rows->keys = palloc0(id_count * sizeof(char *));
+	rows->context =
+		AllocSetContextCreate(context, "rhesis_notify recipients", ALLOCSET_DEFAULT_SIZES);
+	rows->keys = MemoryContextAllocZero(rows->context, id_count * sizeof(char *));
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(rows->context);
 	PG_TRY();
 	{
 		ReadAsOwner(wanted, name, ids, id_count, rows);
@@ -385,7 +440,18 @@ ReadAppRelation(AppRelation *wanted, const char *name, const char *const *ids, i
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = resource_owner;
+	if (error != NULL)
+		FreeAppRows(rows);
 	return error;
+}
+
+void
+FreeAppRows(AppRows *rows)
+{
+	if (rows->context != NULL)
+		MemoryContextDelete(rows->context);
+	rows->context = NULL;
+	rows->count = 0;
 }
 
 int

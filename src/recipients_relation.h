@@ -47,7 +47,8 @@ typedef char *AppValues[APP_COLUMNS_MAX]; /* a row: text or NULL for each column
 
 typedef struct AppRows
 {
-	Oid owner; /* whose rights were used; InvalidOid: the relation was not opened */
+	MemoryContext context; /* of all that follows; NULL: nothing was read */
+	Oid owner;			   /* whose rights were used; InvalidOid: the relation was not opened */
 	const KeyType *key_types[APP_COLUMNS_MAX]; /* of the key columns that exist */
 	char **keys; /* each id as the key column writes it; NULL: no value of its type */
 	int count;
@@ -56,11 +57,13 @@ typedef struct AppRows
 
 /*
  * Read the rows of the ids from the relation of this name (schema-qualified; without a schema, in public), with one
- * statement and its index. Returns NULL with *rows filled, or the error that came up. The error may be a cancellation:
- * the caller knows whose. Everything lives in the current memory context. Needs an open transaction.
+ * statement and its index. Returns NULL with *rows filled, or the error that came up, in the current memory context. The error may
+ * be a cancellation: the caller knows whose. The rows live until FreeAppRows. Needs an open transaction.
  */
 extern ErrorData *ReadAppRelation(AppRelation *relation, const char *name, const char *const *ids,
 								  int id_count, AppRows *rows);
+
+extern void FreeAppRows(AppRows *rows);
 
 /* The index of the first row whose key is not less than this one: where this key's rows begin, if it has any. */
 extern int FirstRowOfKey(const AppRows *rows, const char *key);

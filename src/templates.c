@@ -22,8 +22,9 @@
 /* The cache begins anew when it is larger than this. */
 #define MAX_CACHE_BYTES (16 * 1024 * 1024)
 
-/* A mail may read this many rows that are not in the cache: a template can make up names as it goes. */
+/* A mail may read this many rows that are not in the cache, and as much: a template can make up names as it goes. */
 #define MAX_LOADS_PER_MAIL 200
+#define MAX_BYTES_OF_MAIL (MAX_CACHE_BYTES + 8 * 1024 * 1024)
 
 typedef struct StoredKey
 {
@@ -46,13 +47,21 @@ static Oid overrides_relation = InvalidOid;
 static Oid shipped_relation = InvalidOid;
 static int loads_of_mail = 0;
 
+/* Of a part that is larger than a template may be, one byte more than that: enough to be refused. */
+#define LOADED(part)                                                                     \
+	"CASE WHEN pg_catalog.octet_length(" part ") OPERATOR(pg_catalog.<=) " CppAsString2( \
+		MUSTACHE_MAX_TEMPLATE_SIZE) " THEN " part " ELSE pg_catalog.left(" part          \
+									", " CppAsString2(                                   \
+										MUSTACHE_MAX_TEMPLATE_SIZE) " OPERATOR(pg_catalog.+) 1) END"
+
+#define LOAD_FROM \
+	"SELECT " LOADED("subject") ", " LOADED("html") ", " LOADED("text") " FROM rhesis_notify."
+
 static const char *const load_commands[TEMPLATE_ORIGINS] = {
-	"SELECT subject, html, text FROM rhesis_notify.templates "
-	"WHERE name OPERATOR(pg_catalog.=) $1 AND organization_id OPERATOR(pg_catalog.=) $2",
-	"SELECT subject, html, text FROM rhesis_notify.templates "
-	"WHERE name OPERATOR(pg_catalog.=) $1 AND organization_id IS NULL",
-	"SELECT subject, html, text FROM rhesis_notify.shipped_templates "
-	"WHERE name OPERATOR(pg_catalog.=) $1",
+	LOAD_FROM "templates "
+			  "WHERE name OPERATOR(pg_catalog.=) $1 AND organization_id OPERATOR(pg_catalog.=) $2",
+	LOAD_FROM "templates WHERE name OPERATOR(pg_catalog.=) $1 AND organization_id IS NULL",
+	LOAD_FROM "shipped_templates WHERE name OPERATOR(pg_catalog.=) $1",
 };
 static SPIPlanPtr load_plans[TEMPLATE_ORIGINS];
 
@@ -233,7 +242,8 @@ FindStored(const StoredKey *key)
 
 	if (entry != NULL)
 		return entry;
-	if (++loads_of_mail > MAX_LOADS_PER_MAIL)
+	if (++loads_of_mail > MAX_LOADS_PER_MAIL ||
+		MemoryContextMemAllocated(cache_context, true) > MAX_BYTES_OF_MAIL)
 		return NULL;
 
 	loaded.key.name = MemoryContextAllocZero(cache_context, key->name_length + 1);

@@ -279,12 +279,22 @@ LookAtDatabase(TimestampTz now, DatabaseState *state)
 		worker.safety_check_at = After(SAFETY_CHECK_MS);
 }
 
+/* So many rows were not too large together; or they were not all that there was room for, and the next may be some more. */
+static void
+NoteFitting(int count, bool cut)
+{
+	if (cut)
+		worker.fitting = Max(count, 1);
+	else if (worker.fitting < MOST_FITTING)
+		worker.fitting += worker.fitting / 8 + 1;
+}
+
 /* Claim what is due, in the open transaction. */
 static void
 Claim(TimestampTz now, const DatabaseState *state)
 {
 	ClaimStart start = NextClaimStart(now);
-	int limit = ClaimLimit();
+	int limit = Min(ClaimLimit(), worker.fitting);
 	TimestampTz began;
 	ClaimResult claim;
 	MemoryContext context;
@@ -303,6 +313,7 @@ Claim(TimestampTz now, const DatabaseState *state)
 		ClaimOneByOne(limit, &state->bounds, context, &claim);
 	else
 		ClaimDueNotifications(worker.epoch, limit, start, &state->bounds, context, &claim);
+	NoteFitting(claim.count, claim.cut);
 	if (claim.refused)
 		StandStillAsCopy(state, COPY_WITH_OLD_ROWS);
 	if (claim.count > 0)
@@ -476,7 +487,7 @@ CloseSettled(void)
 		}
 		if (delivery->is_locked)
 		{
-			AppendDelivery(&worker.locked, delivery);
+			AppendDelivery(&worker.locked, IsHeavy(delivery) ? KeepForRecord(delivery) : delivery);
 			continue;
 		}
 		sent |= delivery->record.state == DELIVERY_SENT;
@@ -530,11 +541,12 @@ PrepareClaimed(void)
 {
 	DeliveryBatch *batch = worker.preparing;
 	RecipientsProblem problem = {0};
+	int fitting;
 	bool readable;
 	bool blamed;
 
 	BeginWork("looking up recipients, rendering");
-	readable = PrepareBatch(batch, &problem);
+	readable = PrepareBatch(batch, &fitting, &problem);
 	/* A foreign server that was asked is told of the end, and may not answer. */
 	StartTimeLimit(LOOK_UP_LIMIT_MS);
 	CommitWork();
@@ -545,6 +557,8 @@ PrepareClaimed(void)
 		return;
 	worker.preparing = NULL;
 	worker.cancelled_id = 0;
+	if (fitting < batch->count)
+		NoteFitting(fitting, true);
 	blamed = !readable && BlameSlowRow(batch, &problem);
 	if (readable)
 		worker.slow_row_blamed = false;

@@ -166,12 +166,22 @@ ClaimLimit(void)
 			   2 * BatchSize());
 }
 
+static bool
+IsHeavilyLoaded(void)
+{
+	Size enough = ENOUGH_BYTES + (Size) ENOUGH_BYTES_PER_CONNECTION * rhesis_smtp_connections;
+
+	return Outstanding() > 0 && DeliveriesWeight() > (worker.ready.count > 0 ? enough : 3 * enough);
+}
+
 /* Not for a handful of rows at a time, while there is enough to do. */
 bool
 HasRoomForClaim(void)
 {
 	int limit = ClaimLimit();
 
+	if (IsHeavilyLoaded())
+		return false;
 	return limit >= BatchSize() || (limit > 0 && (worker.probing || Outstanding() == 0));
 }
 
@@ -227,4 +237,5 @@ InitWorkerState(void)
 	InitList(&worker.settled);
 	InitList(&worker.locked);
 	InitList(&worker.refused);
+	worker.fitting = MOST_FITTING;
 }

@@ -18,6 +18,13 @@
 #define BATCH_PER_CONNECTION 4
 #define LARGEST_BATCH 64
 
+/* More rows than are ever claimed together. */
+#define MOST_FITTING 1000000
+
+/* The memory of what is claimed, beyond which no more is while there is something to send; three times that while all is on the wire. */
+#define ENOUGH_BYTES (8 * 1024 * 1024)
+#define ENOUGH_BYTES_PER_CONNECTION (128 * 1024)
+
 /* Work of a transaction, in which something may be raised. */
 typedef enum WorkerStep
 {
@@ -49,6 +56,7 @@ typedef struct WorkerState
 	TimestampTz locked_until; /* when to try to record them again */
 	bool around_locks;		  /* record what is not locked, instead of waiting for the rest */
 	DeliveryBatch *preparing; /* claimed, and not yet in one of the lists */
+	int fitting;			  /* so many rows are not too large to be claimed together */
 
 	/* A trigger or constraint of an app may refuse one row: after an error, each is tried alone. */
 	WorkerStep step;
