@@ -779,17 +779,100 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-	removed bigint;
+	before timestamptz := pg_catalog.now() OPERATOR(pg_catalog.-) older_than;
+	removed bigint := 0;
+	removed_now bigint;
+	batch integer := 1024;
+	ids bigint[];
+	times timestamptz[];
+	deferred text;
+	place_time timestamptz := '-infinity';
+	place_id bigint := -9223372036854775808;
+	kept bigint := 0;
+	first_kept bigint;
+	problem_state text;
+	problem text;
+	state text;
+	message text;
 BEGIN
-	DELETE FROM rhesis_notify.task_notifications AS n
-	WHERE n.finished_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) older_than);
-	GET DIAGNOSTICS removed = ROW_COUNT;
+	-- At the commit, a constraint would refuse all of it.
+	SELECT 'SET CONSTRAINTS ' OPERATOR(pg_catalog.||)
+		pg_catalog.string_agg(pg_catalog.format('%I.%I', s.nspname, c.conname), ', ') OPERATOR(pg_catalog.||) ' IMMEDIATE'
+	INTO deferred
+	FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS s ON s.oid OPERATOR(pg_catalog.=) c.connamespace
+	WHERE c.confrelid OPERATOR(pg_catalog.=) 'rhesis_notify.task_notifications'::regclass AND c.condeferrable;
+
+	-- All at once, if nothing of the application refuses that.
+	BEGIN
+		DELETE FROM rhesis_notify.task_notifications AS n
+		WHERE n.finished_at OPERATOR(pg_catalog.<) before;
+		GET DIAGNOSTICS removed = ROW_COUNT;
+		IF deferred IS NOT NULL THEN
+			EXECUTE deferred;
+		END IF;
+		RETURN removed;
+	EXCEPTION WHEN OTHERS THEN
+		-- Not what is the server's trouble, or another session's.
+		IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{08,25,40,53,54,55,57,58,F0,XX}'::text[]) THEN
+			RAISE;
+		END IF;
+		removed := 0;
+	END;
+
+	-- Then in batches, each halved until the rows that cannot go stand alone.
+	LOOP
+		SELECT pg_catalog.array_agg(o.id ORDER BY o.finished_at, o.id),
+			pg_catalog.array_agg(o.finished_at ORDER BY o.finished_at, o.id)
+		INTO ids, times
+		FROM (SELECT n.id, n.finished_at FROM rhesis_notify.task_notifications AS n
+			  WHERE n.finished_at OPERATOR(pg_catalog.<) before
+				AND n.finished_at OPERATOR(pg_catalog.>=) place_time
+				AND (n.finished_at OPERATOR(pg_catalog.>) place_time OR n.id OPERATOR(pg_catalog.>) place_id)
+			  ORDER BY n.finished_at, n.id LIMIT batch) AS o;
+		EXIT WHEN ids IS NULL;
+
+		BEGIN
+			DELETE FROM rhesis_notify.task_notifications AS n WHERE n.id OPERATOR(pg_catalog.=) ANY (ids);
+			GET DIAGNOSTICS removed_now = ROW_COUNT;
+			IF deferred IS NOT NULL THEN
+				EXECUTE deferred;
+			END IF;
+			removed := removed OPERATOR(pg_catalog.+) removed_now;
+			batch := LEAST(batch OPERATOR(pg_catalog.*) 2, 1024);
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+			IF pg_catalog.left(state, 2) OPERATOR(pg_catalog.=) ANY ('{08,25,40,53,54,55,57,58,F0,XX}'::text[]) THEN
+				RAISE;
+			END IF;
+			IF pg_catalog.cardinality(ids) OPERATOR(pg_catalog.>) 1 THEN
+				batch := pg_catalog.cardinality(ids) OPERATOR(pg_catalog./) 2;
+				CONTINUE;
+			END IF;
+			IF kept OPERATOR(pg_catalog.=) 0 THEN
+				first_kept := ids[1];
+				problem_state := state;
+				problem := message;
+			END IF;
+			kept := kept OPERATOR(pg_catalog.+) 1;
+		END;
+		place_time := times[pg_catalog.cardinality(times)];
+		place_id := ids[pg_catalog.cardinality(ids)];
+	END LOOP;
+
+	IF kept OPERATOR(pg_catalog.>) 0 THEN
+		RAISE WARNING 'finished notifications cannot be removed: %', problem
+			USING ERRCODE = problem_state,
+				DETAIL = pg_catalog.format('Kept: %s; the first is notification %s.', kept, first_kept),
+				HINT = 'A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL and an '
+					'index; a trigger must not refuse the deletion. What can be removed is.';
+	END IF;
 	RETURN removed;
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
-	'Removes what was finished longer ago than that, with its events, in one transaction; returns how many notifications. '
-	'rhesis_notify.retention does the same by itself, in small batches';
+	'Removes what was finished longer ago than that, with its events, in one transaction; returns how many notifications. Those that '
+	'a foreign key or a trigger of the application keeps stay, with one WARNING that says why. rhesis_notify.retention does the same by '
+	'itself, in small batches';
 
 CREATE TABLE rhesis_notify.database_pause
 (

@@ -2,7 +2,8 @@
  * worker_purge.c - the worker's share of retention: when finished rows leave, and for how long others may wait for that.
  *
  * Foreign keys and triggers of an app decide what it costs to remove a row, and whether it can be removed. So batches grow and shrink
- * with their duration, each has a limit, and it is cut short when mail comes in. A batch that fails is halved until the row is found
+ * with their duration, each has a limit, and it is cut short when mail comes in or is due. A row that was cut short each time is
+ * removed beside mails, if that does not take long. A batch that fails is halved until the row is found
  * that cannot go; the next one begins after it.
  */
 #include "postgres.h"
@@ -34,10 +35,11 @@
 #define ROW_LIMIT_MS 800
 #define ROW_LIMIT_WHEN_IDLE_MS 10000
 #define LIMIT_TICK_MS 20
-#define MAX_INTERRUPTIONS 5
+#define MAX_INTERRUPTIONS 4
 
 static int batch = 1;
 static int interruptions; /* of this row, by mail */
+static int most_interruptions = MAX_INTERRUPTIONS;
 
 /* Of this pass over the rows that are old enough. */
 static int kept;
@@ -52,6 +54,8 @@ static TimeoutId tick = MAX_TIMEOUTS; /* not registered */
 static volatile sig_atomic_t ticks_left;
 static volatile sig_atomic_t cut_short;	   /* by the limit or for mail */
 static volatile sig_atomic_t mail_came_in; /* and that was why */
+static uint32 urgent_wishes;			   /* of others, of this worker: 0 when mail may wait */
+static TimestampTz mail_at; /* when mail is due, by what is known; DT_NOEND: it may wait */
 
 /* Runs in a signal handler. */
 static void
@@ -59,13 +63,42 @@ HandleTick(void)
 {
 	if (cut_short)
 		return;
-	mail_came_in = (pg_atomic_read_u32(&my_slot->wishes) & WISH_WORK) != 0;
+	mail_came_in = (pg_atomic_read_u32(&my_slot->wishes) & urgent_wishes) != 0 ||
+				   GetCurrentTimestamp() >= mail_at;
 	if (!mail_came_in && --ticks_left > 0)
 		return;
 	cut_short = true;
 	QueryCancelPending = true;
 	InterruptPending = true;
 	SetLatch(MyLatch);
+}
+
+/* This row was cut short often enough. */
+static bool
+MayMailWait(void)
+{
+	return interruptions >= most_interruptions;
+}
+
+/* What keeps the worker from claiming ends at some time, or when an operator asks for a try. */
+static void
+FindUrgentWork(void)
+{
+	TimestampTz now = worker.last_round;
+	TimestampTz hindered_until = Max(worker.backing_off_until, worker.recipients_at);
+
+	urgent_wishes = WISH_WORK;
+	mail_at = worker.claim_at > now ? worker.claim_at : DT_NOEND;
+	if (hindered_until > now || StandsStill())
+	{
+		urgent_wishes = WISH_LOOK;
+		mail_at = StandsStill() ? DT_NOEND : hindered_until;
+	}
+	if (MayMailWait())
+	{
+		urgent_wishes = 0;
+		mail_at = DT_NOEND;
+	}
 }
 
 static void
@@ -75,6 +108,7 @@ StartLimit(int milliseconds)
 		tick = RegisterTimeout(USER_TIMEOUT, HandleTick);
 	ticks_left = milliseconds / LIMIT_TICK_MS;
 	cut_short = mail_came_in = false;
+	FindUrgentWork();
 	enable_timeout_every(tick, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LIMIT_TICK_MS),
 						 LIMIT_TICK_MS);
 }
@@ -95,7 +129,7 @@ StatementLimit(void)
 {
 	if (batch > 1)
 		return BATCH_LIMIT_MS;
-	return Outstanding() > 0 ? ROW_LIMIT_MS : ROW_LIMIT_WHEN_IDLE_MS;
+	return Outstanding() > 0 || MayMailWait() ? ROW_LIMIT_MS : ROW_LIMIT_WHEN_IDLE_MS;
 }
 
 /* ---- Rows that cannot go ---- */
@@ -145,10 +179,13 @@ NoteFailure(PurgeResult *result)
 		batch /= 2;
 		return;
 	}
-	if (cut_short && mail_came_in && ++interruptions < MAX_INTERRUPTIONS)
+	if (cut_short && mail_came_in)
+	{
+		interruptions++;
 		return;
-	interruptions = 0;
+	}
 	NoteKept(1, result->id, &result->problem);
+	interruptions = 0;
 	PassOverPurged();
 }
 
@@ -158,6 +195,8 @@ NoteSuccess(const PurgeResult *result, int64 took_ms)
 	QueueProblem suppressed = {ERRCODE_TRIGGERED_ACTION_EXCEPTION,
 							   "a trigger or a rule suppresses the deletion", NULL};
 
+	/* The next row will be interrupted as often, in vain, or not. */
+	most_interruptions = MayMailWait() ? 1 : MAX_INTERRUPTIONS;
 	interruptions = 0;
 	if (result->removed < result->picked)
 		NoteKept(result->picked - result->removed, result->id, &suppressed);
