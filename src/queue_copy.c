@@ -117,6 +117,13 @@ static QueueStatement remember_old_rows = {
 	.parameter_types = {TIMESTAMPTZOID},
 };
 
+/* $1 since when rows are this database's own */
+static QueueStatement set_birth = {
+	.sql = "UPDATE rhesis_notify.database_birth SET born = $1",
+	.parameter_count = 1,
+	.parameter_types = {TIMESTAMPTZOID},
+};
+
 static QueueStatement remembered_instance = {
 	.sql = "SELECT i.instance FROM rhesis_notify.database_identity AS i",
 };
@@ -173,20 +180,27 @@ SignOfIdentity(uint64 row)
 }
 
 static void
-ReadBounds(CopyBounds *bounds)
+SetBirth(CopyBounds *bounds, TimestampTz born, bool has_subscription)
 {
-	bool is_null;
-
-	bounds->born = DatumGetTimestampTz(QueueValue(0, STATE_BORN, &is_null));
-	if (is_null)
-		bounds->born = DT_NOBEGIN;
-	bounds->last_id = DatumGetInt64(QueueValue(0, STATE_LAST_ID, &is_null));
+	bounds->born = born;
 	if (TIMESTAMP_NOT_FINITE(bounds->born))
 		bounds->unnumbered_until = bounds->born;
-	else if (bounds->last_id == 0 && !IsTrue(0, STATE_HAS_SUBSCRIPTION))
+	else if (bounds->last_id == 0 && !has_subscription)
 		bounds->unnumbered_until = DT_NOEND;
 	else
 		bounds->unnumbered_until = bounds->born + BIRTH_ALLOWANCE;
+}
+
+static void
+ReadBounds(CopyBounds *bounds)
+{
+	bool is_null;
+	TimestampTz born = DatumGetTimestampTz(QueueValue(0, STATE_BORN, &is_null));
+
+	if (is_null)
+		born = DT_NOBEGIN;
+	bounds->last_id = DatumGetInt64(QueueValue(0, STATE_LAST_ID, &is_null));
+	SetBirth(bounds, born, IsTrue(0, STATE_HAS_SUBSCRIPTION));
 }
 
 static bool
@@ -247,6 +261,23 @@ RenewIdentity(const DatabaseState *state)
 		QueueExecute(&adopt_itself, values, NULL);
 	else if (state->is_upgraded)
 		QueueExecute(&renew_after_upgrade, values, NULL);
+	QueueEnd(nest_level);
+}
+
+void
+HeedYoungerClock(DatabaseState *state)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	CopyBounds *bounds = &state->bounds;
+	int nest_level;
+	Datum born;
+
+	if (TIMESTAMP_NOT_FINITE(bounds->born) || now >= bounds->born)
+		return;
+	nest_level = QueueBegin();
+	SetBirth(bounds, now - CLOCK_ALLOWANCE, bounds->unnumbered_until != DT_NOEND);
+	born = TimestampTzGetDatum(bounds->born);
+	QueueExecute(&set_birth, &born, NULL);
 	QueueEnd(nest_level);
 }
 

@@ -57,6 +57,12 @@ extern void ReadDatabaseState(DatabaseState *state);
 /* Write what ReadDatabaseState found, and nobody has to decide. For workers. */
 extern void RenewIdentity(const DatabaseState *state);
 
+/*
+ * Where the clock was set back to before the database's birth, what tasks report now is older than that and no sign of a copy: the birth
+ * goes back with the clock. For workers.
+ */
+extern void HeedYoungerClock(DatabaseState *state);
+
 extern void ReadCopyFigures(const DatabaseState *state, CopyFigures *figures);
 
 /*

@@ -27,6 +27,9 @@
 /* database_birth says so much less than when the extension was created. */
 #define BIRTH_ALLOWANCE (INT64CONST(60) * USECS_PER_SEC)
 
+/* A worker that finds the clock set back to before that takes it for set back for so long. */
+#define CLOCK_ALLOWANCE (INT64CONST(600) * USECS_PER_SEC)
+
 /* A statement and, once it was run in this session, its plan. For static variables. */
 typedef struct QueueStatement
 {

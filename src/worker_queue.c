@@ -265,6 +265,8 @@ LookAtDatabase(TimestampTz now, DatabaseState *state)
 	ReadDatabaseState(state);
 	if (state->is_upgraded || state->is_from_empty_template)
 		RenewIdentity(state);
+	if (state->copy == NO_COPY)
+		HeedYoungerClock(state);
 	worker.paused = state->is_paused;
 	worker.knows_itself = true;
 	if (state->copy == NO_COPY && thorough && state->bounds.born != DT_NOBEGIN)
