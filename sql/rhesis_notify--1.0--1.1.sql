@@ -705,8 +705,7 @@ BEGIN
 		RAISE WARNING 'finished notifications cannot be removed: %', problem
 			USING ERRCODE = problem_state,
 				DETAIL = pg_catalog.format('Kept: %s; the first is notification %s.', kept, first_kept),
-				HINT = 'A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL and an '
-					'index; a trigger must not refuse the deletion. What can be removed is.';
+				HINT = 'A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL and an index; a trigger must not refuse the deletion. What can be removed is.';
 	END IF;
 	RETURN removed;
 END
