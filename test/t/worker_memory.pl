@@ -78,7 +78,7 @@ fits('error of 100 MB',              4, { status => q{'failed'}, error_message =
 fits('error of wide characters',   128, { status => q{'failed'}, error_message => "repeat($wide, 65536)" }, \@sent);
 fits('subject of wide characters', 128, { subject_template => "repeat($wide, 100000)" }, \@sent);
 fits('names of wide characters',   128, { task_name => "repeat($wide, 100000)", template => "repeat($wide, 100000)" }, \@sent);
-fits('names that cannot be made small', 128, { map { $_ => $random } qw(task_name template subject_template organization_id) }, ['skipped']);
+fits('names that cannot be made small', 128, { task_name => $random }, \@sent);
 fits('ids of wide characters',     128, { user_id => "repeat($wide, 100000)", organization_id => "repeat($wide, 100000)" }, ['skipped']);
 
 $node->sql(q{INSERT INTO rhesis_notify.custom_task_types (task_name, template, subject_template, display_name)
