@@ -6,6 +6,8 @@
 
 #include "delivery.h"
 
+#include "claim_journal.h"
+
 #include "common/pg_prng.h"
 #include "delivery_log.h"
 #include "miscadmin.h"
@@ -50,6 +52,7 @@ MakeBatch(MemoryContext context, const ClaimResult *claim)
 		delivery->batch = batch;
 		delivery->notification = claim->notifications[i];
 		delivery->mail.cookie = delivery;
+		delivery->unsent_place = NOT_NOTED;
 		delivery->record.id = claim->notifications[i]->id;
 	}
 	Weigh(batch);
@@ -377,6 +380,8 @@ KeepForRecord(Delivery *delivery)
 	kept->is_refused = delivery->is_refused;
 	kept->is_locked = delivery->is_locked;
 	kept->record_at = delivery->record_at;
+	kept->unsent_place = delivery->unsent_place;
+	delivery->unsent_place = NOT_NOTED;
 	CloseDelivery(delivery);
 	return kept;
 }
@@ -398,6 +403,7 @@ CloseDelivery(Delivery *delivery)
 	DeliveryBatch *batch = delivery->batch;
 
 	SmtpMailClear(&delivery->mail);
+	ForgetUnsent(&delivery->unsent_place);
 	if (--batch->open > 0)
 	{
 		if (IsHeavy(delivery))

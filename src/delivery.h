@@ -19,10 +19,11 @@ typedef struct Delivery
 {
 	DeliveryBatch *batch;
 	const Notification *notification;
-	SmtpMail mail;	 /* its cookie is the delivery */
-	bool owes_mail;	 /* else record says why not */
-	bool is_probe;	 /* goes first after the server was backed off */
-	int fresh_tries; /* times it was sent anew after a stale connection, uncounted */
+	SmtpMail mail;	  /* its cookie is the delivery */
+	bool owes_mail;	  /* else record says why not */
+	bool is_probe;	  /* goes first after the server was backed off */
+	int unsent_place; /* in the claim journal, until it is handed to SMTP */
+	int fresh_tries;  /* times it was sent anew after a stale connection, uncounted */
 	const char
 		*remark_event;	/* of an event that is recorded when the mail is accepted; NULL: none */
 	const char *remark; /* its message: see RenderedMail.fallback and Notification.result_remark */

@@ -194,6 +194,7 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 {
 	const WorkerSlot *waiting = service->waiting_for_recipients;
 	const WorkerSlot *looking = service->looking_up;
+	const WorkerSlot *culprit = service->found_culprit;
 
 	if (looking && TimestampDifferenceExceeds(looking->looking_up_since, GetCurrentTimestamp(),
 											  LONG_LOOK_UP_MS))
@@ -203,6 +204,16 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 					"The relation that tells users' addresses does not answer: see what its view "
 					"reads, a foreign server perhaps, and its plan with EXPLAIN. Mail waits "
 					"meanwhile.");
+		return;
+	}
+	if (waiting == NULL && culprit != NULL)
+	{
+		AppendCheck(result, "recipients", false,
+					psprintf("a worker ended while it prepared notification " INT64_FORMAT ", %s",
+							 culprit->culprit_id, TimeText(culprit->culprit_at)),
+					"See what the log says before that time, and what the functions do that the "
+					"recipients relation calls for this user. The mail of others goes on. This is "
+					"said for an hour.");
 		return;
 	}
 	AppendCheck(

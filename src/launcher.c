@@ -148,6 +148,8 @@ OccupySlot(WorkerSlot *slot, Oid database, int number)
 	slot->farewell = FAREWELL_NONE;
 	slot->last_error[0] = '\0';
 	slot->last_error_at = 0;
+	slot->culprit_at = 0;
+	slot->terminated_id = 0;
 	slot->backing_off_until = 0;
 	slot->needs_person = false;
 	slot->hint[0] = '\0';

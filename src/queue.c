@@ -84,6 +84,21 @@ static QueueStatement adopt_orphan = {
 	.parameter_types = {INT8ARRAYOID, BOOLOID, INT4OID, INT8OID},
 };
 
+/* $1 a dead epoch, $2 ids. They keep their place in the queue. */
+static QueueStatement return_unsent = {
+	.sql =
+		"WITH unsent AS ("
+		" SELECT n.id FROM rhesis_notify.task_notifications AS n"
+		" WHERE n.id OPERATOR(pg_catalog.=) ANY ($2) AND n.claimed_by OPERATOR(pg_catalog.=) $1"
+		"  AND n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+		" FOR NO KEY UPDATE SKIP LOCKED)"
+		"UPDATE rhesis_notify.task_notifications AS n"
+		" SET delivery_status = 'pending', delivery_reason = NULL, claimed_by = NULL "
+		"FROM unsent AS u WHERE n.id OPERATOR(pg_catalog.=) u.id",
+	.parameter_count = 2,
+	.parameter_types = {INT8OID, INT8ARRAYOID},
+};
+
 /* $1 dead epochs */
 static QueueStatement orphans = {
 	.sql =
@@ -249,6 +264,23 @@ AdoptOrphans(bool (*epoch_is_live)(int64 epoch))
 	}
 	QueueEnd(nest_level);
 	return (int) adopted;
+}
+
+int
+ReturnUnsent(int64 epoch, const int64 *ids, int count)
+{
+	int nest_level = QueueBegin();
+	Datum *elements = palloc_array(Datum, count + 1);
+	Datum values[2] = {Int64GetDatum(epoch)};
+	int returned;
+
+	for (int i = 0; i < count; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	values[1] = PointerGetDatum(
+		construct_array(elements, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	returned = (int) QueueExecute(&return_unsent, values, NULL);
+	QueueEnd(nest_level);
+	return returned;
 }
 
 typedef struct AdoptStep

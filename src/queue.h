@@ -131,6 +131,12 @@ extern int AdoptOrphans(bool (*epoch_is_live)(int64 epoch));
 extern int AdoptSingly(bool (*epoch_is_live)(int64 epoch), RowProblems *problems);
 
 /*
+ * Of these rows, those that are claimed by a dead epoch become due again as if they had never been claimed: no mail server has heard
+ * of them. Returns their number.
+ */
+extern int ReturnUnsent(int64 epoch, const int64 *ids, int count);
+
+/*
  * Where the sequence of delivery_events would give ids that rows have, as after logical replication, have it go on behind them. For
  * when something could not be recorded: it is no row's fault. It stays, whatever becomes of the transaction.
  */

@@ -6,6 +6,9 @@
 #include "service.h"
 
 #include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#define CULPRIT_SAID_MS (60 * 60 * 1000)
 
 static void
 AddRunning(Service *service, const WorkerSlot *slot)
@@ -22,6 +25,9 @@ AddRunning(Service *service, const WorkerSlot *slot)
 		service->waiting_for_recipients = slot;
 	if (slot->looking_up_since != 0)
 		service->looking_up = slot;
+	if (slot->culprit_at != 0 &&
+		!TimestampDifferenceExceeds(slot->culprit_at, GetCurrentTimestamp(), CULPRIT_SAID_MS))
+		service->found_culprit = slot;
 	if (slot->activity == WORKER_IN_TROUBLE)
 		service->in_trouble = slot;
 	if (slot->activity == WORKER_WAITING_FOR_STANDBY)

@@ -26,7 +26,8 @@ typedef struct Service
 	const WorkerSlot *mail_off;
 	const WorkerSlot *backing_off;
 	const WorkerSlot *waiting_for_recipients;
-	const WorkerSlot *looking_up; /* for longer than usual */
+	const WorkerSlot *looking_up;	 /* for longer than usual */
+	const WorkerSlot *found_culprit; /* a row that ended its worker, within the last hour */
 	const WorkerSlot *in_trouble;
 	const WorkerSlot *waiting_for_standby;
 

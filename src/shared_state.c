@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "miscadmin.h"
 #include "replication/syncrep.h"
+#include "claim_journal.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -35,7 +36,7 @@ RequestMemory(void)
 {
 	if (previous_request_hook)
 		previous_request_hook();
-	RequestAddinShmemSpace(SharedStateSize());
+	RequestAddinShmemSpace(add_size(SharedStateSize(), ClaimJournalSize(max_worker_processes)));
 	RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
@@ -80,6 +81,7 @@ SetUpMemory(void)
 		for (int i = 0; i < rhesis_shared->slot_count; i++)
 			InitializeSlot(&rhesis_shared->slots[i]);
 	}
+	SetUpClaimJournal(max_worker_processes);
 	LWLockRelease(AddinShmemInitLock);
 }
 

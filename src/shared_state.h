@@ -105,6 +105,9 @@ typedef struct WorkerSlot
 	bool needs_person;			   /* to mend it: what it backs off for does not pass by itself */
 	TimestampTz
 		looking_up_since; /* for longer than usual; 0: is not. Its worker writes it without the lock */
+	TimestampTz culprit_at; /* when a row was found that had ended its worker; 0: none was */
+	int64 culprit_id;
+	int64 terminated_id; /* the row whose preparation alone was ended by SIGTERM last; 0: none */
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
 	char hint[MAX_HINT]; /* what to do about what it backs off for; empty: not known */

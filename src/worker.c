@@ -12,6 +12,7 @@
 
 #include "worker.h"
 
+#include "claim_journal.h"
 #include "compat.h"
 #include "foreign_sockets.h"
 #include "miscadmin.h"
@@ -232,9 +233,21 @@ static bool
 WasCancelledTwice(const DeliveryBatch *batch)
 {
 	int64 id = batch->deliveries[0].record.id;
-	bool again = worker.cancelled_id == id && !shutdown_was_requested;
+	bool again = worker.cancelled_id == id;
 
-	worker.cancelled_id = again || shutdown_was_requested ? 0 : id;
+	worker.cancelled_id = again ? 0 : id;
+	return again;
+}
+
+/* The row may have terminated the worker itself, through a function of a superuser: the first time it is not blamed for that. */
+static bool
+WasTerminatedTwice(const DeliveryBatch *batch)
+{
+	int64 id = batch->deliveries[0].record.id;
+	bool again = my_slot->terminated_id == id;
+
+	my_slot->terminated_id = again ? 0 : id;
+	NoteCulprit(id);
 	return again;
 }
 
@@ -264,7 +277,10 @@ GiveBackPreparing(const char *message)
 	{
 		if (batch->count == 1 && message)
 			BlameDelivery(&batch->deliveries[i], "render_error", message);
-		else if (batch->count == 1 && WasCancelledTwice(batch))
+		else if (batch->count == 1 && shutdown_was_requested && WasTerminatedTwice(batch))
+			BlameDelivery(&batch->deliveries[i], "interrupted",
+						  "the worker was terminated while it prepared this mail, twice in a row");
+		else if (batch->count == 1 && !shutdown_was_requested && WasCancelledTwice(batch))
 			BlameDelivery(&batch->deliveries[i], "recipients_error",
 						  "reading recipients was cancelled, twice in a row");
 		else
@@ -360,6 +376,9 @@ Recover(void)
 	EndSlowLookUp();
 	RESUME_INTERRUPTS();
 
+	/* If it is to end, its successor prepares what is left singly. */
+	if (!shutdown_was_requested)
+		NotePreparing(0, 0, 0);
 	worker.step = STEP_OTHER;
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && step == STEP_RECORD)
 		worker.around_locks = true;
@@ -464,6 +483,7 @@ PublishEpoch(void)
 	worker.epoch = QueueNextEpoch();
 	CommitWork();
 	pg_atomic_write_u64(&my_slot->epoch, (uint64) worker.epoch);
+	BeginJournal(my_slot - rhesis_shared->slots, worker.epoch);
 }
 
 /* An error at the start names the database: most of PostgreSQL's own messages about it do not. */

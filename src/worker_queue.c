@@ -8,6 +8,7 @@
 
 #include "worker_queue.h"
 
+#include "claim_journal.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "queue.h"
@@ -18,6 +19,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "worker_orphans.h"
 #include "worker_session.h"
 #include "worker_state.h"
 
@@ -122,6 +124,7 @@ SafetyCheck(void)
 
 	if (worker.adopting_singly)
 		SkipUsedEventIds();
+	TakeOverUnsent(EpochIsLive, worker.adopting_singly);
 	orphans =
 		worker.adopting_singly ? AdoptSingly(EpochIsLive, &problems) : AdoptOrphans(EpochIsLive);
 	if (problems.count > 0)
@@ -321,6 +324,8 @@ Claim(TimestampTz now, const DatabaseState *state)
 	if (claim.count > 0)
 	{
 		worker.preparing = MakeBatch(context, &claim);
+		for (int i = 0; i < worker.preparing->count; i++)
+			worker.preparing->deliveries[i].unsent_place = NoteUnsent(claim.notifications[i]->id);
 		MemoryContextSetParent(context, TopMemoryContext);
 	}
 	NoteClaimStart(start, began);
@@ -538,6 +543,33 @@ WorkOnQueue(bool claiming)
 	CloseSettled();
 }
 
+/* A row that has ended its worker is prepared when nothing else could be put in doubt. True: that is not now, and all go back. */
+static bool
+SetCulpritsApart(DeliveryBatch *batch)
+{
+	bool any = false;
+
+	for (int i = 0; i < batch->count; i++)
+		any |= IsCulprit(batch->deliveries[i].record.id);
+	if (!any || (batch->count == 1 && Outstanding() == 0))
+		return false;
+
+	worker.preparing = NULL;
+	worker.singly = Max(worker.singly, batch->count);
+	worker.claim_at = 0;
+	for (int i = 0; i < batch->count; i++)
+	{
+		Delivery *delivery = &batch->deliveries[i];
+
+		if (IsCulprit(delivery->record.id))
+			GiveBackDeferred(delivery, "interrupted");
+		else
+			GiveBack(delivery, 0);
+		AppendSettled(delivery);
+	}
+	return true;
+}
+
 void
 PrepareClaimed(void)
 {
@@ -547,6 +579,9 @@ PrepareClaimed(void)
 	bool readable;
 	bool blamed;
 
+	if (SetCulpritsApart(batch))
+		return;
+	NotePreparing(batch->count, batch->deliveries[0].record.id, worker.singly);
 	BeginWork("looking up recipients, rendering");
 	readable = PrepareBatch(batch, &fitting, &problem);
 	/* A foreign server that was asked is told of the end, and may not answer. */
@@ -557,8 +592,12 @@ PrepareClaimed(void)
 	/* The look-up was ended for it: nobody is to blame, and all of them go back. */
 	if (shutdown_was_requested)
 		return;
+	NotePreparing(0, 0, 0);
 	worker.preparing = NULL;
 	worker.cancelled_id = 0;
+	my_slot->terminated_id = 0;
+	if (batch->count == 1)
+		ForgetCulprit(batch->deliveries[0].record.id);
 	if (fitting < batch->count)
 		NoteFitting(fitting, true);
 	blamed = !readable && BlameSlowRow(batch, &problem);

@@ -147,6 +147,15 @@ EndSlowLookUp(void)
 }
 
 void
+ShowCulprit(int64 id)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->culprit_id = id;
+	my_slot->culprit_at = GetCurrentTimestamp();
+	UnlockSlots();
+}
+
+void
 ShowError(const char *text)
 {
 	LockSlots(LW_EXCLUSIVE);

@@ -31,6 +31,9 @@ extern void ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
 extern void ShowSlowLookUp(TimestampTz since);
 extern void EndSlowLookUp(void);
 
+/* This row has ended its worker while it was being prepared: for health(). */
+extern void ShowCulprit(int64 id);
+
 /* Keep for worker_status what went wrong last. */
 extern void ShowError(const char *text);
 

@@ -7,6 +7,7 @@
 
 #include "worker_smtp.h"
 
+#include "claim_journal.h"
 #include "miscadmin.h"
 #include "pace.h"
 #include "settings.h"
@@ -69,6 +70,8 @@ Submit(Delivery *delivery)
 {
 	delivery->is_probe |= worker.probing;
 	worker.probe_is_out |= delivery->is_probe;
+	/* From here on the mail server may hear of it. */
+	ForgetUnsent(&delivery->unsent_place);
 	SmtpSubmit(worker.pool, &delivery->mail);
 	worker.in_flight++;
 }

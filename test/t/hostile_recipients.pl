@@ -50,6 +50,8 @@ $node->sql(
 				PERFORM pg_advisory_lock(4711);
 			WHEN 'set' THEN
 				PERFORM set_config('enable_indexscan', 'off', false), set_config('search_path', 'pg_temp', false), set_config('lock_timeout', '0', false);
+			WHEN 'do' THEN
+				EXECUTE substr(deed, 4);
 			WHEN 'remote' THEN
 				RETURN (SELECT email FROM app.remote);
 			WHEN 'dblink' THEN
@@ -114,6 +116,14 @@ $node->wait_for($idle);
 is($node->sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), 0, '... and given back');
 report_with('set', 'set', 7);
 is(outcomes('set'), '', 'settings are taken back');
+
+foreach my $statement ('CREATE TEMP TABLE kept AS SELECT 1', 'PREPARE kept AS SELECT 1', 'LISTEN kept',
+	'DECLARE kept CURSOR WITH HOLD FOR SELECT 1', 'SET ROLE app_owner', 'SET SESSION AUTHORIZATION app_owner', 'RESET SESSION AUTHORIZATION')
+{
+	report_with($statement, "do $statement", 7);
+	is(outcomes($statement), '7 failed recipients_error', "$statement is refused");
+}
+is($node->worker('pid'), $pid, 'the worker is the same');
 
 # ---- Another server that says nothing ----
 
