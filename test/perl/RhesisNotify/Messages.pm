@@ -31,10 +31,10 @@ sub messages_of_sources
 
 # ---- Style ----
 
-# What people may be shown: the C sources and the SQL scripts that still change.
+# What people may be shown: the C sources and the SQL scripts that still change, which are those of the version in the making.
 sub sources_of_messages
 {
-	return (glob("$top/src/*.[ch]"), "$top/sql/rhesis_notify.sql", "$top/sql/rhesis_notify--1.0--1.1.sql");
+	return (glob("$top/src/*.[ch]"), "$top/sql/rhesis_notify.sql", (sort glob "$top/sql/rhesis_notify--*--*.sql")[-1]);
 }
 
 # Their words are fixed: programs look for them.
