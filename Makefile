@@ -12,6 +12,7 @@
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
 #   make bench                how fast it is, beside its peers (QUICK=1: a short look; SCENARIOS="throughput ...": those alone)
 #   make bench-profile        what a mail costs the worker, by function (COMPARE="before=STAGE now=build/stage": several, by turns)
+#   make bench-versions       throughput, latency and a task's cost of several versions, by turns (COMPARE="before=STAGE now=build/stage")
 #   make bench-render         how long a mail takes to render, beside other template engines
 #   make installcheck         SQL tests against an installed, running server
 #   make stage                a private copy of PostgreSQL with the extension, under build/stage
@@ -48,7 +49,7 @@ endif
 # What comes without building.
 NOT_BUILDING = clean distclean maintainer-clean demo-stop
 # Where nothing is installed yet, these begin with the packages.
-INSTALLING = test test-versions test-celery test-sanitized test-loaded test-guide demo bench bench-profile bench-render
+INSTALLING = test test-versions test-celery test-sanitized test-loaded test-guide demo bench bench-profile bench-versions bench-render
 BUILDING := $(filter-out $(NOT_BUILDING),$(or $(MAKECMDGOALS),all))
 
 PG_VERSION := $(shell $(PG_CONFIG) --version 2>/dev/null)
@@ -292,6 +293,20 @@ bench-profile-installed:
 	@echo 'Building (build/bench/build.log)'
 	@{ $(MAKE) stage && $(MAKE) -C bench/sink; } >build/bench/build.log 2>&1 || { cat build/bench/build.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) bench/profile $(COMPARE)
+
+# bench/versions says what it does.
+.PHONY: bench-versions
+bench-versions:
+	@test/install-packages $(BUILD_PACKAGES)
+	@$(MAKE) --no-print-directory bench-versions-installed
+
+.PHONY: bench-versions-installed
+bench-versions-installed:
+	@test/install-packages $(BENCH_PACKAGES)
+	@mkdir -p build/bench
+	@echo 'Building (build/bench/build.log)'
+	@{ $(MAKE) stage && $(MAKE) -C bench/sink; } >build/bench/build.log 2>&1 || { cat build/bench/build.log; exit 1; }
+	@PG_CONFIG=$(PG_CONFIG) bench/versions $(COMPARE)
 
 # bench/render/run says what it does.
 .PHONY: bench-render
