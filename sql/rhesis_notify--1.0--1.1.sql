@@ -98,9 +98,9 @@ COMMENT ON FUNCTION rhesis_notify.preview(bigint) IS
 	'The mail of a notification, as it would be sent now; nothing is sent. Where no mail is owed, or none can be rendered, '
 	'reason says why. notification_id is the id in task_notifications (else no_data_found)';
 COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
-	'Makes a notification due at once, with all its attempts before it: one that is pending, deferred, held, failed, skipped or '
-	'cancelled. A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
-	'often). False, with a notice, when it is sending, sent or older than rhesis_notify.expire_after. id is '
+	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or cancelled. '
+	'A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
+	'often). False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
 	'that of task_notifications (else no_data_found)';
 COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
 	'Stops a notification that is pending, deferred or held: when it says true, no mail of it goes out. False, with a '
@@ -543,7 +543,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'notification % does not exist', retry.id USING ERRCODE = 'no_data_found';
 	END IF;
-	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{sending,sent}'::rhesis_notify.delivery_state[]) THEN
+	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,sending,sent}'::rhesis_notify.delivery_state[]) THEN
 		RAISE NOTICE 'notification % is not retried: it is %', retry.id, notification.delivery_status;
 		RETURN false;
 	END IF;

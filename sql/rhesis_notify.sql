@@ -646,7 +646,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'notification % does not exist', retry.id USING ERRCODE = 'no_data_found';
 	END IF;
-	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{sending,sent}'::rhesis_notify.delivery_state[]) THEN
+	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,sending,sent}'::rhesis_notify.delivery_state[]) THEN
 		RAISE NOTICE 'notification % is not retried: it is %', retry.id, notification.delivery_status;
 		RETURN false;
 	END IF;
@@ -679,9 +679,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
-	'Makes a notification due at once, with all its attempts before it: one that is pending, deferred, held, failed, skipped or '
-	'cancelled. A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
-	'often). False, with a notice, when it is sending, sent or older than rhesis_notify.expire_after. id is '
+	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or cancelled. '
+	'A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
+	'often). False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
 	'that of task_notifications (else no_data_found)';
 
 CREATE FUNCTION rhesis_notify.retry_all(since timestamptz, state rhesis_notify.delivery_state) RETURNS bigint

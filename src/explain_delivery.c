@@ -224,12 +224,14 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 			 service->backing_off->backing_off_until > facts->next_attempt_at)
 	{
 		when = psprintf("at %s", TimeText(service->backing_off->backing_off_until));
-		advice = retry_now;
+		advice = IsInState(explanation, "deferred")
+					 ? retry_now
+					 : "At once: SELECT rhesis_notify.wake_workers();";
 	}
 	else if (facts->next_attempt_at > now)
 	{
 		when = psprintf("at %s", TimeText(facts->next_attempt_at));
-		advice = retry_now;
+		advice = IsInState(explanation, "deferred") ? retry_now : NULL;
 	}
 	AppendDecision(explanation, "next", decision, when, advice);
 }
