@@ -563,11 +563,12 @@ const Rule outcome_rules[] = {
 
 	/*
 	 * A refusal of MAIL knows no recipient, and every mail has this sender. IONOS: 550 Requested action not
-	 * taken: mailbox unavailable, Sender address is not allowed. Size and characters are the mail's own.
+	 * taken: mailbox unavailable, Sender address is not allowed. Size and characters are the mail's own, and
+	 * so is what another enhanced code says.
 	 */
 	{REPLY, MAIL, 552, 552, NULL, NULL, 0, MESSAGE_REFUSED},
 	{REPLY, MAIL, 555, 555, NULL, NULL, 0, MESSAGE_REFUSED},
-	{REPLY, MAIL, 550, 599, "5.6.", NULL, 0, MESSAGE_REFUSED},
+	{REPLY, MAIL, 550, 599, "5.", NULL, 0, MESSAGE_REFUSED},
 	{REPLY, MAIL, 550, 599, NULL, NULL, 0, ACCOUNT(HINT_SENDER)},
 
 	/* ---- A conversation out of step ---- */

@@ -324,7 +324,7 @@ static const Case cases[] = {
 
 	/* A refusal of MAIL is about the sender that every mail has, unless it is about this mail's size or characters */
 	{SMTP_STAGE_MAIL, R, 550, "", "Not you", 0, "account return auth 0"},
-	{SMTP_STAGE_MAIL, R, 554, "5.3.0", "Not you", 0, "account return auth 0"},
+	{SMTP_STAGE_MAIL, R, 554, "5.3.0", "Not at all", 0, "message fail smtp_permanent 0"},
 	{SMTP_STAGE_MAIL, R, 550, "", "Message too big!", 0, "message fail smtp_permanent 0"},
 	{SMTP_STAGE_MAIL, R, 552, "", "Too much", 0, "message fail smtp_permanent 0"},
 	{SMTP_STAGE_MAIL, R, 555, "5.5.4", "Unsupported option", 0, "message fail smtp_permanent 0"},
