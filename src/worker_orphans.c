@@ -10,6 +10,9 @@
 #include "utils/memutils.h"
 #include "worker_state.h"
 
+/* So long after a death, what is on the wire is not put in doubt by another one. */
+#define CAREFUL_MS (10 * 60 * 1000)
+
 #define CULPRIT_MESSAGE "the worker ended while it looked up the recipient or rendered the mail"
 
 /* Whatever ended the worker, this row was all that it was preparing. Returns whether its claim was still there. */
@@ -112,6 +115,8 @@ TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool singly)
 		ReturnStep step = {.life = life};
 		int changed;
 
+		if (life->preparing > 0)
+			worker.careful_until = After(CAREFUL_MS);
 		if (life->preparing == 1)
 			Try(Blame, &step, singly);
 		/* One of several rows, perhaps; and the others are still to be tried, there may be another one. */

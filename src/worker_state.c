@@ -160,6 +160,8 @@ ClaimLimit(void)
 		return 0;
 	if (worker.singly > 0)
 		return 1 - Outstanding();
+	if (worker.careful_until != 0 && GetCurrentTimestamp() < worker.careful_until)
+		return Outstanding() > 0 ? 0 : BatchSize();
 	if (worker.recipients_failures > 0)
 		return Min(ROWS_TRIED, BatchSize()) - Outstanding();
 	return Min(BATCH_PER_CONNECTION * rhesis_smtp_connections + BatchSize() - claimed,

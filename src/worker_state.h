@@ -94,9 +94,10 @@ typedef struct WorkerState
 	TimestampTz recipients_at;
 	int troubles;
 	TimestampTz trouble_until;
-	int tries;				 /* that operators wanted, one soon after the other */
-	TimestampTz next_try_at; /* when the next of them may be */
-	int singly;				 /* so many claims of one row each, to find the one that does harm */
+	int tries;				   /* that operators wanted, one soon after the other */
+	TimestampTz next_try_at;   /* when the next of them may be */
+	int singly;				   /* so many claims of one row each, to find the one that does harm */
+	TimestampTz careful_until; /* until then, nothing is prepared while a mail is on the wire */
 
 	bool reload_wished;		 /* settings or the extension may have changed */
 	bool draining;			 /* finish what is on its way, then leave */
