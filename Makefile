@@ -223,7 +223,7 @@ test-sanitized-installed:
 	touch $@
 
 # test/loaded says what it does.
-ROUNDS = 3
+ROUNDS ?= 3
 
 .PHONY: test-loaded
 test-loaded:
