@@ -19,7 +19,7 @@
 #define MAX_FRESH_TRIES 3
 
 /* Of a larger batch, what is only to be recorded is kept without it. */
-#define HEAVY_BATCH_BYTES (1024 * 1024)
+#define HEAVY_BATCH_BYTES (4 * 1024 * 1024)
 
 static Size deliveries_weight = 0;
 
