@@ -138,8 +138,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_NEIGHBOURS}/*")
 	$session->query("BEGIN; $update");
 	my $reporter = RhesisNotify::Session->start($node, database => 'busy');
 	$reporter->begin(RhesisNotify::Cluster::insert_of(task_id => 'during'));
-	$node->wait_for(q{SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend' AND wait_event_type = 'Lock')
-		OR EXISTS (SELECT FROM rhesis_notify.task_notifications WHERE task_id = 'during')}, 'busy');
+	$node->wait_for(q{SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE query ~ '^INSERT.*during' AND (wait_event_type = 'Lock' OR state = 'idle'))});
 	$session->query('COMMIT');
 	my (undef, $error) = $reporter->result;
 	is($error, '', 'a task that reports during the update waits for it, or need not');
