@@ -3,6 +3,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use RhesisNotify::Cluster;
+use RhesisNotify::Deeds qw(report_with outcomes);
 use RhesisNotify::Peer;
 use Test::More;
 
@@ -36,27 +37,6 @@ $node->sql(
 $node->reload;
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'idle'});
 
-# 60 tasks report, and the view does a deed for the users of these numbers.
-sub report_with
-{
-	my ($name, $deed, @numbers) = @_;
-
-	$node->sql(sprintf q{UPDATE app.person SET deed = CASE WHEN user_id IN (%s) THEN '%s' END},
-		join(', ', map { "'person $_'" } @numbers), $deed);
-	$node->sql(qq{INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template)
-		SELECT '$name ' || n, 'app.task', 'success', 'person ' || n, 'task_completion' FROM generate_series(1, 60) AS n});
-	return;
-}
-
-sub outcomes
-{
-	my ($name) = @_;
-
-	$node->wait_for(qq{SELECT count(*) = 60 FROM rhesis_notify.task_notifications WHERE task_id ~ '^$name ' AND finished_at IS NOT NULL});
-	return $node->sql(qq{SELECT string_agg(substr(task_id, length('$name ') + 1) || ' ' || delivery_status || ' ' || delivery_reason, ', ' ORDER BY id)
-		FROM rhesis_notify.task_notifications WHERE task_id ~ '^$name ' AND delivery_status <> 'sent'});
-}
-
 my $in_doubt = q{SELECT count(*) FROM rhesis_notify.delivery_events WHERE event = 'in_doubt'};
 
 # Every mail that arrived, once; nobody in doubt.
@@ -79,8 +59,8 @@ sub deaths
 # ---- The row ends the process ----
 
 my $log_offset = -s $node->logfile;
-report_with('fatal', 'die', 7);
-is(outcomes('fatal'), '7 failed interrupted', 'a row that ends the worker fails');
+report_with($node, 'fatal', 'die', 7);
+is(outcomes($node, 'fatal'), '7 failed interrupted', 'a row that ends the worker fails');
 nobody_else_is_harmed('a row that ends the worker');
 my $found = deaths($log_offset, 'FATAL:  ended by a test');
 cmp_ok($found, '<=', 4, "it is found in a few deaths ($found for two attempts)");
@@ -91,31 +71,31 @@ is($node->sql(q{SELECT ok || ' ' || (value ~ '^a worker ended while it prepared 
 	'false true', 'and health()');
 
 $log_offset = -s $node->logfile;
-report_with('two', 'die', 13, 44);
-is(outcomes('two'), '13 failed interrupted, 44 failed interrupted', 'so are two such rows');
+report_with($node, 'two', 'die', 13, 44);
+is(outcomes($node, 'two'), '13 failed interrupted, 44 failed interrupted', 'so are two such rows');
 nobody_else_is_harmed('two rows that end the worker');
 $found = deaths($log_offset, 'FATAL:  ended by a test');
 cmp_ok($found, '<=', 8, "they are found in a few deaths ($found)");
 
 # ---- It terminates it, in good order ----
 
-report_with('terminate', 'terminate', 20);
-is(outcomes('terminate'), '20 failed interrupted', 'a row whose look-up terminates the worker fails');
+report_with($node, 'terminate', 'terminate', 20);
+is(outcomes($node, 'terminate'), '20 failed interrupted', 'a row whose look-up terminates the worker fails');
 nobody_else_is_harmed('a row that terminates the worker');
 
 # ---- Somebody else terminates it in a look-up: nobody is blamed ----
 
-report_with('other', 'sleep', 30);
+report_with($node, 'other', 'sleep', 30);
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
 my $old = $node->worker('pid');
 $node->sql("SELECT pg_terminate_backend($old)");
 $node->wait_for(qq{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pid <> $old AND state <> 'stopped'});
-is(outcomes('other'), '', 'a worker that an operator terminates harms nobody');
+is(outcomes($node, 'other'), '', 'a worker that an operator terminates harms nobody');
 nobody_else_is_harmed('a worker that is terminated');
 
 # ---- A crash takes the memory away: what was claimed is in doubt, as ever ----
 
-report_with('crash', 'sleep', 30);
+report_with($node, 'crash', 'sleep', 30);
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
 $log_offset = -s $node->logfile;
 kill 'KILL', $node->worker('pid');

@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 
 use IO::Socket::INET;
 use RhesisNotify::Cluster;
+use RhesisNotify::Deeds qw(report_with outcomes);
 use RhesisNotify::Peer;
 use Test::More;
 
@@ -68,60 +69,39 @@ my $idle = q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 
 $node->wait_for($idle);
 my $pid = $node->worker('pid');
 
-# 60 tasks report, and the view does a deed for the users of these numbers.
-sub report_with
-{
-	my ($name, $deed, @numbers) = @_;
-
-	$node->sql(sprintf q{UPDATE app.person SET deed = CASE WHEN user_id IN (%s) THEN '%s' END},
-		join(', ', map { "'person $_'" } @numbers), $deed);
-	$node->sql(qq{INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template)
-		SELECT '$name ' || n, 'app.task', 'success', 'person ' || n, 'task_completion' FROM generate_series(1, 60) AS n});
-	return;
-}
-
-sub outcomes
-{
-	my ($name) = @_;
-
-	$node->wait_for(qq{SELECT count(*) = 60 FROM rhesis_notify.task_notifications WHERE task_id ~ '^$name ' AND finished_at IS NOT NULL});
-	return $node->sql(qq{SELECT string_agg(substr(task_id, length('$name ') + 1) || ' ' || delivery_status || ' ' || delivery_reason, ', ' ORDER BY id)
-		FROM rhesis_notify.task_notifications WHERE task_id ~ '^$name ' AND delivery_status <> 'sent'});
-}
-
 # ---- Errors of any kind ----
 
 foreach my $code (qw(57014 57P01 57P02 40001 40P01 XX000 XX001 0A000 P0001 P0004 22012 23505 53200 54001 08006 25006 42501 42P01 55000 58030 HV000 MY001))
 {
-	report_with("code $code", "raise $code", 13, 44);
-	is(outcomes("code $code"), '13 failed recipients_error, 44 failed recipients_error', "SQLSTATE $code for two users harms these alone");
+	report_with($node, "code $code", "raise $code", 13, 44);
+	is(outcomes($node, "code $code"), '13 failed recipients_error, 44 failed recipients_error', "SQLSTATE $code for two users harms these alone");
 }
 is($node->worker('pid'), $pid, 'the worker is the same');
 
 # ---- The end of the worker ----
 
-report_with('exit', 'exit', 7);
-is(outcomes('exit'), '7 failed recipients_error', 'exit_on_error can\'t be set in a look-up');
+report_with($node, 'exit', 'exit', 7);
+is(outcomes($node, 'exit'), '7 failed recipients_error', 'exit_on_error can\'t be set in a look-up');
 is($node->worker('pid'), $pid, 'the worker is the same');
 
-report_with('catch', 'catch', 7);
-is(outcomes('catch'), '7 failed recipients_error', 'who catches each cancellation is ended');
+report_with($node, 'catch', 'catch', 7);
+is(outcomes($node, 'catch'), '7 failed recipients_error', 'who catches each cancellation is ended');
 is($node->worker('pid'), $pid, 'the worker is the same');
 
 # ---- What a session keeps ----
 
-report_with('lock', 'lock', 7);
-is(outcomes('lock'), '', 'an advisory lock is harmless');
+report_with($node, 'lock', 'lock', 7);
+is(outcomes($node, 'lock'), '', 'an advisory lock is harmless');
 $node->wait_for($idle);
 is($node->sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), 0, '... and given back');
-report_with('set', 'set', 7);
-is(outcomes('set'), '', 'settings are taken back');
+report_with($node, 'set', 'set', 7);
+is(outcomes($node, 'set'), '', 'settings are taken back');
 
 foreach my $statement ('CREATE TEMP TABLE kept AS SELECT 1', 'PREPARE kept AS SELECT 1', 'LISTEN kept',
 	'DECLARE kept CURSOR WITH HOLD FOR SELECT 1', 'SET ROLE app_owner', 'SET SESSION AUTHORIZATION app_owner', 'RESET SESSION AUTHORIZATION')
 {
-	report_with($statement, "do $statement", 7);
-	is(outcomes($statement), '7 failed recipients_error', "$statement is refused");
+	report_with($node, $statement, "do $statement", 7);
+	is(outcomes($node, $statement), '7 failed recipients_error', "$statement is refused");
 }
 is($node->worker('pid'), $pid, 'the worker is the same');
 
@@ -129,7 +109,7 @@ is($node->worker('pid'), $pid, 'the worker is the same');
 
 foreach my $kind ('remote', 'dblink')
 {
-	report_with($kind, $kind, 7);
+	report_with($node, $kind, $kind, 7);
 	$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
 	pass("$kind: worker_status shows the look-up");
 	$node->wait_for(q{SELECT NOT ok AND value ~ 'being read since' FROM rhesis_notify.health() WHERE check_name = 'recipients'});
@@ -137,7 +117,7 @@ foreach my $kind ('remote', 'dblink')
 	$node->sql('CREATE DATABASE elsewhere');
 	$node->sql('DROP DATABASE elsewhere');
 	pass("$kind: another database can be dropped");
-	is(outcomes($kind), '7 failed recipients_error', "$kind: one row fails, the others go out");
+	is(outcomes($node, $kind), '7 failed recipients_error', "$kind: one row fails, the others go out");
 	is($node->worker('pid'), $pid, "$kind: the worker is the same");
 }
 
@@ -145,7 +125,7 @@ unlike($node->log($log_offset), qr/were being sent when a worker ended/, 'nobody
 my %ids = map { $_->raw_header('Message-ID') => 1 } $peer->mails;
 is(scalar(keys %ids), $peer->mail_count, 'nobody was mailed twice');
 
-report_with('shutdown', 'dblink', 7);
+report_with($node, 'shutdown', 'dblink', 7);
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
 $node->stop('fast');
 pass('a fast shutdown does not wait for it');
