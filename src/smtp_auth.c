@@ -106,8 +106,9 @@ Candidates(const SmtpAuth *auth)
 }
 
 /*
- * The mechanisms that a new connection may use: at least one, or libcurl would choose for itself. With offers that are known it is one. Else it is as many, from the
- * beginning of the order, as libcurl tries in the same order.
+ * The mechanisms that a new connection may use. There is at least one, or libcurl would choose for itself. When
+ * the offers are known, it is one. Else these are as many, from the beginning of the order, as libcurl tries in
+ * the same order.
  */
 static uint32
 NextMechanisms(SmtpAuth *auth)

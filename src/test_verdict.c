@@ -34,7 +34,7 @@ ParseCount(const char *text, int length)
 	return i == length ? count : COUNT_UNKNOWN;
 }
 
-/* Are these the same words, in any case, with any of these signs between them? */
+/* True when both have the same words. The text may have capital letters, and '_' or '-' for a blank. */
 static bool
 IsWord(const char *text, int length, const char *word)
 {

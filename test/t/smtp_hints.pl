@@ -19,7 +19,7 @@ sub advice
 	  =~ s/^SET\n//r;
 }
 
-# The same, once it says this: now and then the worker tries the server, and then it is not in trouble.
+# Wait until the advice matches the pattern, and return it. While the worker tries the server again, there is no advice for a moment.
 sub advice_with
 {
 	my ($pattern, $from) = @_;
