@@ -167,18 +167,25 @@ $peer->rules;
 $node->start;
 $node->wait_for($all_sent);
 
-# What keeps it from sending: how to bring it about, how to tell that it is there, how to end it.
+# What keeps it from sending: how to bring it about, how to tell that it is there, how to end it. The deferred row may have been
+# sent before the obstacle is there, so a row is reported that is due for sure.
 sub lock_queue
 {
 	$node->sql('SELECT rhesis_notify.pause()');
-	# Something is due for sure.
 	$node->report(organization_id => undef);
 	return $node->lock_queue(RhesisNotify::Session->start($node));
+}
+
+sub hide_addresses
+{
+	$node->sql('ALTER TABLE public."user" RENAME email TO address');
+	$node->report(organization_id => undef);
+	return;
 }
 my @obstacles = (
 	[ 'paused', sub { $node->sql('SELECT rhesis_notify.pause()') }, q{SELECT state = 'paused' FROM rhesis_notify.worker_status},
 		'SELECT rhesis_notify.resume()' ],
-	[ 'waiting for recipients', sub { $node->sql('ALTER TABLE public."user" RENAME email TO address') },
+	[ 'waiting for recipients', \&hide_addresses,
 		q{SELECT state = 'waiting for recipients' FROM rhesis_notify.worker_status}, 'ALTER TABLE public."user" RENAME address TO email' ],
 	[ 'waiting for a lock', \&lock_queue,
 		q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event_type = 'Lock'}, 'SELECT true' ],
