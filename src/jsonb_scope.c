@@ -100,15 +100,47 @@ JsonbMember(const JsonbScope *scope, const MustacheValue *object, const char *na
 	return true;
 }
 
+/* Where the search for a variable of this name begins. It goes on to the next slot, up to an empty one. */
+static unsigned int
+SlotOf(const char *name, int name_length)
+{
+	unsigned int first = (unsigned char) name[0];
+	unsigned int last = (unsigned char) name[Max(name_length, 1) - 1];
+
+	return (first * 5 + last * 3 + name_length * 17) % SCOPE_SLOTS;
+}
+
 static const ScopeVariable *
 FindVariable(const JsonbScope *scope, const char *name, int name_length)
 {
-	for (int i = 0; i < scope->variable_count; i++)
-		if (scope->variables[i].name[0] == name[0] &&
-			strncmp(scope->variables[i].name, name, name_length) == 0 &&
-			scope->variables[i].name[name_length] == '\0')
-			return &scope->variables[i];
+	unsigned int slot = SlotOf(name, name_length);
+
+	for (; scope->slots[slot] != NULL; slot = (slot + 1) % SCOPE_SLOTS)
+	{
+		const char *found = scope->slots[slot]->name;
+
+		if (found[0] == name[0] && strncmp(found, name, name_length) == 0 &&
+			found[name_length] == '\0')
+			return scope->slots[slot];
+	}
 	return NULL;
+}
+
+static void
+FillSlots(JsonbScope *scope, const ScopeVariable *variables, int variable_count)
+{
+	if (variable_count > SCOPE_MAX_VARIABLES)
+		elog(ERROR, "a template has %d variables, more than %d", variable_count,
+			 SCOPE_MAX_VARIABLES);
+	memset(scope->slots, 0, sizeof(scope->slots));
+	for (int i = 0; i < variable_count; i++)
+	{
+		unsigned int slot = SlotOf(variables[i].name, strlen(variables[i].name));
+
+		while (scope->slots[slot] != NULL)
+			slot = (slot + 1) % SCOPE_SLOTS;
+		scope->slots[slot] = &variables[i];
+	}
 }
 
 static bool
@@ -300,8 +332,7 @@ InitJsonbScope(JsonbScope *scope, const ScopeVariable *variables, int variable_c
 	scope->filter = NULL;
 	scope->filter_arg = NULL;
 	scope->max_text = 0;
-	scope->variables = variables;
-	scope->variable_count = variable_count;
+	FillSlots(scope, variables, variable_count);
 	scope->partial_source = partial_source;
 	scope->partial_arg = partial_arg;
 	SetRoot(values, &scope->root);

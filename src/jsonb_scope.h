@@ -32,6 +32,10 @@ typedef const MustacheTemplate *(*PartialSource)(void *arg, const char *name, in
  */
 typedef void (*StringFilter)(void *arg, const char *name, int name_length, MustacheValue *value);
 
+/* Places where a variable is looked for, more than twice as many as there are variables. */
+#define SCOPE_SLOTS 128
+#define SCOPE_MAX_VARIABLES 60
+
 typedef struct JsonbScope
 {
 	MustacheScope scope; /* for MustacheRender */
@@ -39,15 +43,14 @@ typedef struct JsonbScope
 	StringFilter filter; /* NULL: none */
 	void *filter_arg;
 	int max_text; /* bytes of a number, list or object that are printed, of a longer one with an ellipsis; 0: all */
-	const ScopeVariable *variables;
-	int variable_count;
+	const ScopeVariable *slots[SCOPE_SLOTS]; /* the variables: see SlotOf */
 	PartialSource partial_source;
 	void *partial_arg;
 } JsonbScope;
 
 /*
  * Fills in a scope, without a filter and max_text.  "values", a detoasted jsonb that may be NULL, and variables
- * are not copied: they must live as long as the scope is used.  Without variables
+ * are not copied: they must live as long as the scope is used.  There can be SCOPE_MAX_VARIABLES.  Without variables
  * "values" may be any jsonb and is what {{.}} prints; with them it counts if it is
  * an object.
  */
