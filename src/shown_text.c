@@ -97,8 +97,16 @@ FindUnfit(const char *text, int length, TextShape shape)
 
 	for (const char *p = text; p < end;)
 	{
-		int char_length = IS_HIGHBIT_SET(*p) ? CharLength(p, end) : 1;
+		int char_length;
 
+		/* Most characters, so every mail is faster for it. */
+		if (*p > ' ' && *p < 0x7F)
+		{
+			blanks = 0;
+			p++;
+			continue;
+		}
+		char_length = IS_HIGHBIT_SET(*p) ? CharLength(p, end) : 1;
 		if (IsUnfit(p, char_length, shape))
 			return p;
 		if (shape == TEXT_LINE)
