@@ -66,8 +66,12 @@ TagName(const char *name, const char *const *list)
 {
 	for (; *list != NULL; list++)
 	{
-		int length = strlen(*list);
+		int length;
 
+		/* Both are letters, which a bit makes small ones. */
+		if ((name[0] | 0x20) != (*list)[0])
+			continue;
+		length = strlen(*list);
 		if (pg_strncasecmp(name, *list, length) == 0 &&
 			!((name[length] >= 'a' && name[length] <= 'z') ||
 			  (name[length] >= 'A' && name[length] <= 'Z') || name[length] == '-'))
@@ -82,10 +86,9 @@ SkipElement(const char *p, const char *name)
 {
 	int length = strlen(name);
 
-	while ((p = strstr(p, "</")) != NULL)
+	while ((p = strchr(p + 1, '<')) != NULL)
 	{
-		p += 2;
-		if (pg_strncasecmp(p, name, length) == 0)
+		if (p[1] == '/' && pg_strncasecmp(p + 2, name, length) == 0)
 			break;
 	}
 	p = p != NULL ? strchr(p, '>') : NULL;
