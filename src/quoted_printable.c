@@ -31,25 +31,20 @@ static inline int
 PrintableInStep(const char *p)
 {
 	const uint64 ones = UINT64CONST(0x0101010101010101);
-	const uint64 high_bits = ones * 0x80;
 	uint64 bytes;
-	uint64 equals_signs;
-	uint64 deletes;
 	uint64 others;
 
-	/*
-	 * A byte less than the one subtracted sets its high bit. A borrow may set that of the byte behind it as well, but then
-	 * that one is not the first.
-	 */
 	memcpy(&bytes, p, sizeof(bytes));
 #ifdef WORDS_BIGENDIAN
 	bytes = pg_bswap64(bytes);
 #endif
-	equals_signs = bytes ^ (ones * '=');
-	deletes = bytes ^ (ones * 0x7F);
-	others = (bytes | ((bytes - ones * ' ') & ~bytes) | ((equals_signs - ones) & ~equals_signs) |
-			  ((deletes - ones) & ~deletes)) &
-			 high_bits;
+
+	/*
+	 * The high bits of: what is beyond ASCII, less than a space, an equals sign, or a delete. A borrow or a carry may set that of the
+	 * byte behind such a one as well, but then that one is not the first.
+	 */
+	others = (bytes | (bytes - ones * ' ') | ((bytes ^ (ones * '=')) - ones) | (bytes + ones)) &
+			 (ones * 0x80);
 	return others == 0 ? STEP : pg_rightmost_one_pos64(others) / 8;
 }
 
@@ -70,8 +65,8 @@ BeginLine(QpLine *line)
 	line->length = 0;
 }
 
-/* What ends the line may be nothing: that of the last one. */
-static void
+/* What ends the line may be nothing: that of the last one. Inline, so that its length is known where it is compiled. */
+static pg_attribute_always_inline void
 EndLine(QpLine *line, const char *end)
 {
 	int end_length = strlen(end);
