@@ -24,11 +24,15 @@
 /* So many rows that wait for a lock, and none that can be claimed: it is not theirs. */
 #define MOST_LOCKED_TRIES 3
 
-/* A task's registration: by its full name, else by the last part of it after a dot. For rows that are called "due". */
-#define REGISTRATION_JOIN                                                                           \
-	" LEFT JOIN task_type AS full_name ON full_name.task_name OPERATOR(pg_catalog.=) due.task_name" \
-	" LEFT JOIN task_type AS last_part ON full_name.task_name IS NULL AND"                          \
-	"  last_part.task_name OPERATOR(pg_catalog.=) pg_catalog.split_part(due.task_name, '.', -1)"
+/* A task's registration: by its full name, else by the last part of it after a dot. */
+#define REGISTERED_AS(name, last_part_of_name)                                              \
+	" LEFT JOIN task_type AS full_name ON full_name.task_name OPERATOR(pg_catalog.=) " name \
+	" LEFT JOIN task_type AS last_part ON full_name.task_name IS NULL AND"                  \
+	"  last_part.task_name OPERATOR(pg_catalog.=) " last_part_of_name
+
+/* For rows that are called "due". */
+#define REGISTRATION_JOIN \
+	REGISTERED_AS("due.task_name", "pg_catalog.split_part(due.task_name, '.', -1)")
 
 #define REGISTRATION_COLUMNS                                                                             \
 	" COALESCE(CASE WHEN due.template OPERATOR(pg_catalog.<>) '' THEN due.template END,"                 \
@@ -38,20 +42,34 @@
 	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
 
 /* Small, so it is read once a batch instead of being searched for each row. Its columns have no limit of their own. */
-#define TASK_TYPE_CTE                                                       \
-	"task_type AS MATERIALIZED ("                                           \
-	" SELECT t.task_name, pg_catalog.left(t.template, 100000) AS template," \
-	"  pg_catalog.left(t.subject_template, 100000) AS subject_template,"    \
-	"  pg_catalog.left(t.display_name, 1000) AS display_name"               \
+#define TASK_TYPES_CUT_AT(characters)                                                      \
+	"task_type AS MATERIALIZED ("                                                          \
+	" SELECT t.task_name, pg_catalog.left(t.template, " characters ") AS template,"        \
+	"  pg_catalog.left(t.subject_template, " characters ") AS subject_template,"           \
+	"  pg_catalog.left(t.display_name, 1000) AS display_name,"                             \
+	"  pg_catalog.octet_length(t.template) OPERATOR(pg_catalog.>) " characters             \
+	"   OR pg_catalog.octet_length(t.subject_template) OPERATOR(pg_catalog.>) " characters \
+	"   AS is_cut"                                                                         \
 	" FROM rhesis_notify.task_types AS t)"
 
+#define TASK_TYPE_CTE TASK_TYPES_CUT_AT("100000")
+#define SHORT_TASK_TYPE_CTE TASK_TYPES_CUT_AT("1000")
+
 /* In the order of NotificationColumn; "n" is the row, "d" what was found out about it. */
-#define NOTIFICATION_COLUMNS                                                                   \
-	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success',"                \
-	" n.user_id, n.organization_id, d.template, d.subject_template, d.display_name, n.result," \
-	" n.error_message,"                                                                        \
-	" n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts,"         \
-	" n.message_id, n.next_attempt_at"
+#define COLUMNS_WITH(template, subject_template)                                                                                  \
+	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success',"                                                   \
+	" n.user_id, n.organization_id, " template ", " subject_template ", d.display_name, n.result,"                                \
+											   " n.error_message,"                                                                \
+											   " n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts," \
+											   " n.message_id, n.next_attempt_at"
+
+#define NOTIFICATION_COLUMNS COLUMNS_WITH("d.template", "d.subject_template")
+
+#define CLAIMED_COLUMNS                                                                                 \
+	COLUMNS_WITH(                                                                                       \
+		"COALESCE(CASE WHEN n.template OPERATOR(pg_catalog.<>) '' THEN n.template END, d.template)",    \
+		"COALESCE(CASE WHEN n.subject_template OPERATOR(pg_catalog.<>) '' THEN n.subject_template END," \
+		" d.subject_template)")
 
 typedef enum NotificationColumn
 {
@@ -73,7 +91,8 @@ typedef enum NotificationColumn
 	COLUMN_MESSAGE_ID,
 	COLUMN_NEXT_ATTEMPT_AT,
 	COLUMN_IS_CLAIMED, /* of a claim */
-	COLUMN_IS_FINISHED
+	COLUMN_IS_FINISHED,
+	COLUMN_IS_CUT
 } NotificationColumn;
 
 /*
@@ -82,33 +101,52 @@ typedef enum NotificationColumn
  *
  * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index. Triggers of an app may
  * change what the claim writes, so the last columns say what became of it.
+ *
+ * The joins keep copies of whole rows of "due" and "task_type" in memory: PostgreSQL needs them if another session changes a row.
+ * So these rows must be short. A long name in "due" is cut one character behind the length of the longest registered name: a longer
+ * name is not registered. Long texts of "task_type" are cut, and the worker reads them again.
  */
-#define CLAIM(condition)                                                                                \
-	"WITH due AS MATERIALIZED ("                                                                        \
-	" SELECT n.ctid AS row, n.id, n.task_name, n.template, n.subject_template, n.user_id, n.created_at" \
-	" FROM rhesis_notify.task_notifications AS n"                                                       \
-	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                                    \
-	"), " TASK_TYPE_CTE ", opted AS ("                                                                  \
-	" SELECT due.row, due.user_id, due.created_at," REGISTRATION_COLUMNS                                \
-	" FROM due" REGISTRATION_JOIN "), d AS ("                                                           \
-	" SELECT o.row, o.template, o.subject_template, o.display_name,"                                    \
-	"  CASE WHEN o.template IS NULL THEN 'silent_task'"                                                 \
-	"   WHEN o.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                                     \
-	"   WHEN o.user_id IS NULL OR o.user_id OPERATOR(pg_catalog.=) '' THEN 'no_user' END AS reason"     \
-	" FROM opted AS o"                                                                                  \
-	")"                                                                                                 \
-	"UPDATE rhesis_notify.task_notifications AS n"                                                      \
-	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"               \
-	"   ::rhesis_notify.delivery_state,"                                                                \
-	"  delivery_reason = d.reason,"                                                                     \
-	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                            \
-	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"              \
-	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                                 \
-	"  AND NOT EXISTS (SELECT FROM due WHERE " ROW_IS_COPIED(                                           \
-		"due", "$7", "$8", "$9") ")"                                                                    \
-								 " RETURNING" NOTIFICATION_COLUMNS                                      \
-								 ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"                    \
-								 " n.finished_at IS NOT NULL"
+#define REGISTERED_PART_OF(name)                                                             \
+	"CASE WHEN pg_catalog.octet_length(n.task_name) OPERATOR(pg_catalog.<=) 1000 THEN " name \
+	" ELSE pg_catalog.left(" name                                                            \
+	", (SELECT l.characters OPERATOR(pg_catalog.+) 1 FROM longest AS l)) END"
+
+#define DUE_FULL_NAME REGISTERED_PART_OF("n.task_name")
+#define DUE_LAST_PART REGISTERED_PART_OF("pg_catalog.split_part(n.task_name, '.', -1)")
+#define DUE_REGISTRATION_JOIN REGISTERED_AS("due.full_name", "due.last_part")
+
+#define CLAIM(condition)                                                                                 \
+	"WITH due AS MATERIALIZED ("                                                                         \
+	" WITH longest AS MATERIALIZED (SELECT pg_catalog.max(pg_catalog.length(t.task_name)) AS characters" \
+	"  FROM rhesis_notify.task_types AS t)"                                                              \
+	" SELECT n.ctid AS row, n.id, n.created_at,"                                                         \
+	"  " DUE_FULL_NAME " AS full_name, " DUE_LAST_PART " AS last_part,"                                  \
+	"  n.template OPERATOR(pg_catalog.<>) '' IS TRUE AS has_template,"                                   \
+	"  n.user_id OPERATOR(pg_catalog.<>) '' IS TRUE AS has_user"                                         \
+	" FROM rhesis_notify.task_notifications AS n"                                                        \
+	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                                     \
+	"), " SHORT_TASK_TYPE_CTE ", d AS ("                                                                 \
+	" SELECT due.row, COALESCE(full_name.template, last_part.template) AS template,"                     \
+	"  COALESCE(full_name.subject_template, last_part.subject_template) AS subject_template,"            \
+	"  COALESCE(full_name.display_name, last_part.display_name) AS display_name,"                        \
+	"  COALESCE(full_name.is_cut, last_part.is_cut) IS TRUE AS is_cut,"                                  \
+	"  CASE WHEN NOT due.has_template"                                                                   \
+	"    AND COALESCE(full_name.template, last_part.template) IS NULL THEN 'silent_task'"                \
+	"   WHEN due.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                                    \
+	"   WHEN NOT due.has_user THEN 'no_user' END AS reason"                                              \
+	" FROM due" DUE_REGISTRATION_JOIN ")"                                                                \
+	"UPDATE rhesis_notify.task_notifications AS n"                                                       \
+	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"                \
+	"   ::rhesis_notify.delivery_state,"                                                                 \
+	"  delivery_reason = d.reason,"                                                                      \
+	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                             \
+	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"               \
+	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                                  \
+	"  AND NOT EXISTS (SELECT FROM due WHERE " ROW_IS_COPIED(                                            \
+		"due", "$7", "$8", "$9") ")"                                                                     \
+								 " RETURNING" CLAIMED_COLUMNS                                            \
+								 ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"                     \
+								 " n.finished_at IS NOT NULL, d.is_cut"
 
 #define DUE_IN_ORDER(condition)                                                      \
 	" AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"                \
@@ -304,6 +342,17 @@ ReadNotification(uint64 row)
 	return notification;
 }
 
+/* The claim has cut the long texts of its registration: these are read again. */
+static Notification *
+ReadClaimed(uint64 row)
+{
+	Notification *whole = NULL;
+
+	if (DatumGetBool(Column(row, COLUMN_IS_CUT)))
+		whole = FetchNotification(DatumGetInt64(Column(row, COLUMN_ID)), CurrentMemoryContext);
+	return whole ? whole : ReadNotification(row);
+}
+
 /* RETURNING promises no order, so the mark is the greatest of the rows. */
 static void
 AdvanceMark(uint64 row)
@@ -470,7 +519,7 @@ ReadClaim(uint64 row_count, ClaimResult *result, LeftOut *left_out)
 			if (result->cut)
 				LeaveOut(row, left_out);
 			else
-				result->notifications[result->count++] = ReadNotification(row);
+				result->notifications[result->count++] = ReadClaimed(row);
 		}
 		else if (DatumGetBool(Column(row, COLUMN_IS_FINISHED)))
 			result->settled++;

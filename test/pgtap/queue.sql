@@ -83,6 +83,25 @@ SET LOCAL queue_probe.expire_after = 0;
 SELECT pg_temp.insert_due('ancient', age => '10 y') \g /dev/null
 SELECT is(pg_temp.claim(7, 100, true), 'ancient', 'without expire_after nothing is too old');
 
+-- A registration of any length is found, and read whole.
+SELECT rhesis_notify.email_notification(repeat('long', 1000), 'task_completion', repeat('s', 5000), 'Long') \g /dev/null
+INSERT INTO rhesis_notify.custom_task_types (task_name, template) VALUES (repeat('n', 3000), repeat('t', 5000));
+SELECT pg_temp.insert_due('long name', repeat('long', 1000)),
+	pg_temp.insert_due('long last part', 'app.' || repeat('long', 1000)),
+	pg_temp.insert_due('longer', repeat('long', 1001)),
+	pg_temp.insert_due('longer last part', 'app.' || repeat('long', 1000) || 'x'),
+	pg_temp.insert_due('long before the last part', repeat('long', 1000) || '.export'),
+	pg_temp.insert_due('long template', repeat('n', 3000)),
+	pg_temp.insert_due('long and decorated', repeat('long', 1000), template => 'own_template') \g /dev/null
+SELECT results_eq(
+	$$ SELECT task_id, template, subject_template, display_name FROM queue_probe.claim(7, 100, true) ORDER BY id $$,
+	$$ VALUES
+		('long name', 'task_completion', repeat('s', 5000), 'Long'),
+		('long last part', 'task_completion', repeat('s', 5000), 'Long'),
+		('long template', repeat('t', 5000), NULL, NULL),
+		('long and decorated', 'own_template', repeat('s', 5000), 'Long') $$,
+	'long names and long registrations');
+
 -- What a task wrote reaches the worker.
 DELETE FROM rhesis_notify.task_notifications;
 SELECT rhesis_notify.task_completed('full', 'n', 'failed', '42', 'acme', '{"rows": 12}', 'disk full', '2024-01-15 14:27:40+00',

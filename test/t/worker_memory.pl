@@ -79,11 +79,19 @@ fits('error of wide characters',   128, { status => q{'failed'}, error_message =
 fits('subject of wide characters', 128, { subject_template => "repeat($wide, 100000)" }, \@sent);
 fits('names of wide characters',   128, { task_name => "repeat($wide, 100000)", template => "repeat($wide, 100000)" }, \@sent);
 fits('names that cannot be made small', 128, { task_name => $random }, \@sent);
+# All rows have the same name: a hash join of the claim cannot write some of them to disk.
+fits('four texts that cannot be made small', 128, { map { $_ => $random } qw(task_name template subject_template organization_id) }, ['skipped']);
+fits('four others that cannot be made small', 128, { status => q{'failed'}, (map { $_ => $random } qw(task_name subject_template error_message)), result => "jsonb_build_object('log', $random)" }, \@sent);
 fits('ids of wide characters',     128, { user_id => "repeat($wide, 100000)", organization_id => "repeat($wide, 100000)" }, ['skipped']);
 
 $node->sql(q{INSERT INTO rhesis_notify.custom_task_types (task_name, template, subject_template, display_name)
 	SELECT 'large', 'task_completion', repeat('s', 50000000), repeat('d', 50000000)});
 fits('a registration of 100 MB', 64, { task_name => q{'large'}, template => 'NULL' }, \@sent);
+$node->sql(qq{INSERT INTO rhesis_notify.custom_task_types (task_name, template, subject_template, display_name)
+	SELECT 'wide', repeat($wide, 100000), $random, repeat($wide, 100000)});
+fits('a registration of wide characters', 128, { task_name => q{'app.wide'}, template => 'NULL' }, \@sent);
+$node->sql(qq{INSERT INTO rhesis_notify.custom_task_types (task_name, template) VALUES (repeat('long', 25000), 'task_completion')});
+fits('a registered name of 100 kB', 128, { task_name => q{repeat('long', 25000)}, template => 'NULL', subject_template => $random }, \@sent);
 
 # ---- Templates ----
 
