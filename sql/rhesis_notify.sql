@@ -581,8 +581,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-	organization text := NULLIF(pg_catalog.current_setting(
-		NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '');
+	organization text;
 	recipient text := COALESCE(NULLIF(email_notification_test.user_id, ''),
 							   NULLIF(pg_catalog.current_setting('app.current_user', true), ''));
 	notification_id bigint;
@@ -593,6 +592,11 @@ BEGIN
 				DETAIL = 'No user id was given, and the setting app.current_user is not set in this session.',
 				HINT = 'Name a user: SELECT rhesis_notify.email_notification_test(user_id => ''...'').';
 	END IF;
+
+	-- Without the library in the server, nobody would mail it: then this is an error that says what to do.
+	PERFORM FROM rhesis_notify.worker_slots();
+	organization := NULLIF(pg_catalog.current_setting(
+		NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '');
 
 	INSERT INTO rhesis_notify.task_notifications
 		(task_id, task_name, status, user_id, organization_id, result, started_at, completed_at)
@@ -635,9 +639,13 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-	expire_after interval := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
+	expire_after interval;
 	notification record;
 BEGIN
+	-- Without the library in the server, nobody would mail it: then this is an error that says what to do.
+	PERFORM FROM rhesis_notify.worker_slots();
+	expire_after := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
+
 	SELECT n.delivery_status, n.delivery_reason, n.attempts, n.created_at INTO notification
 	FROM rhesis_notify.task_notifications AS n
 	WHERE n.id OPERATOR(pg_catalog.=) retry.id
@@ -690,7 +698,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-	expire_after interval := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
+	expire_after interval;
 	retried bigint := 0;
 	finished_id bigint;
 BEGIN
@@ -699,6 +707,9 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Use ''failed'', ''skipped'' or ''cancelled''.';
 	END IF;
+	-- Without the library in the server, nobody would mail it: then this is an error that says what to do.
+	PERFORM FROM rhesis_notify.worker_slots();
+	expire_after := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
 
 	FOR finished_id IN
 		SELECT n.id FROM rhesis_notify.task_notifications AS n
@@ -777,6 +788,7 @@ CREATE FUNCTION rhesis_notify.purge(older_than interval) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET session_replication_role = origin
 AS $function$
 DECLARE
 	before timestamptz := pg_catalog.now() OPERATOR(pg_catalog.-) older_than;
@@ -911,6 +923,7 @@ CREATE FUNCTION rhesis_notify.resume() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET session_replication_role = origin
 AS $function$
 BEGIN
 	DELETE FROM rhesis_notify.database_pause;
@@ -987,6 +1000,7 @@ CREATE FUNCTION rhesis_notify.adopt_database(send_pending boolean) RETURNS bigin
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET session_replication_role = origin
 AS $function$
 DECLARE
 	decided bigint;
@@ -1007,6 +1021,16 @@ BEGIN
 			USING HINT = 'A copied data directory is told from its original by rhesis_notify.instance alone. Single '
 				'notifications are stopped by rhesis_notify.cancel(id).';
 		RETURN 0;
+	END IF;
+
+	-- pg_restore --disable-triggers leaves all triggers of a table as ordinary ones, which do not see what replication brings.
+	IF EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+			   WHERE t.tgrelid OPERATOR(pg_catalog.=) ANY ('{rhesis_notify.templates,rhesis_notify.database_pause}'::regclass[])
+				AND t.tgname OPERATOR(pg_catalog.=) ANY ('{templates_changed,keep_own_pause}'::name[])
+				AND t.tgenabled OPERATOR(pg_catalog.=) 'O')
+	THEN
+		ALTER TABLE rhesis_notify.templates ENABLE ALWAYS TRIGGER templates_changed;
+		ALTER TABLE rhesis_notify.database_pause ENABLE REPLICA TRIGGER keep_own_pause;
 	END IF;
 
 	DELETE FROM rhesis_notify.database_birth;

@@ -13,6 +13,7 @@
 #include "queue_copy.h"
 #include "settings.h"
 #include "settings_links.h"
+#include "shared_state.h"
 #include "smtp_hint.h"
 #include "smtp_session.h"
 #include "utils/builtins.h"
@@ -162,6 +163,12 @@ rhesis_notify_send_task_completion_email(PG_FUNCTION_ARGS)
 	CopySign sign;
 
 	ReadArguments(fcinfo, &notification, &recipient);
+	/* Without rhesis_notify.instance, which a session cannot read, a copied data directory would not be known. */
+	if (rhesis_shared == NULL)
+	{
+		LogMailFailed(recipient.email, PRELOAD_PROBLEM, NULL, PRELOAD_HINT);
+		PG_RETURN_BOOL(false);
+	}
 	/* Staging's copy of production's data must not mail production's users past the queue either. */
 	sign = FindCopySign(NULL);
 	if (sign != NO_COPY)

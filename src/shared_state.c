@@ -98,11 +98,8 @@ void
 RequirePreload(void)
 {
 	if (rhesis_shared == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("rhesis_notify must be loaded when the server starts"),
-						errhint("Add rhesis_notify to shared_preload_libraries in postgresql.conf "
-								"(shared_preload_libraries = 'rhesis_notify'; keep what is there "
-								"already, separated by commas) and restart the server.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg(PRELOAD_PROBLEM),
+						errhint(PRELOAD_HINT)));
 }
 
 void

@@ -174,6 +174,13 @@ extern SharedState *rhesis_shared;
 /* Install the hooks that ask for shared memory and set it up; for _PG_init. */
 extern void RequestSharedState(void);
 
+/* That the library was not preloaded, and what to do. */
+#define PRELOAD_PROBLEM "rhesis_notify must be loaded when the server starts"
+#define PRELOAD_HINT                                                    \
+	"Add rhesis_notify to shared_preload_libraries in postgresql.conf " \
+	"(shared_preload_libraries = 'rhesis_notify'; keep what is there "  \
+	"already, separated by commas) and restart the server."
+
 /* Raise the error that says which line is missing in postgresql.conf, unless the library was preloaded. */
 extern void RequirePreload(void);
 

@@ -15,6 +15,8 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer, bare => 1,
 my $tables = 'rhesis_notify.task_notifications';
 my $queue = "SELECT jsonb_agg(to_jsonb(n) ORDER BY id) FROM $tables AS n";
 my $events = 'SELECT count(*) FROM rhesis_notify.delivery_events';
+my $triggers = q{SELECT string_agg(format('%s %s %s', tgrelid::regclass, tgname, tgenabled), ', ' ORDER BY tgrelid::regclass::text, tgname)
+	FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace) AND NOT tgisinternal};
 my @waiting = qw(deferred pending sending);
 my ($dumps, $restores) = (0, 0);
 
@@ -78,7 +80,7 @@ sub is_a_copy
 # What was restored waits, and then goes out.
 sub waits_and_goes_out
 {
-	my ($database, $original, $how, $is_paused) = @_;
+	my ($database, $original, $how, $is_paused, $session) = (@_, '');
 	my $mails = $peer->mail_count;
 	my $before = $node->sql($queue, $original);
 
@@ -89,13 +91,14 @@ sub waits_and_goes_out
 	is($node->sql($events, $database), $node->sql($events, $original), "$how: nor has one an event");
 	is($peer->mail_count, $mails, "$how: nothing was mailed");
 
-	is($node->sql('SELECT rhesis_notify.adopt_database(true)', $database), 3, "$how: it is adopted");
+	is($node->sql("$session SELECT rhesis_notify.adopt_database(true)", $database), 3, "$how: it is adopted");
+	is($node->sql($triggers, $database), $node->sql($triggers, 'original'), "$how: its triggers are as they were");
 	if ($is_paused)
 	{
 		$node->wait_for(q{SELECT state = 'paused' FROM rhesis_notify.worker_status WHERE database = current_database()}, $database);
 		pass("$how: a pause that was dumped stays a pause");
 		is($peer->mail_count, $mails, "$how: and nothing was mailed");
-		$node->sql('SELECT rhesis_notify.resume()', $database);
+		is($node->sql("$session SELECT rhesis_notify.resume()", $database), 't', "$how: until resume()");
 	}
 	$node->wait_for("SELECT count(*) = 3 FROM $tables WHERE delivery_status = 'sent' AND task_id IN ('deferred', 'pending', 'sending')", $database);
 	$peer->wait_for_mails($mails + 3);
@@ -210,6 +213,15 @@ create_copy();
 command_ok([ 'pg_restore', '--exit-on-error', '--schema-only', '--dbname', $node->connstr('copy'), $paused ], 'pg_restore --schema-only');
 command_ok([ 'pg_restore', '--exit-on-error', '--data-only', '--disable-triggers', '--dbname', $node->connstr('copy'), $paused ], 'pg_restore --data-only');
 waits_and_goes_out('copy', 'original', 'pg_restore --disable-triggers', 1);
+
+# ---- Everything in sessions that take themselves for a replica's, so that the application's triggers do not fire ----
+
+{
+	local $ENV{PGOPTIONS} = '-c session_replication_role=replica';
+	create_copy();
+	command_ok([ 'pg_restore', '--exit-on-error', '--dbname', $node->connstr('copy'), $paused ], "pg_restore with $ENV{PGOPTIONS}");
+}
+waits_and_goes_out('copy', 'original', 'sessions of a replica', 1, 'SET session_replication_role = replica;');
 
 # ---- A restore in sections, into a database that mails beside it ----
 

@@ -107,6 +107,22 @@ $removed += $node->sql(q{SELECT rhesis_notify.purge('0')});
 is($peer->mail_count, $before + 400, 'purge() of everything keeps no mail from being sent');
 is($removed, $rows + 400, 'and counts what it removes');
 
+# ---- In a session that takes itself for a replica's, where neither triggers nor foreign keys act ----
+
+my $replica = 'SET session_replication_role = replica;';
+$node->sql(q{
+	CREATE TABLE public.receipt (notification_id bigint REFERENCES rhesis_notify.task_notifications ON DELETE CASCADE);
+	WITH old AS (INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, finished_at)
+			VALUES ('old', 'app.task', 'success', 'sent', now() - interval '20 days') RETURNING id),
+		event AS (INSERT INTO rhesis_notify.delivery_events (notification_id, event) SELECT id, 'retried' FROM old)
+	INSERT INTO public.receipt SELECT id FROM old});
+is($node->sql("$replica SELECT rhesis_notify.purge('10 days')"), 1, 'purge() in a session of a replica');
+is($node->sql(q{SELECT count(*) FROM rhesis_notify.delivery_events AS e WHERE NOT EXISTS (SELECT FROM rhesis_notify.task_notifications AS n WHERE n.id = e.notification_id)}),
+	0, 'takes the events with it');
+is($node->sql('SELECT count(*) FROM public.receipt'), 0, "and an application's rows");
+$node->sql('DROP TABLE public.receipt');
+is($node->sql("$replica SELECT rhesis_notify.pause(), rhesis_notify.pause(), rhesis_notify.resume(), rhesis_notify.resume()"), 't|f|t|f', 'pause() and resume(), too');
+
 # ---- A row that an operator keeps locked ----
 
 my $operator = RhesisNotify::Session->start($node);

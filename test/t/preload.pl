@@ -49,5 +49,62 @@ is( $node->safe_psql(
 });
 like($stderr, qr/row-level security/, 'row security holds');
 
+# ---- Every function, as the catalog lists them, each in a session of its own: those that need the server's part of the library say so ----
+
+my %needs_preload = map { $_ => 1 } qw(adopt_database copy_sign email_notification_test explain health metric_samples metrics require_preload
+  retry retry_all retry_failed worker_slots);
+my $hint = qr/rhesis_notify must be loaded when the server starts\nHINT:.*shared_preload_libraries = 'rhesis_notify'.*restart the server/;
+my %useful = (
+	bigint => '1', boolean => 'true', integer => '10', interval => q{'1 day'}, jsonb => q{'{"task_name": "x", "status": "success"}'}, regrole => q{'app'},
+	'timestamp with time zone' => 'now()', 'rhesis_notify.delivery_state' => q{'failed'});
+
+# The call of a function, with values that are of some use.
+sub call_of
+{
+	my ($name, @types) = @_;
+	my $n = 0;
+	my @values = map { $n++; $useful{$_} // ($name eq 'task_completed' && $n == 3 || $name eq 'send_task_completion_email' && $n == 5
+			? q{'success'} : $name eq 'grant_to' ? q{'task'} : q{'task_completion'}) } @types;
+
+	return sprintf 'SELECT rhesis_notify.%s(%s)', $name, join(', ', map { "($values[$_])::$types[$_]" } 0 .. $#types);
+}
+
+my @functions = map { [ split /\|/ ] } split /\n/, $node->safe_psql(
+	'postgres', q{
+	SELECT proname, string_agg(format_type(type, NULL), '|' ORDER BY n)
+	FROM pg_proc AS p LEFT JOIN unnest(proargtypes) WITH ORDINALITY AS a (type, n) ON true
+	WHERE pronamespace = 'rhesis_notify'::regnamespace AND prorettype <> 'trigger'::regtype
+	GROUP BY p.oid, proname ORDER BY proname});
+cmp_ok(scalar @functions, '>', 25, 'functions: ' . join(' ', map { $_->[0] } @functions));
+
+# Whether the library is loaded by the session, as by an earlier call of another function, makes no difference.
+foreach my $before ('', "LOAD 'rhesis_notify'; ")
+{
+	foreach my $function (@functions)
+	{
+		my ($name, @types) = @$function;
+
+		($result, $stdout, $stderr) = $node->psql('postgres', $before . 'BEGIN; ' . call_of($name, grep { defined } @types) . '; ROLLBACK');
+		if ($needs_preload{$name})
+		{
+			like($stderr, $hint, "$before$name() says what to add");
+		}
+		else
+		{
+			is($result, 0, "$before$name() needs no worker") or diag($stderr);
+		}
+	}
+}
+like($stderr = ($node->psql('postgres', q{SELECT * FROM rhesis_notify.worker_status}))[2], $hint, 'worker_status, too');
+
+# A session alone cannot know by rhesis_notify.instance whether the database is a copy.
+($result, $stdout, $stderr) =
+  $node->psql('postgres', q{SELECT rhesis_notify.send_task_completion_email('jane@example.com', 'Jane', 'app.x', '1', 'success')});
+is($stdout, 'f', 'send_task_completion_email() mails nothing');
+like($stderr, qr/WARNING:  Failed to send task completion email to jane\@example\.com: $hint/, 'and says why');
+
+# What stops mail works, for the time when the line is back.
+is($node->safe_psql('postgres', q{SELECT rhesis_notify.pause(), rhesis_notify.resume(), rhesis_notify.cancel(1)}), 't|t|t', 'pause(), resume() and cancel() work');
+
 $node->stop;
 done_testing();

@@ -95,7 +95,7 @@ sub sqlstates_of
 
 # ---- C ----
 
-my %macros = map { /^#define (\w+)((?:\s*\\\n|\s)*"(?:[^"\\]|\\.)*")/mg } map { slurp_file($_) } glob "$top/src/*.[ch]";
+my %macros = map { /^#define (\w+)((?:(?:\s*\\\n|\s)*"(?:[^"\\]|\\.)*")+)/mg } map { slurp_file($_) } glob "$top/src/*.[ch]";
 
 # Literals side by side, and macros between them, as one text.
 sub text_of
