@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "pace.h"
 #include "queue_copy.h"
+#include "queue_rules.h"
 #include "service.h"
 #include "settings.h"
 #include "time_text.h"
@@ -236,19 +237,22 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 	AppendDecision(explanation, "next", decision, when, advice);
 }
 
-/* A trigger or constraint of an app may have refused it. True: that was said. */
+/* A trigger or constraint of an app may have refused it, or a rule refuses all. True: that was said. */
 static bool
 ExplainRefusal(const Explanation *explanation, const Service *service, RefusalKind kind,
 			   const char *decision)
 {
 	const Refusal *refusal = &service->refusals[kind];
+	QueueRules rules;
+	bool is_rule = refusal->count > 0 && ReadQueueRules(&rules);
 
-	if (refusal->count == 0 || refusal->id != explanation->notification->id)
+	if (refusal->count == 0 || (refusal->id != explanation->notification->id && !is_rule))
 		return false;
 	AppendDecision(explanation, "next", decision,
 				   psprintf("refused since %s: %s", TimeText(refusal->since), refusal->text),
-				   "Mend or drop the trigger, rule or constraint that was added to "
-				   "rhesis_notify.task_notifications.");
+				   is_rule ? rules.advice
+						   : "Mend or drop the trigger, rule or constraint that was added to "
+							 "rhesis_notify.task_notifications.");
 	return true;
 }
 

@@ -14,6 +14,7 @@
 #include "postmaster/autovacuum.h"
 #include "queue_copy.h"
 #include "queue_figures.h"
+#include "queue_rules.h"
 #include "service.h"
 #include "settings.h"
 #include "settings_links.h"
@@ -232,6 +233,7 @@ AppendRefusals(ReturnSetInfo *result, const Service *service)
 	const Refusal *record = &service->refusals[REFUSED_RECORD];
 	const Refusal *removal = &service->refusals[REFUSED_REMOVAL];
 	const Refusal *first = claim->count > 0 ? claim : record;
+	QueueRules rules;
 
 	if (first->count > 0)
 		AppendCheck(result, "queue", false,
@@ -239,9 +241,12 @@ AppendRefusals(ReturnSetInfo *result, const Service *service)
 							 CountText(claim->count, "claim", "claims"),
 							 CountText(record->count, "outcome", "outcomes"), first->id,
 							 first->text, TimeText(first->since)),
-					"A trigger, a rule or a constraint that was added to "
-					"rhesis_notify.task_notifications or delivery_events refuses these rows: mend "
-					"or drop it. They are tried again by themselves; the mail of others goes on.");
+					ReadQueueRules(&rules)
+						? rules.advice
+						: "A trigger, a rule or a constraint that was added to "
+						  "rhesis_notify.task_notifications or delivery_events refuses these rows: "
+						  "mend or drop it. They are tried again by themselves; the mail of others "
+						  "goes on.");
 	else if (removal->count > 0)
 		AppendCheck(
 			result, "queue", false,

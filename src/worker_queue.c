@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "queue.h"
 #include "queue_aside.h"
+#include "queue_rules.h"
 #include "recipients_problem.h"
 #include "settings.h"
 #include "time_limit.h"
@@ -89,21 +90,27 @@ EpochIsLive(int64 candidate)
 	return false;
 }
 
-/* One warning per cause, for rows that a trigger, rule or constraint of an app refuses to change. */
+/* One warning per cause, for rows that a trigger, rule or constraint of an app refuses to change. A rule is named in the message. */
 static void
-ComplainOfRows(const char *what, const RowProblems *problems)
+ComplainOfRows(const char *what, RowProblems *problems)
 {
-	const QueueProblem *problem = &problems->problem;
+	QueueProblem *problem = &problems->problem;
+	QueueRules rules;
+	bool is_rule = MayBeRules(problem->sqlstate) && ReadQueueRules(&rules);
 
+	if (is_rule)
+		problem->message = psprintf("%s: %s", rules.names, problem->message);
 	if (IsNewComplaint(problem->message))
 		ereport(WARNING,
 				(errcode(problem->sqlstate), errmsg("%s: %s", what, problem->message),
 				 problem->source ? errdetail("Notification %lld; %s.", (long long) problems->id,
 											 problem->source)
 								 : errdetail("Notification %lld.", (long long) problems->id),
-				 errhint("Look for triggers, rules and constraints that were added to "
-						 "rhesis_notify.task_notifications or rhesis_notify.delivery_events. It is "
-						 "tried again by itself; the mail of others goes on.")));
+				 is_rule ? errhint("%s", rules.advice)
+						 : errhint("Look for triggers, rules and constraints that were added to "
+								   "rhesis_notify.task_notifications or "
+								   "rhesis_notify.delivery_events. It is tried again by itself; "
+								   "the mail of others goes on.")));
 }
 
 /* When the last of them is not refused any more, the next cause is a new one. */

@@ -119,6 +119,37 @@ check_refusal('taken back, at the claim', trigger_on($claim, 'RETURN OLD;'), $dr
 check_refusal('given to another worker, at the claim', trigger_on($claim, 'NEW.claimed_by := 1;'), $drop, at => 'claim');
 check_refusal('a cancel that is raised, at the claim', trigger_on($claim, q{RAISE query_canceled;}), $drop, at => 'claim');
 
+# ---- A rule stops every row: health(), explain(), worker_status and the log name it ----
+
+sub check_rule
+{
+	my ($rule, $table, $stopped) = @_;
+	my $log_offset = -s $node->logfile;
+	my $named = "rule an_apps of rhesis_notify.$table: ";
+
+	$node->sql($rule =~ s/AS/CREATE RULE an_apps AS/r);
+	my @ids = map { $node->report } 1 .. 3;
+	$node->wait_for("SELECT NOT ok AND value ~ '$named' FROM rhesis_notify.health() WHERE check_name = 'queue'");
+	my $advice = $node->sql(q{SELECT advice FROM rhesis_notify.health() WHERE check_name = 'queue'});
+	like($advice, qr/^DROP RULE an_apps ON rhesis_notify.$table; No mail goes out/, "$rule: health() says what to do");
+	$node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.explain($_) WHERE step = 'next' AND detail ~ '$named' AND advice ~ 'DROP RULE an_apps'") foreach @ids;
+	pass("$rule: explain() says so of every row");
+	$node->wait_for("SELECT last_error ~ '^$named' FROM rhesis_notify.worker_status");
+	pass("$rule: so does worker_status.last_error");
+	like($node->log($log_offset), qr/WARNING: .*$named.*\n.*\n.*HINT:  DROP RULE an_apps/, "$rule: and the log");
+	is($node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE id IN ($ids[0], $ids[1], $ids[2]) AND delivery_status = '$stopped'"), 3, "$rule: they are $stopped");
+	$node->sql($_) foreach $advice =~ /(DROP RULE .*?;)/, $advice =~ /(SELECT .*?;)/;
+	$node->wait_for_state($_, 'sent') foreach @ids;
+	$node->wait_for("SELECT ok FROM rhesis_notify.health() WHERE check_name = 'queue'");
+	pass("$rule: without it, all are sent");
+	return;
+}
+
+check_rule('AS ON UPDATE TO rhesis_notify.task_notifications DO ALSO INSERT INTO public.audit VALUES (NEW.id)', 'task_notifications', 'pending');
+check_rule(q{AS ON UPDATE TO rhesis_notify.task_notifications WHERE NEW.task_id = 'none' DO ALSO DELETE FROM public.audit}, 'task_notifications', 'pending');
+check_rule('AS ON UPDATE TO rhesis_notify.task_notifications DO INSTEAD NOTHING', 'task_notifications', 'pending');
+check_rule('AS ON INSERT TO rhesis_notify.delivery_events DO ALSO INSERT INTO public.audit VALUES (NEW.id)', 'delivery_events', 'sending');
+
 # ---- An operator's hand ----
 
 $node->sql('SELECT rhesis_notify.pause()');
