@@ -6,7 +6,7 @@
 #   make test-celery          the Celery example alone, with the Celery, SQLAlchemy and driver of each of these Debians
 #   make test-sanitized       the tests with servers once more, all under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-loaded          each suite of SUITES while both cores are busy, until it has passed three times in a row
-#   make test-guide           do what the installing pages say, as written, on a fresh Debian (PG=17: on a newer one)
+#   make test-guide           do what the installing pages say, as written, on a fresh Debian, and the demo (PG=17: on a newer one)
 #   make soak                 the long loops: kills over a large backlog
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from uuid import uuid4
 
@@ -16,10 +17,11 @@ OWNER = {
 }
 STATES = text("""
     SELECT format('%-18s %-8s %-8s %s', split_part(task_name, '.', 2), status, delivery_status,
-                  coalesce(smtp_reply, delivery_reason))
+                  coalesce(smtp_reply, delivery_reason)) AS line, finished_at IS NOT NULL AS is_finished
     FROM rhesis_notify.task_notifications WHERE task_name LIKE 'demo.%' AND created_at >= :start ORDER BY id
 """)
 MAILS = 6
+LIMIT = 600  # seconds; a few are enough where a worker runs
 
 
 def main() -> None:
@@ -34,15 +36,20 @@ def main() -> None:
     export.delay(**OWNER)
     execute_test_configuration.apply_async(["API Tests", 20], headers=OWNER)
 
-    lines: list = []
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and sum("sent" in line for line in lines) < MAILS:
+    print(f"Waiting until {MAILS} notifications are finished, {LIMIT} s at most ...", file=sys.stderr)
+    rows: list = []
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline and sum(row.is_finished for row in rows) < MAILS:
         time.sleep(0.2)
         with engine.begin() as connection:
             connection.execute(
                 text("SELECT set_config('app.current_organization', :organization_id, true)"), OWNER)
-            lines = list(connection.execute(STATES, {"start": start}).scalars())
-    print("\n".join(lines))
+            rows = connection.execute(STATES, {"start": start}).all()
+    print("\n".join(row.line for row in rows))
+    finished = sum(row.is_finished for row in rows)
+    if finished < MAILS:
+        sys.exit(f"After {LIMIT} s {finished} of {MAILS} notifications are finished. Does the Celery worker run? "
+                 "SELECT * FROM rhesis_notify.health() says whether mail goes out.")
 
 
 if __name__ == "__main__":

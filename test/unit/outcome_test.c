@@ -322,6 +322,14 @@ static const Case cases[] = {
 	{SMTP_STAGE_MAIL, SMTP_EVENT_CONNECTION_LOST, 0, NULL, NULL, 0,
 	 "connection return connection 0"},
 
+	/* A 4xx to MAIL may be about the size that MAIL names, unless it says that the server is in trouble */
+	{SMTP_STAGE_MAIL, R, 450, "", "come back later", 0, "message defer smtp_temporary 0"},
+	{SMTP_STAGE_MAIL, R, 451, "4.3.0", "Not now", 0, "message defer smtp_temporary 0"},
+	{SMTP_STAGE_MAIL, R, 455, "4.5.4", "Not with this parameter", 0,
+	 "message defer smtp_temporary 0"},
+	{SMTP_STAGE_MAIL, R, 451, "4.3.2", "come back later", 0, "connection return connection 0"},
+	{SMTP_STAGE_MAIL, R, 452, "4.3.1", "come back later", 0, "server return smtp_temporary 0"},
+
 	/* A refusal of MAIL is about the sender that every mail has, unless it is about this mail's size or characters */
 	{SMTP_STAGE_MAIL, R, 550, "", "Not you", 0, "account return auth 0"},
 	{SMTP_STAGE_MAIL, R, 554, "5.3.0", "Not at all", 0, "message fail smtp_permanent 0"},
