@@ -298,7 +298,7 @@ BEGIN
 	IF send_pending THEN
 		SELECT pg_catalog.count(*) INTO decided
 		FROM rhesis_notify.task_notifications AS n
-		WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.<>) 'held'::rhesis_notify.delivery_state;
+		WHERE n.finished_at IS NULL AND pg_catalog.enum_ne(n.delivery_status, 'held'::rhesis_notify.delivery_state);
 	ELSE
 		PERFORM rhesis_notify.skip_used_event_ids();
 		WITH old AS MATERIALIZED
@@ -402,7 +402,7 @@ DECLARE
 	retried bigint := 0;
 	finished_id bigint;
 BEGIN
-	IF state IS NULL OR state OPERATOR(pg_catalog.<>) ALL ('{failed,skipped,cancelled}'::rhesis_notify.delivery_state[]) THEN
+	IF state IS NULL OR state::text OPERATOR(pg_catalog.<>) ALL ('{failed,skipped,cancelled}'::text[]) THEN
 		RAISE EXCEPTION 'notifications that are % cannot be retried all together', COALESCE(state::text, 'null')
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Use ''failed'', ''skipped'' or ''cancelled''.';
@@ -413,7 +413,7 @@ BEGIN
 
 	FOR finished_id IN
 		SELECT n.id FROM rhesis_notify.task_notifications AS n
-		WHERE n.delivery_status OPERATOR(pg_catalog.=) retry_all.state
+		WHERE pg_catalog.enum_eq(n.delivery_status, retry_all.state)
 			AND n.finished_at OPERATOR(pg_catalog.>=) since
 			AND (expire_after OPERATOR(pg_catalog.=) '0'::interval
 				 OR n.created_at OPERATOR(pg_catalog.>=) (pg_catalog.now() OPERATOR(pg_catalog.-) expire_after))
@@ -562,7 +562,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'notification % does not exist', retry.id USING ERRCODE = 'no_data_found';
 	END IF;
-	IF notification.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,sending,sent}'::rhesis_notify.delivery_state[]) THEN
+	IF notification.delivery_status::text OPERATOR(pg_catalog.=) ANY ('{pending,sending,sent}'::text[]) THEN
 		RAISE NOTICE 'notification % is not retried: it is %', retry.id, notification.delivery_status;
 		RETURN false;
 	END IF;
@@ -646,7 +646,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'notification % does not exist', cancel.id USING ERRCODE = 'no_data_found';
 	END IF;
-	IF state OPERATOR(pg_catalog.<>) ALL ('{pending,deferred,held}'::rhesis_notify.delivery_state[]) THEN
+	IF state::text OPERATOR(pg_catalog.<>) ALL ('{pending,deferred,held}'::text[]) THEN
 		RAISE NOTICE 'notification % is not cancelled: it is %', cancel.id, state;
 		RETURN false;
 	END IF;
@@ -836,10 +836,11 @@ CREATE OR REPLACE VIEW rhesis_notify.queue_status WITH (security_invoker = true)
 				FILTER (WHERE is_due AND pg_catalog.isfinite(next_attempt_at))) AS oldest_due
 		 FROM
 			(SELECT delivery_status, next_attempt_at,
-				delivery_status IN ('pending', 'deferred') AND next_attempt_at <= pg_catalog.now() AS is_due
+				(pg_catalog.enum_eq(delivery_status, 'pending') OR pg_catalog.enum_eq(delivery_status, 'deferred'))
+					AND next_attempt_at <= pg_catalog.now() AS is_due
 			 FROM rhesis_notify.task_notifications) AS notification
 		 GROUP BY delivery_status) AS queue
-		ON queue.delivery_status = state.name
+		ON pg_catalog.enum_eq(queue.delivery_status, state.name)
 	ORDER BY state.name;
 
 -- The shipped templates, as a fresh install has them.

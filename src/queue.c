@@ -25,7 +25,7 @@ static QueueStatement next_epoch = {
 static QueueStatement greatest_epoch = {
 	.sql =
 		"SELECT COALESCE(pg_catalog.max(n.claimed_by), 0) FROM rhesis_notify.task_notifications AS n "
-		"WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state",
+		"WHERE n.finished_at IS NULL AND pg_catalog.enum_eq(n.delivery_status, 'sending'::rhesis_notify.delivery_state)",
 };
 
 /* $1 the greatest epoch of a row: the sequence is behind it after logical replication. One worker at a time. */
@@ -43,33 +43,33 @@ static QueueStatement move_epochs = {
 static QueueStatement sending_epochs = {
 	.sql =
 		"SELECT DISTINCT n.claimed_by FROM rhesis_notify.task_notifications AS n "
-		"WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state",
+		"WHERE n.finished_at IS NULL AND pg_catalog.enum_eq(n.delivery_status, 'sending'::rhesis_notify.delivery_state)",
 };
 
 /* $1 dead epochs, $2 hold them, $3 max_attempts, $4 one row */
-#define ADOPT(condition)                                                                                                \
-	"WITH orphan AS ("                                                                                                  \
-	" SELECT n.id, n.claimed_by,"                                                                                       \
-	"  CASE WHEN $2 THEN 'held'"                                                                                        \
-	"   WHEN (n.attempts OPERATOR(pg_catalog.+) 1) OPERATOR(pg_catalog.>=) $3 THEN 'failed'"                            \
-	"   ELSE 'pending' END::rhesis_notify.delivery_state AS state"                                                      \
-	" FROM rhesis_notify.task_notifications AS n"                                                                       \
-	" WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state" \
-	"  AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1)" condition                                                      \
-	" FOR NO KEY UPDATE SKIP LOCKED"                                                                                    \
-	"), adopted AS ("                                                                                                   \
-	" UPDATE rhesis_notify.task_notifications AS n"                                                                     \
-	" SET delivery_status = o.state, claimed_by = NULL, next_attempt_at = pg_catalog.clock_timestamp(),"                \
-	"  attempts = n.attempts OPERATOR(pg_catalog.+) 1,"                                                                 \
-	"  delivery_reason = CASE o.state::text WHEN 'held' THEN 'in_doubt' WHEN 'failed' THEN 'interrupted' END,"          \
-	"  finished_at = CASE o.state::text WHEN 'failed' THEN pg_catalog.clock_timestamp() END"                            \
-	" FROM orphan AS o WHERE n.id OPERATOR(pg_catalog.=) o.id"                                                          \
-	" RETURNING n.id, o.claimed_by, o.state"                                                                            \
-	")"                                                                                                                 \
-	"INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail) "                                       \
-	"SELECT a.id, 'in_doubt', pg_catalog.jsonb_build_object('message', pg_catalog.format("                              \
-	" 'the worker that was sending it is gone, the server may have accepted it; now %s', a.state),"                     \
-	" 'epoch', a.claimed_by) "                                                                                          \
+#define ADOPT(condition)                                                                                              \
+	"WITH orphan AS ("                                                                                                \
+	" SELECT n.id, n.claimed_by,"                                                                                     \
+	"  CASE WHEN $2 THEN 'held'"                                                                                      \
+	"   WHEN (n.attempts OPERATOR(pg_catalog.+) 1) OPERATOR(pg_catalog.>=) $3 THEN 'failed'"                          \
+	"   ELSE 'pending' END::rhesis_notify.delivery_state AS state"                                                    \
+	" FROM rhesis_notify.task_notifications AS n"                                                                     \
+	" WHERE n.finished_at IS NULL AND pg_catalog.enum_eq(n.delivery_status, 'sending'::rhesis_notify.delivery_state)" \
+	"  AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1)" condition                                                    \
+	" FOR NO KEY UPDATE SKIP LOCKED"                                                                                  \
+	"), adopted AS ("                                                                                                 \
+	" UPDATE rhesis_notify.task_notifications AS n"                                                                   \
+	" SET delivery_status = o.state, claimed_by = NULL, next_attempt_at = pg_catalog.clock_timestamp(),"              \
+	"  attempts = n.attempts OPERATOR(pg_catalog.+) 1,"                                                               \
+	"  delivery_reason = CASE o.state::text WHEN 'held' THEN 'in_doubt' WHEN 'failed' THEN 'interrupted' END,"        \
+	"  finished_at = CASE o.state::text WHEN 'failed' THEN pg_catalog.clock_timestamp() END"                          \
+	" FROM orphan AS o WHERE n.id OPERATOR(pg_catalog.=) o.id"                                                        \
+	" RETURNING n.id, o.claimed_by, o.state"                                                                          \
+	")"                                                                                                               \
+	"INSERT INTO rhesis_notify.delivery_events (notification_id, event, detail) "                                     \
+	"SELECT a.id, 'in_doubt', pg_catalog.jsonb_build_object('message', pg_catalog.format("                            \
+	" 'the worker that was sending it is gone, the server may have accepted it; now %s', a.state),"                   \
+	" 'epoch', a.claimed_by) "                                                                                        \
 	"FROM adopted AS a"
 
 static QueueStatement adopt_orphans = {
@@ -90,7 +90,7 @@ static QueueStatement return_unsent = {
 		"WITH unsent AS ("
 		" SELECT n.id FROM rhesis_notify.task_notifications AS n"
 		" WHERE n.id OPERATOR(pg_catalog.=) ANY ($2) AND n.claimed_by OPERATOR(pg_catalog.=) $1"
-		"  AND n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+		"  AND n.finished_at IS NULL AND pg_catalog.enum_eq(n.delivery_status, 'sending'::rhesis_notify.delivery_state)"
 		" FOR NO KEY UPDATE SKIP LOCKED)"
 		"UPDATE rhesis_notify.task_notifications AS n"
 		" SET delivery_status = 'pending', delivery_reason = NULL, claimed_by = NULL "
@@ -103,7 +103,7 @@ static QueueStatement return_unsent = {
 static QueueStatement orphans = {
 	.sql =
 		"SELECT n.id FROM rhesis_notify.task_notifications AS n "
-		"WHERE n.finished_at IS NULL AND n.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+		"WHERE n.finished_at IS NULL AND pg_catalog.enum_eq(n.delivery_status, 'sending'::rhesis_notify.delivery_state)"
 		" AND n.claimed_by OPERATOR(pg_catalog.=) ANY ($1) FOR NO KEY UPDATE SKIP LOCKED",
 	.parameter_count = 1,
 	.parameter_types = {INT8ARRAYOID},

@@ -103,7 +103,7 @@ static QueueStatement copy_figures = {
 			"$3") " AS is_copied"
 				  "  FROM rhesis_notify.task_notifications AS n"
 				  "  WHERE n.finished_at IS NULL"
-				  "   AND n.delivery_status OPERATOR(pg_catalog.<>) 'held'::rhesis_notify.delivery_state"
+				  "   AND pg_catalog.enum_ne(n.delivery_status, 'held'::rhesis_notify.delivery_state)"
 				  "  ORDER BY n.next_attempt_at, n.id LIMIT $4) AS n",
 	.parameter_count = 4,
 	.parameter_types = {TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT4OID},

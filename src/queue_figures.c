@@ -27,17 +27,17 @@ static QueueStatement queue_figures = {
 		" (SELECT p.since FROM rhesis_notify.database_pause AS p),"
 		" (SELECT p.paused_by FROM rhesis_notify.database_pause AS p) "
 		"FROM"
-		" (SELECT pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'pending'::rhesis_notify.delivery_state) AS pending,"
-		"  pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'deferred'::rhesis_notify.delivery_state) AS deferred,"
-		"  pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state) AS sending,"
-		"  pg_catalog.count(*) FILTER (WHERE o.delivery_status OPERATOR(pg_catalog.=) 'sending'::rhesis_notify.delivery_state"
+		" (SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.enum_eq(o.delivery_status, 'pending'::rhesis_notify.delivery_state)) AS pending,"
+		"  pg_catalog.count(*) FILTER (WHERE pg_catalog.enum_eq(o.delivery_status, 'deferred'::rhesis_notify.delivery_state)) AS deferred,"
+		"  pg_catalog.count(*) FILTER (WHERE pg_catalog.enum_eq(o.delivery_status, 'sending'::rhesis_notify.delivery_state)) AS sending,"
+		"  pg_catalog.count(*) FILTER (WHERE pg_catalog.enum_eq(o.delivery_status, 'sending'::rhesis_notify.delivery_state)"
 		"   AND o.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()) AS sending_due"
 		"  FROM (SELECT n.delivery_status, n.next_attempt_at FROM rhesis_notify.task_notifications AS n"
 		"   WHERE n.finished_at IS NULL ORDER BY n.next_attempt_at, n.id LIMIT $1) AS o) AS open,"
 		" (SELECT pg_catalog.count(*) AS notifications,"
 		"  pg_catalog.count(*) FILTER (WHERE n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()) AS due"
 		"  FROM rhesis_notify.task_notifications AS n"
-		"  WHERE n.delivery_status OPERATOR(pg_catalog.=) 'held'::rhesis_notify.delivery_state"
+		"  WHERE pg_catalog.enum_eq(n.delivery_status, 'held'::rhesis_notify.delivery_state)"
 		"   AND n.id OPERATOR(pg_catalog.=) ANY (SELECT e.notification_id FROM rhesis_notify.delivery_events AS e"
 		"    WHERE e.event OPERATOR(pg_catalog.=) 'in_doubt')) AS held",
 	.parameter_count = 1,
@@ -47,9 +47,9 @@ static QueueStatement queue_figures = {
 /* $1 limit */
 static QueueStatement queue_failures = {
 	.sql =
-		"SELECT pg_catalog.count(*) FILTER (WHERE finished.delivery_status OPERATOR(pg_catalog.=) 'failed'::rhesis_notify.delivery_state),"
-		" pg_catalog.count(*) FILTER (WHERE finished.delivery_status OPERATOR(pg_catalog.=)"
-		"  ANY ('{sent,failed}'::rhesis_notify.delivery_state[])),"
+		"SELECT pg_catalog.count(*) FILTER (WHERE pg_catalog.enum_eq(finished.delivery_status, 'failed'::rhesis_notify.delivery_state)),"
+		" pg_catalog.count(*) FILTER (WHERE pg_catalog.enum_eq(finished.delivery_status, 'sent'::rhesis_notify.delivery_state)"
+		"  OR pg_catalog.enum_eq(finished.delivery_status, 'failed'::rhesis_notify.delivery_state)),"
 		" CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.<) $1"
 		"  THEN pg_catalog.now() OPERATOR(pg_catalog.-) '1 hour'::interval"
 		"  ELSE pg_catalog.min(finished.finished_at) END "

@@ -10,10 +10,16 @@
 
 #define QUEUE_MAX_PARAMETERS 16
 
-/* Whether row "n" waits to be claimed. The first condition is that of the index task_notifications_due, which finds such rows. */
-#define N_IS_WAITING             \
-	" n.finished_at IS NULL AND" \
-	" n.delivery_status OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::rhesis_notify.delivery_state[])"
+/*
+ * States are compared by functions: if a superuser creates an implicit cast of delivery_state, PostgreSQL does not know which operator
+ * is meant.
+ *
+ * Whether row "n" waits to be claimed. The first condition is that of the index task_notifications_due, which finds such rows.
+ */
+#define N_IS_WAITING                                                                   \
+	" n.finished_at IS NULL AND"                                                       \
+	" (pg_catalog.enum_eq(n.delivery_status, 'pending'::rhesis_notify.delivery_state)" \
+	" OR pg_catalog.enum_eq(n.delivery_status, 'deferred'::rhesis_notify.delivery_state))"
 
 /*
  * Whether a row came with a copy of another database: it was created before this one was, or has an id that the queue's sequence has
