@@ -19,7 +19,8 @@ $node->sql(qq{
 	INSERT INTO rhesis_notify.delivery_events (notification_id, event, smtp_code, enhanced_code, reply, detail)
 	VALUES ($id, 'deferred', 451, '4.7.1', 'Try again later', '{"message": "later"}')});
 
-# What depends on a table's columns goes first: its constraints, policies, views and partial indexes.
+# What depends on a table's columns goes first: its constraints (but for NOT NULL, which is one from PostgreSQL 18 on), policies, views
+# and partial indexes.
 $node->sql(<<'END');
 	CREATE FUNCTION public.alter_column(t regclass, c name, to_type text, value text) RETURNS void LANGUAGE plpgsql AS $$
 	DECLARE
@@ -28,7 +29,7 @@ $node->sql(<<'END');
 		FOR statement IN
 			SELECT format('ALTER EXTENSION rhesis_notify DROP VIEW %1$s; DROP VIEW %1$s', oid::regclass)
 			FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind = 'v' AND relname <> 'task_types'
-			UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', t, conname) FROM pg_constraint WHERE conrelid = t
+			UNION ALL SELECT format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', t, conname) FROM pg_constraint WHERE conrelid = t AND contype <> 'n'
 			UNION ALL SELECT format('DROP POLICY %I ON %s', polname, t) FROM pg_policy WHERE polrelid = t
 			UNION ALL SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index
 				WHERE indrelid = t AND indpred IS NOT NULL
