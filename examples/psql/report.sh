@@ -7,6 +7,7 @@
 # Ends as the command did, also if that cannot be reported.
 set -u
 
+[ $# -ge 4 ] || { echo "usage: report.sh NAME USER_ID ORGANIZATION_ID COMMAND [ARGUMENT...]" >&2; exit 2; }
 name=$1 user_id=$2 organization_id=$3
 shift 3
 

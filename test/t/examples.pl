@@ -266,6 +266,8 @@ like(next_mail()->text, qr/exit code 3: it's :'name' \\ full\n/, '... which are 
 ($code, $output) = run_in('psql', \%psql, "$examples/psql/report.sh", 'nightly.backup', $JANE, $ACME, 'sh', '-c', q(printf '\303\251%.0s' $(seq 1500) >&2; printf '\377xy' >&2; exit 4));
 is($code, 4, 'one whose words are cut within a character, and are not all UTF-8, is reported');
 like(next_mail()->text, qr/exit code 4: /, '... and mailed');
+($code, $output) = run_in('psql', \%psql, "$examples/psql/report.sh", 'nightly.backup', $JANE, $ACME);
+is("$code: $output", "2: usage: report.sh NAME USER_ID ORGANIZATION_ID COMMAND [ARGUMENT...]\n", 'without a command it says how it is called');
 ($code, $output) = run_in('psql', { %psql, PGPORT => 1 }, "$examples/psql/report.sh", 'nightly.backup', $JANE, $ACME, 'true');
 is($code, 0, 'one that can\'t be reported ends as it did too');
 like($output, qr/report\.sh: could not report nightly\.backup$/, '... and says so');
