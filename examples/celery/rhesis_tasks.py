@@ -382,12 +382,15 @@ class ReportingRequest(Request):
         super().reject(requeue)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """As Request.on_failure; reports a process that was lost, unless the broker gives the task out again."""
+        """As Request.on_failure; reports a process that was lost, unless the broker gives the task out again.
+
+        A task that ends its process by sys.exit() is such a loss too. Newer billiards hand on what it raised.
+        """
         error = getattr(exc_info.exception, "exc", exc_info.exception)  # Newer billiards wrap it.
         try:
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         finally:  # The result backend may be away.
-            if isinstance(error, (WorkerLostError, TimeLimitExceeded)) and not self.runs_again:
+            if isinstance(error, (WorkerLostError, TimeLimitExceeded, SystemExit, KeyboardInterrupt)) and not self.runs_again:
                 self.report(error)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
@@ -405,7 +408,7 @@ class ReportingRequest(Request):
             self.report(TaskRevokedError("expired"))
         return expired
 
-    def report(self, error: Exception) -> None:
+    def report(self, error: BaseException) -> None:
         """Reports a failure, with the start that the pool has told of, if it has."""
         if self.time_start:
             self._context.started_at = datetime.fromtimestamp(self.time_start, timezone.utc)
