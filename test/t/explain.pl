@@ -68,7 +68,7 @@ $peer->rules;
 # ---- Waiting ----
 
 $id = $node->report;
-$node->wait_for(q{SELECT backing_off_until IS NOT NULL AND state = 'backing off' AND last_error !~ 'closed the connection' FROM rhesis_notify.worker_status});
+$node->wait_for(q{SELECT backing_off_until IS NOT NULL AND state = 'backing off' AND last_error ~ 'onnect to ' FROM rhesis_notify.worker_status});
 like((step($id, 'mail server'))[0], qr/^left alone until \S+ \S+ \((?:in \d+s|0s ago)\) \| localhost:\d+, \S+ \S+ \(\d+s ago\): .+ \| Check rhesis_notify\.smtp_port, .*SELECT \* FROM rhesis_notify\.check_smtp\(\)/,
 	'a server in trouble: what it said last, and until when it is left alone');
 $peer->start_again;
