@@ -94,6 +94,30 @@ IsRestored(const struct config_generic *setting)
 }
 
 void
+PinSetting(const char *name, const char *value)
+{
+	/* Not every version has every setting. */
+	if (GetConfigOption(name, true, false) != NULL)
+		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * These can end the connection while it is made: from PostgreSQL 18 on the conversion to client_encoding is looked for in the library
+ * path, and a transaction reads the catalogs. What is set like this before, no database or role changes.
+ */
+static void
+PinForConnection(void)
+{
+	char *library_path = pstrdup(GetConfigOption("dynamic_library_path", false, false));
+
+	PinSetting("dynamic_library_path", library_path);
+	PinSetting("exit_on_error", "off");
+	PinSetting("statement_timeout", "0");
+	PinSetting("transaction_timeout", "0");
+	pfree(library_path);
+}
+
+void
 RememberServerSettings(void)
 {
 	int count;
@@ -111,6 +135,7 @@ RememberServerSettings(void)
 		saved->value = MemoryContextStrdup(TopMemoryContext, GetConfigOption(name, true, false));
 		server_setting_count++;
 	}
+	PinForConnection();
 }
 
 static bool
@@ -164,14 +189,6 @@ ForbidDeadlySettings(void)
 				settings[i]->flags |= GUC_NOT_WHILE_SEC_REST;
 		}
 	}
-}
-
-void
-PinSetting(const char *name, const char *value)
-{
-	/* Not every version has every setting. */
-	if (GetConfigOption(name, true, false) != NULL)
-		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void
