@@ -38,13 +38,15 @@ is_deeply([ sort map { $_->raw_header('Message-ID') } $peer->mails ], [ sort key
 
 # ---- The attempts of one notification ----
 
+$node->reconfigure(retry_delay => '1h', retry_max_delay => '1h');
 $peer->rules({ stage => 'rcpt', action => 'reply', text => '450 4.2.0 Mailbox busy' });
 my $id = $node->report;
 $node->wait_for("SELECT attempts > 0 FROM rhesis_notify.task_notifications WHERE id = $id");
 my $message_id = $node->notification($id)->{message_id};
 like($message_id, qr/^<rhesis-notify\.$id\./, 'an attempt that failed has left its Message-ID');
-$node->sql("UPDATE rhesis_notify.task_notifications SET created_at = created_at - interval '10 seconds', task_id = 'renamed' WHERE id = $id");
 $peer->rules;
+$node->sql("UPDATE rhesis_notify.task_notifications SET created_at = created_at - interval '10 seconds', task_id = 'renamed', next_attempt_at = now() WHERE id = $id;
+	SELECT rhesis_notify.wake_workers()");
 is($node->wait_for_state($id, 'sent')->{message_id}, $message_id, 'the next one has it too, although the row was changed');
 is(($peer->mails)[-1]->raw_header('Message-ID'), $message_id, 'in the mail');
 
