@@ -78,10 +78,14 @@ is(outcome('retries_elsewhere here'), 'success: there', 'a retry with other argu
 # ---- Ends that are none of Python's ----
 
 my @exits = ('sys.exit', 'os._exit', 'SystemExit', 'KeyboardInterrupt', 'MemoryError');
-submit(map { call('exits', [$_]) } @exits[ 0 .. 2 ], $exits[4]);
+submit(map { call('exits', [$_]) } @exits[ 0 .. 2 ]);
 # billiard 4.3 hands on what the task has raised.
 like(outcome("exits $_"), $_ eq 'os._exit' ? qr/^failed: WorkerLostError/ : qr/^failed: (?:WorkerLostError|SystemExit: )/, "$_: the process is lost") foreach @exits[ 0 .. 2 ];
+# With billiard 4.3 it ends the worker.
+$celery->start_worker('ending_tasks', 'memory', '--concurrency', 1);
+submit(call('exits', [ $exits[4] ], queue => 'memory'));
 is(outcome('exits MemoryError'), 'failed: MemoryError: too much', 'MemoryError');
+$celery->stop_worker('memory');
 
 submit(call('dies_the_first_time'), call('dies_late'), call('is_slow_the_first_time'), call('fails_late'), call('slow_in_session'),
 	call('rejects_the_first_time'), call('ignores_in_session'));
