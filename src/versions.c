@@ -18,7 +18,7 @@ PG_FUNCTION_INFO_V1(rhesis_notify_require_preload);
 PG_FUNCTION_INFO_V1(rhesis_notify_require_library);
 
 /* One that the worker's statements don't work with any more, or whose functions in C have changed their arguments, leaves. */
-static const char *const served_versions[] = {RHESIS_NOTIFY_VERSION, "1.0"};
+static const char *const served_versions[] = {RHESIS_NOTIFY_VERSION, "1.1", "1.0"};
 
 bool
 ServesObjects(const char *version)
