@@ -4,7 +4,10 @@
 #ifndef RHESIS_WORKER_SETTINGS_H
 #define RHESIS_WORKER_SETTINGS_H
 
-/* Before the connection: remember what the server's configuration says, and keep what the connection itself needs. */
+/*
+ * Call this before the connection is made. It remembers the settings of the server's configuration, and pins those that
+ * could end the connection.
+ */
 extern void RememberServerSettings(void);
 
 /* After the connection: undo what ALTER DATABASE and ALTER ROLE changed, and pin what the worker relies on. */

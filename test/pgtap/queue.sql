@@ -83,7 +83,7 @@ SET LOCAL queue_probe.expire_after = 0;
 SELECT pg_temp.insert_due('ancient', age => '10 y') \g /dev/null
 SELECT is(pg_temp.claim(7, 100, true), 'ancient', 'without expire_after nothing is too old');
 
--- A registration of any length is found, and read whole.
+-- A registration may be of any length. The worker finds it, and reads all of it.
 SELECT rhesis_notify.email_notification(repeat('long', 1000), 'task_completion', repeat('s', 5000), 'Long') \g /dev/null
 INSERT INTO rhesis_notify.custom_task_types (task_name, template) VALUES (repeat('n', 3000), repeat('t', 5000));
 SELECT pg_temp.insert_due('long name', repeat('long', 1000)),
