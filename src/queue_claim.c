@@ -42,34 +42,53 @@
 	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
 
 /* Small, so it is read once a batch instead of being searched for each row. Its columns have no limit of their own. */
-#define TASK_TYPES_CUT_AT(characters)                                                      \
-	"task_type AS MATERIALIZED ("                                                          \
-	" SELECT t.task_name, pg_catalog.left(t.template, " characters ") AS template,"        \
-	"  pg_catalog.left(t.subject_template, " characters ") AS subject_template,"           \
-	"  pg_catalog.left(t.display_name, 1000) AS display_name,"                             \
-	"  pg_catalog.octet_length(t.template) OPERATOR(pg_catalog.>) " characters             \
-	"   OR pg_catalog.octet_length(t.subject_template) OPERATOR(pg_catalog.>) " characters \
-	"   AS is_cut"                                                                         \
+#define TASK_TYPE_CTE                                                       \
+	"task_type AS MATERIALIZED ("                                           \
+	" SELECT t.task_name, pg_catalog.left(t.template, 100000) AS template," \
+	"  pg_catalog.left(t.subject_template, 100000) AS subject_template,"    \
+	"  pg_catalog.left(t.display_name, 1000) AS display_name"               \
 	" FROM rhesis_notify.task_types AS t)"
 
-#define TASK_TYPE_CTE TASK_TYPES_CUT_AT("100000")
-#define SHORT_TASK_TYPE_CTE TASK_TYPES_CUT_AT("1000")
+/* A name of more than 1000 bytes, made short. It is longer than all others that are not, so it is equal to none of them. */
+#define SHORT_NAME(name)                                                          \
+	"CASE WHEN pg_catalog.octet_length(" name ") OPERATOR(pg_catalog.<=) 1000"    \
+	" THEN " name " ELSE pg_catalog.left(" name ", 1000) OPERATOR(pg_catalog.||)" \
+	" pg_catalog.encode(pg_catalog.sha256(pg_catalog.textsend(" name ")), 'hex') END"
+
+#define IS_LONG(text) "pg_catalog.octet_length(" text ") OPERATOR(pg_catalog.>) 1000"
+#define SHORT_TEXT(text) "CASE WHEN " IS_LONG(text) " THEN '' ELSE " text " END"
+
+#define TYPE_NAME SHORT_NAME("t.task_name")
+#define TYPE_TEMPLATE SHORT_TEXT("t.template")
+#define TYPE_SUBJECT SHORT_TEXT("t.subject_template")
+#define TYPE_DISPLAY_NAME SHORT_TEXT("t.display_name")
+#define TYPE_IS_LONG \
+	IS_LONG("t.template") " OR " IS_LONG("t.subject_template") " OR " IS_LONG("t.display_name")
+
+/* Without the long texts. */
+#define SHORT_TASK_TYPE_CTE                                                          \
+	"task_type AS MATERIALIZED ("                                                    \
+	" SELECT " TYPE_NAME " AS task_name, " TYPE_TEMPLATE " AS template,"             \
+	"  " TYPE_SUBJECT " AS subject_template, " TYPE_DISPLAY_NAME " AS display_name," \
+	"  " TYPE_IS_LONG " AS is_long"                                                  \
+	" FROM rhesis_notify.task_types AS t)"
 
 /* In the order of NotificationColumn; "n" is the row, "d" what was found out about it. */
-#define COLUMNS_WITH(template, subject_template)                                                                                  \
-	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success',"                                                   \
-	" n.user_id, n.organization_id, " template ", " subject_template ", d.display_name, n.result,"                                \
-											   " n.error_message,"                                                                \
-											   " n.started_at, COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts," \
-											   " n.message_id, n.next_attempt_at"
+#define COLUMNS_BEFORE                                                          \
+	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success'," \
+	" n.user_id, n.organization_id,"
 
-#define NOTIFICATION_COLUMNS COLUMNS_WITH("d.template", "d.subject_template")
+#define COLUMNS_AFTER                                            \
+	", d.display_name, n.result, n.error_message, n.started_at," \
+	" COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts, n.message_id, n.next_attempt_at"
 
-#define CLAIMED_COLUMNS                                                                                 \
-	COLUMNS_WITH(                                                                                       \
-		"COALESCE(CASE WHEN n.template OPERATOR(pg_catalog.<>) '' THEN n.template END, d.template)",    \
-		"COALESCE(CASE WHEN n.subject_template OPERATOR(pg_catalog.<>) '' THEN n.subject_template END," \
-		" d.subject_template)")
+#define NOTIFICATION_COLUMNS COLUMNS_BEFORE " d.template, d.subject_template" COLUMNS_AFTER
+
+#define CLAIMED_COLUMNS                                                                              \
+	COLUMNS_BEFORE                                                                                   \
+	" COALESCE(CASE WHEN n.template OPERATOR(pg_catalog.<>) '' THEN n.template END, d.template),"    \
+	" COALESCE(CASE WHEN n.subject_template OPERATOR(pg_catalog.<>) '' THEN n.subject_template END," \
+	"  d.subject_template)" COLUMNS_AFTER
 
 typedef enum NotificationColumn
 {
@@ -92,7 +111,7 @@ typedef enum NotificationColumn
 	COLUMN_NEXT_ATTEMPT_AT,
 	COLUMN_IS_CLAIMED, /* of a claim */
 	COLUMN_IS_FINISHED,
-	COLUMN_IS_CUT
+	COLUMN_HAS_LONG_TEXTS
 } NotificationColumn;
 
 /*
@@ -103,50 +122,41 @@ typedef enum NotificationColumn
  * change what the claim writes, so the last columns say what became of it.
  *
  * The joins keep copies of whole rows of "due" and "task_type" in memory: PostgreSQL needs them if another session changes a row.
- * So these rows must be short. A long name in "due" is cut one character behind the length of the longest registered name: a longer
- * name is not registered. Long texts of "task_type" are cut, and the worker reads them again.
+ * So these rows must be short: long names are shortened on both sides, and the worker reads a registration with long texts again.
  */
-#define REGISTERED_PART_OF(name)                                                             \
-	"CASE WHEN pg_catalog.octet_length(n.task_name) OPERATOR(pg_catalog.<=) 1000 THEN " name \
-	" ELSE pg_catalog.left(" name                                                            \
-	", (SELECT l.characters OPERATOR(pg_catalog.+) 1 FROM longest AS l)) END"
-
-#define DUE_FULL_NAME REGISTERED_PART_OF("n.task_name")
-#define DUE_LAST_PART REGISTERED_PART_OF("pg_catalog.split_part(n.task_name, '.', -1)")
+#define DUE_FULL_NAME SHORT_NAME("n.task_name")
+#define DUE_LAST_PART SHORT_NAME("pg_catalog.split_part(n.task_name, '.', -1)")
+#define DUE_IS_COPIED ROW_IS_COPIED("due", "$7", "$8", "$9")
 #define DUE_REGISTRATION_JOIN REGISTERED_AS("due.full_name", "due.last_part")
 
-#define CLAIM(condition)                                                                                 \
-	"WITH due AS MATERIALIZED ("                                                                         \
-	" WITH longest AS MATERIALIZED (SELECT pg_catalog.max(pg_catalog.length(t.task_name)) AS characters" \
-	"  FROM rhesis_notify.task_types AS t)"                                                              \
-	" SELECT n.ctid AS row, n.id, n.created_at,"                                                         \
-	"  " DUE_FULL_NAME " AS full_name, " DUE_LAST_PART " AS last_part,"                                  \
-	"  n.template OPERATOR(pg_catalog.<>) '' IS TRUE AS has_template,"                                   \
-	"  n.user_id OPERATOR(pg_catalog.<>) '' IS TRUE AS has_user"                                         \
-	" FROM rhesis_notify.task_notifications AS n"                                                        \
-	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                                     \
-	"), " SHORT_TASK_TYPE_CTE ", d AS ("                                                                 \
-	" SELECT due.row, COALESCE(full_name.template, last_part.template) AS template,"                     \
-	"  COALESCE(full_name.subject_template, last_part.subject_template) AS subject_template,"            \
-	"  COALESCE(full_name.display_name, last_part.display_name) AS display_name,"                        \
-	"  COALESCE(full_name.is_cut, last_part.is_cut) IS TRUE AS is_cut,"                                  \
-	"  CASE WHEN NOT due.has_template"                                                                   \
-	"    AND COALESCE(full_name.template, last_part.template) IS NULL THEN 'silent_task'"                \
-	"   WHEN due.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                                    \
-	"   WHEN NOT due.has_user THEN 'no_user' END AS reason"                                              \
-	" FROM due" DUE_REGISTRATION_JOIN ")"                                                                \
-	"UPDATE rhesis_notify.task_notifications AS n"                                                       \
-	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"                \
-	"   ::rhesis_notify.delivery_state,"                                                                 \
-	"  delivery_reason = d.reason,"                                                                      \
-	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                             \
-	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"               \
-	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                                  \
-	"  AND NOT EXISTS (SELECT FROM due WHERE " ROW_IS_COPIED(                                            \
-		"due", "$7", "$8", "$9") ")"                                                                     \
-								 " RETURNING" CLAIMED_COLUMNS                                            \
-								 ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"                     \
-								 " n.finished_at IS NOT NULL, d.is_cut"
+#define CLAIM(condition)                                                                      \
+	"WITH due AS MATERIALIZED ("                                                              \
+	" SELECT n.ctid AS row, n.id, n.created_at,"                                              \
+	"  " DUE_FULL_NAME " AS full_name, " DUE_LAST_PART " AS last_part,"                       \
+	"  n.template OPERATOR(pg_catalog.<>) '' IS TRUE AS has_template,"                        \
+	"  n.user_id OPERATOR(pg_catalog.<>) '' IS TRUE AS has_user"                              \
+	" FROM rhesis_notify.task_notifications AS n"                                             \
+	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                          \
+	"), " SHORT_TASK_TYPE_CTE ", d AS ("                                                      \
+	" SELECT due.row, COALESCE(full_name.template, last_part.template) AS template,"          \
+	"  COALESCE(full_name.subject_template, last_part.subject_template) AS subject_template," \
+	"  COALESCE(full_name.display_name, last_part.display_name) AS display_name,"             \
+	"  COALESCE(full_name.is_long, last_part.is_long) IS TRUE AS is_long,"                    \
+	"  CASE WHEN NOT due.has_template"                                                        \
+	"    AND COALESCE(full_name.template, last_part.template) IS NULL THEN 'silent_task'"     \
+	"   WHEN due.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                         \
+	"   WHEN NOT due.has_user THEN 'no_user' END AS reason"                                   \
+	" FROM due" DUE_REGISTRATION_JOIN ")"                                                     \
+	"UPDATE rhesis_notify.task_notifications AS n"                                            \
+	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"     \
+	"   ::rhesis_notify.delivery_state,"                                                      \
+	"  delivery_reason = d.reason,"                                                           \
+	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                  \
+	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"    \
+	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                       \
+	"  AND NOT EXISTS (SELECT FROM due WHERE " DUE_IS_COPIED ")"                              \
+	" RETURNING" CLAIMED_COLUMNS ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"          \
+	" n.finished_at IS NOT NULL, d.is_long"
 
 #define DUE_IN_ORDER(condition)                                                      \
 	" AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"                \
@@ -342,13 +352,13 @@ ReadNotification(uint64 row)
 	return notification;
 }
 
-/* The claim has cut the long texts of its registration: these are read again. */
+/* The claim leaves out the long texts of a registration: these are read again. */
 static Notification *
 ReadClaimed(uint64 row)
 {
 	Notification *whole = NULL;
 
-	if (DatumGetBool(Column(row, COLUMN_IS_CUT)))
+	if (DatumGetBool(Column(row, COLUMN_HAS_LONG_TEXTS)))
 		whole = FetchNotification(DatumGetInt64(Column(row, COLUMN_ID)), CurrentMemoryContext);
 	return whole ? whole : ReadNotification(row);
 }

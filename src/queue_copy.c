@@ -25,7 +25,6 @@ typedef enum StateColumn
 	STATE_IS_PAUSED = 1,
 	STATE_BORN,
 	STATE_LAST_ID,
-	STATE_HAS_SUBSCRIPTION,
 	STATE_SAME_TOKEN,
 	STATE_SAME_SYSTEM,
 	STATE_SAME_DATABASE,
@@ -35,20 +34,26 @@ typedef enum StateColumn
 /*
  * In the order of StateColumn. $1 system identifier, $2 the database's oid, $3 rhesis_notify.instance
  *
- * A row for each identity; usually one. A subscription is asked for only where the sequence was never used.
+ * A row for each identity; usually one.
  */
 static QueueStatement database_state = {
-	.sql =
-		"SELECT EXISTS (SELECT FROM rhesis_notify.database_pause), b.born,"
-		" CASE WHEN s.is_called THEN s.last_value ELSE 0 END,"
-		" NOT s.is_called AND EXISTS (SELECT FROM pg_catalog.pg_subscription AS u WHERE u.subdbid OPERATOR(pg_catalog.=) $2),"
-		" i.token OPERATOR(pg_catalog.=) b.token, i.system_identifier OPERATOR(pg_catalog.=) $1,"
-		" i.database_oid OPERATOR(pg_catalog.=) $2, i.instance OPERATOR(pg_catalog.=) $3 "
-		"FROM rhesis_notify.task_notifications_id_seq AS s"
-		" LEFT JOIN rhesis_notify.database_birth AS b ON true"
-		" LEFT JOIN rhesis_notify.database_identity AS i ON true",
+	.sql = "SELECT EXISTS (SELECT FROM rhesis_notify.database_pause), b.born,"
+		   " CASE WHEN s.is_called THEN s.last_value ELSE 0 END,"
+		   " i.token OPERATOR(pg_catalog.=) b.token, i.system_identifier OPERATOR(pg_catalog.=) $1,"
+		   " i.database_oid OPERATOR(pg_catalog.=) $2, i.instance OPERATOR(pg_catalog.=) $3 "
+		   "FROM rhesis_notify.task_notifications_id_seq AS s"
+		   " LEFT JOIN rhesis_notify.database_birth AS b ON true"
+		   " LEFT JOIN rhesis_notify.database_identity AS i ON true",
 	.parameter_count = 3,
 	.parameter_types = {INT8OID, OIDOID, TEXTOID},
+};
+
+/* $1 the database's oid. For a queue that has given no id */
+static QueueStatement has_subscription = {
+	.sql =
+		"SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription AS u WHERE u.subdbid OPERATOR(pg_catalog.=) $1)",
+	.parameter_count = 1,
+	.parameter_types = {OIDOID},
 };
 
 /* The objects of 1.0 know no more. */
@@ -191,24 +196,13 @@ SetBirth(CopyBounds *bounds, TimestampTz born, bool has_subscription)
 		bounds->unnumbered_until = bounds->born + BIRTH_ALLOWANCE;
 }
 
-static void
-ReadBounds(CopyBounds *bounds)
-{
-	bool is_null;
-	TimestampTz born = DatumGetTimestampTz(QueueValue(0, STATE_BORN, &is_null));
-
-	if (is_null)
-		born = DT_NOBEGIN;
-	bounds->last_id = DatumGetInt64(QueueValue(0, STATE_LAST_ID, &is_null));
-	SetBirth(bounds, born, IsTrue(0, STATE_HAS_SUBSCRIPTION));
-}
-
+/* A statement about this database that says yes or no. */
 static bool
-GrewFromNothing(void)
+IsTrueOfDatabase(QueueStatement *statement)
 {
 	Datum database = ObjectIdGetDatum(MyDatabaseId);
 
-	QueueExecute(&grew_from_nothing, &database, NULL);
+	QueueExecute(statement, &database, NULL);
 	return IsTrue(0, 1);
 }
 
@@ -217,16 +211,24 @@ ReadIdentity(DatabaseState *state)
 {
 	Datum values[3];
 	uint64 count;
+	TimestampTz born;
+	bool is_null;
 
 	FillIdentity(values);
 	count = QueueExecute(&database_state, values, NULL);
 	state->is_paused = IsTrue(0, STATE_IS_PAUSED);
-	ReadBounds(&state->bounds);
+	state->bounds.last_id = DatumGetInt64(QueueValue(0, STATE_LAST_ID, &is_null));
+	born = DatumGetTimestampTz(QueueValue(0, STATE_BORN, &is_null));
+	if (is_null)
+		born = DT_NOBEGIN;
 	/* Where there are several identities, the others are not this database's. */
 	for (uint64 row = 0; row < count && state->copy != COPY_OF_TOKEN; row++)
 		state->copy = SignOfIdentity(row);
 	state->is_upgraded = state->copy == NO_COPY && !IsTrue(0, STATE_SAME_SYSTEM);
-	if (state->copy == COPY_OF_DATABASE && (state->bounds.last_id == 0 || GrewFromNothing()))
+	SetBirth(&state->bounds, born,
+			 state->bounds.last_id == 0 && IsTrueOfDatabase(&has_subscription));
+	if (state->copy == COPY_OF_DATABASE &&
+		(state->bounds.last_id == 0 || IsTrueOfDatabase(&grew_from_nothing)))
 	{
 		state->copy = NO_COPY;
 		state->is_from_empty_template = true;
