@@ -788,9 +788,10 @@ CREATE FUNCTION rhesis_notify.purge(older_than interval) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET session_replication_role = origin
 AS $function$
 DECLARE
+	role text := pg_catalog.current_setting('session_replication_role');
+	done boolean := false;
 	before timestamptz := pg_catalog.now() OPERATOR(pg_catalog.-) older_than;
 	removed bigint := 0;
 	removed_now bigint;
@@ -807,6 +808,9 @@ DECLARE
 	state text;
 	message text;
 BEGIN
+	-- Foreign keys do not act in a replica's session.
+	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
+
 	-- At the commit, a constraint would refuse all of it.
 	SELECT 'SET CONSTRAINTS ' OPERATOR(pg_catalog.||)
 		pg_catalog.string_agg(pg_catalog.format('%I.%I', s.nspname, c.conname), ', ') OPERATOR(pg_catalog.||) ' IMMEDIATE'
@@ -822,7 +826,7 @@ BEGIN
 		IF deferred IS NOT NULL THEN
 			EXECUTE deferred;
 		END IF;
-		RETURN removed;
+		done := true;
 	EXCEPTION WHEN OTHERS THEN
 		-- Not what is the server's trouble, or another session's.
 		IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{08,25,40,53,54,55,57,58,F0,XX}'::text[]) THEN
@@ -831,8 +835,8 @@ BEGIN
 		removed := 0;
 	END;
 
-	-- Then in batches, each halved until the rows that cannot go stand alone.
-	LOOP
+	-- Else in batches, each halved until the rows that cannot go stand alone.
+	WHILE NOT done LOOP
 		SELECT pg_catalog.array_agg(o.id ORDER BY o.finished_at, o.id),
 			pg_catalog.array_agg(o.finished_at ORDER BY o.finished_at, o.id)
 		INTO ids, times
@@ -877,6 +881,7 @@ BEGIN
 				DETAIL = pg_catalog.format('Kept: %s; the first is notification %s.', kept, first_kept),
 				HINT = 'A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL and an index; a trigger must not refuse the deletion. What can be removed is.';
 	END IF;
+	PERFORM pg_catalog.set_config('session_replication_role', role, true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 	RETURN removed;
 END
 $function$;
@@ -923,11 +928,18 @@ CREATE FUNCTION rhesis_notify.resume() RETURNS boolean
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET session_replication_role = origin
 AS $function$
+DECLARE
+	role text := pg_catalog.current_setting('session_replication_role');
+	was_paused boolean;
 BEGIN
+	-- In a replica's session the trigger keep_own_pause would keep the row.
+	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 	DELETE FROM rhesis_notify.database_pause;
-	IF NOT FOUND THEN
+	was_paused := FOUND;
+	PERFORM pg_catalog.set_config('session_replication_role', role, true) WHERE role OPERATOR(pg_catalog.=) 'replica';
+
+	IF NOT was_paused THEN
 		RAISE NOTICE 'the mail of this database is not paused';
 		RETURN false;
 	END IF;
@@ -1000,9 +1012,9 @@ CREATE FUNCTION rhesis_notify.adopt_database(send_pending boolean) RETURNS bigin
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET session_replication_role = origin
 AS $function$
 DECLARE
+	role text := pg_catalog.current_setting('session_replication_role');
 	decided bigint;
 BEGIN
 	IF send_pending IS NULL THEN
@@ -1022,6 +1034,9 @@ BEGIN
 				'notifications are stopped by rhesis_notify.cancel(id).';
 		RETURN 0;
 	END IF;
+
+	-- In a replica's session the triggers ignore_replicated would keep the rows.
+	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 
 	-- pg_restore --disable-triggers leaves all triggers of a table as ordinary ones, which do not see what replication brings.
 	IF EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
@@ -1071,6 +1086,7 @@ BEGIN
 		GET DIAGNOSTICS decided = ROW_COUNT;
 	END IF;
 
+	PERFORM pg_catalog.set_config('session_replication_role', role, true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 	PERFORM rhesis_notify.wake_workers();
 	RETURN decided;
 END

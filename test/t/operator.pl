@@ -122,6 +122,8 @@ is($node->sql(q{SELECT count(*) FROM rhesis_notify.delivery_events AS e WHERE NO
 is($node->sql('SELECT count(*) FROM public.receipt'), 0, "and an application's rows");
 $node->sql('DROP TABLE public.receipt');
 is($node->sql("$replica SELECT rhesis_notify.pause(), rhesis_notify.pause(), rhesis_notify.resume(), rhesis_notify.resume()"), 't|f|t|f', 'pause() and resume(), too');
+is($node->sql("BEGIN; $replica SELECT FROM rhesis_notify.pause(), rhesis_notify.resume(), rhesis_notify.purge('10 days'); SHOW session_replication_role; COMMIT") =~ s/^\s+//r,
+	'replica', 'the transaction goes on as one of a replica');
 
 # ---- A row that an operator keeps locked ----
 

@@ -1,0 +1,51 @@
+# The role that owns the extension's objects is no superuser any more: mail goes out, and each function does what it says.
+use strict;
+use warnings FATAL => 'all';
+
+use RhesisNotify::Cluster;
+use RhesisNotify::Peer;
+use Test::More;
+
+my $peer = RhesisNotify::Peer->start;
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
+
+$node->sql(
+	q{
+	DROP EXTENSION rhesis_notify;
+	CREATE ROLE founder SUPERUSER;
+	SET ROLE founder;
+	CREATE EXTENSION rhesis_notify;
+	RESET ROLE;
+	ALTER ROLE founder NOSUPERUSER;
+	CREATE ROLE operator;
+	SELECT rhesis_notify.grant_to('operator', 'operator')});
+
+sub called
+{
+	my ($call) = @_;
+	return $node->sql("SET ROLE operator; SELECT rhesis_notify.$call");
+}
+
+$node->wait_for_state($node->report, 'sent');
+pass('mail goes out');
+is(called('pause()'), 't', 'pause()');
+my $cancelled = $node->report;
+is(called("cancel($cancelled)"), 't', 'cancel()');
+is(called("retry($cancelled)"), 't', 'retry()');
+is(called('resume()'), 't', 'resume()');
+$node->wait_for_state($cancelled, 'sent');
+is(called("retry_all(now() - interval '1 day', 'skipped')"), 0, 'retry_all()');
+is(called('adopt_database(true)'), 0, 'adopt_database() of a database that is not a copy');
+$node->sql('UPDATE rhesis_notify.database_identity SET token = gen_random_uuid()');
+is(called('adopt_database(true)'), 0, 'and of a copy');
+is($node->sql('SELECT count(*) FROM rhesis_notify.database_identity JOIN rhesis_notify.database_birth USING (token)'), 1, 'which is none any more');
+is(called("purge('0')"), 2, 'purge()');
+$node->wait_for_state($node->report, 'sent');
+pass('and mail goes out');
+
+# A session that takes itself for a replica's needs more than the owner has. It is told so, and nothing has happened.
+my $message = $node->sql_error(q{SET session_replication_role = replica; SELECT rhesis_notify.purge('0')});
+like($message, qr/permission denied to set parameter "session_replication_role"/, 'purge() in the session of a replica is refused');
+is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 1, 'and removes nothing');
+
+done_testing();
