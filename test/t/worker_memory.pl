@@ -92,6 +92,11 @@ $node->sql(qq{INSERT INTO rhesis_notify.custom_task_types (task_name, template, 
 fits('a registration of wide characters', 128, { task_name => q{'app.wide'}, template => 'NULL' }, \@sent);
 $node->sql(qq{INSERT INTO rhesis_notify.custom_task_types (task_name, template) VALUES (repeat('long', 25000), 'task_completion')});
 fits('a registered name of 100 kB', 128, { task_name => q{repeat('long', 25000)}, template => 'NULL', subject_template => $random }, \@sent);
+my $name = 'long' x 1000;
+$node->sql(qq{SELECT rhesis_notify.email_notification('$name')});
+$node->wait_for_state($node->report(task_name => "app.$name", template => undef), 'sent');
+pass('and as the last part of a name');
+is($node->wait_for_state($node->report(task_name => "${name}er", template => undef), 'skipped')->{delivery_reason}, 'silent_task', 'a name that begins with it is another one');
 
 # ---- Templates ----
 
