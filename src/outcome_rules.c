@@ -91,16 +91,17 @@
 
 /* ---- Words that servers share ---- */
 
-/* "this connection has taken its messages": Exim, Stalwart, Amazon SES, OpenSMTPD, Yahoo */
-#define WORDS_OF_A_FULL_CONNECTION                                                            \
-	"messages .. per connection|messages .. per session|messages .. this connection|"         \
-	"messages .. this session|messages .. in one session|messages .. in one connection|"      \
-	"message .. per connection|message .. per session|mails .. per connection|"               \
-	"mails .. per session|emails .. per connection|emails .. per session|"                    \
-	"mails .. this connection|mails .. this session|transactions .. per connection|"          \
-	"recipients .. in one session|recipients .. for one session|transactions .. per session|" \
-	"transactions .. this connection|transactions .. this session|"                           \
-	"connection message limit|session message limit|too many messages sent"
+/* "this connection has taken its messages": Exim, Stalwart, Amazon SES, OpenSMTPD, Yahoo; 163.com says it in letters */
+#define WORDS_OF_A_FULL_CONNECTION                                                                      \
+	"messages .. per connection|messages .. per session|messages .. this connection|"                   \
+	"messages .. this session|messages .. in one session|messages .. in one connection|"                \
+	"message .. per connection|message .. per session|mails .. per connection|"                         \
+	"mails .. per session|emails .. per connection|emails .. per session|"                              \
+	"mails .. this connection|mails .. this session|transactions .. per connection|"                    \
+	"recipients .. in one session|recipients .. for one session|transactions .. per session|"           \
+	"transactions .. this connection|transactions .. this session|"                                     \
+	"connection message limit|session message limit|too many messages sent|message threshold exceeded|" \
+	"mi:dmc|rp:drc"
 
 #define WORDS_OF_A_FULL_MAILBOX                                                                                    \
 	"over quota|mailbox full|mailbox .. full|mailbox .. quota|mailbox .. exceeded|mailbox .. limit|inbox .. full|" \
@@ -130,7 +131,8 @@
 	"smtp account .. disabled|your account .. under review|activate your|bad outbound sender|"   \
 	"sending suspended for this account|mail sending denied|[abuse] sender blocked|"             \
 	"account outbounds disabled|outgoing mail from|outgoing mail suspension|"                    \
-	"sending for this account is disabled|your account has not been approved"
+	"sending for this account is disabled|your account has not been approved|"                   \
+	"sending account has been banned|main account unavailable|email outgoing blocked"
 
 #define WORDS_OF_NO_RELAY                                                                        \
 	"relay access denied|relaying denied|relay not permitted|relay not allowed|unable to relay|" \
@@ -164,7 +166,9 @@ const Rule outcome_rules[] = {
 	 * messages / hour. Account will be enabled in 341 seconds. IONOS: 450-Requested mail action not taken:
 	 * mailbox unavailable, Mail send limit exceeded. policyd: 450 4.7.1 <jane@example.com>: Recipient address
 	 * rejected: Policy rejection; Message count quota exceeded. iRedAPD: 554 5.7.1 <END-OF-MESSAGE>: End-of-data
-	 * rejected: Quota exceeded (number of mails in total).
+	 * rejected: Quota exceeded (number of mails in total). mox: 451 4.7.1 max number of messages (1000) over past 24h
+	 * reached. 163.com, of the sender's mails in a quarter of an hour: 451 MI:SFQ. Mailtrap, as the answer to a
+	 * login: 535 5.7.0 Monthly messages limit reached. Courier: 500 Number of messages exceeded administrative limit.
 	 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "send: recipient limit exceeded|send: request limit exceeded|send: bytes limit exceeded|"
@@ -172,13 +176,16 @@ const Rule outcome_rules[] = {
 	 "policy rejection; message cumulative size quota|quota exceeded (number of mails|"
 	 "throttling quota exceeded|recipient address rejected: you have exceeded|"
 	 "recipient address rejected: you have reached|"
-	 "quota exceeded (accumulated message size",
+	 "quota exceeded (accumulated message size|over past 24h|monthly messages limit|"
+	 "over message quota|not enough sending quota|number of messages exceeded|"
+	 "account reached its .. limit|account reached its .. quota|"
+	 "mi:sfq|mi:stc|rp:qrc|rp:trc|hl:ifc",
 	 0, QUOTA(LONG_LIMIT)},
 
 	/* Haraka, at MAIL: 550 Message too big! Such a limit is none of the account's, whoever reached it. */
 	{REPLY, DIALOGUE, 500, 599, NULL,
 	 "message size|message too big|message too large|message is too large|message is too big|"
-	 "message exceeds|message exceeded",
+	 "message exceeds|message exceeded|message length",
 	 0, MESSAGE_REFUSED},
 
 	/*
@@ -275,7 +282,7 @@ const Rule outcome_rules[] = {
 	 * 4.7.28 … Session exceeded transfer quota. Google: 421 4.7.0 Connection expired, try reconnecting.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
-	 "too many errors|too many syntax|too many unrecognized|too many bad commands|"
+	 "too many errors|too many failures|too many syntax|too many unrecognized|too many bad commands|"
 	 "too many non|too many rcpt|too many invalid commands|session exceeded transfer|"
 	 "session open for too long|connection expired|too many transactions|"
 	 "allowable connection time|bad smtp command limit|please re authenticate",
@@ -361,7 +368,7 @@ const Rule outcome_rules[] = {
 	 * 452 Too many recipients received this hour. Others: 451 4.7.1 Rate limit exceeded, slow down.
 	 */
 	{REPLY, ANYWHERE, 400, 499, NULL,
-	 "unusual rate|try again later, closing connection|too much mail|"
+	 "unusual rate|unusual amount of unsolicited|try again later, closing connection|too much mail|"
 	 "access denied, please try again later|" WORDS_OF_A_RATE,
 	 0, QUOTA(0)},
 
@@ -369,7 +376,8 @@ const Rule outcome_rules[] = {
 	{REPLY, ANYWHERE, 400, 499, "4.7.28", NULL, 0, QUOTA(0)},
 
 	/* cPanel: 550 Domain example.com has exceeded the max emails per hour (150/150) allowed. */
-	{REPLY, ANYWHERE, 500, 599, NULL, "unusual rate|" WORDS_OF_A_RATE, 0, QUOTA(LONG_LIMIT)},
+	{REPLY, ANYWHERE, 500, 599, NULL, "unusual rate|unusual amount of unsolicited|" WORDS_OF_A_RATE,
+	 0, QUOTA(LONG_LIMIT)},
 
 	/* ---- A connection that was kept, and had died ---- */
 
@@ -384,11 +392,16 @@ const Rule outcome_rules[] = {
 
 	/* ---- TLS and the login ---- */
 
-	/* Google, Amazon SES: 530 5.7.0 Must issue a STARTTLS command first */
-	{REPLY, ANYWHERE, 500, 599, NULL,
+	/*
+	 * Google, Amazon SES: 530 5.7.0 Must issue a STARTTLS command first. Courier: 400 STARTTLS is required first.
+	 * maddy: 550 5.7.1 TLS conversation required. Yandex: 530 5.7.7 Email sending without SSL/TLS encryption is not
+	 * allowed. Google: 550 5.7.29 Gmail requires all bulk email senders to use TLS/SSL for SMTP connections.
+	 */
+	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "must issue a starttls|must issue starttls|starttls first|"
 	 "starttls is required|starttls required|requires encryption|use of tls required|"
-	 "not sent over tls",
+	 "not sent over tls|tls conversation required|without ssl/tls encryption|"
+	 "to use tls/ssl",
 	 0, NEEDS_TLS},
 
 	/*
@@ -411,9 +424,12 @@ const Rule outcome_rules[] = {
 	 */
 	{REPLY, AUTH, NOT_421, 599, NULL, NULL, 0, ACCOUNT(HINT_LOGIN)},
 
-	/* RFC 5248: x.7.8 says it of the credentials, x.7.9 of the mechanism, and 525 of a disabled account. */
+	/*
+	 * RFC 5248: x.7.8 says it of the credentials, x.7.9 of the mechanism, and 525 of a disabled account. After
+	 * the dot x.7.9 is the message's. Yahoo: 554 5.7.9 Message not accepted for policy reasons.
+	 */
 	{REPLY, DIALOGUE, 500, 599, "5.7.8", NULL, 0, ACCOUNT(HINT_LOGIN)},
-	{REPLY, DIALOGUE, 500, 599, "5.7.9", NULL, 0, ACCOUNT(HINT_LOGIN)},
+	{REPLY, ENVELOPE, 500, 599, "5.7.9", NULL, 0, ACCOUNT(HINT_LOGIN)},
 	{REPLY, DIALOGUE, 525, 525, "5.7.13", NULL, 0, ACCOUNT(HINT_PROVIDER)},
 
 	/* Amazon SES, Google: 530 5.7.0 Authentication Required. Mailgun: 535 Authentication failed */
@@ -451,7 +467,8 @@ const Rule outcome_rules[] = {
 	 "helo command rejected|ehlo command rejected|helo command .. blocked|bad helo|bad ehlo|"
 	 "invalid helo|invalid ehlo|helo name|ehlo name|helo denied|ehlo denied|ehlo domain|"
 	 "helo hostname|helo host|helo argument|helo rejected|invalid ehlo/helo|"
-	 "invalid helo/ehlo|in helo|in ehlo|helo domain is listed",
+	 "invalid helo/ehlo|in helo|in ehlo|helo domain is listed|helohost error|lookup on helo|"
+	 "mi:nhd",
 	 0, ACCOUNT(HINT_HELO)},
 	{REPLY, EHLO, NOT_421, 599, NULL, NULL, 0, /* => */
 	 OUTCOME_SCOPE_SERVER, OUTCOME_RETURN, "connection", 0, HINT_HELO, false},
@@ -486,8 +503,14 @@ const Rule outcome_rules[] = {
 	 "your ip address is listed|ip address is listed at|from your ip|by your ip|"
 	 "rejecting open proxy|your network is .. blacklisted|not allowed to connect|"
 	 "smtp server of your isp|email blocked by|rejected based on blacklist|multi blacklist|"
-	 "no access from mail server|not accepting connections|access denied. ip name lookup failed|ipv6 sending guidelines|dnsbl:attrbl",
+	 "no access from mail server|not accepting connections|access denied. ip name lookup failed|ipv6 sending guidelines|dnsbl:attrbl|"
+	 "ct ip reputation|ip is rejected, smtp auth|remote ip check|"
+	 "suspected spam ip",
 	 0, ACCOUNT(HINT_CLIENT)},
+
+	/* RFC 7372: reverse DNS validation failed. maddy: 550 5.7.25 rDNS name does not match source hostname */
+	{REPLY, DIALOGUE, NOT_421, 499, "4.7.25", NULL, 0, ACCOUNT(HINT_CLIENT)},
+	{REPLY, DIALOGUE, 500, 599, "5.7.25", NULL, 0, ACCOUNT(HINT_CLIENT)},
 
 	/* ---- The sender ---- */
 
@@ -497,7 +520,10 @@ const Rule outcome_rules[] = {
 	 * Please activate your Mailgun account. Resend: 450 The example.com domain is not verified. Zoho: 553
 	 * Relaying disallowed as noreply@example.com. Stalwart: 501 5.5.4 You are not allowed to send from this
 	 * address. MailerSend: 450 The from.email domain must be verified. iCloud: 550 5.7.0 From address is not
-	 * one of your addresses. QQ: 501 mail from address must be same as authorization user.
+	 * one of your addresses. QQ: 501 mail from address must be same as authorization user. Yahoo: 553 From:
+	 * address not verified. Apache James, at RCPT: 503 5.7.1 Incorrect Authentication for Specified Email Address.
+	 * mox: 451 4.3.0 domain of smtp mail from is temporarily disabled. 163.com, of an envelope and a header that
+	 * differ: 554 DT:SUM.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "a verified sender identity|authorized to send from|allowed to send from|"
@@ -508,12 +534,13 @@ const Rule outcome_rules[] = {
 	 "validate your sender|authorised to send from|authorized to send mail as|allowed to send mail from|"
 	 "sender domain not verified|domain must be verified|domain is not associated with|"
 	 "same as authorization user|header address rejected|not allowed in header|"
-	 "is not one of your addresses|mailfrom domain is listed|sending from domain|"
+	 "is not one of your addresses|must belong to authenticated user|mailfrom domain is listed|sending from domain|"
 	 "may not use \"from:\" address|unconfigured sending domain|authorized to send emails from|"
 	 "authorized to send mail|authorized to send as|allowed to relay emails|"
 	 "sender domain does not have|sender is not valid|sender not valid|mail from invalid|"
 	 "not local sender over smtp|must equal authorized user|"
-	 "my badmailfrom list",
+	 "my badmailfrom list|from: address not verified|incorrect authentication for specified|"
+	 "domain of smtp mail from|domain of message from header|dt:sum",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/*
@@ -563,13 +590,13 @@ const Rule outcome_rules[] = {
 
 	/*
 	 * A refusal of MAIL knows no recipient, and every mail has this sender. IONOS: 550 Requested action not
-	 * taken: mailbox unavailable, Sender address is not allowed. Size and characters are the mail's own, and
-	 * so is what another enhanced code says.
+	 * taken: mailbox unavailable, Sender address is not allowed. Courier: 517-Domain does not exist. Size and
+	 * characters are the mail's own, and so is what another enhanced code says.
 	 */
 	{REPLY, MAIL, 552, 552, NULL, NULL, 0, MESSAGE_REFUSED},
 	{REPLY, MAIL, 555, 555, NULL, NULL, 0, MESSAGE_REFUSED},
-	{REPLY, MAIL, 550, 599, "5.", NULL, 0, MESSAGE_REFUSED},
-	{REPLY, MAIL, 550, 599, NULL, NULL, 0, ACCOUNT(HINT_SENDER)},
+	{REPLY, MAIL, 510, 599, "5.", NULL, 0, MESSAGE_REFUSED},
+	{REPLY, MAIL, 510, 599, NULL, NULL, 0, ACCOUNT(HINT_SENDER)},
 
 	/* ---- A conversation out of step ---- */
 
@@ -599,8 +626,12 @@ const Rule outcome_rules[] = {
 
 	/* ---- The server ---- */
 
-	/* Postfix: 452 4.3.1 Insufficient system storage. Exim: 452 Space shortage, please try later */
+	/*
+	 * Postfix: 452 4.3.1 Insufficient system storage. Exim: 452 Space shortage, please try later. Microsoft 365,
+	 * to MAIL: 451 4.7.0 Temporary server error. maddy: 451 4.4.5 High load, try again later.
+	 */
 	{REPLY, MAIL | DATA, 400, 499, "4.3.1", NULL, 0, SERVER("smtp_temporary")},
+	{REPLY, MAIL, 400, 499, NULL, "high load|temporary server error", 0, SERVER("smtp_temporary")},
 	{REPLY, DIALOGUE, 400, 499, NULL,
 	 "insufficient system|space shortage|insufficient disk space|mail system full|server configuration error",
 	 0, SERVER("smtp_temporary")},
