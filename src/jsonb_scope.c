@@ -150,6 +150,13 @@ PlainMember(void *arg, const MustacheValue *object, const char *name, int name_l
 	return JsonbMember(arg, object, name, name_length, value);
 }
 
+/* Is this a value that a variable of the caller's gives way to? */
+static bool
+Replaces(const MustacheValue *value)
+{
+	return value->kind == MUSTACHE_NUMBER || (value->kind == MUSTACHE_STRING && value->length > 0);
+}
+
 /*
  * The same where the root has the caller's variables on top.
  */
@@ -165,7 +172,7 @@ LayeredMember(void *arg, const MustacheValue *object, const char *name, int name
 	if (variable == NULL)
 		return JsonbMember(scope, object, name, name_length, value);
 	if (variable->replaceable && JsonbMember(scope, object, name, name_length, value) &&
-		value->kind != MUSTACHE_NULL)
+		Replaces(value))
 		return true;
 
 	value->kind = variable->kind;

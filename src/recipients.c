@@ -16,6 +16,7 @@
 #include "recipients_problem.h"
 #include "recipients_relation.h"
 #include "settings.h"
+#include "shown_text.h"
 #include "time_limit.h"
 #include "written_address.h"
 
@@ -126,7 +127,7 @@ IsEmpty(const char *text)
 static bool
 IsBlank(const char *text)
 {
-	return text == NULL || text[strspn(text, " \t\r\n")] == '\0';
+	return text == NULL || ShowsNothing(text, strlen(text));
 }
 
 static bool

@@ -69,6 +69,20 @@ IsBlank(const char *p, int length)
 	return DatabaseIsUtf8() && IsBlankCharacter(utf8_to_unicode((const unsigned char *) p));
 }
 
+bool
+ShowsNothing(const char *text, int length)
+{
+	const char *end = text + length;
+
+	for (int char_length; text < end; text += char_length)
+	{
+		char_length = CharLength(text, end);
+		if (!IsBlank(text, char_length))
+			return false;
+	}
+	return true;
+}
+
 /* More blanks than MAX_BLANKS begin the text: their length in bytes, or 0. */
 static int
 LongGap(const char *text, const char *end)
@@ -243,6 +257,8 @@ ShownError(const char *message)
 		}
 	}
 	length = strlen(message);
+	if (ShowsNothing(message, length))
+		return pstrdup("");
 	if (FindUnfit(message, length, TEXT_LINES) == message + length)
 		return pstrdup(message);
 	return FitToShape(message, length, TEXT_LINES);

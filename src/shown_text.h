@@ -24,6 +24,9 @@ extern TextShape ShapeOfName(const char *name, int name_length);
 /* Whether the text is shown as it is. Quick for short text. */
 extern bool FitsShape(const char *text, int length, TextShape shape);
 
+/* Nothing but white space and characters without a picture, or nothing at all. */
+extern bool ShowsNothing(const char *text, int length);
+
 /* A copy that is, palloc'd and terminated; text that was cut ends with an ellipsis. */
 extern char *FitToShape(const char *text, int length, TextShape shape);
 

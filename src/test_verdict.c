@@ -34,53 +34,82 @@ ParseCount(const char *text, int length)
 	return i == length ? count : COUNT_UNKNOWN;
 }
 
-/* True when both have the same words. The text may have capital letters, and '_' or '-' for a blank. */
+/* True when this is the word, in any case. */
 static bool
 IsWord(const char *text, int length, const char *word)
 {
-	if ((int) strlen(word) != length)
-		return false;
-	for (int i = 0; i < length; i++)
-	{
-		bool is_gap = text[i] == '_' || text[i] == '-';
+	return (int) strlen(word) == length && pg_strncasecmp(text, word, length) == 0;
+}
 
-		if (pg_tolower((unsigned char) (is_gap ? ' ' : text[i])) != word[i])
-			return false;
-	}
-	return true;
+static bool
+IsOneOf(const char *text, int length, const char *const *words)
+{
+	while (*words != NULL && !IsWord(text, length, *words))
+		words++;
+	return *words != NULL;
+}
+
+static ExecutionStatus
+StatusOfWord(const char *text, int length)
+{
+	static const char *const failed[] = {"failed",	"fail",			"failure", "failures",
+										 "error",	"errors",		"errored", "crashed",
+										 "timeout", "unsuccessful", "timed",   NULL};
+	static const char *const partial[] = {"partial",	"partially", "incomplete", "cancelled",
+										  "canceled",	"aborted",	 "stopped",	   "interrupted",
+										  "terminated", "revoked",	 "progress",   "running",
+										  "pending",	"queued",	 NULL};
+
+	if (IsOneOf(text, length, failed))
+		return EXECUTION_FAILED;
+	return IsOneOf(text, length, partial) ? EXECUTION_PARTIAL : EXECUTION_UNKNOWN;
+}
+
+/* What "not" and this word say: "not successful", "not failed", "not started". */
+static ExecutionStatus
+StatusOfOpposite(const char *text, int length)
+{
+	static const char *const good[] = {"successful", "succeeded", "passed", NULL};
+
+	if (IsOneOf(text, length, good))
+		return EXECUTION_FAILED;
+	return StatusOfWord(text, length) == EXECUTION_UNKNOWN ? EXECUTION_PARTIAL : EXECUTION_UNKNOWN;
+}
+
+/* Of letters of any language, and digits. */
+static int
+WordLength(const char *text, const char *end)
+{
+	int length = 0;
+
+	while (text + length < end &&
+		   (isalnum((unsigned char) text[length]) || IS_HIGHBIT_SET(text[length])))
+		length++;
+	return length;
 }
 
 ExecutionStatus
 ParseExecutionStatus(const char *text, int length)
 {
-	static const struct
-	{
-		const char *word;
-		ExecutionStatus status;
-	} words[] = {
-		{"failed", EXECUTION_FAILED},		{"fail", EXECUTION_FAILED},
-		{"failure", EXECUTION_FAILED},		{"error", EXECUTION_FAILED},
-		{"errors", EXECUTION_FAILED},		{"errored", EXECUTION_FAILED},
-		{"crashed", EXECUTION_FAILED},		{"timeout", EXECUTION_FAILED},
-		{"timed out", EXECUTION_FAILED},	{"partial", EXECUTION_PARTIAL},
-		{"partially", EXECUTION_PARTIAL},	{"partially completed", EXECUTION_PARTIAL},
-		{"incomplete", EXECUTION_PARTIAL},	{"cancelled", EXECUTION_PARTIAL},
-		{"canceled", EXECUTION_PARTIAL},	{"aborted", EXECUTION_PARTIAL},
-		{"stopped", EXECUTION_PARTIAL},		{"interrupted", EXECUTION_PARTIAL},
-		{"terminated", EXECUTION_PARTIAL},	{"revoked", EXECUTION_PARTIAL},
-		{"in progress", EXECUTION_PARTIAL}, {"progress", EXECUTION_PARTIAL},
-		{"running", EXECUTION_PARTIAL},		{"pending", EXECUTION_PARTIAL},
-		{"queued", EXECUTION_PARTIAL},
-	};
+	static const char *const none[] = {"no", "without", "zero", "0", NULL};
+	const char *end = text + length;
+	bool is_opposite = false;
 
-	while (length > 0 && isspace((unsigned char) text[0]))
-		text++, length--;
-	while (length > 0 && isspace((unsigned char) text[length - 1]))
-		length--;
-	for (int i = 0; i < (int) lengthof(words); i++)
+	/* The first word that says something decides: "Completed with errors", "ResultStatus.FAILED". */
+	while (text < end)
 	{
-		if (IsWord(text, length, words[i].word))
-			return words[i].status;
+		int word_length = WordLength(text, end);
+		ExecutionStatus status;
+
+		if (IsOneOf(text, word_length, none))
+			return EXECUTION_UNKNOWN;
+		if (is_opposite && word_length > 0)
+			return StatusOfOpposite(text, word_length);
+		is_opposite = IsWord(text, word_length, "not") || (is_opposite && word_length == 0);
+		status = StatusOfWord(text, word_length);
+		if (status != EXECUTION_UNKNOWN)
+			return status;
+		text += Max(word_length, 1);
 	}
 	return EXECUTION_UNKNOWN;
 }

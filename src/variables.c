@@ -25,8 +25,8 @@
 /* What is longer is no id. */
 #define MAX_LINKED_ID 255
 
-/* What is longer is no count and no word that is known here. */
-#define MAX_SHORT_TEXT 40
+/* What is longer is no count and no status. */
+#define MAX_SHORT_TEXT 255
 
 static void
 AddVariable(Variables *variables, ScopeVariable variable)
@@ -70,6 +70,11 @@ ShowString(void *arg, const char *name, int name_length, MustacheValue *value)
 	MemoryContext caller;
 	ShownCopy *copy;
 
+	if (shape != TEXT_LINES && ShowsNothing(value->data, value->length))
+	{
+		value->length = 0;
+		return;
+	}
 	if (FitsShape(value->data, value->length, shape))
 		return;
 	for (int i = 0; i < variables->copy_count; i++)
@@ -246,7 +251,8 @@ LinkedId(const Variables *variables, const char *name)
 	else if (id.kind == MUSTACHE_NUMBER)
 		scope->append_text(scope->arg, &id, MAX_LINKED_ID, &text);
 	utf8 = DatabaseTextToUtf8(text.data, text.len);
-	if (TextIsBlank(utf8))
+	/* The last two would lead to another page. */
+	if (TextIsBlank(utf8) || strcmp(utf8, ".") == 0 || strcmp(utf8, "..") == 0)
 		return NULL;
 	initStringInfo(&encoded);
 	for (const char *p = utf8; *p != '\0'; p++)

@@ -14,11 +14,12 @@ BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE FUNCTION pg_temp.render(template text, "values" jsonb) RETURNS text
 LANGUAGE c AS :'module', 'render_layered';
-SELECT plan(17);
+SELECT plan(21);
 
 SELECT is(pg_temp.render('{{fixed}}|{{empty}}|{{nothing}}|{{yes}}|{{no}}|{{replaceable}}', "values"),
 	'our &lt;text&gt;|||true|false|ours', 'the caller''s variables over ' || coalesce("values"::text, 'nothing'))
-FROM unnest(ARRAY[NULL, '{}', '[1]', '"text"', 'null', '{"other": 1}', '{"replaceable": null}']::jsonb[])
+FROM unnest(ARRAY[NULL, '{}', '[1]', '"text"', 'null', '{"other": 1}', '{"replaceable": null}',
+	'{"replaceable": ""}', '{"replaceable": []}', '{"replaceable": {"a": 1}}', '{"replaceable": false}']::jsonb[])
 	AS "values";
 SELECT is(pg_temp.render('{{' || name || '}}', jsonb_build_object(name, 'theirs')), expected,
 	'a member does not replace ' || name)

@@ -24,7 +24,7 @@ BEGIN ATOMIC
 	SELECT (verdicts(ARRAY[user_id], ARRAY[organization_id]))[1];
 END;
 
-SELECT plan(92);
+SELECT plan(93);
 
 -- ---- The Rhesis schema ----
 
@@ -58,6 +58,8 @@ INSERT INTO public."user" (id, email, name, given_name, organization_id, is_acti
 
 SELECT is(verdict('00000000-0000-0000-0000-0000000000aa'), 'mail to Ada Lovelace <ada@example.org>', 'a user gets mail');
 SELECT is(verdict('00000000-0000-0000-0000-000000000002'), 'mail to Bob <bob@example.org>', 'a blank name falls back to the given name');
+UPDATE public."user" SET name = chr(160) || chr(8203) || chr(12288) WHERE email = 'bob@example.org';
+SELECT is(verdict('00000000-0000-0000-0000-000000000002'), 'mail to Bob <bob@example.org>', 'and so does one of blanks that are not ASCII''s');
 SELECT is(verdict('00000000-0000-0000-0000-000000000003'), 'mail to cleo@example.org <cleo@example.org>', 'without names the address is the name, and a null is_active is not inactive');
 SELECT is(verdict(NULL), 'no_user', 'no user id: no_user');
 SELECT is(verdict(''), 'no_user', 'an empty user id: no_user');

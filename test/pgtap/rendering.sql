@@ -64,7 +64,7 @@ CREATE FUNCTION pg_temp.subject(subject_template text, columns jsonb DEFAULT '{}
 	SELECT subject FROM rhesis_notify.preview(pg_temp.notify(columns || jsonb_build_object('subject_template', subject_template)))
 $$;
 
-SELECT plan(267);
+SELECT plan(285);
 
 -- ---- Our variables ----
 
@@ -453,6 +453,8 @@ FROM (VALUES
 	('success', '{"total_tests": "39", "tests_failed": "39"}', '39 of 39 tests failed|bad|39 of 39 tests failed|❌'),
 	('success', '{"total_tests": 39, "execution_status": "Failed"}', 'Test run failed|bad|Test run failed|❌'),
 	('success', '{"total_tests": 39, "execution_status": " timed_out "}', 'Test run failed|bad|Test run failed|❌'),
+	('success', '{"execution_status": "ResultStatus.FAILED"}', 'Test run failed|bad|Test run failed|❌'),
+	('success', '{"execution_status": "Completed with errors: see the page of this run for the tests that failed"}', 'Test run failed|bad|Test run failed|❌'),
 	('success', '{"total_tests": 39, "execution_status": "In Progress"}', 'Test run is incomplete|mixed|Test run is incomplete|⚠️'),
 	('success', '{"total_tests": 10, "tests_passed": 8, "tests_failed": 0, "tests_skipped": 2}', '8 of 10 tests passed|mixed|8 of 10 tests passed|⚠️'),
 	('success', '{"total_tests": 3e0, "tests_passed": 3.0, "tests_failed": -1, "execution_errors": true}', '||Success|✅'),
@@ -511,6 +513,19 @@ FROM unnest('{task_completion,test_execution_summary}'::text[]) AS template,
 	rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', template, 'task_name', repeat('"', 100000), 'task_id', repeat('"', 470) || template,
 		'status', 'failed', 'error_message', repeat('"', 100000), 'result', (SELECT jsonb_object_agg(key, repeat('"', 50000)) FROM
 		unnest('{status_details,test_run_id,test_set_id,test_set_name,project_name,endpoint_name,endpoint_url,execution_status,num_tests_generated,completed_at}'::text[]) AS key))));
+
+-- ---- Values that show nothing, or nothing of use ----
+
+SELECT is(pg_temp.shown('{{task_name}}|{{execution_time}}', jsonb_build_object('task_name', 'my.task', 'result', jsonb_build_object('task_name', value, 'execution_time', value))),
+	'my.task|2m 45s', 'a result with ' || value::text || ' for its name and time')
+FROM unnest(ARRAY['""', '"  "', '"\u00a0\u200b"', '[]', '{"a": 1}', 'false', 'null']::jsonb[]) AS value;
+SELECT is(pg_temp.shown('{{#test_set_name}}name{{/test_set_name}}{{#test_set_id}}id{{/test_set_id}}{{#endpoint_url}}url{{/endpoint_url}}{{#error_message}}error{{/error_message}}',
+		jsonb_build_object('error_message', E' \n', 'result', jsonb_build_object('test_set_name', blank, 'test_set_id', blank, 'endpoint_url', blank))), '',
+	'a value of U+' || upper(to_hex(ascii(blank))) || ' is none')
+FROM unnest(ARRAY[' ', E'\n', chr(160), chr(8203), chr(12288)]) AS blank;
+SELECT is(pg_temp.shown('{{result_url}}', jsonb_build_object('result', jsonb_build_object('test_run_id', id, 'test_set_id', '7'))), 'https://app.rhesis.ai/test-sets/7',
+	format('"%s" is no id of a page', id))
+FROM unnest('{.,..,"  ",""}'::text[]) AS id;
 
 -- ---- What shows nothing is replaced ----
 

@@ -134,18 +134,54 @@ CheckCounts(void)
 	for (int i = 0; i < (int) lengthof(cases); i++)
 		ok(ParseCount(cases[i].text, strlen(cases[i].text)) == cases[i].count, "count \"%s\"",
 		   cases[i].text);
-	ok(ParseExecutionStatus("FAILED", 6) == EXECUTION_FAILED, "the status in any case");
-	ok(ParseExecutionStatus("Partial", 7) == EXECUTION_PARTIAL, "Partial");
-	ok(ParseExecutionStatus(" Failed\n", 8) == EXECUTION_FAILED, "blanks around the status");
-	ok(ParseExecutionStatus("Timed_Out", 9) == EXECUTION_FAILED, "a status of two words");
-	ok(ParseExecutionStatus("IN-PROGRESS", 11) == EXECUTION_PARTIAL, "another");
-	ok(ParseExecutionStatus("faile", 5) == EXECUTION_UNKNOWN &&
-		   ParseExecutionStatus("failed!", 7) == EXECUTION_UNKNOWN &&
-		   ParseExecutionStatus(" ", 1) == EXECUTION_UNKNOWN,
-	   "a part of a word is none");
-	ok(ParseExecutionStatus("Complete", 8) == EXECUTION_UNKNOWN &&
-		   ParseExecutionStatus("", 0) == EXECUTION_UNKNOWN,
-	   "Complete says nothing");
+}
+
+static void
+CheckStatuses(void)
+{
+	static const struct
+	{
+		const char *text;
+		ExecutionStatus status;
+	} cases[] = {
+		{"Failed", EXECUTION_FAILED},
+		{"FAILED", EXECUTION_FAILED},
+		{" Failed\n", EXECUTION_FAILED},
+		{"Timed_Out", EXECUTION_FAILED},
+		{"timeout", EXECUTION_FAILED},
+		{"Partial", EXECUTION_PARTIAL},
+		{"IN-PROGRESS", EXECUTION_PARTIAL},
+		{"Failed!", EXECUTION_FAILED},
+		{"Failed (timeout)", EXECUTION_FAILED},
+
+		/* As Python writes a member of an Enum */
+		{"ResultStatus.FAILED", EXECUTION_FAILED},
+		{"<ResultStatus.PARTIAL: 2>", EXECUTION_PARTIAL},
+
+		{"Completed with errors", EXECUTION_FAILED},
+		{"completed_with_failures", EXECUTION_FAILED},
+		{"Partially failed", EXECUTION_PARTIAL},
+		{"Unsuccessful", EXECUTION_FAILED},
+		{"not successful", EXECUTION_FAILED},
+		{"Not started", EXECUTION_PARTIAL},
+		{"not - complete", EXECUTION_PARTIAL},
+
+		{"Complete", EXECUTION_UNKNOWN},
+		{"Completed without errors", EXECUTION_UNKNOWN},
+		{"complete, 0 failed", EXECUTION_UNKNOWN},
+		{"No failures", EXECUTION_UNKNOWN},
+		{"not failed", EXECUTION_UNKNOWN},
+		{"not", EXECUTION_UNKNOWN},
+		{"faile", EXECUTION_UNKNOWN},
+		{"failed\xC3\xA9", EXECUTION_UNKNOWN},
+		{"Fehlgeschlagen", EXECUTION_UNKNOWN},
+		{" ", EXECUTION_UNKNOWN},
+		{"", EXECUTION_UNKNOWN},
+	};
+
+	for (int i = 0; i < (int) lengthof(cases); i++)
+		ok(ParseExecutionStatus(cases[i].text, strlen(cases[i].text)) == cases[i].status,
+		   "status \"%s\"", cases[i].text);
 }
 
 int
@@ -153,6 +189,7 @@ main(void)
 {
 	CheckVerdicts();
 	CheckCounts();
+	CheckStatuses();
 	ArenaReset();
 	return done_testing();
 }
