@@ -48,7 +48,9 @@
 	"   THEN pg_catalog.clock_timestamp() END"                                                              \
 	" FROM " outcomes                                                                                       \
 	" WHERE n.id OPERATOR(pg_catalog.=) o.id AND n.claimed_by OPERATOR(pg_catalog.=) $1"                    \
-	" RETURNING n.id, n.claimed_by"                                                                         \
+	" RETURNING n.id, n.claimed_by, n.finished_at IS NULL"                                                  \
+	"  AND o.state::text OPERATOR(pg_catalog.<>) ALL ('{pending,deferred}'::text[])"                        \
+	"  AND n.delivery_status::text OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::text[]) AS is_due"     \
 	"), event AS ("                                                                                         \
 	" INSERT INTO rhesis_notify.delivery_events"                                                            \
 	"  (notification_id, event, smtp_code, enhanced_code, reply, detail)"                                   \
@@ -67,7 +69,7 @@
 
 static QueueStatement record_outcomes = {
 	.sql = OUTCOMES RECORDED_FROM(
-		"outcome AS o") "SELECT r.id FROM recorded AS r WHERE r.claimed_by IS NULL",
+		"outcome AS o") "SELECT r.id, r.is_due FROM recorded AS r WHERE r.claimed_by IS NULL",
 	PARAMETERS,
 };
 
@@ -79,9 +81,10 @@ static QueueStatement record_unlocked_outcomes = {
 	" WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"
 	" FOR NO KEY UPDATE OF n SKIP LOCKED"
 	")" RECORDED_FROM(
-		"outcome AS o JOIN unlocked AS u ON u.id OPERATOR(pg_catalog.=) o.id") "SELECT n.id FROM rhesis_notify.task_notifications AS n JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"
+		"outcome AS o JOIN unlocked AS u ON u.id OPERATOR(pg_catalog.=) o.id") "SELECT n.id, r.is_due FROM rhesis_notify.task_notifications AS n JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"
+																			   " LEFT JOIN recorded AS r ON r.id OPERATOR(pg_catalog.=) n.id AND r.claimed_by IS NULL"
 																			   " WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"
-																			   "  AND NOT EXISTS (SELECT FROM recorded AS r WHERE r.id OPERATOR(pg_catalog.=) n.id AND r.claimed_by IS NULL)",
+																			   "  AND r.is_due IS NOT FALSE",
 	PARAMETERS,
 };
 
@@ -240,6 +243,21 @@ CollectFields(const DeliveryRecord *records, int count, Datum *values)
 	values[13] = TextArray(records, count, offsetof(DeliveryRecord, event_detail));
 }
 
+/* An app's trigger has made a row due again that is sent, or was given up: it would be mailed again and again. */
+static void
+RequireNoneIsDue(uint64 count)
+{
+	for (uint64 row = 0; row < count; row++)
+	{
+		bool is_null;
+
+		if (DatumGetBool(QueueValue(row, 2, &is_null)) && !is_null)
+			ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+							errmsg("a trigger or a rule of table \"task_notifications\" makes due "
+								   "again what is sent or given up")));
+	}
+}
+
 int
 RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count)
 {
@@ -253,6 +271,7 @@ RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count)
 	values[0] = Int64GetDatum(epoch);
 	CollectFields(records, count, values);
 	recorded = QueueExecute(&record_outcomes, values, NULL);
+	RequireNoneIsDue(recorded);
 	QueueEnd(nest_level);
 	return (int) recorded;
 }
@@ -270,6 +289,7 @@ RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, in
 	values[0] = Int64GetDatum(epoch);
 	CollectFields(records, count, values);
 	locked_count = QueueExecute(&record_unlocked_outcomes, values, NULL);
+	RequireNoneIsDue(locked_count);
 	for (uint64 row = 0; row < locked_count; row++)
 	{
 		bool is_null;

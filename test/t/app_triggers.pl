@@ -102,6 +102,8 @@ check_refusal('AFTER, at the outcome', trigger_on($outcome, $raise, 'AFTER UPDAT
 check_refusal('suppressed, at the outcome', trigger_on($outcome, 'RETURN NULL;'), $drop, at => 'outcome');
 check_refusal('suppressed, and the worker ends', trigger_on($outcome, 'RETURN NULL;'), $drop, at => 'outcome', restart => 1);
 check_refusal('taken back, at the outcome', trigger_on($outcome, 'RETURN OLD;'), $drop, at => 'outcome');
+check_refusal('made due again, at the outcome', trigger_on($outcome, q{NEW.delivery_status := 'pending'; NEW.finished_at := NULL;}), $drop, at => 'outcome', message => 'makes due again');
+check_refusal('made due again, and the worker ends', trigger_on($outcome, q{NEW.delivery_status := 'deferred'; NEW.finished_at := NULL; NEW.next_attempt_at := now();}), $drop, at => 'outcome', restart => 1);
 check_refusal('a cancel that is raised, at the outcome', trigger_on($outcome, q{RAISE query_canceled;}), $drop, at => 'outcome');
 check_refusal('an audit table that is closed', trigger_on($outcome, q{PERFORM public.audit_it(OLD.id);}), $drop, at => 'outcome', message => 'permission denied');
 check_refusal('a full disk that is raised', trigger_on($outcome, q{RAISE disk_full USING MESSAGE = 'no room for an audit';}), $drop, at => 'outcome', message => 'no room');
@@ -117,6 +119,7 @@ check_refusal('deferred, at the claim', trigger_on($claim, $raise, 'AFTER UPDATE
 check_refusal('suppressed, at the claim', trigger_on($claim, 'RETURN NULL;'), $drop, at => 'claim');
 check_refusal('taken back, at the claim', trigger_on($claim, 'RETURN OLD;'), $drop, at => 'claim');
 check_refusal('given to another worker, at the claim', trigger_on($claim, 'NEW.claimed_by := 1;'), $drop, at => 'claim');
+check_refusal('held, at the claim', trigger_on($claim, q{NEW.delivery_status := 'held'; NEW.claimed_by := NULL;}), $drop, at => 'claim');
 check_refusal('a cancel that is raised, at the claim', trigger_on($claim, q{RAISE query_canceled;}), $drop, at => 'claim');
 
 # ---- A rule stops every row: health(), explain(), worker_status and the log name it ----
