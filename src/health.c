@@ -284,7 +284,8 @@ CheckStatements(ReturnSetInfo *result, const Service *service)
 		result, "queue", troubled == NULL,
 		troubled ? psprintf("%s, %s", troubled->last_error, TimeText(troubled->last_error_at))
 				 : "no trouble with its tables",
-		"A statement on the queue fails: a full disk, or a lock that a session keeps. It is "
+		"A statement on the queue fails: a full disk, a lock that a session keeps, or row security "
+		"that binds the tables' owner, too (ALTER TABLE ... NO FORCE ROW LEVEL SECURITY). It is "
 		"tried again by itself.");
 }
 

@@ -210,7 +210,7 @@ PinSettings(void)
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
 		{"zero_damaged_pages", "off"},
-		{"row_security", "on"},
+		{"row_security", "off"}, /* hides nothing: PostgreSQL raises an error instead */
 		{"transform_null_equals", "off"},
 		{"array_nulls", "on"},
 		{"default_tablespace", ""},

@@ -7,7 +7,7 @@ use RhesisNotify::Peer;
 use Test::More;
 
 my $peer = RhesisNotify::Peer->start;
-my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
+my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1s', retry_max_delay => '1s', max_attempts => 100 });
 
 $node->sql(
 	q{
@@ -43,9 +43,22 @@ is(called("purge('0')"), 2, 'purge()');
 $node->wait_for_state($node->report, 'sent');
 pass('and mail goes out');
 
+# Row security that binds the owner, too, hides the queue from the worker. It says so, and mails nothing that it does not see whole.
+foreach my $table (qw(task_notifications delivery_events custom_task_types templates database_pause))
+{
+	$node->sql("ALTER TABLE rhesis_notify.$table ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+	my $waiting = $node->report;
+	$node->wait_for("SELECT last_error ~ 'row-level security policy for table .$table' FROM rhesis_notify.worker_status");
+	pass("$table: worker_status says what is hidden");
+	$node->sql("ALTER TABLE rhesis_notify.$table NO FORCE ROW LEVEL SECURITY");
+	$node->wait_for_state($waiting, 'sent');
+	pass('and it is mailed when that is mended');
+}
+
 # A session that takes itself for a replica's needs more than the owner has. It is told so, and nothing has happened.
+my $count = $node->sql('SELECT count(*) FROM rhesis_notify.task_notifications');
 my $message = $node->sql_error(q{SET session_replication_role = replica; SELECT rhesis_notify.purge('0')});
 like($message, qr/permission denied to set parameter "session_replication_role"/, 'purge() in the session of a replica is refused');
-is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 1, 'and removes nothing');
+is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), $count, 'and removes nothing');
 
 done_testing();
