@@ -152,6 +152,80 @@ MustacheVisitBlocks(const MustacheTemplate *template, MustacheBlockVisitor visit
 	}
 }
 
+static bool
+IsNamed(const MustacheTemplate *template, const Node *node, const char *name, int name_length)
+{
+	return node->name.length == name_length &&
+		   memcmp(template->source + node->name.offset, name, name_length) == 0;
+}
+
+static bool
+IsSection(const Node *node)
+{
+	return node->kind == NODE_SECTION || node->kind == NODE_INVERTED;
+}
+
+/* The outermost node around nodes[index] without which it is not shown, or NULL. What is put into a parent's block is shown. */
+static const Node *
+ConditionOf(const MustacheTemplate *template, int index)
+{
+	bool in_parent = false;
+
+	for (int i = 0; i < index;)
+	{
+		const Node *node = &template->nodes[i];
+
+		if (node->end <= index)
+		{
+			i = Max(node->end, i + 1);
+			continue;
+		}
+		if (IsSection(node) || (node->kind == NODE_BLOCK && !in_parent))
+			return node;
+		in_parent = node->kind == NODE_PARENT;
+		i++;
+	}
+	return NULL;
+}
+
+/* Is one of these sections shown where the other one is not? */
+static bool
+AreOpposite(const MustacheTemplate *template, const Node *one, const Node *other)
+{
+	static const char failed[] = "is_failed";
+	static const char success[] = "is_success";
+
+	if (!IsSection(one) || !IsSection(other))
+		return false;
+	if (one->kind != other->kind)
+		return IsNamed(template, one, template->source + other->name.offset, other->name.length);
+	return (IsNamed(template, one, failed, strlen(failed)) &&
+			IsNamed(template, other, success, strlen(success))) ||
+		   (IsNamed(template, one, success, strlen(success)) &&
+			IsNamed(template, other, failed, strlen(failed)));
+}
+
+int
+MustacheConditionalLine(const MustacheTemplate *template, const char *name, int name_length)
+{
+	const Node *first = NULL;
+
+	for (int i = 0; i < template->node_count; i++)
+	{
+		const Node *node = &template->nodes[i];
+		const Node *condition;
+
+		if (node->kind != NODE_BLOCK || !IsNamed(template, node, name, name_length))
+			continue;
+		condition = ConditionOf(template, i);
+		if (condition == NULL || (first != NULL && AreOpposite(template, first, condition)))
+			return 0;
+		if (first == NULL)
+			first = condition;
+	}
+	return first != NULL ? MustacheLineOf(template->source, first->tag.offset) : 0;
+}
+
 int
 MustacheUnshownLine(const MustacheTemplate *template)
 {

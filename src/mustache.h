@@ -148,6 +148,13 @@ extern void
 MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg);
 
 /*
+ * The line of a section, or of a block that can be filled with something else, that the first block of this name is in, where each
+ * one is in such, and no section has its opposite; 0: it is always shown, or there is none.
+ */
+extern int
+MustacheConditionalLine(const MustacheTemplate *template, const char *name, int name_length);
+
+/*
  * The line of the first text or tag that a parent encloses beside its blocks, which is not shown; 0: there is none.
  */
 extern int MustacheUnshownLine(const MustacheTemplate *template);

@@ -456,6 +456,7 @@ static void
 WarnOfLayout(Advice *advice, const char *source)
 {
 	BlockSearch search = {.name = CONTENT, .name_length = strlen(CONTENT)};
+	int conditional_line = MustacheConditionalLine(advice->parsed, CONTENT, strlen(CONTENT));
 
 	MustacheVisitBlocks(advice->parsed, SeeBlock, &search);
 	if (search.found && advice->part == TEMPLATE_HTML && HidesContent(source))
@@ -465,6 +466,16 @@ WarnOfLayout(Advice *advice, const char *source)
 				 errdetail("It is in a comment, in a tag or in an element that is not shown: "
 						   "all mails that use this layout lose their content."),
 				 errhint("Put {{$%s}}{{/%s}} where the content belongs.", CONTENT, CONTENT)));
+	else if (search.found && conditional_line > 0)
+		ereport(WARNING,
+				(errmsg("%s of template \"%s\" does not always have its block {{$%s}}",
+						TemplatePartName(advice->part), advice->template_name, CONTENT),
+				 errdetail("It is in a section or in another block, from line %d on: mails for "
+						   "which that is not shown lose their content.",
+						   conditional_line),
+				 errhint("Put {{$%s}}{{/%s}} outside of sections, or into both {{#name}} and "
+						 "{{^name}}.",
+						 CONTENT, CONTENT)));
 	if (search.found || search.next != NULL || MustacheUsesPartials(advice->parsed))
 		return;
 	ereport(WARNING, (errmsg("%s of template \"%s\" has no block {{$%s}}",

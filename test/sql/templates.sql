@@ -29,13 +29,19 @@ INSERT INTO rhesis_notify.templates (organization_id, name, html) SELECT 'org_' 
 FROM unnest(ARRAY['x', '<!-- {{$content}}{{/content}} -->', '<p title="{{$content}}{{/content}}">', '<style>{{$ content }}{{/content}}</style>',
 	'{{$Content}}{{/Content}}']) WITH ORDINALITY AS given (source, number);
 
+INSERT INTO rhesis_notify.templates (organization_id, name, html) SELECT 'some_' || number, 'layout', source
+FROM unnest(ARRAY['<p>{{#is_failed}}{{$content}}{{/content}}{{/is_failed}}</p>', '<p>{{$banner}}{{$content}}{{/content}}{{/banner}}</p>', '{{{$content}}}',
+	E'<p>\n{{#a}}{{#b}}{{$content}}{{/content}}{{/b}}{{/a}}{{#b}}{{$content}}{{/content}}{{/b}}</p>']) WITH ORDINALITY AS given (source, number);
+
 -- Nothing to say.
 INSERT INTO rhesis_notify.templates (name, text) SELECT 'good_' || number, source
 FROM unnest(ARRAY['{{#rows}}{{.}}{{name}}{{a.b}}{{/rows}}{{run_ids}}{{größe}}', '{{=<% %>=}}<% task_name %>', '{{# is_failed }}a {b} {}{{/ is_failed }}',
 	'{{<layout}} {{! beside }} {{$content}}{{task_name}}{{/content}} {{/layout}}', '{{tests_skipped}} {{error_messages}}']) WITH ORDINALITY AS given (source, number);
 INSERT INTO rhesis_notify.templates (name, subject) VALUES ('good_6', '{task_name} {status.title()} {x} {} { {{status}}');
 INSERT INTO rhesis_notify.templates (organization_id, name, html) VALUES ('org_6', 'layout', '<body><p class="{{a}}">{{>layout}}<!-- {{$content}}{{/content}} -->{{$content}}{{/content}}</p></body>'),
-	('org_7', 'layout', '<head><title>{{$title}}{{/title}}</title></head><body>{{#a}}<p>{{/a}}{{$content}}{{/content}}</body>');
+	('org_7', 'layout', '<head><title>{{$title}}{{/title}}</title></head><body>{{#a}}<p>{{/a}}{{$content}}{{/content}}</body>'),
+	('org_8', 'layout', '{{#is_failed}}<b>{{$content}}{{/content}}</b>{{/is_failed}}{{^is_failed}}{{$content}}{{/content}}{{/is_failed}}'),
+	('org_9', 'layout', '{{#is_success}}<b>{{$content}}{{/content}}</b>{{/is_success}}{{#is_failed}}{{$content}}{{/content}}{{/is_failed}}');
 
 -- A template and its partial in one statement.
 INSERT INTO rhesis_notify.templates (name, html) VALUES
