@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -28,6 +29,30 @@ Cancel(void)
 	SetLatch(MyLatch);
 }
 
+/* Whether the timer's signal ends a system call that waits, such as one that opens or reads a pipe. */
+static void
+InterruptSystemCalls(bool interrupt)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGALRM, NULL, &action) != 0)
+		return;
+	action.sa_flags = interrupt ? action.sa_flags & ~SA_RESTART : action.sa_flags | SA_RESTART;
+	(void) sigaction(SIGALRM, &action, NULL);
+}
+
+/*
+ * PostgreSQL reads a file or a program's output (file_fdw, pg_read_file) without looking for interrupts. So from now on the timer
+ * interrupts that, and programs that this process has started get what pg_cancel_backend() would send them.
+ */
+static void
+EndForeignWaits(void)
+{
+	InterruptSystemCalls(true);
+	if (getpgrp() == MyProcPid)
+		(void) kill(-MyProcPid, SIGINT);
+}
+
 /* Runs in a signal handler. */
 static void
 TimeLimitHandler(void)
@@ -37,6 +62,7 @@ TimeLimitHandler(void)
 	{
 		has_passed = true;
 		Cancel();
+		EndForeignWaits();
 	}
 	if (ticks >= 2 * TICKS && !ProcDiePending)
 		ends_process = ProcDiePending = true;
@@ -77,6 +103,7 @@ StopTimeLimit(void)
 	if (!is_running)
 		return;
 	disable_timeout(time_limit, false);
+	InterruptSystemCalls(false);
 	is_running = false;
 
 	/* It ran out when the statement was already done: nothing is left to cancel. */

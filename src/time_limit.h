@@ -4,6 +4,7 @@
  * Background workers never arm statement_timeout, and a user's session may have armed its own; so this is a timer apart. When
  * it runs out the running statement is cancelled, and so is each statement that goes on after it has caught that. A statement
  * that is still running after the same time again ends the process (a worker is started anew).
+ * Where PostgreSQL waits for a pipe or a program without looking for interrupts, that wait is ended, too.
  */
 #ifndef RHESIS_TIME_LIMIT_H
 #define RHESIS_TIME_LIMIT_H

@@ -4,6 +4,8 @@ use strict;
 use warnings FATAL => 'all';
 
 use IO::Socket::INET;
+use POSIX qw(mkfifo);
+use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Deeds qw(report_with outcomes);
 use RhesisNotify::Peer;
@@ -18,19 +20,29 @@ my $log_offset = -s $node->logfile;
 my $silent = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1') or die "could not listen: $!";
 my $silent_port = $silent->sockport;
 
+# A pipe that nobody writes to.
+my $pipe = PostgreSQL::Test::Utils::tempdir() . '/pipe';
+mkfifo($pipe, 0600) or die "could not make $pipe: $!";
+
 $node->sql(
 	qq{
 	CREATE EXTENSION dblink;
 	CREATE EXTENSION postgres_fdw;
+	CREATE EXTENSION file_fdw;
 	CREATE ROLE app_owner;
 	CREATE SCHEMA app AUTHORIZATION app_owner;
 	CREATE SERVER silent FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '$silent_port');
 	CREATE USER MAPPING FOR app_owner SERVER silent OPTIONS (user 'nobody', password 'none');
 	GRANT USAGE ON FOREIGN SERVER silent TO app_owner;
+	GRANT pg_read_server_files, pg_execute_server_program TO app_owner;
+	GRANT EXECUTE ON FUNCTION pg_read_file(text) TO app_owner;
+	CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+	GRANT USAGE ON FOREIGN SERVER files TO app_owner;
 	SET ROLE app_owner;
 	CREATE TABLE app.person (user_id text PRIMARY KEY, deed text);
 	INSERT INTO app.person SELECT 'person ' || n FROM generate_series(1, 60) AS n;
 	CREATE FOREIGN TABLE app.remote (email text) SERVER silent;
+	CREATE FOREIGN TABLE app.program (email text) SERVER files OPTIONS (program 'sleep 86400');
 	CREATE FUNCTION app.act(deed text) RETURNS text LANGUAGE plpgsql AS \$\$
 	BEGIN
 		CASE split_part(deed, ' ', 1)
@@ -53,6 +65,10 @@ $node->sql(
 				PERFORM set_config('enable_indexscan', 'off', false), set_config('search_path', 'pg_temp', false), set_config('lock_timeout', '0', false);
 			WHEN 'do' THEN
 				EXECUTE substr(deed, 4);
+			WHEN 'program' THEN
+				RETURN (SELECT email FROM app.program);
+			WHEN 'pipe' THEN
+				RETURN pg_read_file('$pipe');
 			WHEN 'remote' THEN
 				RETURN (SELECT email FROM app.remote);
 			WHEN 'dblink' THEN
@@ -105,9 +121,9 @@ foreach my $statement ('CREATE TEMP TABLE kept AS SELECT 1', 'PREPARE kept AS SE
 }
 is($node->worker('pid'), $pid, 'the worker is the same');
 
-# ---- Another server that says nothing ----
+# ---- Another server, a program or a pipe that says nothing ----
 
-foreach my $kind ('remote', 'dblink')
+foreach my $kind ('remote', 'dblink', 'program', 'pipe')
 {
 	report_with($node, $kind, $kind, 7);
 	$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
