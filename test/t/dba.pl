@@ -205,7 +205,7 @@ is($standby->safe_psql('postgres', q{SELECT count(*) >= 3000 FROM rhesis_notify.
 is($standby->safe_psql('postgres', q{SELECT notifications >= 3000 FROM rhesis_notify.queue_status WHERE state = 'sent'}), 't', 'and queue_status');
 $standby->stop;
 
-# ---- Getting rid of it ----
+# ---- Removal ----
 
 $node->sql(q{CREATE ROLE app; SELECT rhesis_notify.grant_to('app'); DROP EXTENSION rhesis_notify});
 is($node->sql(q{SELECT count(*) FROM pg_namespace WHERE nspname = 'rhesis_notify'}), 0, 'the schema is gone');
