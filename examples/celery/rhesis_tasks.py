@@ -363,7 +363,11 @@ def report_what_is_not(task: Task, state: Optional[str] = None, retval: Any = No
         task.report_succeeded(request, retval)
     elif state in (None, states.FAILURE) or request.get("error"):
         error = request.get("error") or (retval if isinstance(retval, BaseException) else raised)
-        if isinstance(error, Exception) and (request.get("error") or not isinstance(error, TaskPredicate)):
+        if isinstance(error, Exception):
+            is_failure = bool(request.get("error")) or not isinstance(error, TaskPredicate)
+        else:  # asyncio.CancelledError and the like. A pool of threads, and a solo one, tell nobody of it.
+            is_failure = error is not None and not isinstance(error, (SystemExit, KeyboardInterrupt)) and not task.acks_late
+        if is_failure:
             task.report_failed(request, error)
 
 
@@ -390,7 +394,8 @@ class ReportingRequest(Request):
         try:
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         finally:  # The result backend may be away.
-            if isinstance(error, (WorkerLostError, TimeLimitExceeded, SystemExit, KeyboardInterrupt)) and not self.runs_again:
+            is_loss = isinstance(error, (WorkerLostError, TimeLimitExceeded)) or not isinstance(error, (Exception, type(None)))
+            if is_loss and not self.runs_again:  # A Retry has an error, or none.
                 self.report(error)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
@@ -731,12 +736,25 @@ def report_first(
     logger.error("Could not report that %s failed: no task of it reports: %s", what, plain_text(error, 1000))
 
 
-@shared_task(name="rhesis_tasks.report_failure")
-def report_failure(request: Context, error: BaseException, traceback: Any) -> None:
+class Errback(Task):
+    """Is called by the task that failed, which stays the current one."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As Task.__call__, without a request of its own."""
+        return self.run(*args, **kwargs)
+
+
+@shared_task(name="rhesis_tasks.report_failure", base=Errback)
+def report_failure(
+    request: Optional[Context] = None, error: Optional[BaseException] = None, traceback: Any = None
+) -> None:
     """Reports what never ran, since a task before it failed: a chord's callback, the rest of a chain.
 
     chord(parallel_tasks)(callback.on_error(report_failure.s()))
     """
+    # An immutable one is told nothing: report_failure.si(), and what group.on_error() makes of report_failure.s().
+    request = request or current_task.request
+    error = error or sys.exc_info()[1] or RuntimeError("a task before it failed")
     own = dict(vars(request))
     own.setdefault("task", current_task.name if current_task else None)  # Celery 5.2's apply() does not tell it.
     steps = [own, *reversed(request.chain or ()), *([request.chord] if request.chord else ())]

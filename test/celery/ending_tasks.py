@@ -1,5 +1,6 @@
 """Tasks that test/t/celery_endings.pl needs: the ways in which a run can end, as Celery's documentation has them."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -68,6 +69,8 @@ def exits(self, how):
         os._exit(0)
     if how == "KeyboardInterrupt":
         raise KeyboardInterrupt
+    if how == "CancelledError":
+        raise asyncio.CancelledError("cancelled")
     if how == "MemoryError":
         raise MemoryError("too much")
     raise SystemExit(0)

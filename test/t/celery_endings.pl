@@ -77,15 +77,24 @@ is(outcome('retries_elsewhere here'), 'success: there', 'a retry with other argu
 
 # ---- Ends that are none of Python's ----
 
-my @exits = ('sys.exit', 'os._exit', 'SystemExit', 'KeyboardInterrupt', 'MemoryError');
-submit(map { call('exits', [$_]) } @exits[ 0 .. 2 ]);
+my @exits = ('sys.exit', 'os._exit', 'SystemExit', 'CancelledError', 'MemoryError');
+submit(map { call('exits', [$_]) } @exits[ 0 .. 3 ]);
 # billiard 4.3 hands on what the task has raised.
-like(outcome("exits $_"), $_ eq 'os._exit' ? qr/^failed: WorkerLostError/ : qr/^failed: (?:WorkerLostError|SystemExit: )/, "$_: the process is lost") foreach @exits[ 0 .. 2 ];
+like(outcome("exits $_"), $_ eq 'os._exit' ? qr/^failed: WorkerLostError/ : qr/^failed: (?:WorkerLostError|SystemExit: |CancelledError: )/, "$_: the process is lost") foreach @exits[ 0 .. 3 ];
 # With billiard 4.3 it ends the worker.
 $celery->start_worker('ending_tasks', 'memory', '--concurrency', 1);
 submit(call('exits', [ $exits[4] ], queue => 'memory'));
 is(outcome('exits MemoryError'), 'failed: MemoryError: too much', 'MemoryError');
 $celery->stop_worker('memory');
+foreach my $pool (qw(solo threads))
+{
+	$celery->start_worker('ending_tasks', $pool, '--pool', $pool, '--concurrency', 2);
+	submit(call('exits', ['CancelledError'], task_id => "cancelled $pool", queue => $pool), call('publish', [], task_id => "after it $pool", queue => $pool));
+	like(outcome("cancelled $pool"), qr/^failed: (?:WorkerLostError|CancelledError): /, "CancelledError, which is no Exception, in the pool $pool");
+	# It ends a solo worker of Celery 5.2.
+	is(outcome("after it $pool"), 'success: published', '... and the next task') if $pool eq 'threads';
+	$celery->stop_worker($pool);
+}
 
 submit(call('dies_the_first_time'), call('dies_late'), call('is_slow_the_first_time'), call('fails_late'), call('slow_in_session'),
 	call('rejects_the_first_time'), call('ignores_in_session'));
@@ -183,7 +192,12 @@ tenant = dict(user_id="$JANE", organization_id="$ACME")
 publish.apply_async(headers=tenant, task_id="linked", link=publish.si().set(task_id="link"))
 retries_in_vain.apply_async(["with exc"], headers=tenant, task_id="fails", link=publish.si().set(task_id="link of a failure"),
                             link_error=[report_failure.s(), report_failure.s()])
+retries_in_vain.apply_async(["with exc"], headers=tenant, task_id="fails immutably", link_error=report_failure.si())
+(foreign_fails.si() | publish.si().set(task_id="never runs either")).apply_async(headers=tenant, link_error=report_failure.si())
 group(publish.si().set(task_id=f"of a group {n}") for n in range(3)).apply_async(headers=tenant)
+group(foreign_fails.si().set(task_id="foreign"), publish.si().set(task_id="beside a failure"), may_not_retry.si().set(task_id="of a group")).on_error(
+    report_failure.s()).apply_async(headers=tenant)
+(group(part.si(1), part.si(2, True)) | publish.si().set(task_id="behind a group")).on_error(report_failure.s()).apply_async(headers=tenant)
 chord([part.si(1), part.si(2)], publish.si().set(task_id="callback")).apply_async(headers=tenant)
 chord([], publish.si().set(task_id="callback of nothing")).apply_async(headers=tenant)
 chord([part.si(1), chain(part.si(2), part.s())], collect.s().set(task_id="callback of chains")).apply_async(headers=tenant)
@@ -201,6 +215,12 @@ is(outcome($_), 'success: published', $_) foreach 'end of a chain', 'linked', 'l
 is(outcome('breaks'), 'success', 'the first of a chain that breaks off');
 is(outcome('never runs'), 'failed: ValueError: in another base', '... and its end');
 is(outcome('fails'), 'failed: ValueError: the first cause', 'two errbacks: one row');
+is(outcome('fails immutably'), 'failed: ValueError: the first cause', 'an immutable errback');
+is(outcome('never runs either'), 'failed: ValueError: in another base', '... of a chain');
+is(outcome('beside a failure'), 'success: published', 'a group with an errback, of which one succeeds');
+is(outcome('of a group'), 'failed: ValueError: never again', '... and one fails');
+logged(qr/Could not report that test\.foreign_fails\[foreign\] failed: no task of it reports: .*in another base/, '... and one of another base is in the log');
+like(outcome('behind a group'), qr/^failed: .*part 2 failed/, 'what waits for a group');
 is(outcome('callback of chains'), 'success', 'a chord of chains');
 like(outcome('callback in vain'), qr/^failed: .*part 2 failed/, 'the callback of a chord that fails');
 like(outcome('nested callback'), qr/^failed: .*part 1 failed/, '... of a chord in a chord');
