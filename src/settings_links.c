@@ -15,6 +15,8 @@
 
 #define LINKS_ARE_HTTPS "Links in mails are https, and http for localhost only."
 
+#define MAX_PORT 65535
+
 static char *frontend_url;
 static bool allow_http_links;
 
@@ -50,7 +52,11 @@ HostProblem(const char *host)
 	if (length == 0 || (*host == '[' && (length < 4 || rest[-1] != ']')))
 		return "it names no host";
 	if (*rest == ':')
+	{
+		if (strtoul(rest + 1, NULL, 10) > MAX_PORT)
+			return "its port is larger than 65535";
 		rest += 1 + strspn(rest + 1, "0123456789");
+	}
 	if (*rest != '\0' && strchr("/?#", *rest) == NULL)
 		return "what follows its host is neither a port nor a path";
 	/* An application whose pages are behind #/ is fine. */
@@ -87,14 +93,31 @@ RefuseUrl(const char *problem, GucSource source)
 	return false;
 }
 
-/* Drops final slashes, so that a path can be put behind the value. */
+/* What .env files and mounted secrets leave around a value goes. */
+static void
+TrimInPlace(char *text)
+{
+	static const char blanks[] = " \t\r\n";
+	char *start = text + strspn(text, blanks);
+	size_t length = strlen(start);
+
+	while (length > 0 && strchr(blanks, start[length - 1]) != NULL)
+		length--;
+	memmove(text, start, length);
+	text[length] = '\0';
+}
+
+/* Drops blanks around, and final slashes, so that a path can be put behind the value. */
 static bool
 CheckFrontendUrl(char **newval, void **extra, GucSource source)
 {
 	char *url = *newval ? *newval : "";
-	size_t length = strlen(url);
+	size_t length;
 	const char *problem = NULL;
 
+	if (*url != '\0')
+		TrimInPlace(url);
+	length = strlen(url);
 	while (length > strlen("https://") && url[length - 1] == '/')
 		url[--length] = '\0';
 	if (length > 0)

@@ -69,6 +69,7 @@ foreach my $case (
 	[ frontend_url => 'https://[]/', qr/names no host/ ],
 	[ frontend_url => 'https://[::1/', qr/names no host/ ],
 	[ frontend_url => 'https://app.example.com:port', qr/neither a port nor a path/ ],
+	[ frontend_url => 'https://app.example.com:65536', qr/port is larger/ ],
 	[ frontend_url => 'https://[::1]443', qr/neither a port nor a path/ ],
 	[ frontend_url => 'https://app.example.com?a=b', qr/no path can follow a query/ ],
 	[ frontend_url => 'https://app.example.com/#top', qr/no path can follow a query/ ],
@@ -98,6 +99,7 @@ foreach my $case (
 	[ 'https://app.example.com/' => 'https://app.example.com' ], [ 'HTTPS://App.Example.com' => 'HTTPS://App.Example.com' ],
 	[ 'https://app.example.com:8443/base/path//' => 'https://app.example.com:8443/base/path' ], [ 'https://app.example.com/#/' => 'https://app.example.com/#' ],
 	[ 'https://[2001:db8::1]:8443' => 'https://[2001:db8::1]:8443' ], [ 'http://[::1]:3000/' => 'http://[::1]:3000' ],
+	[ " https://app.example.com:65535/ \r\n" => 'https://app.example.com:65535' ],
 	[ 'http://localhost:3000' => 'http://localhost:3000' ], [ 'HTTP://127.0.0.1' => 'HTTP://127.0.0.1' ])
 {
 	my ($url, $link) = @$case;
