@@ -179,6 +179,7 @@ const Rule outcome_rules[] = {
 	 "quota exceeded (accumulated message size|over past 24h|monthly messages limit|"
 	 "over message quota|not enough sending quota|number of messages exceeded|"
 	 "account reached its .. limit|account reached its .. quota|"
+	 "sending too many emails too fast|"
 	 "mi:sfq|mi:stc|rp:qrc|rp:trc|hl:ifc",
 	 0, QUOTA(LONG_LIMIT)},
 
@@ -508,6 +509,13 @@ const Rule outcome_rules[] = {
 	 "suspected spam ip",
 	 0, ACCOUNT(HINT_CLIENT)},
 
+	/*
+	 * Postfix, by its check_sasl_access and check_ccert_access: 554 5.7.1 <app>: SASL login name rejected: Access
+	 * denied. 554 5.7.1 <…>: Client certificate rejected: Access denied.
+	 */
+	{REPLY, DIALOGUE, 400, 599, NULL, "sasl login name rejected", 0, ACCOUNT(HINT_PROVIDER)},
+	{REPLY, DIALOGUE, 400, 599, NULL, "client certificate rejected", 0, ACCOUNT(HINT_CLIENT)},
+
 	/* RFC 7372: reverse DNS validation failed. maddy: 550 5.7.25 rDNS name does not match source hostname */
 	{REPLY, DIALOGUE, NOT_421, 499, "4.7.25", NULL, 0, ACCOUNT(HINT_CLIENT)},
 	{REPLY, DIALOGUE, 500, 599, "5.7.25", NULL, 0, ACCOUNT(HINT_CLIENT)},
@@ -540,7 +548,7 @@ const Rule outcome_rules[] = {
 	 "sender domain does not have|sender is not valid|sender not valid|mail from invalid|"
 	 "not local sender over smtp|must equal authorized user|"
 	 "my badmailfrom list|from: address not verified|incorrect authentication for specified|"
-	 "domain of smtp mail from|domain of message from header|dt:sum",
+	 "unauthorized use of sender address|domain of smtp mail from|domain of message from header|dt:sum",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/*
