@@ -1,11 +1,11 @@
 #!/bin/sh
-# Shows a template in a browser, filled in with sample data: subject and text in the terminal, the HTML in the browser.
+# Shows a template with sample data: subject and text in the terminal, the HTML in the browser.
 #
 #   examples/preview.sh [TEMPLATE [VARIABLES [ORGANIZATION]]]
 #
-# TEMPLATE is task_completion if it is not given. VARIABLES, a JSON object, is laid over the sample data:
+# TEMPLATE is task_completion by default. VARIABLES is a JSON object that overrides the sample data:
 #   examples/preview.sh task_completion '{"status": "failed", "error_message": "out of memory"}'
-# psql connects as usual (PGDATABASE, PGHOST ...). The browser is $BROWSER, else the desktop's; without one, the file is named.
+# psql connects as usual (PGDATABASE, PGHOST ...). The browser is $BROWSER, else the desktop's. Without one, it prints the file's name.
 set -eu
 
 template=${1:-task_completion}
@@ -15,13 +15,13 @@ directory=$(mktemp -d "${TMPDIR:-/tmp}/rhesis_notify_preview.XXXXXX")
 file=$directory/mail.html
 trap 'test $? -eq 0 || rm -r "$directory"' EXIT
 
-# Parts of the template, each on lines of its own.
+# Prints parts of the template, each on its own lines.
 render()
 {
 	psql -X -q -A -t -F '
 ' -v ON_ERROR_STOP=1 -v template="$template" -v variables="$variables" -v organization="$organization" <<SQL
 WITH sample AS (
-	-- What follows from the status, and an error, belong to the caller.
+	-- No samples for variables that depend on the status: the caller gives the status and the error.
 	SELECT jsonb_object_agg(variable, example) AS variables
 	FROM rhesis_notify.template_variables(:'template', nullif(:'organization', ''))
 	WHERE description IS NOT NULL

@@ -1,4 +1,4 @@
-"""This way: the task commits one more row."""
+"""The new way: the task commits one more row."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""An application's own tasks/base.py after the migration: retries, logging and sessions are its own, mail is not.
+"""An application's own tasks/base.py after the migration: with retries, logging and sessions, but without mail.
 
-doc/migrate.md, step 4, says what was taken out.
+doc/migrate.md, step 4, lists the changes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ __all__ = ["BaseTask", "EmailEnabledTask", "EmailTemplate", "SilentTask", "email
 
 logger = logging.getLogger(__name__)
 
-# A third setting that the policies of the application's tables look at, from a third header of its tasks.
+# The policies of the application's tables use a third setting. Its value is in a third header of the tasks.
 use_tenant_setting("project_id", "app.current_project")
 
 
 class BaseTask(rhesis_tasks.BaseTask):
-    """Retries and logging, as before. What is left of on_success and on_failure calls the module's."""
+    """Retries and logging, as before. on_success and on_failure only log, and call the module's."""
 
     autoretry_for = (Exception,)
     max_retries = 3

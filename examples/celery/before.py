@@ -1,4 +1,4 @@
-"""The old way: the task speaks to the mail server itself."""
+"""The old way: the task sends the mail itself."""
 
 import os
 import smtplib

@@ -1,4 +1,4 @@
-"""A small Celery application whose tasks mail their owners. README.md says how to run it."""
+"""A small Celery application whose tasks mail their owners. README.md describes how to run it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rhesis_tasks import (
 )
 
 app = Celery("demo_app", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ["CELERY_BROKER_URL"])
-# A task whose process dies is run again: without these two it is a failure, and its owner is told so.
+# With the first two settings Celery runs a task again if its process dies. Without them the task has failed.
 app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=1)
 
 
@@ -25,7 +25,7 @@ app.conf.update(task_acks_late=True, task_reject_on_worker_lost=True, worker_pre
 @app.task(base=BaseTask, name="demo.generate_test_set", display_name="Generate Test Set", bind=True)
 @with_tenant_context
 def generate_test_set(self: BaseTask, name: str, tests: int, db: Session = None) -> Dict[str, Any]:
-    """Its row in test_set and its notification are one transaction."""
+    """Writes its row in test_set and its notification in one transaction."""
     inserted = db.execute(
         text("INSERT INTO public.test_set (name, tests) VALUES (:name, :tests) RETURNING id"),
         {"name": name, "tests": tests})
@@ -38,20 +38,20 @@ def generate_test_set(self: BaseTask, name: str, tests: int, db: Session = None)
 @email_notification()
 @app.task(base=BaseTask, name="demo.check_endpoint", display_name="Check Endpoint", bind=True, max_retries=2)
 def check_endpoint(self: BaseTask, answers_at: int) -> None:
-    """Finds an endpoint that answers after some tries: one mail, of the last one."""
+    """Retries until an endpoint answers: one mail, about the last try."""
     if self.request.retries + 1 < answers_at:
         raise self.retry(exc=ConnectionError("the endpoint does not answer"), countdown=0.1)
 
 
 @app.task(base=EmailEnabledTask, name="demo.export")
 def export() -> str:
-    """The legacy base; what it returns is no object, and of no use to a mail."""
+    """Uses the legacy base. Its result is not an object, so the mail has no variables from it."""
     return "done"
 
 
 @app.task(base=SilentTask, name="demo.execute_test")
 def execute_test(number: int, broken: Optional[int] = None) -> Dict[str, bool]:
-    """One of many that run in parallel, for which nobody wants a mail."""
+    """One of many tasks that run in parallel and send no mail."""
     if number == broken:
         raise RuntimeError(f"test {number} broke off")
     return {"passed": number % 5 != 0}
@@ -63,7 +63,7 @@ def execute_test(number: int, broken: Optional[int] = None) -> Dict[str, bool]:
 )
 @app.task(base=BaseTask, name="demo.collect_results", display_name="Test Execution Summary", bind=True)
 def collect_results(self: BaseTask, results: List[Dict[str, bool]], test_set_name: str) -> Dict[str, Any]:
-    """The chord's callback: one mail for all of them."""
+    """The chord's callback: one mail for all its tasks."""
     passed = sum(result["passed"] for result in results)
     return {
         "total_tests": len(results), "tests_passed": passed, "tests_failed": len(results) - passed,

@@ -1,8 +1,8 @@
-"""Mails people when their Celery tasks are done, by way of the PostgreSQL extension rhesis_notify.
+"""Reports finished Celery tasks to the PostgreSQL extension rhesis_notify, which sends mail to their owners.
 
-Copy this file into your project. It turns the final outcome of a task into one row of
-rhesis_notify.task_notifications; the database server finds the task's owner, and mails. A task that will be
-retried writes nothing. A row that cannot be written is logged, and never fails the task.
+Copy this file into your project. It writes the final outcome of a task to one row of
+rhesis_notify.task_notifications; the database server finds the task's owner and sends the mail. A task that will be
+retried writes no row. If a row cannot be written, the error is logged, and the task does not fail.
 
     @email_notification(
         template=EmailTemplate.TEST_EXECUTION_SUMMARY,
@@ -15,9 +15,9 @@ retried writes nothing. A row that cannot be written is logged, and never fails 
 
     collect_results.apply_async([results], headers={"user_id": user.id, "organization_id": user.organization_id})
 
-What counts is how the task's function ends: with a result backend that is away, its owner is mailed as well. The
-database is that of the environment's DATABASE_URL, or the engine given to use_engine().
-Python 3.8, Celery 5.2, SQLAlchemy 1.4.33, or later ones.
+The outcome is that of the task's function, so mail is sent even if the result backend is down. The database is that
+of the environment variable DATABASE_URL, or that of the engine passed to use_engine().
+Needs Python 3.8, Celery 5.2 and SQLAlchemy 1.4.33, or later versions.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-# A task's headers that say for whom it runs, and the settings of PostgreSQL that row security compares with them.
+# The headers of a task that name its owner, and the PostgreSQL settings that row security compares with them.
 TENANT = {"user_id": "app.current_user", "organization_id": "app.current_organization"}
 
 LONGEST_ERROR = 10_000
@@ -76,14 +76,14 @@ SET_TENANT = text("SELECT set_config(key, value, true) FROM json_each_text(CAST(
 
 
 class EmailTemplate(str, enum.Enum):
-    """The templates that the extension ships. A template of your own is given by its name."""
+    """The shipped templates. For a template of your own, pass its name."""
 
     TASK_COMPLETION = "task_completion"
     TEST_EXECUTION_SUMMARY = "test_execution_summary"
 
 
 def template_name(template: Any) -> str:
-    """The name of a template that is given as a text, or as a member of an enum of texts; TypeError if it is none."""
+    """The name of a template, from a text or from a member of an enum of texts; TypeError for any other value."""
     if template is None:
         return EmailTemplate.TASK_COMPLETION.value
     name = template.value if isinstance(template, enum.Enum) else template
@@ -95,7 +95,7 @@ def template_name(template: Any) -> str:
 
 
 def subject_of(subject_template: Any) -> Optional[str]:
-    """The subject as a text, or None; TypeError if it is anything else."""
+    """The subject as a text, or None; TypeError for any other value."""
     if not isinstance(subject_template, (str, type(None))) or isinstance(subject_template, enum.Enum):
         raise TypeError(f"subject_template={subject_template!r} is not a text")
     return subject_template and plain_text(str.__str__(subject_template), len(subject_template))
@@ -104,10 +104,10 @@ def subject_of(subject_template: Any) -> Optional[str]:
 def email_notification(
     template: Union[EmailTemplate, str, None] = EmailTemplate.TASK_COMPLETION, subject_template: Optional[str] = None
 ) -> Callable[[Decorated], Decorated]:
-    """Opts a task in: its owner gets a mail of this template, and this subject, when it is done.
+    """Opts a task in: when it is done, its owner gets a mail with this template and this subject.
 
-    Stands above or below @app.task; below is what a @shared_task needs. The template may be a member of an enum of
-    your own whose value is a template's name.
+    Write it above or below @app.task, but below @shared_task. The template may be a member of your own enum whose
+    value is a template's name.
     """
     name, subject = template_name(template), subject_of(subject_template)
 
@@ -133,7 +133,7 @@ def use_engine(engine: Engine) -> None:
 
 
 def get_engine() -> Engine:
-    """The engine that rows are written through."""
+    """The engine that writes the rows."""
     if _engine is None:
         use_engine(create_engine(os.environ["DATABASE_URL"], pool_pre_ping=True, hide_parameters=True,
                                  connect_args={"connect_timeout": 5}))
@@ -142,7 +142,7 @@ def get_engine() -> Engine:
 
 @worker_process_init.connect
 def forget_inherited_connections(**_: Any) -> None:
-    """The connections of the process that forked this one stay that one's."""
+    """Leaves connections of the parent process to that process."""
     if _engine is not None:
         _engine.dispose(close=False)
 
@@ -151,7 +151,7 @@ def forget_inherited_connections(**_: Any) -> None:
 def tenant_session(user_id: Optional[str], organization_id: Optional[str], **more: Optional[str]) -> Iterator[Session]:
     """A session whose transactions have the tenant in app.current_organization and app.current_user, for row security.
 
-    More settings are those that use_tenant_setting() has named. Commits at its end; an exception rolls it back.
+    It also has the settings of use_tenant_setting(). It commits at its end; an exception rolls it back.
     """
     given = {"user_id": user_id, "organization_id": organization_id, **more}
     tenant = json.dumps({setting: plain_text(given.get(name) or "") for name, setting in TENANT.items()})
@@ -165,7 +165,7 @@ def tenant_session(user_id: Optional[str], organization_id: Optional[str], **mor
 
 
 def use_tenant_setting(header: str, setting: str) -> None:
-    """One more header that tasks hand on to what they start, and the setting that their sessions have it in.
+    """Adds a header that tasks pass to the tasks they start, and the setting that has its value in their sessions.
 
     use_tenant_setting("project_id", "app.current_project")
     """
@@ -173,7 +173,7 @@ def use_tenant_setting(header: str, setting: str) -> None:
 
 
 def check_transaction(db: Union[Session, Connection]) -> None:
-    """RuntimeError if an error has ended the transaction: its COMMIT would roll back, and not say so."""
+    """RuntimeError if an error has ended the transaction: its COMMIT would roll back without an error."""
     try:
         db.execute(text("SELECT 1"))
     except Exception as error:
@@ -184,22 +184,22 @@ def check_transaction(db: Union[Session, Connection]) -> None:
 
 # ---- What goes into a row. The examples of Celery, SQLAlchemy and Django have the same lines, up to the next mark ----
 
-# What is mailed is short. A result may be anything: what is larger than this stays out of the row.
+# A mail is short. A result can be large: values above these limits stay out of the row.
 LONGEST_VALUE = 65_536
 LONGEST_RESULT = 1_048_576
 
 
 def plain_text(value: Any, longest: int = LONGEST_VALUE) -> str:
-    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 cannot say."""
+    """The value as a text that PostgreSQL accepts: without NUL, and valid UTF-8."""
     try:
         written = str(value)
-    except Exception:  # Whatever its __str__ may raise.
+    except Exception:  # Its __str__ may raise any error.
         written = object.__repr__(value)
     return written.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
 
 
 def unwrapped(value: Any) -> Any:
-    """NumPy's scalars and arrays, Pydantic's models, named tuples, SQLAlchemy's rows, dataclasses: as Python's own."""
+    """Converts NumPy's scalars and arrays, Pydantic's models, named tuples, SQLAlchemy's rows and dataclasses."""
     if isinstance(value, (type, str, int, float, dict, list)):
         return value
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
@@ -213,13 +213,13 @@ def unwrapped(value: Any) -> Any:
 
 
 def is_container(value: Any) -> bool:
-    """Whether it has items; a text and bytes have none."""
+    """Whether the value has items; texts and bytes have none."""
     is_text = isinstance(value, (str, bytes, bytearray, memoryview))
     return isinstance(value, (Mapping, Sequence, Set, deque)) and not is_text
 
 
 def plain_scalar(value: Any) -> Any:
-    """A text, number, truth value or None for what has no items; ValueError if there is none that is of use."""
+    """Converts a value without items to a text, number, boolean or None; ValueError if none of them fits."""
     if isinstance(value, enum.Enum):
         value = value.value if isinstance(value.value, (str, int, float)) else value.name
     if value is None or isinstance(value, bool):
@@ -234,16 +234,16 @@ def plain_scalar(value: Any) -> Any:
         raise ValueError("JSON has no such number, or name")
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = bytes(value).decode("utf-8")
-    written = str(value)  # UUIDs, dates and times, paths, and whatever else has words.
+    written = str(value)  # UUIDs, dates and times, paths, and other values with a text form.
     if not isinstance(value, str) and re.fullmatch(r"<.*>", written, re.DOTALL):
         raise ValueError("this is no value")
     return plain_text(written, len(written))
 
 
 def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
-    """The value as JSON has it. Items of a list or dict that have no such form are left out, one by one.
+    """Converts the value to a form that JSON has. Items of a list or dict that have no such form are left out.
 
-    ValueError if it has none itself, or nothing is left of it; OverflowError if it is larger than there is room.
+    ValueError if the value itself has no such form, or if no item is left; OverflowError if it is larger than room.
     """
     value = unwrapped(value)
     room[0] -= 1 + (len(value) if isinstance(value, (str, bytes, bytearray)) else 0)
@@ -263,7 +263,7 @@ def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
                 kept.append(plain(item, room, (*inside, id(value))))
         except OverflowError:
             raise
-        except Exception:  # Whatever the methods of an item may raise.
+        except Exception:  # The methods of an item may raise any error.
             continue
     if value and not kept:
         raise ValueError("nothing is left of it")
@@ -271,16 +271,16 @@ def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
 
 
 def plain_result(result: Any) -> Optional[Dict[str, Any]]:
-    """What a task returned as an object of JSON; None if it is no dict, dataclass or model.
+    """The result of a task as a JSON object; None if the result is not a dict, dataclass or model.
 
-    A value that JSON or PostgreSQL cannot take is left out, and so is one that is too large for a mail.
+    A value is left out if JSON or PostgreSQL does not accept it, or if it is too large for a mail.
     """
     kept: Dict[str, Any] = {}
     size = 0
     try:
         result = unwrapped(result)
         items = list(result.items()) if isinstance(result, Mapping) else None
-    except Exception:  # Whatever its methods may raise.
+    except Exception:  # Its methods may raise any error.
         items = None
     for key, value in items or ():
         try:
@@ -298,7 +298,7 @@ def plain_result(result: Any) -> Optional[Dict[str, Any]]:
 
 
 def tenant_of(request: Context) -> Dict[str, str]:
-    """Who submitted a task, and for which tenant: by its headers, else by its keyword arguments."""
+    """The owner and tenant of a task, from its headers, else from its keyword arguments."""
     # Celery 5.2 makes headers attributes of the request. A task that never ran has them in its options.
     options = request.get("options") or {}
     sources = (vars(request), request.headers or {}, options.get("headers") or {}, request.kwargs or {})
@@ -316,7 +316,7 @@ def callers_tenant() -> Dict[str, str]:
 
 @before_task_publish.connect
 def hand_on_tenant(headers: Optional[Dict[str, Any]] = None, body: Any = None, **_: Any) -> None:
-    """What a task starts has its tenant, through tasks of another base too."""
+    """Passes a task's tenant to the tasks that it starts, also through tasks of another base."""
     kwargs = body[1] if isinstance(body, tuple) else {}
     for name, value in callers_tenant().items() if headers is not None else ():
         if headers.get(name) is None and kwargs.get(name) is None:
@@ -325,12 +325,12 @@ def hand_on_tenant(headers: Optional[Dict[str, Any]] = None, body: Any = None, *
 
 @task_prerun.connect
 def note_start(task: Task, **_: Any) -> None:
-    """A task that was retried is reported with its last run's start."""
+    """Records the start of the run: after a retry, the last run's start is reported."""
     task.request.started_at = datetime.now(timezone.utc)
 
 
 def told_error(meta: Any) -> Exception:
-    """The error that a task has given to update_state(), as an exception or as Celery writes one."""
+    """The error that a task has passed to update_state(), as an exception or in Celery's own form."""
     if isinstance(meta, Exception):
         return meta
     told = meta if isinstance(meta, Mapping) else {"exc_message": meta}
@@ -341,10 +341,10 @@ def told_error(meta: Any) -> Exception:
 
 @task_postrun.connect
 def report_what_is_not(task: Task, state: Optional[str] = None, retval: Any = None, **_: Any) -> None:
-    """Reports a run of which on_success and on_failure were not told.
+    """Reports a run for which on_success and on_failure were not called.
 
-    Celery does not call them if it could not store the result, nor for a failure that it hands to apply()'s caller; a
-    base of the application's own may not hand them on.
+    Celery does not call them if it could not store the result, or if it passes a failure to the caller of apply(). A
+    base of the application may not call them either.
     """
     request = task.request
     if task.name in ("celery.map", "celery.starmap"):  # These call the task's function.
@@ -352,7 +352,7 @@ def report_what_is_not(task: Task, state: Optional[str] = None, retval: Any = No
     if not isinstance(task, BaseTask) or request.get("reported"):
         return
     raised = sys.exc_info()[1]
-    if state is None and isinstance(raised, Retry):  # apply(throw=True) hands it to its caller, and does not run it again.
+    if state is None and isinstance(raised, Retry):  # apply(throw=True) passes it to its caller, and does not run again.
         request.runs_again, request.error = False, raised.exc or raised
     if request.get("runs_again"):
         return
@@ -365,37 +365,37 @@ def report_what_is_not(task: Task, state: Optional[str] = None, retval: Any = No
         error = request.get("error") or (retval if isinstance(retval, BaseException) else raised)
         if isinstance(error, Exception):
             is_failure = bool(request.get("error")) or not isinstance(error, TaskPredicate)
-        else:  # asyncio.CancelledError and the like. A pool of threads, and a solo one, tell nobody of it.
+        else:  # Such as asyncio.CancelledError. Pools of threads and solo pools do not report it.
             is_failure = error is not None and not isinstance(error, (SystemExit, KeyboardInterrupt)) and not task.acks_late
         if is_failure:
             task.report_failed(request, error)
 
 
 class ReportingRequest(Request):
-    """A task as the worker's main process sees it.
+    """A task in the worker's main process.
 
-    A process of the pool that was killed, by the kernel or at its hard time limit, reports nothing: this does. So it
-    does of a task that expired before it ran.
+    A process of the pool cannot report if it was killed, by the kernel or at its hard time limit. This class reports
+    for it, and also reports a task that expired before it ran.
     """
 
     runs_again = False
 
     def reject(self, requeue: bool = False) -> None:
-        """As Request.reject; notes whether the broker gives the task out again."""
+        """As Request.reject; records whether the broker will deliver the task again."""
         self.runs_again = requeue and not self.acknowledged
         super().reject(requeue)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """As Request.on_failure; reports a process that was lost, unless the broker gives the task out again.
+        """As Request.on_failure; reports a lost process, unless the broker will deliver the task again.
 
-        A task that ends its process by sys.exit() is such a loss too. Newer billiards hand on what it raised.
+        A task that ends its process with sys.exit() counts as lost, too. Newer versions of billiard pass its exception.
         """
-        error = getattr(exc_info.exception, "exc", exc_info.exception)  # Newer billiards wrap it.
+        error = getattr(exc_info.exception, "exc", exc_info.exception)  # Newer versions of billiard wrap it.
         try:
             super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-        finally:  # The result backend may be away.
+        finally:  # The result backend may be down.
             is_loss = isinstance(error, (WorkerLostError, TimeLimitExceeded)) or not isinstance(error, (Exception, type(None)))
-            if is_loss and not self.runs_again:  # A Retry has an error, or none.
+            if is_loss and not self.runs_again:  # Retry may carry an error, or None.
                 self.report(error)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
@@ -407,28 +407,28 @@ class ReportingRequest(Request):
                 self.report(TimeLimitExceeded(timeout))
 
     def maybe_expire(self) -> Optional[bool]:
-        """As Request.maybe_expire; reports a task that will not run, since its time has passed."""
+        """As Request.maybe_expire; reports a task that has expired and will not run."""
         expired = super().maybe_expire()
         if expired:
             self.report(TaskRevokedError("expired"))
         return expired
 
     def report(self, error: BaseException) -> None:
-        """Reports a failure, with the start that the pool has told of, if it has."""
+        """Reports a failure, with the start of the run if the pool has reported it."""
         if self.time_start:
             self._context.started_at = datetime.fromtimestamp(self.time_start, timezone.utc)
         self.task.report_failed(self._context, error)
 
 
 class BaseTask(Task):
-    """Reports its outcome. Mailed if @email_notification opts it in, or its name is registered in the database."""
+    """Reports its outcome. Mail is sent if @email_notification opts it in, or if the database has its name registered."""
 
     Request = ReportingRequest
 
     reports = True
     email_template: Optional[str] = None
     email_subject_template: Optional[str] = None
-    display_name: Optional[str] = None  # What mails call it: @app.task(display_name="Generate Test Set", ...)
+    display_name: Optional[str] = None  # The name in mails: @app.task(display_name="Generate Test Set", ...)
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -440,24 +440,24 @@ class BaseTask(Task):
             cls.Request = type(request.__name__, (ReportingRequest, request), {})
 
     def error_message(self, error: BaseException) -> str:
-        """What the owner reads of an error: its name and its text. For the text alone: return str(error)."""
-        # Celery's stand-in for what pickle cannot carry has the name in another place.
+        """The text of an error in a mail: its name and its message. For the message alone: return str(error)."""
+        # If pickle cannot serialize an error, Celery replaces it by another that has the name elsewhere.
         name = getattr(error, "exc_cls_name", None) or type(error).__name__
         words = ", ".join(map(plain_text, error.exc_args)) if hasattr(error, "exc_cls_name") else error
         return f"{name}: {plain_text(words, LONGEST_ERROR)}"
 
     def chosen(self, name: str) -> Optional[str]:
-        """What @email_notification has chosen: below @app.task it has left it on the function."""
+        """The choice of @email_notification. Below @app.task, the decorator stores it in the function."""
         return getattr(self.run, name, None) or getattr(self, name)
 
     def tenant(self) -> Dict[str, str]:
-        """Whom this run is for. A task that is called as a function works for the task that calls it."""
+        """The tenant of this run. A task that is called as a function has the tenant of the calling task."""
         return next(filter(None, map(tenant_of, reversed(self.request_stack.stack))), {})
 
     # -- Submitting --
 
     def signature(self, *args: Any, **kwargs: Any) -> Any:
-        """As Task.signature; made in a task it has that task's tenant, whoever runs it, or finds that it cannot run."""
+        """As Task.signature; a signature that is made in a task keeps that task's tenant, wherever it runs or fails."""
         made = super().signature(*args, **kwargs)
         tenant = {name: value for name, value in callers_tenant().items() if made.kwargs.get(name) is None}
         if tenant:
@@ -467,9 +467,9 @@ class BaseTask(Task):
     def apply_async(
         self, args: Any = None, kwargs: Optional[Mapping[str, Any]] = None, *more: Any, **options: Any
     ) -> Any:
-        """As Task.apply_async; the tenant comes from headers, from keyword arguments, or from the task that calls this.
+        """As Task.apply_async; the tenant comes from headers, from keyword arguments, or from the calling task.
 
-        A task's children and its retries so have its owner.
+        So a task's children and its retries have the same owner.
         """
         kwargs, headers = self._tenant_as_headers(kwargs, options.get("headers"))
         return super().apply_async(args, kwargs, *more, **{**options, "headers": headers})
@@ -496,9 +496,9 @@ class BaseTask(Task):
     # -- Running --
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """As Task.__call__; keeps the error that a run ends with: Celery loses it if the result backend is away."""
+        """As Task.__call__; keeps the error of the run, because Celery loses it if the result backend is down."""
         request = self.request
-        if request.called_directly or request.get("runs"):  # As a function, by the task itself too: that is no run.
+        if request.called_directly or request.get("runs"):  # Called as a function, also by the task itself: not a run.
             self.push_request(args=args, kwargs=kwargs, headers=callers_tenant())
             try:
                 return super().__call__(*args, **kwargs)
@@ -513,21 +513,21 @@ class BaseTask(Task):
             raise
 
     def retry(self, *args: Any, **kwargs: Any) -> Any:
-        """As Task.retry; this run then is not the last one, even if the task returns."""
+        """As Task.retry; after it this run is not the last one, even if the task returns."""
         request = self.request
         try:
             again = super().retry(*args, **kwargs)
         except Retry:
             request.runs_again = True
             raise
-        except Reject as rejected:  # The broker has not taken it.
+        except Reject as rejected:  # The broker has not accepted it.
             request.error = rejected.reason
             raise
         request.runs_again = not request.is_eager
         return again
 
     def replace(self, sig: Any) -> Any:
-        """As Task.replace; the task that replaces this one reports."""
+        """As Task.replace; the replacing task reports."""
         request = self.request
         try:
             replaced = super().replace(sig)
@@ -540,13 +540,13 @@ class BaseTask(Task):
     def update_state(
         self, task_id: Optional[str] = None, state: Optional[str] = None, meta: Any = None, **more: Any
     ) -> None:
-        """As Task.update_state; a task that sets its last state itself, and then raises Ignore, has ended with that."""
+        """As Task.update_state; if a task sets its state and then raises Ignore, that state is its outcome."""
         if task_id in (None, self.request.id):
             self.request.told = (state, meta)
         super().update_state(task_id, state, meta, **more)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        """As Task.on_success; reports the success, unless the task's own transaction has done so."""
+        """As Task.on_success; reports the success, unless the task's own transaction has reported it."""
         self.report_succeeded(self.request, retval)
         super().on_success(retval, task_id, args, kwargs)
 
@@ -570,27 +570,27 @@ class BaseTask(Task):
         self._report(request, request.get("report") or self._row(request, "success", result))
 
     def report_failed(self, request: Context, error: BaseException) -> None:
-        """Reports a failure, in a transaction of its own: the task's was rolled back."""
+        """Reports a failure in its own transaction, because the task's was rolled back."""
         if request.get("runs_again"):
             return
         request.reported = True
         self._report(request, self._row(request, "failed", error=error))
 
     def report_success(self, db: Union[Session, Connection], result: Any) -> bool:
-        """Reports success in the transaction of db, so that mail is sent when that commits; whether that went well.
+        """Reports success in the transaction of db, so that mail is sent when it commits; true if the report succeeded.
 
-        with_tenant_context calls it; a task that opens its own session does so itself, last before the commit.
+        with_tenant_context calls it. A task that opens its own session calls it last before the commit.
         """
         request = self.request
         if request.called_directly or request.get("runs_again") or not self.reports:
             return False
         if isinstance(db, Session):
-            db.flush()  # Its errors are the task's own.
+            db.flush()  # Errors here are errors of the task.
         request.report = request.get("report") or self._row(request, "success", result)
         return self._report(request, request.report, db)
 
     def _report(self, request: Context, row: Dict[str, Any], db: Union[Session, Connection, None] = None) -> bool:
-        """Writes the row, in db's transaction or in one of its own; whether that went well."""
+        """Writes the row, in db's transaction or in its own one; true if that succeeded."""
         if not self.reports:
             return True
         for is_last in (False, True):
@@ -608,12 +608,12 @@ class BaseTask(Task):
             except Exception as trouble:
                 if db is not None:
                     check_transaction(db)
-                # The server may have been restarted since the pool made this connection: the next one is new.
+                # The server may have restarted since the pool made this connection; the next connection is new.
                 elif not is_last and (
                     getattr(trouble, "connection_invalidated", False) or isinstance(trouble, SoftTimeLimitExceeded)
                 ):
                     continue
-                # The first line: a DETAIL of PostgreSQL may show the row.
+                # Only the first line, because a DETAIL of PostgreSQL may contain the row.
                 reason = plain_text(getattr(trouble, "orig", None) or trouble).partition("\n")[0]
                 logger.error(
                     "Could not report task %s[%s]: %s: %s", self.name, request.id, type(trouble).__name__, reason)
@@ -623,7 +623,7 @@ class BaseTask(Task):
     def _words_of(self, error: BaseException) -> str:
         try:
             words = self.error_message(error)
-        except Exception:  # An application's own may raise whatever it likes.
+        except Exception:  # An application's own method may raise any error.
             words = BaseTask.error_message(self, error)
         return plain_text(words, LONGEST_ERROR + 1000)
 
@@ -642,7 +642,7 @@ class BaseTask(Task):
             "organization_id": tenant.get("organization_id"),
             "result": None if items is None else json.dumps(items, ensure_ascii=False),
             "error_message": None if error is None else self._words_of(error),
-            # By one clock. The database's now() would be the start of the task's transaction.
+            # Both times are from one clock. The database's now() would be the start of the task's transaction.
             "started_at": request.get("started_at"),
             "completed_at": datetime.now(timezone.utc),
             "template": self.chosen("email_template"),
@@ -651,19 +651,19 @@ class BaseTask(Task):
 
 
 class EmailEnabledTask(BaseTask):
-    """Legacy: always mailed, with the template task_completion."""
+    """Legacy base: mail is always sent, with the template task_completion."""
 
     email_template = EmailTemplate.TASK_COMPLETION.value
 
 
 class SilentTask(BaseTask):
-    """Never mailed, and writes no row: for the many tasks that run in parallel for one."""
+    """Writes no row, so no mail is sent: for the many parallel tasks of one job."""
 
     reports = False
 
 
 def is_run_of(task: Any, function: Callable[..., Any]) -> bool:
-    """Whether this is what the task runs, not a function that is called on the way."""
+    """Whether this is the task's own function, not another function that the task calls."""
     run = getattr(task, "run", None)
     run = getattr(run, "__func__", run)
     while run is not None and run is not function:
@@ -672,10 +672,10 @@ def is_run_of(task: Any, function: Callable[..., Any]) -> bool:
 
 
 def with_tenant_context(function: Decorated) -> Decorated:
-    """Gives a task a session of its tenant as db; at its end that is committed, with the report of its success.
+    """Gives a task a session of its tenant as db, and commits it at the end together with the report of success.
 
-    A caller that passes db itself keeps the transaction in its own hands. Another function than the task's own has its
-    session and commits it, and reports nothing: the task goes on.
+    A caller that passes db controls the transaction itself. A function other than the task's own gets its own session,
+    commits it, and reports nothing, because the task continues.
     """
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function.__qualname__} is no plain function: its session would end before it begins")
@@ -721,9 +721,9 @@ def parts_of(made: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def report_first(
     parts: List[Mapping[str, Any]], error: BaseException, what: str, failed: Context
 ) -> None:
-    """Reports the first of these tasks that is mailed, else the first that reports; without one, logs an error.
+    """Reports the first of these tasks that sends mail, else the first that reports; if there is none, logs an error.
 
-    One that names no owner would have had that of the task that failed.
+    If it names no owner, the owner of the failed task is used.
     """
     reporting = [part for part in parts if getattr(current_app.tasks.get(part.get("task")), "reports", False)]
     mailed = [part for part in reporting if current_app.tasks[part["task"]].chosen("email_template")]
@@ -737,10 +737,10 @@ def report_first(
 
 
 class Errback(Task):
-    """Is called by the task that failed, which stays the current one."""
+    """An errback. The failed task calls it, and stays the current task."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """As Task.__call__, without a request of its own."""
+        """As Task.__call__, but without its own request."""
         return self.run(*args, **kwargs)
 
 
@@ -748,15 +748,15 @@ class Errback(Task):
 def report_failure(
     request: Optional[Context] = None, error: Optional[BaseException] = None, traceback: Any = None
 ) -> None:
-    """Reports what never ran, since a task before it failed: a chord's callback, the rest of a chain.
+    """Reports a task that never ran because an earlier task failed: a chord's callback, or the rest of a chain.
 
     chord(parallel_tasks)(callback.on_error(report_failure.s()))
     """
-    # An immutable one is told nothing: report_failure.si(), and what group.on_error() makes of report_failure.s().
+    # An immutable errback gets no arguments: report_failure.si(), or report_failure.s() in group.on_error().
     request = request or current_task.request
     error = error or sys.exc_info()[1] or RuntimeError("a task before it failed")
     own = dict(vars(request))
-    own.setdefault("task", current_task.name if current_task else None)  # Celery 5.2's apply() does not tell it.
+    own.setdefault("task", current_task.name if current_task else None)  # Celery 5.2's apply() does not set it.
     steps = [own, *reversed(request.chain or ()), *([request.chord] if request.chord else ())]
     report_first([part for step in steps for part in parts_of(step)], request.get("error") or error,
                  f"{own['task']}[{request.id}]", request)
@@ -764,7 +764,7 @@ def report_failure(
 
 @task_failure.connect
 def report_unlinked(sender: Task, exception: BaseException, **_: Any) -> None:
-    """Reports a group, or a chord, that waits for a chord's task that failed: Celery does not call its errbacks."""
+    """Reports a group or a chord that waits for a failed task of a chord: Celery does not call its errbacks."""
     body = sender.request.chord or {}
     if body.get("task") in ("celery.group", "celery.chord"):
         for part in parts_of(body):

@@ -1,4 +1,4 @@
-"""Submits the demo's tasks as a user of the application would, and shows what became of their mails."""
+"""Submits the demo's tasks as a user of the application would, and shows the state of their mails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATES = text("""
     FROM rhesis_notify.task_notifications WHERE task_name LIKE 'demo.%' AND created_at >= :start ORDER BY id
 """)
 MAILS = 6
-LIMIT = 600  # seconds; a few are enough where a worker runs
+LIMIT = 600  # seconds; with a running worker a few are enough
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     finished = sum(row.is_finished for row in rows)
     if finished < MAILS:
         sys.exit(f"After {LIMIT} s {finished} of {MAILS} notifications are finished. Does the Celery worker run? "
-                 "SELECT * FROM rhesis_notify.health() says whether mail goes out.")
+                 "SELECT * FROM rhesis_notify.health() shows whether mail is sent.")
 
 
 if __name__ == "__main__":

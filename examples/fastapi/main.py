@@ -1,6 +1,6 @@
-"""POST /api/tasks/email-notification-test: who is logged in gets a test mail. Run it: uvicorn main:app
+"""POST /api/tasks/email-notification-test sends a test mail to the user who is logged in. Run it: uvicorn main:app
 
-Its role may call the function: GRANT EXECUTE ON FUNCTION rhesis_notify.email_notification_test TO app
+Its role needs this right: GRANT EXECUTE ON FUNCTION rhesis_notify.email_notification_test TO app
 """
 
 import os
@@ -19,7 +19,7 @@ class TestMail(BaseModel):
 
 
 def current_user(token: HTTPAuthorizationCredentials = Depends(HTTPBearer())) -> dict:
-    """Stands for your own: whose token this is, as user_id and organization_id."""
+    """Replace it with your own: returns user_id and organization_id of the token's user."""
     with engine.connect() as db:
         user = db.execute(
             text("SELECT user_id::text, organization_id::text FROM public.api_token WHERE token = :token"),

@@ -1,4 +1,4 @@
--- A queue of jobs inside the database, whose owners are mailed: the row of the job and that of the mail are one transaction.
+-- A job queue in the database that sends mail to the jobs' owners. A job's result and its notification are written in one transaction.
 -- The role that runs the jobs needs SELECT rhesis_notify.grant_to('...').
 
 CREATE TABLE public.job
@@ -14,7 +14,7 @@ CREATE TABLE public.job
 	error text
 );
 
--- Whoever sets the final state reports the job, be it a function or a person at psql.
+-- Reports each job whose final state is set, by a function or by a person in psql.
 CREATE FUNCTION public.report_job() RETURNS trigger
 LANGUAGE plpgsql
 AS $function$
@@ -38,7 +38,7 @@ CREATE TRIGGER report_job AFTER UPDATE OF state ON public.job
 	FOR EACH ROW WHEN (NEW.state IN ('done', 'failed') AND OLD.state NOT IN ('done', 'failed'))
 	EXECUTE FUNCTION public.report_job();
 
--- Runs the jobs that wait, each in a transaction of its own; an error costs a job its own work alone.
+-- Runs the waiting jobs, each in its own transaction. An error rolls back only the work of its own job.
 CREATE PROCEDURE public.run_jobs()
 LANGUAGE plpgsql
 AS $procedure$
@@ -46,7 +46,7 @@ DECLARE
 	next public.job;
 BEGIN
 	LOOP
-		-- now() would be the start of the transaction: a job that takes a minute would seem to take none.
+		-- Not now(): that is the start of the transaction, and the execution time would be too short.
 		UPDATE public.job SET state = 'running', started_at = clock_timestamp()
 		WHERE id = (SELECT id FROM public.job WHERE state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1)
 		RETURNING * INTO next;

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs a command, for example from cron, and has its owner mailed how it ended:
+# Runs a command, for example from cron, and sends its result to its owner by mail:
 #
 #   report.sh NAME USER_ID ORGANIZATION_ID COMMAND [ARGUMENT...]
 #
-# The database is that of PGHOST, PGDATABASE, PGUSER and so on; the role needs SELECT rhesis_notify.grant_to('...').
-# Ends as the command did, also if that cannot be reported.
+# psql connects as usual (PGHOST, PGDATABASE, PGUSER ...). The role needs SELECT rhesis_notify.grant_to('...').
+# Exits with the command's exit status, even if the report fails.
 set -u
 
 [ $# -ge 4 ] || { echo "usage: report.sh NAME USER_ID ORGANIZATION_ID COMMAND [ARGUMENT...]" >&2; exit 2; }
@@ -18,8 +18,8 @@ started=$(date +%s)
 code=$?
 cat "$errors" >&2
 
-# psql quotes :'variables' itself. Of the errors the end is mailed: the last lines say most. A command may write any bytes, and the
-# end may begin within a character: what is not UTF-8 is left out.
+# psql quotes :'variables' itself. The mail has the end of the error output, because the last lines are the most useful. A command may
+# write any bytes, and the end may begin inside a character: bytes that are not UTF-8 are left out.
 psql -X -q -v ON_ERROR_STOP=1 \
 	-v id="$(hostname)-$$-$started" -v name="$name" -v user="$user_id" -v organization="$organization_id" \
 	-v code="$code" -v errors="$(tail -c 2000 "$errors" | tr -d '\000' | iconv -c -f UTF-8 -t UTF-8)" -v started="$started" \

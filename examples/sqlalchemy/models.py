@@ -1,4 +1,4 @@
-"""The application's tables, as rhesis_notify finds its recipients in them without any setting."""
+"""The application's tables. rhesis_notify finds its recipients in them without any setting."""
 
 import uuid
 

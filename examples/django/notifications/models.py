@@ -1,4 +1,4 @@
-"""The extension's tables as Django sees them: it reads and writes them, and leaves their definition alone."""
+"""Models of the extension's tables. Django reads and writes these tables, but does not change their definition."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ REPORT = """
 
 class TaskNotificationManager(models.Manager):
     def report(self, **task):
-        """Reports a finished task in the current transaction; takes the fields of TaskNotification.
+        """Reports a finished task in the current transaction. The arguments are the fields of TaskNotification.
 
-        Returns the row's id, or None, with a warning in the log, for a task that has reported before.
+        Returns the row's id. If the task has reported before, returns None and logs a warning.
         """
         reported = self.model(**task)
         row = {field.attname: getattr(reported, field.attname) for field in reported._meta.fields}
@@ -31,7 +31,7 @@ class TaskNotificationManager(models.Manager):
             row[name] = None if row[name] is None else plain_text(row[name])
         items = plain_result(row["result"])
         row["result"] = None if items is None else json.dumps(items, ensure_ascii=False)
-        # No create(): it asks for the row's id, and row security shows that to the row's tenant alone.
+        # Not create(): it reads the row's id, and row security shows the row only to its tenant.
         with connections[router.db_for_write(self.model)].cursor() as cursor:
             cursor.execute(REPORT, row)
             (row_id,) = cursor.fetchone()
@@ -41,7 +41,7 @@ class TaskNotificationManager(models.Manager):
 
 
 class TaskNotification(models.Model):
-    """What a task may write. Where its mail stands is DeliveryStatus."""
+    """The columns that a task may write. DeliveryStatus has the state of the mail."""
 
     id = models.BigAutoField(primary_key=True)
     task_id = models.TextField(unique=True)

@@ -1,4 +1,4 @@
-"""What a task returned, as the jsonb of PostgreSQL takes it."""
+"""Converts the result of a task to a value for jsonb."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Any, Dict, List, Optional, Tuple
 
 # ---- What goes into a row. The examples of Celery, SQLAlchemy and Django have the same lines, up to the next mark ----
 
-# What is mailed is short. A result may be anything: what is larger than this stays out of the row.
+# A mail is short. A result can be large: values above these limits stay out of the row.
 LONGEST_VALUE = 65_536
 LONGEST_RESULT = 1_048_576
 
 
 def plain_text(value: Any, longest: int = LONGEST_VALUE) -> str:
-    """The value as PostgreSQL takes it: no NUL, nothing that UTF-8 cannot say."""
+    """The value as a text that PostgreSQL accepts: without NUL, and valid UTF-8."""
     try:
         written = str(value)
-    except Exception:  # Whatever its __str__ may raise.
+    except Exception:  # Its __str__ may raise any error.
         written = object.__repr__(value)
     return written.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
 
 
 def unwrapped(value: Any) -> Any:
-    """NumPy's scalars and arrays, Pydantic's models, named tuples, SQLAlchemy's rows, dataclasses: as Python's own."""
+    """Converts NumPy's scalars and arrays, Pydantic's models, named tuples, SQLAlchemy's rows and dataclasses."""
     if isinstance(value, (type, str, int, float, dict, list)):
         return value
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
@@ -43,13 +43,13 @@ def unwrapped(value: Any) -> Any:
 
 
 def is_container(value: Any) -> bool:
-    """Whether it has items; a text and bytes have none."""
+    """Whether the value has items; texts and bytes have none."""
     is_text = isinstance(value, (str, bytes, bytearray, memoryview))
     return isinstance(value, (Mapping, Sequence, Set, deque)) and not is_text
 
 
 def plain_scalar(value: Any) -> Any:
-    """A text, number, truth value or None for what has no items; ValueError if there is none that is of use."""
+    """Converts a value without items to a text, number, boolean or None; ValueError if none of them fits."""
     if isinstance(value, enum.Enum):
         value = value.value if isinstance(value.value, (str, int, float)) else value.name
     if value is None or isinstance(value, bool):
@@ -64,16 +64,16 @@ def plain_scalar(value: Any) -> Any:
         raise ValueError("JSON has no such number, or name")
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = bytes(value).decode("utf-8")
-    written = str(value)  # UUIDs, dates and times, paths, and whatever else has words.
+    written = str(value)  # UUIDs, dates and times, paths, and other values with a text form.
     if not isinstance(value, str) and re.fullmatch(r"<.*>", written, re.DOTALL):
         raise ValueError("this is no value")
     return plain_text(written, len(written))
 
 
 def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
-    """The value as JSON has it. Items of a list or dict that have no such form are left out, one by one.
+    """Converts the value to a form that JSON has. Items of a list or dict that have no such form are left out.
 
-    ValueError if it has none itself, or nothing is left of it; OverflowError if it is larger than there is room.
+    ValueError if the value itself has no such form, or if no item is left; OverflowError if it is larger than room.
     """
     value = unwrapped(value)
     room[0] -= 1 + (len(value) if isinstance(value, (str, bytes, bytearray)) else 0)
@@ -93,7 +93,7 @@ def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
                 kept.append(plain(item, room, (*inside, id(value))))
         except OverflowError:
             raise
-        except Exception:  # Whatever the methods of an item may raise.
+        except Exception:  # The methods of an item may raise any error.
             continue
     if value and not kept:
         raise ValueError("nothing is left of it")
@@ -101,16 +101,16 @@ def plain(value: Any, room: List[int], inside: Tuple[int, ...] = ()) -> Any:
 
 
 def plain_result(result: Any) -> Optional[Dict[str, Any]]:
-    """What a task returned as an object of JSON; None if it is no dict, dataclass or model.
+    """The result of a task as a JSON object; None if the result is not a dict, dataclass or model.
 
-    A value that JSON or PostgreSQL cannot take is left out, and so is one that is too large for a mail.
+    A value is left out if JSON or PostgreSQL does not accept it, or if it is too large for a mail.
     """
     kept: Dict[str, Any] = {}
     size = 0
     try:
         result = unwrapped(result)
         items = list(result.items()) if isinstance(result, Mapping) else None
-    except Exception:  # Whatever its methods may raise.
+    except Exception:  # Its methods may raise any error.
         items = None
     for key, value in items or ():
         try:

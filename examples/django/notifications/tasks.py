@@ -7,7 +7,7 @@ from notifications.models import TaskNotification
 
 
 def create_group(task_id: str, name: str, user: User) -> None:
-    """What it does and its mail are one transaction: the mail goes out exactly if that commits."""
+    """Creates the group and reports in one transaction: the mail is sent only if it commits."""
     with transaction.atomic():
         group = Group.objects.create(name=name)
         TaskNotification.objects.report(

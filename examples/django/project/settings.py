@@ -1,4 +1,4 @@
-"""As little of Django as the example needs."""
+"""The minimal settings for the example."""
 
 import os
 

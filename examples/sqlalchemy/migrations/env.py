@@ -1,4 +1,4 @@
-"""Alembic's environment: the application's models, and hands off the extension's schema."""
+"""Alembic's environment: the application's models, without the extension's schema."""
 
 import os
 
@@ -9,7 +9,7 @@ from models import Base
 
 
 def include_name(name, type_, parent_names):
-    """Without this, --autogenerate would drop what it does not find in the models: the extension's tables."""
+    """Keeps --autogenerate from dropping the extension's tables, which the models do not have."""
     return not (type_ == "schema" and name == "rhesis_notify")
 
 

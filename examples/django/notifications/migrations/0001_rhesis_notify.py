@@ -1,4 +1,4 @@
-"""The extension, with Django's own users as its recipients. Needs a superuser, as CreateExtension says of itself."""
+"""Creates the extension, with Django's own users as its recipients. CreateExtension needs a superuser."""
 
 import django.utils.timezone
 from django.contrib.postgres.operations import CreateExtension

@@ -1,7 +1,7 @@
 """Mail the owners of tasks.
 
-CREATE EXTENSION and what follows need a superuser. Where migrations run as somebody else, an administrator does these
-statements once.
+CREATE EXTENSION and the other statements need a superuser. If migrations run as another role, an administrator runs
+these statements once.
 """
 
 from alembic import op
@@ -17,5 +17,5 @@ def upgrade():
 
 
 def downgrade():
-    # Waiting mails, the templates and registrations of your own go with it.
+    # This also removes waiting mail, and your own templates and registrations.
     op.execute("DROP EXTENSION rhesis_notify")
