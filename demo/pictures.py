@@ -1,10 +1,10 @@
-"""Pictures of the demo's mails, taken with Chromium where there is one."""
+"""Pictures of the demo's mails, taken with Chromium if it is installed."""
 
 import os
 import re
 import shutil
 
-from servers import Trouble, write
+from servers import DemoError, write
 
 PAGE_WIDTH = 680
 
@@ -14,13 +14,13 @@ def chromium():
 
 
 def run_chromium(demo, *options):
-    # Its sandbox needs rights that a container often lacks. What it shows are the mails above.
+    # Chromium's sandbox needs rights that a container often lacks. It only shows the demo's own mails.
     return demo.run(chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                     "--no-first-run", f"--user-data-dir={demo.scratch}/chromium", *options)
 
 
 def page_heights(demo, paths):
-    """How high each mail is at PAGE_WIDTH; Chromium tells, from a page with all of them in it."""
+    """The height of each mail at PAGE_WIDTH. Chromium measures it on a page that contains all mails."""
     page = os.path.join(demo.scratch, "pages", "heights.html")
     frames = "".join(f'<iframe src="{os.path.basename(path)}.html" style="width:{PAGE_WIDTH}px;height:10px"></iframe>'
                      for path in paths)
@@ -30,12 +30,12 @@ def page_heights(demo, paths):
     shown = run_chromium(demo, "--allow-file-access-from-files", "--dump-dom", f"file://{page}")
     found = re.search(r"heights:([\d,]+)", shown)
     if not found:
-        raise Trouble(f"Chromium does not show the mails:\n{shown}")
+        raise DemoError(f"Chromium does not show the mails:\n{shown}")
     return [int(height) for height in found.group(1).split(",")]
 
 
 def take_pictures(demo, paths):
-    """A picture of each mail beside it."""
+    """Write a picture of each mail to the mail's directory."""
     pages = os.path.join(demo.scratch, "pages")
     for path in paths:
         shutil.copy(path + ".html", pages)

@@ -1,7 +1,7 @@
 """The demo's servers: PostgreSQL with the extension and a mail catcher, in a directory of their own.
 
-Started by root they run as the user postgres, else as whoever started the demo. What runs is written down, so that another run can
-stop it; it is stopped by process id.
+If root starts the demo, they run as the user postgres, else as the same user. The process ids are written to a file, so that another
+run can stop the servers.
 """
 
 import json
@@ -21,7 +21,7 @@ STATE = os.path.join(BUILD, "running.json")
 DATABASE = "demo"
 SMTP_USER = "apikey"
 
-# The mail catcher's two troubles. See test/peers/smtp_peer.py.
+# The two errors of the mail catcher. See test/peers/smtp_peer.py.
 RULES = [
     {"stage": "rcpt", "match": "^busy@", "count": 1, "action": "reply",
      "text": "450 4.2.0 Mailbox busy, try again later"},
@@ -40,31 +40,31 @@ rhesis_notify.retry_delay = '1s'
 """
 
 
-class Trouble(Exception):
-    """What went wrong, in words for a person."""
+class DemoError(Exception):
+    """An error, with a message for the user."""
 
 
 class Stopped(Exception):
     """Ctrl-C, or a signal to end."""
 
 
-class Wish:
-    """Whether we were asked to stop. A signal only sets this: a command that is under way comes to its end, so that
-    nothing is started, or written, behind our back."""
+class StopRequest:
+    """Whether a signal has asked the demo to stop. The signal handler only sets this flag, so a running command finishes
+    first, and no process is started or file written unnoticed."""
 
     stop = False
 
     @classmethod
-    def listen(cls):
+    def install(cls):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, cls.hear)
+            signal.signal(number, cls.set)
 
     @classmethod
-    def hear(cls, *_):
+    def set(cls, *_):
         cls.stop = True
 
     @classmethod
-    def heed(cls):
+    def check(cls):
         if cls.stop:
             raise Stopped
 
@@ -86,24 +86,24 @@ def wait_for(what, condition, seconds):
     """Wait until the condition holds; returns what it returned."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        Wish.heed()
+        StopRequest.check()
         if time.monotonic() > deadline:
-            raise Trouble(f"waited {seconds} s in vain for {what}")
+            raise DemoError(f"{what} not there after {seconds} s")
         time.sleep(0.05)
     return value
 
 
 def wait_for_end(pid):
-    """Of a process that may be a child of ours, which then has to be waited for, or not."""
+    """Wait for the end of a process, which may be a child of this one. A zombie has ended."""
     deadline = time.monotonic() + 60
     while re.search(r"^State:\s+[^Z]", read(f"/proc/{pid}/status"), re.MULTILINE):
         if time.monotonic() > deadline:
-            raise Trouble(f"process {pid} does not end")
+            raise DemoError(f"process {pid} does not end")
         time.sleep(0.02)
 
 
 class Demo:
-    """The scratch directory and what runs in it. STATE names both, so that another run can stop them."""
+    """The scratch directory and its servers. STATE names both, so that another run can stop them."""
 
     def __init__(self, scratch, bindir, mail_catcher=None):
         self.scratch = scratch
@@ -113,7 +113,7 @@ class Demo:
         self.log = os.path.join(scratch, "demo.log")
         self.as_user = {}
         if os.geteuid() == 0:
-            # Of a demo that an ordinary user has left running, that user.
+            # An ordinary user may have left the demo running: then it runs as that user.
             owner = os.stat(scratch).st_uid
             user = pwd.getpwuid(owner) if owner else pwd.getpwnam("postgres")
             groups = os.getgrouplist(user.pw_name, user.pw_gid)
@@ -124,7 +124,7 @@ class Demo:
         write(STATE, json.dumps(state))
 
     def hand_over(self, path):
-        """Give files that we have written to the servers' user."""
+        """Make the servers' user the owner of these files."""
         if self.as_user:
             subprocess.run(["chown", "-R", f"{self.as_user['user']}:{self.as_user['group']}", path], check=True)
 
@@ -135,18 +135,18 @@ class Demo:
     def run(self, *command, check=True, **more_environment):
         """Run a command as the servers' user; returns its output, which also goes into the log."""
         if check:
-            Wish.heed()
+            StopRequest.check()
         try:
             result = subprocess.run(
                 command, cwd=self.scratch, env=self.environment(**more_environment), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False,
                 timeout=600, start_new_session=True, **self.as_user)
         except subprocess.TimeoutExpired as error:
-            raise Trouble(f"{os.path.basename(command[0])} does not come to an end") from error
+            raise DemoError(f"{os.path.basename(command[0])} does not end") from error
         with open(self.log, "a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n{result.stdout}")
         if check and result.returncode != 0:
-            raise Trouble(f"{os.path.basename(command[0])} failed:\n{result.stdout}")
+            raise DemoError(f"{os.path.basename(command[0])} failed:\n{result.stdout}")
         return result.stdout
 
     def sql(self, query, database=DATABASE, *options):
@@ -171,7 +171,7 @@ class Demo:
 
         def port():
             if process.poll() is not None:
-                raise Trouble(f"the mail catcher has ended:\n{read(log_file)}")
+                raise DemoError(f"the mail catcher has ended:\n{read(log_file)}")
             return read(port_file).strip()
 
         return int(wait_for("the mail catcher", port, 300))
@@ -180,7 +180,7 @@ class Demo:
         self.run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
         with open(os.path.join(self.scratch, "data", "postgresql.conf"), "a", encoding="utf-8") as conf:
             conf.write(CONFIGURATION.format(socket=self.socket, scratch=self.scratch))
-        # The original's environment is all the configuration that mail needs.
+        # Rhesis's environment variables are enough to send mail.
         self.run("pg_ctl", "-D", "data", "-l", "postgresql.log", "-w", "start",
                  SMTP_HOST="localhost", SMTP_PORT=str(port), SMTP_USER=SMTP_USER, SMTP_PASSWORD=password,
                  FRONTEND_URL="https://app.rhesis.ai")
@@ -190,7 +190,7 @@ class Demo:
         for mode in ("fast", "immediate"):
             if os.path.exists(os.path.join(self.scratch, "data", "postmaster.pid")):
                 self.run("pg_ctl", "-D", "data", "-m", mode, "-t", "20", "-w", "stop", check=False)
-        # A process id may have been given to another process: ask what it runs.
+        # Another process may have this process id now: check its command line.
         if self.mail_catcher and "smtp_peer.py" in read(f"/proc/{self.mail_catcher}/cmdline"):
             os.kill(self.mail_catcher, signal.SIGTERM)
             wait_for_end(self.mail_catcher)
@@ -200,7 +200,7 @@ class Demo:
 
 
 def running_demo():
-    """What an earlier run has left, or None."""
+    """The demo that an earlier run has left running, or None."""
     try:
         state = json.loads(read(STATE))
     except ValueError:
@@ -208,12 +208,12 @@ def running_demo():
     if not os.path.isdir(state["scratch"]):
         return None
     if not os.access(state["scratch"], os.R_OK | os.W_OK | os.X_OK):
-        raise Trouble("another user has left it running; stop it with: sudo make demo-stop")
+        raise DemoError("another user has left it running; stop it with: sudo make demo-stop")
     return Demo(state["scratch"], state["bindir"], state["mail_catcher"])
 
 
 def new_demo(bindir):
-    """An empty scratch directory; only the servers' user and root get into it. Without programs the staged ones are copied there."""
+    """Make an empty scratch directory for the servers' user and root only. Without bindir the staged PostgreSQL is copied there."""
     scratch = tempfile.mkdtemp(prefix="rhesis-demo-", dir="/tmp")
     if not bindir:
         staged = subprocess.run([os.environ.get("PG_CONFIG", "pg_config"), "--bindir"], stdout=subprocess.PIPE,
@@ -225,7 +225,7 @@ def new_demo(bindir):
 
 
 def fill(demo):
-    """Copy what the servers' user may not be able to read where it is."""
+    """Copy the files that the servers' user may not be able to read in the checkout."""
     sources = {"demo": os.path.join(TOP, "demo"), "peers": os.path.join(TOP, "test", "peers")}
     if demo.bindir.startswith(demo.scratch):
         sources["stage"] = os.path.join(TOP, "build", "stage")

@@ -1,8 +1,8 @@
--- What the tasks of a working day write, each in its own transaction: one row when a task is done.
+-- Tasks of a working day. Each writes one row when it is done, in its own transaction.
 
 SET app.current_organization = 'a0000000-0000-4000-8000-000000000001';
 
-\echo '  Jane''s test run is done: a summary of its results'
+\echo '  Jane''s test run ends: a summary of its results'
 SELECT rhesis_notify.task_completed(
 	task_id => 'c0000000-0000-4000-8000-000000000001',
 	task_name => 'rhesis.backend.tasks.execution.results.collect_results',
@@ -24,7 +24,7 @@ SELECT rhesis_notify.task_completed(
 	started_at => now() - interval '48 seconds',
 	result => '{"test_set_id": "d5f7a1c2-0000-4000-8000-000000000001", "test_set_name": "Safety & Tone", "num_tests_generated": 50}');
 
-\echo '  Jane''s next run breaks off: a failure, with the error'
+\echo '  Jane''s next run stops: a failure, with the error'
 SELECT rhesis_notify.task_completed(
 	task_id => 'c0000000-0000-4000-8000-000000000003',
 	task_name => 'rhesis.backend.tasks.execution.execute_test_configuration',
@@ -44,7 +44,7 @@ SELECT rhesis_notify.task_completed(
 	started_at => now() - interval '1 hour 3 minutes',
 	result => '{"test_set_name": "Long Conversations", "num_tests_generated": 1200}');
 
-\echo '  a colleague has left, the server refuses the address'
+\echo '  A colleague has left: the mail server refuses the address'
 SELECT rhesis_notify.task_completed(
 	task_id => 'c0000000-0000-4000-8000-000000000005',
 	task_name => 'rhesis.backend.tasks.test_set.generate_test_set',
@@ -52,7 +52,7 @@ SELECT rhesis_notify.task_completed(
 	user_id => 'b0000000-0000-4000-8000-000000000004',
 	organization_id => 'a0000000-0000-4000-8000-000000000001');
 
-\echo '  a single test of a run: silent, nobody has opted it in'
+\echo '  A single test of a run ends: silent, because nobody has opted it in'
 SELECT rhesis_notify.task_completed(
 	task_id => 'c0000000-0000-4000-8000-000000000006',
 	task_name => 'rhesis.backend.tasks.execution.execute_single_test',
@@ -60,7 +60,7 @@ SELECT rhesis_notify.task_completed(
 	user_id => 'b0000000-0000-4000-8000-000000000001',
 	organization_id => 'a0000000-0000-4000-8000-000000000001');
 
-\echo '  a task of a bot, whose address is a placeholder'
+\echo '  A bot''s task ends: the address is a placeholder'
 SELECT rhesis_notify.task_completed(
 	task_id => 'c0000000-0000-4000-8000-000000000007',
 	task_name => 'rhesis.backend.tasks.test_set.generate_test_set',
@@ -68,7 +68,7 @@ SELECT rhesis_notify.task_completed(
 	user_id => 'b0000000-0000-4000-8000-000000000005',
 	organization_id => 'a0000000-0000-4000-8000-000000000001');
 
-\echo '  Jane''s test run reports again: a task is mailed once, so nothing is written'
+\echo '  Jane''s test run reports again: a task is mailed once, so no row is written'
 SELECT rhesis_notify.task_completed(
 	task_id => 'c0000000-0000-4000-8000-000000000001',
 	task_name => 'rhesis.backend.tasks.execution.results.collect_results',

@@ -1,7 +1,7 @@
-"""What a terminal shows: colours where there are any, and tables that fit.
+"""Output for a terminal: colours, and tables that fit its width.
 
-Colours are for a terminal only, and not where NO_COLOR is set (https://no-color.org) or the terminal is dumb. The width is the terminal's,
-or COLUMNS; what goes into a file or a pipe has DEFAULT_WIDTH. Lines are drawn with what the output's encoding has.
+Only a terminal gets colours, unless NO_COLOR is set (https://no-color.org) or the terminal is dumb. The width is COLUMNS or the terminal's;
+for a file or a pipe it is DEFAULT_WIDTH. Lines are drawn in Unicode if the output's encoding has it.
 """
 
 import os
@@ -11,7 +11,7 @@ import textwrap
 import unicodedata
 
 DEFAULT_WIDTH = 96
-NARROWEST_TABLE = 76  # below it a table's columns say nothing any more: the rows become paragraphs
+NARROWEST_TABLE = 76  # in a narrower terminal the rows become paragraphs
 
 COLOURS = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
 LINES = {"top": "╭─╮", "middle": "├─┤", "bottom": "╰─╯", "side": "│", "below": "↳ "}
@@ -20,7 +20,7 @@ GAP = "  "
 
 
 class Terminal:
-    """A stream to write to, and what can be done there."""
+    """A stream, with its width, its colours and its characters."""
 
     def __init__(self, stream=None, environment=None):
         self.stream = stream or sys.stdout
@@ -34,7 +34,7 @@ class Terminal:
             self.width = int(environment.get("COLUMNS") or DEFAULT_WIDTH)
 
     def say(self, text=""):
-        """Print it; what the encoding does not have becomes a question mark."""
+        """Print the text; a character that the encoding lacks becomes a question mark."""
         encoding = self.stream.encoding or "ascii"
         print(text.encode(encoding, "replace").decode(encoding), file=self.stream, flush=True)
 
@@ -48,12 +48,12 @@ class Terminal:
 
 
 def width_of(text):
-    """How many columns it takes."""
+    """The number of columns that the text needs."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def cut(text, width, ellipsis="…"):
-    """Its beginning, if it is too wide."""
+    """The beginning of the text, if it is too wide."""
     if width_of(text) <= width:
         return text
     while text and width_of(text) > width - width_of(ellipsis):
@@ -67,7 +67,7 @@ def pad(text, width, right):
 
 
 class Column:
-    """A head, and how its cells stand: at the right, in a colour, allowed to be cut down to a least width."""
+    """The head of a column; whether its cells are aligned at the right, and the least width to which they may be cut."""
 
     def __init__(self, head, right=False, least=None):
         self.head = head
@@ -76,7 +76,7 @@ class Column:
 
 
 class Row:
-    """A cell for each column, a colour for some (by the column's head), and a note that stands below it."""
+    """A cell for each column, a colour for some (by the column's head), and a note for the line below."""
 
     def __init__(self, cells, colours=None, note=""):
         self.cells = cells
@@ -85,7 +85,7 @@ class Row:
 
 
 def column_widths(columns, rows, room):
-    """As wide as the cells are. What is too much for the room is taken from the columns that may be cut, the last of them first."""
+    """The widths of the cells. If they need more than room, columns that may be cut become narrower, the last one first."""
     widths = [max([width_of(column.head)] + [width_of(row.cells[i]) for row in rows]) for i, column in enumerate(columns)]
     for i in reversed(range(len(columns))):
         if columns[i].least:
@@ -94,7 +94,7 @@ def column_widths(columns, rows, room):
 
 
 def draw_table(terminal, columns, rows):
-    """The table as lines: a frame, the heads, and for each row a line and its note, which stands from the second column on."""
+    """The table as lines: a frame, the heads, and for each row a line and its note, which begins at the second column."""
     lines = LINES if terminal.has_unicode else PLAIN_LINES
     ellipsis = terminal.symbol("…", "...")
     gaps = len(GAP) * (len(columns) - 1)

@@ -219,7 +219,7 @@ def is_container(value: Any) -> bool:
 
 
 def plain_scalar(value: Any) -> Any:
-    """Converts a value without items to a text, number, boolean or None; ValueError if none of them fits."""
+    """Converts a value without items to a text, number, boolean or None; ValueError if it has no such form."""
     if isinstance(value, enum.Enum):
         value = value.value if isinstance(value.value, (str, int, float)) else value.name
     if value is None or isinstance(value, bool):
@@ -605,18 +605,18 @@ class BaseTask(Task):
                 if not is_new:
                     logger.info("Task %s[%s] has been reported before: its first report stays", self.name, request.id)
                 return True
-            except Exception as trouble:
+            except Exception as error:
                 if db is not None:
                     check_transaction(db)
                 # The server may have restarted since the pool made this connection; the next connection is new.
                 elif not is_last and (
-                    getattr(trouble, "connection_invalidated", False) or isinstance(trouble, SoftTimeLimitExceeded)
+                    getattr(error, "connection_invalidated", False) or isinstance(error, SoftTimeLimitExceeded)
                 ):
                     continue
                 # Only the first line, because a DETAIL of PostgreSQL may contain the row.
-                reason = plain_text(getattr(trouble, "orig", None) or trouble).partition("\n")[0]
+                reason = plain_text(getattr(error, "orig", None) or error).partition("\n")[0]
                 logger.error(
-                    "Could not report task %s[%s]: %s: %s", self.name, request.id, type(trouble).__name__, reason)
+                    "Could not report task %s[%s]: %s: %s", self.name, request.id, type(error).__name__, reason)
                 return False
         return False
 

@@ -82,7 +82,7 @@ def is_container(value: Any) -> bool:
 
 
 def plain_scalar(value: Any) -> Any:
-    """Converts a value without items to a text, number, boolean or None; ValueError if none of them fits."""
+    """Converts a value without items to a text, number, boolean or None; ValueError if it has no such form."""
     if isinstance(value, enum.Enum):
         value = value.value if isinstance(value.value, (str, int, float)) else value.name
     if value is None or isinstance(value, bool):

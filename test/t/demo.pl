@@ -27,10 +27,10 @@ sub end_of_demo
 
 	ok(IPC::Run::run([@command], '<', \undef, '>', \$output, '2>', \$error, IPC::Run::timeout(2 * $PostgreSQL::Test::Utils::timeout_default)), 'the demo succeeds') or diag("$output$error");
 	$output = decode('UTF-8', $output) =~ s/\r\n/\n/gr;
-	return $output =~ /^(\S*What became of them.*)/ms ? $1 : die "the demo has no end:\n$output";
+	return $output =~ /^(\S*Results\b.*)/ms ? $1 : die "the demo has no end:\n$output";
 }
 
-# Of a picture of one day: times, and which mail the server had first, differ.
+# Times, and the order in which the mail server gets the mails, differ in each run.
 sub without_chance
 {
 	my ($text) = @_;
@@ -83,15 +83,15 @@ sub start_mail_catcher
 
 	IPC::Run::run([ '/usr/bin/python3', '-c', <<"PYTHON", $password ], '>&', \$output);
 import os, sys
-from servers import Trouble, fill, new_demo
+from servers import DemoError, fill, new_demo
 
 demo = new_demo("$bindir")
 try:
     fill(demo)
     $preparation
     print("listens" if demo.start_mail_catcher(sys.argv[1]) else "has no port")
-except Trouble as trouble:
-    print(trouble)
+except DemoError as error:
+    print(error)
 finally:
     demo.stop()
 PYTHON
