@@ -202,6 +202,25 @@ HeadLength(const char *name, int name_length)
 	return dot != NULL ? (int) (dot - name) : name_length;
 }
 
+/* The variable that is written as a part of what it comes from, {{result.total_tests}}; NULL: it is not. */
+static const char *
+FindPartOfSource(const char *name, int name_length)
+{
+	static const char *const sources[] = {"result", "task", "notification", "variables"};
+	int head_length = HeadLength(name, name_length);
+	const ListedVariable *listed;
+
+	for (int i = 0; i < (int) lengthof(sources) && head_length < name_length; i++)
+	{
+		if ((int) strlen(sources[i]) != head_length || memcmp(sources[i], name, head_length) != 0)
+			continue;
+		listed =
+			FindListedVariable(pnstrdup(name + head_length + 1, name_length - head_length - 1));
+		return listed != NULL ? listed->name : NULL;
+	}
+	return NULL;
+}
+
 const char *
 AdviceOnName(const char *name, int name_length)
 {
@@ -231,7 +250,9 @@ AdviceOnName(const char *name, int name_length)
 	if (head_length < name_length && head_length > 0 &&
 		FindListedVariable(pnstrdup(name, head_length)) != NULL)
 		return psprintf("{{%.*s}} has no parts", head_length, name);
-	meant = FindMeant(name, name_length);
+	meant = FindPartOfSource(name, name_length);
+	if (meant == NULL)
+		meant = FindMeant(name, name_length);
 	return meant != NULL ? psprintf("the name of the variable is %s", meant) : NULL;
 }
 
@@ -416,6 +437,32 @@ NoticeForeignTags(Advice *advice, const char *source)
 	}
 }
 
+/* {{! this comment ends behind {{task_name}}, and the rest is printed }} */
+static void
+NoticeTagsInComments(Advice *advice, const char *source)
+{
+	const char *comment = source;
+
+	/* The delimiters may be others there. */
+	if (strstr(source, "{{=") != NULL)
+		return;
+	while ((comment = strstr(comment, "{{!")) != NULL)
+	{
+		const char *end = strstr(comment, "}}");
+		const char *tag = strstr(comment + 3, "{{");
+
+		if (end == NULL)
+			return;
+		if (tag != NULL && tag < end && MaySayMore(advice))
+			ereport(NOTICE,
+					(errmsg("%s of template \"%s\" has a tag in a comment",
+							TemplatePartName(advice->part), advice->template_name),
+					 errdetail("The comment ends with that tag, at %s: what follows is printed.",
+							   ShownName(tag, (int) (end + 2 - tag)))));
+		comment = end;
+	}
+}
+
 /* What stands beside the blocks of {{<parent}} is not shown. */
 static void
 NoticeUnshown(Advice *advice)
@@ -497,6 +544,7 @@ AdviseOnTemplatePart(const char *name, const char *organization_id, TemplatePart
 
 	MustacheVisitNames(parsed, NoticeName, &advice);
 	NoticeForeignTags(&advice, source);
+	NoticeTagsInComments(&advice, source);
 	if (part == TEMPLATE_SUBJECT)
 	{
 		NoticeSubjectBraces(&advice, source);

@@ -22,7 +22,7 @@ FROM unnest(ARRAY[U&'{{\00A0task_name}}', U&'{{task_name\200E}}', U&'{{task\00AD
 	'{{this.name}}', '{{loop.index}}', '{{a|upper}}', '{{a.b()}}', '{{ task_name&nbsp;}}', '{{a=b}}', '{{ $task_name }}', '{{task_name.upper}}',
 	'{{taskName}}', '{{Task-Name}}', '{{recipent_name}}', '{{reciipent_name}}', '{{recpiient_name}}', '{ task_name }', '${task_name}',
 	'{% if x %}', '<%= task_name %>', '{{<layout}}a{{$content}}b{{/content}}{{/layout}}', E'{{<layout}}\n{{task_name}}\n{{/layout}}',
-	'{{<layout}}{{$contnet}}b{{/contnet}}{{/layout}}']) WITH ORDINALITY AS given (source, number);
+	'{{<layout}}{{$contnet}}b{{/contnet}}{{/layout}}', '{{result.total_tests}}', '{{task.status}}', '{{! not {{task_name}} }}{{! a comment }}']) WITH ORDINALITY AS given (source, number);
 INSERT INTO rhesis_notify.templates (name, subject) SELECT 'subject_' || number, source
 FROM unnest(ARRAY['{status.title}', '{status!u}', '{status:>10}', '{status.strip()}', '{taskName}', '{{status|title}}']) WITH ORDINALITY AS given (source, number);
 INSERT INTO rhesis_notify.templates (organization_id, name, html) SELECT 'org_' || number, 'layout', source
@@ -36,7 +36,7 @@ FROM unnest(ARRAY['<p>{{#is_failed}}{{$content}}{{/content}}{{/is_failed}}</p>',
 -- Nothing to say.
 INSERT INTO rhesis_notify.templates (name, text) SELECT 'good_' || number, source
 FROM unnest(ARRAY['{{#rows}}{{.}}{{name}}{{a.b}}{{/rows}}{{run_ids}}{{größe}}', '{{=<% %>=}}<% task_name %>', '{{# is_failed }}a {b} {}{{/ is_failed }}',
-	'{{<layout}} {{! beside }} {{$content}}{{task_name}}{{/content}} {{/layout}}', '{{tests_skipped}} {{error_messages}}']) WITH ORDINALITY AS given (source, number);
+	'{{<layout}} {{! beside }} {{$content}}{{task_name}}{{/content}} {{/layout}}', '{{tests_skipped}} {{error_messages}} {{result.other}} {{run.status}} {{! { }} {{!a}}{{task_name}}']) WITH ORDINALITY AS given (source, number);
 INSERT INTO rhesis_notify.templates (name, subject) VALUES ('good_6', '{task_name} {status.title()} {x} {} { {{status}}');
 INSERT INTO rhesis_notify.templates (organization_id, name, html) VALUES ('org_6', 'layout', '<body><p class="{{a}}">{{>layout}}<!-- {{$content}}{{/content}} -->{{$content}}{{/content}}</p></body>'),
 	('org_7', 'layout', '<head><title>{{$title}}{{/title}}</title></head><body>{{#a}}<p>{{/a}}{{$content}}{{/content}}</body>'),
