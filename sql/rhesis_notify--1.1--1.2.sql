@@ -228,3 +228,109 @@ BEGIN
 	RETURN decided;
 END
 $function$;
+
+CREATE OR REPLACE FUNCTION rhesis_notify.task_completed(task_id text, task_name text, status text, user_id text DEFAULT NULL,
+											 organization_id text DEFAULT NULL, result jsonb DEFAULT NULL,
+											 error_message text DEFAULT NULL, started_at timestamptz DEFAULT NULL,
+											 completed_at timestamptz DEFAULT NULL, template text DEFAULT NULL,
+											 subject_template text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	refused_by text;
+BEGIN
+	-- Neither a conflict target nor RETURNING: both would ask the policy for reading, which hides the rows of every
+	-- organization while the tenant setting is not set.
+	INSERT INTO rhesis_notify.task_notifications
+		(task_id, task_name, status, user_id, organization_id, template, subject_template, result, error_message, started_at,
+		 completed_at)
+	VALUES
+		(task_completed.task_id, task_completed.task_name, task_completed.status, task_completed.user_id,
+		 task_completed.organization_id, task_completed.template, task_completed.subject_template, task_completed.result,
+		 task_completed.error_message, task_completed.started_at,
+		 COALESCE(task_completed.completed_at, pg_catalog.now()))
+	ON CONFLICT DO NOTHING;
+
+	-- Any unique index can do that, also that of the id. Once more, to learn which: it costs a subtransaction, and happens seldom.
+	IF NOT FOUND THEN
+		BEGIN
+			INSERT INTO rhesis_notify.task_notifications
+				(task_id, task_name, status, user_id, organization_id, template, subject_template, result, error_message,
+				 started_at, completed_at)
+			VALUES
+				(task_completed.task_id, task_completed.task_name, task_completed.status, task_completed.user_id,
+				 task_completed.organization_id, task_completed.template, task_completed.subject_template,
+				 task_completed.result, task_completed.error_message, task_completed.started_at,
+				 COALESCE(task_completed.completed_at, pg_catalog.now()));
+		EXCEPTION WHEN unique_violation THEN
+			GET STACKED DIAGNOSTICS refused_by = CONSTRAINT_NAME;
+			IF refused_by OPERATOR(pg_catalog.=) 'task_notifications_task_id_key' THEN
+				RETURN NULL;
+			END IF;
+			IF refused_by OPERATOR(pg_catalog.=) 'task_notifications_pkey' THEN
+				RAISE EXCEPTION 'the ids of rhesis_notify.task_notifications are used up to beyond its sequence'
+					USING ERRCODE = 'object_not_in_prerequisite_state',
+						DETAIL = 'The task was not reported. Logical replication copies rows, but not the state of a sequence.',
+						HINT = 'SELECT pg_catalog.setval(''rhesis_notify.task_notifications_id_seq'', '
+							'(SELECT pg_catalog.max(id) FROM rhesis_notify.task_notifications));';
+			END IF;
+			RAISE;
+		END;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'a trigger or a rule of table "task_notifications" suppresses the insert'
+				USING ERRCODE = 'triggered_action_exception',
+					DETAIL = 'The task was not reported.',
+					HINT = 'Look for triggers and rules that were added to rhesis_notify.task_notifications. Without them, begin a new session.';
+		END IF;
+	END IF;
+	RETURN pg_catalog.currval('rhesis_notify.task_notifications_id_seq');
+END
+$function$;
+COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, jsonb, text, timestamptz, timestamptz, text, text) IS
+	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
+	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
+	'now() where none is given. What the table refuses, such as a status that is neither success nor failed, is its error '
+	'(check_violation). An id that the sequence gives a second time is an error too (object_not_in_prerequisite_state), and so is a '
+	'trigger or a rule of yours that suppresses the row (triggered_action_exception)';
+
+CREATE OR REPLACE FUNCTION rhesis_notify.email_notification_test(message text DEFAULT 'This is a test of email notifications.',
+													  user_id text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+	organization text;
+	recipient text := COALESCE(NULLIF(email_notification_test.user_id, ''),
+							   NULLIF(pg_catalog.current_setting('app.current_user', true), ''));
+	notification_id bigint;
+BEGIN
+	IF recipient IS NULL THEN
+		RAISE EXCEPTION 'there is nobody to mail'
+			USING ERRCODE = 'null_value_not_allowed',
+				DETAIL = 'No user id was given, and the setting app.current_user is not set in this session.',
+				HINT = 'Name a user: SELECT rhesis_notify.email_notification_test(user_id => ''...'').';
+	END IF;
+
+	-- Without the library in the server, nobody would mail it: then this is an error that says what to do.
+	PERFORM FROM rhesis_notify.worker_slots();
+	organization := NULLIF(pg_catalog.current_setting(
+		NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '');
+
+	INSERT INTO rhesis_notify.task_notifications
+		(task_id, task_name, status, user_id, organization_id, result, started_at, completed_at)
+	VALUES
+		(pg_catalog.concat('email-notification-test-', pg_catalog.gen_random_uuid()), 'email_notification_test', 'success',
+		 recipient, organization, pg_catalog.jsonb_build_object('message', message), pg_catalog.now(), pg_catalog.now())
+	RETURNING id INTO notification_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'a trigger or a rule of table "task_notifications" suppresses the insert'
+			USING ERRCODE = 'triggered_action_exception',
+				HINT = 'Look for triggers and rules that were added to rhesis_notify.task_notifications.';
+	END IF;
+	RETURN notification_id;
+END
+$function$;

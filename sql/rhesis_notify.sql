@@ -294,6 +294,12 @@ BEGIN
 			END IF;
 			RAISE;
 		END;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'a trigger or a rule of table "task_notifications" suppresses the insert'
+				USING ERRCODE = 'triggered_action_exception',
+					DETAIL = 'The task was not reported.',
+					HINT = 'Look for triggers and rules that were added to rhesis_notify.task_notifications. Without them, begin a new session.';
+		END IF;
 	END IF;
 	RETURN pg_catalog.currval('rhesis_notify.task_notifications_id_seq');
 END
@@ -302,7 +308,8 @@ COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, j
 	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
 	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
 	'now() where none is given. What the table refuses, such as a status that is neither success nor failed, is its error '
-	'(check_violation). An id that the sequence gives a second time is an error too (object_not_in_prerequisite_state)';
+	'(check_violation). An id that the sequence gives a second time is an error too (object_not_in_prerequisite_state), and so is a '
+	'trigger or a rule of yours that suppresses the row (triggered_action_exception)';
 
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -604,6 +611,11 @@ BEGIN
 		(pg_catalog.concat('email-notification-test-', pg_catalog.gen_random_uuid()), 'email_notification_test', 'success',
 		 recipient, organization, pg_catalog.jsonb_build_object('message', message), pg_catalog.now(), pg_catalog.now())
 	RETURNING id INTO notification_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'a trigger or a rule of table "task_notifications" suppresses the insert'
+			USING ERRCODE = 'triggered_action_exception',
+				HINT = 'Look for triggers and rules that were added to rhesis_notify.task_notifications.';
+	END IF;
 	RETURN notification_id;
 END
 $function$;

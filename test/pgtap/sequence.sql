@@ -63,6 +63,19 @@ SELECT isnt(rhesis_notify.task_completed('a', 'app.report', 'success', '7'), NUL
 SELECT throws_like($$ SELECT rhesis_notify.task_completed('b', 'app.report', 'success', '7') $$, '%one_for_each_user%', 'the second is that index''s error');
 SELECT is(rhesis_notify.task_completed('a', 'app.report', 'success', '7'), NULL, 'the first again is no error');
 
+CREATE FUNCTION pg_temp.suppress() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER suppress BEFORE INSERT ON rhesis_notify.task_notifications FOR EACH ROW EXECUTE FUNCTION pg_temp.suppress();
+SELECT throws_ok($$ SELECT rhesis_notify.task_completed('c', 'app.export', 'success') $$, '09000',
+	'a trigger or a rule of table "task_notifications" suppresses the insert', 'a report that a trigger suppresses is an error, not another task''s id');
+SELECT throws_ok($$ SELECT rhesis_notify.email_notification_test(user_id => '7') $$, '09000',
+	'a trigger or a rule of table "task_notifications" suppresses the insert', 'and so is a test mail');
+DROP TRIGGER suppress ON rhesis_notify.task_notifications;
+SELECT isnt(rhesis_notify.task_completed('c', 'app.export', 'success'), NULL, 'without the trigger it is reported');
+CREATE RULE suppress AS ON INSERT TO rhesis_notify.task_notifications DO INSTEAD NOTHING;
+SELECT throws_ok($$ SELECT rhesis_notify.task_completed('d', 'app.export', 'success') $$, '09000',
+	'a trigger or a rule of table "task_notifications" suppresses the insert', 'so is one that a rule suppresses');
+DROP RULE suppress ON rhesis_notify.task_notifications;
+
 -- The numbers of workers.
 UPDATE rhesis_notify.task_notifications SET delivery_status = 'sending', claimed_by = 9000000000000000 WHERE task_id = 'a';
 SELECT cmp_ok(queue_probe.next_epoch(), '>', 9000000000000000, 'a worker has a number that no row carries');
