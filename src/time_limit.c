@@ -62,8 +62,9 @@ TimeLimitHandler(void)
 	{
 		has_passed = true;
 		Cancel();
-		EndForeignWaits();
 	}
+	if (has_passed)
+		EndForeignWaits();
 	if (ticks >= 2 * TICKS && !ProcDiePending)
 		ends_process = ProcDiePending = true;
 	if (watch)
@@ -103,8 +104,9 @@ StopTimeLimit(void)
 	if (!is_running)
 		return;
 	disable_timeout(time_limit, false);
-	InterruptSystemCalls(false);
 	is_running = false;
+	if (has_passed)
+		InterruptSystemCalls(false);
 
 	/* It ran out when the statement was already done: nothing is left to cancel. */
 	if (has_passed)
@@ -126,6 +128,7 @@ ExpireTimeLimit(void)
 		return;
 	has_passed = true;
 	Cancel();
+	EndForeignWaits();
 	if (watch)
 		watch(true);
 }

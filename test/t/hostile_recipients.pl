@@ -141,8 +141,14 @@ unlike($node->log($log_offset), qr/were being sent when a worker ended/, 'nobody
 my %ids = map { $_->raw_header('Message-ID') => 1 } $peer->mails;
 is(scalar(keys %ids), $peer->mail_count, 'nobody was mailed twice');
 
-report_with($node, 'shutdown', 'dblink', 7);
-$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
-$node->stop('fast');
-pass('a fast shutdown does not wait for it');
+foreach my $kind ('dblink', 'program', 'pipe')
+{
+	report_with($node, "shutdown of $kind", $kind, 7);
+	$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
+	$node->stop('fast');
+	pass("$kind: a fast shutdown does not wait for it");
+	$node->start;
+	is(outcomes($node, "shutdown of $kind"), '7 failed recipients_error', '... and afterwards one row fails, the others go out');
+}
+$node->stop;
 done_testing();
