@@ -7,11 +7,17 @@
 
 #include "queue.h"
 
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "queue_internal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
 #include "utils/timestamp.h"
 
 #define MAX_STORED_CHARACTERS 1000
@@ -95,6 +101,16 @@ static QueueStatement still_claimed = {
 		   "FOR NO KEY UPDATE SKIP LOCKED",
 	.parameter_count = 2,
 	.parameter_types = {INT8OID, INT8ARRAYOID},
+};
+
+/* $1 ids of what is sent or given up */
+static QueueStatement due_again = {
+	.sql =
+		"SELECT FROM rhesis_notify.task_notifications AS n "
+		"WHERE n.id OPERATOR(pg_catalog.=) ANY ($1) AND n.finished_at IS NULL"
+		" AND n.delivery_status::text OPERATOR(pg_catalog.=) ANY ('{pending,deferred}'::text[]) LIMIT 1",
+	.parameter_count = 1,
+	.parameter_types = {INT8ARRAYOID},
 };
 
 static QueueStatement skip_used_event_ids = {
@@ -245,6 +261,15 @@ CollectFields(const DeliveryRecord *records, int count, Datum *values)
 
 /* An app's trigger has made a row due again that is sent, or was given up: it would be mailed again and again. */
 static void
+RaiseDueAgain(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					errmsg("a trigger or a rule of table \"task_notifications\" makes due again "
+						   "what is sent or given up")));
+}
+
+/* By what the statement has returned: what triggers did before they let it change the row. */
+static void
 RequireNoneIsDue(uint64 count)
 {
 	for (uint64 row = 0; row < count; row++)
@@ -252,10 +277,49 @@ RequireNoneIsDue(uint64 count)
 		bool is_null;
 
 		if (DatumGetBool(QueueValue(row, 2, &is_null)) && !is_null)
-			ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-							errmsg("a trigger or a rule of table \"task_notifications\" makes due "
-								   "again what is sent or given up")));
+			RaiseDueAgain();
 	}
+}
+
+/* Has an application a trigger on this table of ours that runs after such a change? */
+static bool
+HasTriggerAfter(const char *table, int16 change)
+{
+	Oid schema = get_namespace_oid("rhesis_notify", false);
+	Relation relation = table_open(get_relname_relid(table, schema), AccessShareLock);
+	int count = relation->trigdesc ? relation->trigdesc->numtriggers : 0;
+	bool found = false;
+
+	for (int i = 0; i < count && !found; i++)
+	{
+		const Trigger *trigger = &relation->trigdesc->triggers[i];
+
+		found = !trigger->tgisinternal && TRIGGER_FOR_AFTER(trigger->tgtype) &&
+				(trigger->tgtype & change) != 0;
+	}
+	table_close(relation, AccessShareLock);
+	return found;
+}
+
+/* By the rows themselves, where a trigger may have changed them after the statement did. */
+static void
+RequireNoneBecameDue(const DeliveryRecord *records, int count)
+{
+	Field ids;
+	Datum value;
+
+	if (!HasTriggerAfter("task_notifications", TRIGGER_TYPE_UPDATE) &&
+		!HasTriggerAfter("delivery_events", TRIGGER_TYPE_INSERT))
+		return;
+	ids = EmptyField(count);
+	for (int i = 0; i < count; i++)
+	{
+		if (records[i].state != DELIVERY_PENDING && records[i].state != DELIVERY_DEFERRED)
+			AppendValue(&ids, Int64GetDatum(records[i].id), false);
+	}
+	value = FieldArray(&ids, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	if (QueueExecute(&due_again, &value, NULL) > 0)
+		RaiseDueAgain();
 }
 
 int
@@ -272,6 +336,7 @@ RecordOutcomes(int64 epoch, const DeliveryRecord *records, int count)
 	CollectFields(records, count, values);
 	recorded = QueueExecute(&record_outcomes, values, NULL);
 	RequireNoneIsDue(recorded);
+	RequireNoneBecameDue(records, count);
 	QueueEnd(nest_level);
 	return (int) recorded;
 }
@@ -296,6 +361,7 @@ RecordUnlockedOutcomes(int64 epoch, const DeliveryRecord *records, int count, in
 
 		locked[row] = DatumGetInt64(QueueValue(row, 1, &is_null));
 	}
+	RequireNoneBecameDue(records, count);
 	QueueEnd(nest_level);
 	return (int) locked_count;
 }
