@@ -2,16 +2,14 @@
 use strict;
 use warnings FATAL => 'all';
 
-use Cwd qw(abs_path);
-use File::Basename;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Document qw(page_text document_section write_section);
 use RhesisNotify::Peer;
 use RhesisNotify::Session;
+use RhesisNotify::Sources qw(source_text);
 use Test::More;
 
-my $top = abs_path(dirname(__FILE__) . '/../..');
 my $page = page_text('doc/dba.md');
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve(
@@ -67,7 +65,7 @@ is($node->sql(q{SELECT count(*) FROM pg_shmem_allocations WHERE name ~ 'rhesis'}
 
 # ---- Hooks ----
 
-my $sources = join '', map { slurp_file($_) } glob("$top/src/*.c");
+my $sources = source_text('c');
 my ($hooks) = $page =~ /^\| hook \| what for \|\n\|[- |]+\n((?:\|.*\n)+)/m;
 is_deeply(
 	[ uniq(map { /`(\w+_hook)`/g } map { /^\| ([^|]*) \|/mg } $hooks) ],

@@ -11,6 +11,7 @@ use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Document qw(pages page_text blocks beginning_of);
 use RhesisNotify::Peer;
+use RhesisNotify::Sources qw(source_text);
 use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -47,7 +48,7 @@ foreach my $page (pages())
 }
 
 # The variables of an environment that a page shows are those that are read.
-my %variables = map { $_ => 1 } map { slurp_file($_) =~ /"((?:SMTP|FROM|FRONTEND)_[A-Z_]+)"/g } glob("$top/src/settings*.c");
+my %variables = map { $_ => 1 } source_text('c') =~ /"((?:SMTP|FROM|FRONTEND)_[A-Z_]+)"/g;
 foreach my $page (pages())
 {
 	is_deeply([ grep { !$variables{$_} } uniq(map { /^([A-Z_]+) = /mg } blocks(page_text($page), 'ini')) ], [], "the environment that $page shows is read");

@@ -3,13 +3,11 @@
 use strict;
 use warnings FATAL => 'all';
 
-use Cwd qw(abs_path);
-use File::Basename;
-use PostgreSQL::Test::Utils;
 use RhesisNotify::Document qw(page_text);
+use RhesisNotify::Sources qw(source_text);
 use Test::More;
 
-my $source = join '', map { slurp_file($_) } glob(abs_path(dirname(__FILE__) . '/../../src') . '/*.c');
+my $source = source_text('c');
 my $page = page_text('doc/operate.md');
 
 sub uniq

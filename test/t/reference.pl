@@ -9,6 +9,7 @@ use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Document qw(page_text document_section write_section);
 use RhesisNotify::Reference qw(sections);
+use RhesisNotify::Sources qw(source_text);
 use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -33,7 +34,7 @@ foreach my $section (sections($node))
 
 # ---- What the sources say and the catalog does not ----
 
-my $sources = join '', map { slurp_file($_) } glob("$top/src/*.c");
+my $sources = source_text('c');
 my $reference = page_text('doc/reference.md');
 
 is_deeply(

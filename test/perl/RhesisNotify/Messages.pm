@@ -9,6 +9,7 @@ use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename;
 use PostgreSQL::Test::Utils;
+use RhesisNotify::Sources qw(source_files source_text);
 
 our @EXPORT_OK = qw(messages_of_sources style_problems sources_of_messages);
 
@@ -26,7 +27,7 @@ sub messages_of_sources
 
 	return sort { "$a->{level} $a->{message}" cmp "$b->{level} $b->{message}" }
 	  grep { !$seen{"$_->{level} $_->{message}"}++ }
-	  map { +{ %$_, sqlstates => [ sqlstates_of($_, \%codes) ] } } (map { of_c($_) } glob "$top/src/*.c"), of_sql("$top/sql/rhesis_notify.sql");
+	  map { +{ %$_, sqlstates => [ sqlstates_of($_, \%codes) ] } } (map { of_c($_) } source_files('c')), of_sql("$top/sql/rhesis_notify.sql");
 }
 
 # ---- Style ----
@@ -34,7 +35,7 @@ sub messages_of_sources
 # What people may be shown: the C sources and the SQL scripts that still change, which are those of the version in the making.
 sub sources_of_messages
 {
-	return (glob("$top/src/*.[ch]"), "$top/sql/rhesis_notify.sql", (sort glob "$top/sql/rhesis_notify--*--*.sql")[-1]);
+	return (source_files(), "$top/sql/rhesis_notify.sql", (sort glob "$top/sql/rhesis_notify--*--*.sql")[-1]);
 }
 
 # Their words are fixed: programs look for them.
@@ -95,7 +96,7 @@ sub sqlstates_of
 
 # ---- C ----
 
-my %macros = map { /^#define (\w+)((?:(?:\s*\\\n|\s)*"(?:[^"\\]|\\.)*")+)/mg } map { slurp_file($_) } glob "$top/src/*.[ch]";
+my %macros = map { /^#define (\w+)((?:(?:\s*\\\n|\s)*"(?:[^"\\]|\\.)*")+)/mg } source_text();
 
 # Literals side by side, and macros between them, as one text.
 sub text_of

@@ -12,6 +12,7 @@ use File::Basename;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Messages qw(messages_of_sources);
+use RhesisNotify::Sources qw(source_files source_text);
 
 our @EXPORT_OK = qw(sections);
 
@@ -93,9 +94,9 @@ sub range
 # pg_settings does not show the one that is never shown.
 sub password_setting
 {
-	my ($descriptions) = slurp_file("$top/src/settings_password.c") =~
+	my ($descriptions) = source_text('c') =~
 	  /DefineCustomStringVariable\(\s*"rhesis_notify\.smtp_password",((?:\s*"[^"]*",?)+)\s*&/
-	  or die "src/settings_password.c does not define the password\n";
+	  or die "no source defines the password\n";
 	my ($short, $extra) = map { join '', /"([^"]*)"/g } $descriptions =~ /((?:\s*"[^"]*")+),/g;
 
 	return { name => 'rhesis_notify.smtp_password', vartype => 'string', context => 'superuser', short_desc => $short, extra_desc => $extra };
@@ -303,7 +304,7 @@ sub map_of_sources
 {
 	my %rooms;
 
-	foreach my $file (map { basename($_) } sort glob "$top/src/*.[ch]")
+	foreach my $file (map { basename($_) } source_files())
 	{
 		my ($name) = $file =~ /^(\w+)\.[ch]$/;
 		push @{ $rooms{$name} }, $file;
