@@ -10,7 +10,7 @@
 #ifndef RHESIS_SMTP_H
 #define RHESIS_SMTP_H
 
-#include "outcome.h"
+#include "smtp_event.h"
 
 typedef enum SmtpTls
 {

@@ -16,6 +16,7 @@
 #include "postgres.h"
 #endif
 
+#include "outcome.h"
 #include "smtp_internal.h"
 
 #define FINAL_DOT "\r\n.\r\n"

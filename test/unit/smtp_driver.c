@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "outcome.h"
 #include "smtp.h"
 
 /* A driver that makes no progress for so long has found an error in the pool. */
