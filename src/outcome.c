@@ -97,6 +97,16 @@ OutcomeForEvent(const SmtpEvent *event)
 	return outcome;
 }
 
+SmtpRefusal
+RefusalForEvent(const SmtpEvent *event)
+{
+	Outcome outcome = OutcomeForEvent(event);
+
+	if (outcome.action != OUTCOME_RETRY_FRESH)
+		return SMTP_REFUSAL_OF_MAIL;
+	return outcome.is_full ? SMTP_REFUSAL_CONNECTION_FULL : SMTP_REFUSAL_OF_CONNECTION;
+}
+
 Outcome
 LimitAttempts(Outcome outcome, int attempts, int max_attempts)
 {

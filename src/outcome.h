@@ -45,6 +45,9 @@ typedef struct Outcome
 
 extern Outcome OutcomeForEvent(const SmtpEvent *event);
 
+/* What the SMTP client has to know of the same: see SmtpOptions.judge. */
+extern SmtpRefusal RefusalForEvent(const SmtpEvent *event);
+
 /*
  * The same outcome, or a failure with the reason attempts_exhausted where it would be tried again although
  * attempts (this one included) have reached max_attempts.

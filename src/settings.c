@@ -15,6 +15,7 @@
 
 #include "ascii.h"
 #include "mailbox.h"
+#include "outcome.h"
 #include "settings_links.h"
 #include "settings_password.h"
 #include "datatype/timestamp.h"
@@ -531,4 +532,5 @@ SmtpOptionsFromSettings(SmtpOptions *options)
 	options->send_timeout_ms = rhesis_send_timeout;
 	options->max_connections = rhesis_smtp_connections;
 	options->messages_per_connection = rhesis_messages_per_connection;
+	options->judge = RefusalForEvent;
 }

@@ -35,6 +35,7 @@ typedef struct SmtpOptions
 	int send_timeout_ms;	/* for each reply, and for each write that makes no progress */
 	int max_connections;
 	int messages_per_connection; /* at most; fewer once the server was seen to take fewer */
+	SmtpRefusal (*judge)(const SmtpEvent *refusal); /* NULL: each is about the mail */
 } SmtpOptions;
 
 /* One mail on its way. The caller owns it and all it points to until it leaves the pool. */

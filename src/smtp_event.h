@@ -53,6 +53,14 @@ typedef struct SmtpEvent
 	bool reused;	  /* this connection had been ready before this message came to it */
 } SmtpEvent;
 
+/* What a refusal says about the connection that it came over. */
+typedef enum SmtpRefusal
+{
+	SMTP_REFUSAL_OF_MAIL,		  /* nothing: it is about the mail, the account or the server */
+	SMTP_REFUSAL_OF_CONNECTION,	  /* this connection takes no more mails; another one may */
+	SMTP_REFUSAL_CONNECTION_FULL, /* the same, for a count that another connection reaches too */
+} SmtpRefusal;
+
 /* Names for logs, events and tests: "rcpt", "connection_lost". Constant strings. */
 extern const char *SmtpStageName(SmtpStage stage);
 extern const char *SmtpEventKindName(SmtpEventKind kind);

@@ -160,6 +160,7 @@ struct SmtpPool
 	int send_timeout_ms;
 	int max_connections;
 	int messages_per_connection;
+	SmtpRefusal (*judge)(const SmtpEvent *refusal);
 
 	/* What connections were seen to take, if that is less; 0: nothing is known, or it is too long ago. */
 	int learned_messages;

@@ -91,6 +91,7 @@ SmtpPoolCreate(const SmtpOptions *options, const char **problem)
 	pool->send_timeout_ms = options->send_timeout_ms;
 	pool->max_connections = Max(options->max_connections, 1);
 	pool->messages_per_connection = Max(options->messages_per_connection, 1);
+	pool->judge = options->judge;
 	pool->limit = pool->max_connections;
 	pool->connections = calloc(pool->max_connections + 1, sizeof(SmtpConnection *));
 	SmtpWake(pool);

@@ -16,7 +16,6 @@
 #include "postgres.h"
 #endif
 
-#include "outcome.h"
 #include "smtp_internal.h"
 
 #define FINAL_DOT "\r\n.\r\n"
@@ -228,12 +227,12 @@ static void
 LearnFromRefusal(SmtpConnection *connection, const SmtpEvent *event)
 {
 	SmtpPool *pool = connection->pool;
-	Outcome outcome = OutcomeForEvent(event);
+	SmtpRefusal refusal = pool->judge != NULL ? pool->judge(event) : SMTP_REFUSAL_OF_MAIL;
 
-	if (outcome.action != OUTCOME_RETRY_FRESH)
+	if (refusal == SMTP_REFUSAL_OF_MAIL)
 		return;
 	connection->leaving = true;
-	if (!outcome.is_full || connection->ended == 0)
+	if (refusal != SMTP_REFUSAL_CONNECTION_FULL || connection->ended == 0)
 		return;
 	pool->learned_messages = Min(connection->ended, MessagesPerConnection(pool));
 	pool->learned_until = pool->now + SMTP_LEARNED_MS;
