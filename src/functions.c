@@ -16,6 +16,7 @@
 #include "shared_state.h"
 #include "smtp_hint.h"
 #include "smtp_session.h"
+#include "smtp_settings.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"

@@ -18,6 +18,7 @@
 #include "service.h"
 #include "settings.h"
 #include "settings_links.h"
+#include "smtp_settings.h"
 #include "time_text.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"

@@ -7,11 +7,6 @@
 
 #include "recipients.h"
 
-/* One look-up, whatever it takes; a batch needs milliseconds, and the worker does nothing else meanwhile. */
-#ifndef LOOK_UP_LIMIT_MS
-#define LOOK_UP_LIMIT_MS 10000
-#endif
-
 /* What was being read when the error came up. */
 typedef struct Reading
 {

@@ -15,9 +15,9 @@
 
 #include "ascii.h"
 #include "mailbox.h"
-#include "outcome.h"
 #include "settings_links.h"
 #include "settings_password.h"
+#include "smtp.h"
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -35,6 +35,7 @@ int rhesis_smtp_port;
 char *rhesis_smtp_user;
 char *rhesis_smtp_ca_file;
 char *rhesis_smtp_helo_name;
+char *rhesis_smtp_auth;
 char *rhesis_reply_to;
 char *rhesis_recipients;
 char *rhesis_organization_setting;
@@ -42,6 +43,7 @@ char *rhesis_placeholder_domains;
 char *rhesis_redirect_all_to;
 char *rhesis_instance;
 int rhesis_smtp_tls;
+bool rhesis_smtp_allow_plaintext;
 int rhesis_workers;
 int rhesis_smtp_connections;
 int rhesis_messages_per_connection;
@@ -57,8 +59,6 @@ int rhesis_retention;
 bool rhesis_log_deliveries;
 
 static char *from_email;
-static char *smtp_auth;
-static bool smtp_allow_plaintext;
 
 static const struct config_enum_entry tls_options[] = {{"auto", SMTP_TLS_AUTO, false},
 													   {"starttls", SMTP_TLS_STARTTLS, false},
@@ -312,7 +312,7 @@ DefineServerSettings(void)
 		"Login mechanisms (RFC 4954) in the order in which they are tried, comma-separated: PLAIN, "
 		"LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256, NTLM. Empty: those that the server "
 		"offers, PLAIN and LOGIN first; without TLS the strongest alone.",
-		&smtp_auth, "", CheckMechanisms);
+		&rhesis_smtp_auth, "", CheckMechanisms);
 	DefineCustomEnumVariable("rhesis_notify.smtp_tls",
 							 "How the connection is encrypted: auto is implicit TLS on port 465 "
 							 "and STARTTLS, required, on all others.",
@@ -322,7 +322,8 @@ DefineServerSettings(void)
 							 NULL);
 	DefineCustomBoolVariable("rhesis_notify.smtp_allow_plaintext",
 							 "Allows rhesis_notify.smtp_tls = none for hosts beyond loopback.",
-							 NULL, &smtp_allow_plaintext, false, PGC_SUSET, 0, NULL, NULL, NULL);
+							 NULL, &rhesis_smtp_allow_plaintext, false, PGC_SUSET, 0, NULL, NULL,
+							 NULL);
 	DefineString("rhesis_notify.smtp_ca_file",
 				 "File with the certificates (PEM) that the SMTP server's certificate must lead "
 				 "to. Empty: the system's.",
@@ -451,12 +452,6 @@ DefineSettings(void)
 
 /* ---- Effective values ---- */
 
-static bool
-IsSet(const char *setting)
-{
-	return setting != NULL && *setting != '\0';
-}
-
 void
 SettingFrom(Mailbox *from)
 {
@@ -498,39 +493,4 @@ SettingRedirect(void)
 	if (!IsSet(rhesis_redirect_all_to))
 		return NULL;
 	return ReadWrittenAddress(rhesis_redirect_all_to, strlen(rhesis_redirect_all_to), &problem);
-}
-
-const char *
-SmtpSettingsProblem(void)
-{
-	if (!IsSet(rhesis_smtp_host))
-		return "rhesis_notify.smtp_host (environment: SMTP_HOST) is not set";
-	if (IsSet(rhesis_smtp_user) && !PasswordIsConfigured())
-		return "rhesis_notify.smtp_user is set, but neither rhesis_notify.smtp_password_file nor "
-			   "rhesis_notify.smtp_password (environment: SMTP_PASSWORD)";
-	if (!IsSet(rhesis_smtp_user) && PasswordIsConfigured())
-		return "an SMTP password is set, but not rhesis_notify.smtp_user (environment: SMTP_USER)";
-	if (rhesis_smtp_tls == SMTP_TLS_NONE && !smtp_allow_plaintext &&
-		!IsLoopbackHost(rhesis_smtp_host, strlen(rhesis_smtp_host)))
-		return "rhesis_notify.smtp_tls is none, which is for loopback hosts unless "
-			   "rhesis_notify.smtp_allow_plaintext is on";
-	return NULL;
-}
-
-void
-SmtpOptionsFromSettings(SmtpOptions *options)
-{
-	memset(options, 0, sizeof(*options));
-	options->host = rhesis_smtp_host;
-	options->port = rhesis_smtp_port;
-	options->user = IsSet(rhesis_smtp_user) ? rhesis_smtp_user : NULL;
-	options->auth = IsSet(smtp_auth) ? smtp_auth : NULL;
-	options->tls = rhesis_smtp_tls;
-	options->ca_file = IsSet(rhesis_smtp_ca_file) ? rhesis_smtp_ca_file : NULL;
-	options->helo_name = IsSet(rhesis_smtp_helo_name) ? rhesis_smtp_helo_name : NULL;
-	options->connect_timeout_ms = rhesis_connect_timeout;
-	options->send_timeout_ms = rhesis_send_timeout;
-	options->max_connections = rhesis_smtp_connections;
-	options->messages_per_connection = rhesis_messages_per_connection;
-	options->judge = RefusalForEvent;
 }

@@ -7,7 +7,6 @@
 #define RHESIS_SETTINGS_H
 
 #include "mailbox.h"
-#include "smtp.h"
 #include "utils/guc.h"
 
 typedef enum InDoubtPolicy
@@ -21,6 +20,7 @@ extern int rhesis_smtp_port;
 extern char *rhesis_smtp_user;
 extern char *rhesis_smtp_ca_file;
 extern char *rhesis_smtp_helo_name;
+extern char *rhesis_smtp_auth; /* empty: what is offered */
 extern char *rhesis_reply_to;
 extern char *rhesis_recipients;			  /* empty: the Rhesis schema */
 extern char *rhesis_organization_setting; /* name of the app's tenant setting */
@@ -28,6 +28,7 @@ extern char *rhesis_placeholder_domains;  /* comma-separated */
 extern char *rhesis_redirect_all_to;
 extern char *rhesis_instance; /* NULL where the library was not preloaded */
 extern int rhesis_smtp_tls;	  /* SmtpTls */
+extern bool rhesis_smtp_allow_plaintext;
 extern int rhesis_workers;
 extern int rhesis_smtp_connections;
 extern int rhesis_messages_per_connection;
@@ -43,6 +44,12 @@ extern int rhesis_retention;	   /* seconds; 0 keeps */
 extern bool rhesis_log_deliveries;
 
 extern void DefineSettings(void);
+
+static inline bool
+IsSet(const char *setting)
+{
+	return setting != NULL && *setting != '\0';
+}
 
 /* The variable's value if the setting would accept it; else a warning that says why, and the default. */
 extern char *
@@ -60,11 +67,5 @@ extern bool SettingReplyTo(Mailbox *reply_to);
 
 /* Where redirect_all_to sends every mail, palloc'd; NULL: mails go to their recipients. */
 extern char *SettingRedirect(void);
-
-/* What keeps mail from being sent, in words for the log (static); NULL: the settings are complete. */
-extern const char *SmtpSettingsProblem(void);
-
-/* Everything but the password; strings are the settings' own. */
-extern void SmtpOptionsFromSettings(SmtpOptions *options);
 
 #endif

@@ -156,12 +156,6 @@ DefineLinkSettings(void)
 		NULL, &allow_http_links, false, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
-static bool
-IsSet(const char *url)
-{
-	return url != NULL && *url != '\0';
-}
-
 const char *
 PlainFrontendUrl(void)
 {

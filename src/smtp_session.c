@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "settings.h"
 #include "settings_password.h"
+#include "smtp_settings.h"
 #include "storage/latch.h"
 
 /* A pool of one connection by the settings; NULL with *problem. */

@@ -9,6 +9,11 @@
 #ifndef RHESIS_TIME_LIMIT_H
 #define RHESIS_TIME_LIMIT_H
 
+/* Of one look-up of recipients, whatever it takes; a batch needs milliseconds, and the worker does nothing else meanwhile. */
+#ifndef LOOK_UP_LIMIT_MS
+#define LOOK_UP_LIMIT_MS 10000
+#endif
+
 /*
  * Called a tenth of the limit after its start and again in such intervals until it is stopped, each time in a signal handler; passed:
  * the limit has run out.

@@ -19,7 +19,6 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "queue.h"
-#include "recipients_problem.h"
 #include "settings.h"
 #include "settings_links.h"
 #include "storage/ipc.h"

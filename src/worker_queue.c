@@ -14,7 +14,6 @@
 #include "queue.h"
 #include "queue_aside.h"
 #include "queue_rules.h"
-#include "recipients_problem.h"
 #include "settings.h"
 #include "time_limit.h"
 #include "utils/guc.h"

@@ -12,6 +12,7 @@
 #include "pace.h"
 #include "settings.h"
 #include "settings_password.h"
+#include "smtp_settings.h"
 #include "utils/timestamp.h"
 #include "worker_backoff.h"
 #include "worker_session.h"
