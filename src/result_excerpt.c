@@ -11,11 +11,12 @@
 #include "count_text.h"
 #include "fmgr.h"
 #include "utils/memutils.h"
-#include "variable_list.h"
 
 #define MAX_READ_BYTES (16 * 1024 * 1024)
 #define MAX_SMALL_BYTES 1000 /* of a key or a string */
 #define MAX_OTHER_KEYS 200	 /* beside those that the shipped templates show */
+
+static ResultKeyTest is_needed_key;
 
 /* The values of the excerpt being made. */
 typedef struct Excerpt
@@ -47,13 +48,13 @@ IsSmall(const JsonbValue *value)
 static bool
 IsNeeded(const JsonbValue *key)
 {
-	for (const ListedVariable *listed = listed_variables; listed->name != NULL; listed++)
-	{
-		if ((int) strlen(listed->name) == key->val.string.len &&
-			memcmp(listed->name, key->val.string.val, key->val.string.len) == 0)
-			return true;
-	}
-	return false;
+	return is_needed_key != NULL && is_needed_key(key->val.string.val, key->val.string.len);
+}
+
+void
+KeepResultKeys(ResultKeyTest is_needed)
+{
+	is_needed_key = is_needed;
 }
 
 static void

@@ -9,8 +9,10 @@
 #include "launcher.h"
 #include "miscadmin.h"
 #include "prepared.h"
+#include "result_excerpt.h"
 #include "settings.h"
 #include "shared_state.h"
+#include "variable_list.h"
 
 PG_MODULE_MAGIC;
 
@@ -21,6 +23,7 @@ void
 _PG_init(void)
 {
 	DefineSettings();
+	KeepResultKeys(IsListedVariable);
 
 	/* Loaded by a session, for its functions: the workers' side needs the server's start. */
 	if (!process_shared_preload_libraries_in_progress)

@@ -74,13 +74,25 @@ const ListedVariable listed_variables[] = {
 	{NULL, NULL, NULL},
 };
 
-const ListedVariable *
-FindListedVariable(const char *name)
+static const ListedVariable *
+Find(const char *name, size_t length)
 {
 	for (const ListedVariable *listed = listed_variables; listed->name != NULL; listed++)
 	{
-		if (strcmp(listed->name, name) == 0)
+		if (strlen(listed->name) == length && memcmp(listed->name, name, length) == 0)
 			return listed;
 	}
 	return NULL;
+}
+
+const ListedVariable *
+FindListedVariable(const char *name)
+{
+	return Find(name, strlen(name));
+}
+
+bool
+IsListedVariable(const char *name, size_t length)
+{
+	return Find(name, length) != NULL;
 }

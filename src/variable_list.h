@@ -14,6 +14,9 @@ typedef struct ListedVariable
 /* Ours, then the keys of a task's result that the shipped templates know; ends with a NULL name. */
 extern const ListedVariable listed_variables[];
 
+/* Whether one has the name, which need not end with a zero byte. */
+extern bool IsListedVariable(const char *name, size_t length);
+
 /* NULL: there is none of that name. */
 extern const ListedVariable *FindListedVariable(const char *name);
 

@@ -9,11 +9,13 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "queue.h"
+#include "result_excerpt.h"
 #include "settings.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
+#include "variable_list.h"
 
 PG_MODULE_MAGIC;
 
@@ -50,6 +52,7 @@ static ArrayType *live_epochs;
 void
 _PG_init(void)
 {
+	KeepResultKeys(IsListedVariable);
 	DefineCustomIntVariable("queue_probe.expire_after", "As rhesis_notify.expire_after.", NULL,
 							&rhesis_expire_after, 3 * 24 * 3600, 0, INT_MAX, PGC_USERSET,
 							GUC_UNIT_S, NULL, NULL, NULL);
