@@ -20,7 +20,7 @@
 EXTENSION = rhesis_notify
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" rhesis_notify.control 2>/dev/null)
 MODULE_big = rhesis_notify
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 DATA_built = sql/rhesis_notify--$(EXTVERSION).sql
 # The scripts of released versions are kept, and those that update to the next one.
 DATA = $(filter-out $(DATA_built),$(wildcard sql/rhesis_notify--*.sql))
@@ -125,7 +125,7 @@ NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 KUBECTL_PACKAGES = $(if $(shell command -v kubectl),,kubernetes-client)
 
 # System headers: warnings in them are not ours to mend.
-PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -isystem $(INCLUDEDIR_SERVER) $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
+PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -iquote $(or $(srcdir),.)/src -isystem $(INCLUDEDIR_SERVER) $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
 # PGXS hands on options of the compiler that PostgreSQL was built with; clang does not know all of gcc's.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
 	$(if $(findstring clang,$(CC)),-Wno-ignored-optimization-argument -Wno-unknown-warning-option)
@@ -142,7 +142,7 @@ else
 # Without PGXS this is all there is to remove.
 .PHONY: clean
 clean:
-	rm -rf build rhesis_notify.so src/*.o src/*.bc $(DATA_built)
+	rm -rf build rhesis_notify.so src/*.o src/*.bc src/*/*.o src/*/*.bc $(DATA_built)
 endif
 
 # The directory's own time says that a file was removed.
@@ -154,7 +154,7 @@ MADE_OF = $(OBJS)
 include test/made-for.mk
 
 # The version is compiled in.
-$(OBJS): $(wildcard src/*.h) rhesis_notify.control $(MADE_FOR)
+$(OBJS): $(wildcard src/*/*.h) rhesis_notify.control $(MADE_FOR)
 rhesis_notify.so: src/exports.map
 
 # An object is there as a whole or not at all: a make that was killed, or that runs beside this one, leaves none to be linked that

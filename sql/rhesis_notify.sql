@@ -180,7 +180,7 @@ COMMENT ON CONSTRAINT claimed_while_sending ON rhesis_notify.task_notifications 
 COMMENT ON CONSTRAINT finished_in_a_final_state ON rhesis_notify.task_notifications IS
 	'A final state has its time, so that retention finds it; no other state does';
 
--- The claim reads the head of this index and nothing else; its condition is repeated in src/queue_internal.h. No index knows whether a
+-- The claim reads the head of this index and nothing else; its condition is repeated in src/queue/queue_internal.h. No index knows whether a
 -- row waits or is being sent, so that a claim changes none (it is a HOT update).
 CREATE INDEX task_notifications_due ON rhesis_notify.task_notifications (next_attempt_at, id)
 	WHERE finished_at IS NULL;

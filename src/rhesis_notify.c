@@ -3,16 +3,16 @@
  */
 #include "postgres.h"
 
-#include "catalog_watch.h"
-#include "database_hold.h"
 #include "fmgr.h"
-#include "launcher.h"
 #include "miscadmin.h"
-#include "prepared.h"
-#include "result_excerpt.h"
-#include "settings.h"
-#include "shared_state.h"
-#include "variable_list.h"
+#include "queue/result_excerpt.h"
+#include "server/catalog_watch.h"
+#include "server/database_hold.h"
+#include "server/launcher.h"
+#include "server/prepared.h"
+#include "server/shared_state.h"
+#include "settings/settings.h"
+#include "template/variable_list.h"
 
 PG_MODULE_MAGIC;
 

@@ -209,7 +209,7 @@ sub made_anew
 	is($code, 0, "$command succeeds") or diag($said);
 	return (Time::HiRes::stat("$checkout/$object"))[9] != $before;
 }
-foreach my $made ([ 'make src/pace.o', 'src/pace.o' ], [ 'make -C test/modules ../../build/modules/pace.o', 'build/modules/pace.o' ])
+foreach my $made ([ 'make src/server/pace.o', 'src/server/pace.o' ], [ 'make -C test/modules ../../build/modules/src/server/pace.o', 'build/modules/src/server/pace.o' ])
 {
 	write_file("$scratch/version", "15.1\n");
 	ok(made_anew(@$made, sub { }), "$made->[0] makes it");
@@ -228,16 +228,16 @@ sub owned_by_root
 }
 
 system('chown', '-R', "$USER:$USER", $checkout);
-($output, $status) = shell($checkout, "make src/pace.o CFLAGS=-O1 PG_CONFIG=$pg_config");
+($output, $status) = shell($checkout, "make src/server/pace.o CFLAGS=-O1 PG_CONFIG=$pg_config");
 is($status, 0, 'root makes something in a user\'s checkout') or diag($output);
 is(owned_by_root(), '', '... and all of it is the user\'s');
-($output, $status) = shell($checkout, "make -j2 src/pace.o CFLAGS=-O2 PG_CONFIG=$pg_config");
+($output, $status) = shell($checkout, "make -j2 src/server/pace.o CFLAGS=-O2 PG_CONFIG=$pg_config");
 is($status, 0, 'root makes something with several jobs') or diag($output);
 unlike($output, qr/jobserver/, '... which it has');
-($output, $status) = shell($checkout, "make src/pace.o src/none.o PG_CONFIG=$pg_config");
+($output, $status) = shell($checkout, "make src/server/pace.o src/none.o PG_CONFIG=$pg_config");
 isnt($status, 0, 'root fails to make something');
 is(owned_by_root(), '', '... and all of it is the user\'s');
-foreach my $goal ('src/pace.o CFLAGS=-O0', 'clean')
+foreach my $goal ('src/server/pace.o CFLAGS=-O0', 'clean')
 {
 	($output, $status) = shell($checkout, "$as_user make $goal");
 	is($status, 0, "make $goal by the user succeeds after that") or diag($output);

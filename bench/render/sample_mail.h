@@ -6,11 +6,11 @@
 #ifndef RHESIS_BENCH_SAMPLE_MAIL_H
 #define RHESIS_BENCH_SAMPLE_MAIL_H
 
-#include "compat.h"
+#include "base/compat.h"
 #include "json_scope.h"
 #include "lib/stringinfo.h"
-#include "message.h"
-#include "mustache.h"
+#include "mail/message.h"
+#include "mustache/mustache.h"
 
 typedef struct SampleMail
 {

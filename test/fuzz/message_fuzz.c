@@ -9,7 +9,7 @@
 #include "postgres_fe.h"
 
 #include "arena.h"
-#include "message.h"
+#include "mail/message.h"
 
 #define FIELDS 10
 #define SEPARATOR 0x1E

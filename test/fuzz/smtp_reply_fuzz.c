@@ -8,10 +8,10 @@
 #include "postgres_fe.h"
 
 #include "arena.h"
+#include "base/utf8.h"
 #include "lib/stringinfo.h"
-#include "outcome.h"
-#include "smtp_reply.h"
-#include "utf8.h"
+#include "policy/outcome.h"
+#include "smtp/smtp_reply.h"
 
 #define CHECK(condition)                                       \
 	do                                                         \

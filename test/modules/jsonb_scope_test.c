@@ -4,7 +4,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "jsonb_scope.h"
+#include "template/jsonb_scope.h"
 #include "utils/builtins.h"
 
 PG_MODULE_MAGIC;

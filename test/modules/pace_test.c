@@ -4,8 +4,8 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "pace.h"
-#include "shared_state.h"
+#include "server/pace.h"
+#include "server/shared_state.h"
 #include "storage/spin.h"
 #include "utils/timestamp.h"
 

@@ -1,4 +1,4 @@
--- How many buffers the claim and the record touch for each row: the statements of src/queue_claim.c and src/queue_record.c, as a
+-- How many buffers the claim and the record touch for each row: the statements of src/queue/queue_claim.c and src/queue/queue_record.c, as a
 -- worker runs them, in an empty database with the extension. Prints "claim" and "record" with their figures; the plans of all that was
 -- executed for them, in JSON, are warnings.
 \set ON_ERROR_STOP on

@@ -10,7 +10,7 @@
 #include "postgres_fe.h"
 
 #include "sample_mail.h"
-#include "smtp_reply.h"
+#include "smtp/smtp_reply.h"
 
 #define REPLIES 4
 

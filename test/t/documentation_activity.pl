@@ -16,10 +16,11 @@ sub uniq
 	return sort grep { !$seen{$_}++ } @_;
 }
 
+# Static functions of several files may have one name: then it is the bodies of all of them.
 sub body_of
 {
 	my ($function) = @_;
-	return $source =~ /^\Q$function\E\([^;]*?\)\n\{(.*?)^\}/ms ? $1 : die "there is no function $function in the sources\n";
+	return join('', $source =~ /^\Q$function\E\([^;]*?\)\n\{(.*?)^\}/msg) || die "there is no function $function in the sources\n";
 }
 
 # What a worker shows while it waits, as formats of printf with the event that it waits for. An activity without a format shows its name.

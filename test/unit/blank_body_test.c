@@ -4,7 +4,7 @@
 #include "postgres_fe.h"
 
 #include "arena.h"
-#include "blank_body.h"
+#include "mail/blank_body.h"
 #include "tap.h"
 
 static void

@@ -3,8 +3,8 @@
  */
 #include "postgres_fe.h"
 
+#include "base/utf8.h"
 #include "json_scope.h"
-#include "utf8.h"
 
 #define MAX_DEPTH 200
 

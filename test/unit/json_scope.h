@@ -5,7 +5,7 @@
 #ifndef RHESIS_NOTIFY_JSON_SCOPE_H
 #define RHESIS_NOTIFY_JSON_SCOPE_H
 
-#include "mustache.h"
+#include "mustache/mustache.h"
 
 typedef struct JsonValue
 {

@@ -5,7 +5,7 @@
 
 #include "arena.h"
 #include "lib/stringinfo.h"
-#include "mailbox.h"
+#include "mail/mailbox.h"
 #include "tap.h"
 
 static char *

@@ -8,7 +8,7 @@
 #include "postgres_fe.h"
 
 #include "arena.h"
-#include "message.h"
+#include "mail/message.h"
 
 /* A field, with a NUL behind it; NULL at the end of the input. */
 static char *

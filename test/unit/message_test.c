@@ -6,8 +6,8 @@
 #include "postgres_fe.h"
 
 #include "arena.h"
-#include "message.h"
-#include "mime.h"
+#include "mail/message.h"
+#include "mail/mime.h"
 #include "tap.h"
 
 #define ID "<rhesis-notify.7.0123456789abcdef@example.com>"

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "multiplexer.h"
+#include "smtp/multiplexer.h"
 #include "tap.h"
 
 static Multiplexer *mux;

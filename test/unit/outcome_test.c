@@ -4,7 +4,7 @@
  * Includes the room's source, so that it can ask which rule an event met: each rule must be met by a case
  * below, and no rule may match words that a user could have chosen.
  */
-#include "../../src/outcome.c"
+#include "policy/outcome.c"
 
 #include "tap.h"
 

@@ -5,7 +5,7 @@
 
 #include "arena.h"
 #include "lib/stringinfo.h"
-#include "quoted_printable.h"
+#include "mail/quoted_printable.h"
 #include "tap.h"
 
 static char *

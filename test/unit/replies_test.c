@@ -5,9 +5,9 @@
  */
 #include "postgres_fe.h"
 
-#include "outcome.h"
-#include "reply_wording.h"
-#include "smtp_reply.h"
+#include "policy/outcome.h"
+#include "policy/reply_wording.h"
+#include "smtp/smtp_reply.h"
 
 #include "tap.h"
 

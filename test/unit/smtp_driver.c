@@ -10,8 +10,8 @@
 #include <signal.h>
 #include <time.h>
 
-#include "outcome.h"
-#include "smtp.h"
+#include "policy/outcome.h"
+#include "smtp/smtp.h"
 
 /* A driver that makes no progress for so long has found an error in the pool. */
 #define WATCHDOG_MS 600000

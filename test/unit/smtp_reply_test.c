@@ -5,7 +5,7 @@
 
 #include "arena.h"
 #include "lib/stringinfo.h"
-#include "smtp_reply.h"
+#include "smtp/smtp_reply.h"
 #include "tap.h"
 
 static SmtpReplyParser parser;

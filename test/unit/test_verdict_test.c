@@ -5,7 +5,7 @@
 
 #include "arena.h"
 #include "tap.h"
-#include "test_verdict.h"
+#include "template/test_verdict.h"
 
 #define NO COUNT_UNKNOWN
 

@@ -4,9 +4,9 @@
 #include "postgres_fe.h"
 
 #include "arena.h"
-#include "mailbox.h"
+#include "mail/mailbox.h"
+#include "mail/written_address.h"
 #include "tap.h"
-#include "written_address.h"
 
 typedef struct Case
 {

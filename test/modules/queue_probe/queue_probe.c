@@ -8,14 +8,14 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "queue.h"
-#include "result_excerpt.h"
-#include "settings.h"
+#include "queue/queue.h"
+#include "queue/result_excerpt.h"
+#include "settings/settings.h"
+#include "template/variable_list.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
-#include "variable_list.h"
 
 PG_MODULE_MAGIC;
 

@@ -12,7 +12,7 @@ use File::Basename;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Messages qw(messages_of_sources);
-use RhesisNotify::Sources qw(source_files source_text);
+use RhesisNotify::Sources qw(folder_levels source_files source_text);
 
 our @EXPORT_OK = qw(sections);
 
@@ -299,22 +299,30 @@ sub purpose_of
 	return $first =~ s/\A\S+ - //r =~ s/\s+/ /gr =~ s/\. .*|\.?\s*\z//r;
 }
 
-# Files that go by one name are a room: its head is that of the header, whose contract it is.
-sub map_of_sources
+# Files that go by one name are one module: its head is that of the header, whose contract it is.
+sub map_of_folder
 {
-	my %rooms;
+	my ($folder) = @_;
+	my %modules;
 
-	foreach my $file (map { basename($_) } source_files())
+	foreach my $file (grep { basename(dirname($_)) eq $folder } source_files())
 	{
-		my ($name) = $file =~ /^(\w+)\.[ch]$/;
-		push @{ $rooms{$name} }, $file;
+		my ($name) = basename($file) =~ /^(\w+)\.[ch]$/;
+		push @{ $modules{$name} }, $file;
 	}
 	return table(
 		[ 'file', 'what it is for' ],
 		map {
-			my ($header) = grep { /\.h$/ } @{ $rooms{$_} };
-			[ code(@{ $rooms{$_} } == 2 ? "$_.[ch]" : $rooms{$_}[0]), cell(purpose_of("$top/src/" . ($header // $rooms{$_}[0]))) ]
-		} sort keys %rooms);
+			my @files = @{ $modules{$_} };
+			my ($header) = grep { /\.h$/ } @files;
+			[ code(@files == 2 ? "$_.[ch]" : basename($files[0])), cell(purpose_of($header // $files[0])) ]
+		} sort keys %modules);
+}
+
+# The wiring, and the folders, the lowest first.
+sub map_of_sources
+{
+	return join "\n", map { "### $_->[0]\n\n" . map_of_folder($_->[1]) } [ 'src', 'src' ], map { [ "src/$_", $_ ] } map { @$_ } folder_levels();
 }
 
 1;

@@ -8,9 +8,19 @@ use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Basename;
 
-our @EXPORT_OK = qw(source_files source_text);
+our @EXPORT_OK = qw(source_files source_text folder_levels);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
+
+# The folders of src/, the lowest first: a folder needs none but those of the levels below its own.
+my @levels = (
+	[qw(base)], [qw(mustache mail smtp)], [qw(policy)], [qw(settings)], [qw(server)], [qw(queue)],
+	[qw(recipients)], [qw(template)], [qw(delivery)], [qw(worker report)],);
+
+sub folder_levels
+{
+	return @levels;
+}
 
 # Full paths; of one extension ("c", "h") or of both.
 sub source_files

@@ -1,0 +1,265 @@
+/*
+ * shown_text.c - text of tasks and of the application, made fit for a mail.
+ */
+#include "postgres.h"
+
+#include "base/shown_text.h"
+
+#include "base/utf8.h"
+#include "mb/pg_wchar.h"
+
+/* More blanks than this on one line are one space: they could push what follows to a line of its own. */
+#define MAX_BLANKS 3
+
+/* Of an error message that is too long. */
+#define ERROR_HEAD_CHARS 2400
+#define ERROR_TAIL_CHARS 1500
+#define ERROR_CUT_NOTE "\n\n[... the middle of this message is left out ...]\n\n"
+
+static bool
+IsAsciiControl(unsigned char c)
+{
+	return c < ' ' || c == 0x7F;
+}
+
+/* C1 controls, line and paragraph separator, and what changes the direction of the rest of the line. */
+static bool
+IsWideControl(const unsigned char *p, int length)
+{
+	if (length == 2)
+		return p[0] == 0xC2 && p[1] < 0xA0;
+	if (length != 3 || p[0] != 0xE2)
+		return false;
+	return (p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE) ||
+		   (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9);
+}
+
+static bool
+DatabaseIsUtf8(void)
+{
+	return GetDatabaseEncoding() == PG_UTF8;
+}
+
+/* The character at p, which is within the text: its length. Text of SQL_ASCII may end in the middle of one. */
+static int
+CharLength(const char *p, const char *end)
+{
+	return Min(pg_mblen(p), (int) (end - p));
+}
+
+/* A character that is not shown as it is: a control character, and on one line what ends it or turns it round. */
+static bool
+IsUnfit(const char *p, int length, TextShape shape)
+{
+	bool one_line = shape != TEXT_LINES;
+
+	if (length == 1)
+		return IsAsciiControl((unsigned char) *p) &&
+			   (one_line || (*p != '\n' && *p != '\t' && *p != '\r'));
+	return (one_line || length == 2) && DatabaseIsUtf8() &&
+		   IsWideControl((const unsigned char *) p, length);
+}
+
+/* A space of Unicode's, or a character without a picture. */
+static bool
+IsBlank(const char *p, int length)
+{
+	if (length == 1)
+		return *p == ' ' || IsAsciiControl((unsigned char) *p);
+	return DatabaseIsUtf8() && IsBlankCharacter(utf8_to_unicode((const unsigned char *) p));
+}
+
+bool
+ShowsNothing(const char *text, int length)
+{
+	const char *end = text + length;
+
+	for (int char_length; text < end; text += char_length)
+	{
+		char_length = CharLength(text, end);
+		if (!IsBlank(text, char_length))
+			return false;
+	}
+	return true;
+}
+
+/* More blanks than MAX_BLANKS begin the text: their length in bytes, or 0. */
+static int
+LongGap(const char *text, const char *end)
+{
+	int blanks = 0;
+	int length = 0;
+
+	while (text + length < end)
+	{
+		int char_length = CharLength(text + length, end);
+
+		if (!IsBlank(text + length, char_length))
+			break;
+		length += char_length;
+		blanks++;
+	}
+	return blanks > MAX_BLANKS ? length : 0;
+}
+
+/* Where the text is not shown as it is, or its end. */
+static const char *
+FindUnfit(const char *text, int length, TextShape shape)
+{
+	const char *end = text + length;
+	int blanks = 0;
+
+	for (const char *p = text; p < end;)
+	{
+		int char_length;
+
+		/* Most characters, so every mail is faster for it. */
+		if (*p > ' ' && *p < 0x7F)
+		{
+			blanks = 0;
+			p++;
+			continue;
+		}
+		char_length = IS_HIGHBIT_SET(*p) ? CharLength(p, end) : 1;
+		if (IsUnfit(p, char_length, shape))
+			return p;
+		if (shape == TEXT_LINE)
+		{
+			blanks = IsBlank(p, char_length) ? blanks + 1 : 0;
+			if (blanks > MAX_BLANKS)
+				return p;
+		}
+		p += char_length;
+	}
+	return end;
+}
+
+static int
+MaxChars(TextShape shape)
+{
+	static const int max_chars[] = {
+		[TEXT_LINE] = MAX_LINE_CHARS,
+		[TEXT_LINK] = MAX_LINK_CHARS,
+		[TEXT_LINES] = MAX_TEXT_CHARS,
+	};
+
+	return max_chars[shape];
+}
+
+/* The part of a name behind its last underscore says what the value is. */
+TextShape
+ShapeOfName(const char *name, int name_length)
+{
+	static const struct
+	{
+		const char *ending;
+		TextShape shape;
+	} endings[] = {
+		{"name", TEXT_LINE},  {"id", TEXT_LINE},	 {"email", TEXT_LINE},
+		{"title", TEXT_LINE}, {"label", TEXT_LINE},	 {"status", TEXT_LINE},
+		{"time", TEXT_LINE},  {"at", TEXT_LINE},	 {"date", TEXT_LINE},
+		{"url", TEXT_LINK},	  {"link", TEXT_LINK},	 {"generated", TEXT_LINE},
+		{"tests", TEXT_LINE}, {"passed", TEXT_LINE}, {"failed", TEXT_LINE},
+		{"count", TEXT_LINE}, {"number", TEXT_LINE}, {"total", TEXT_LINE},
+	};
+	int start = name_length;
+
+	while (start > 0 && name[start - 1] != '_')
+		start--;
+	for (int i = 0; i < (int) lengthof(endings); i++)
+	{
+		if ((int) strlen(endings[i].ending) == name_length - start &&
+			memcmp(name + start, endings[i].ending, name_length - start) == 0)
+			return endings[i].shape;
+	}
+	return TEXT_LINES;
+}
+
+bool
+FitsShape(const char *text, int length, TextShape shape)
+{
+	if (length > MaxChars(shape) && pg_mbstrlen_with_len(text, length) > MaxChars(shape))
+		return false;
+	return FindUnfit(text, length, shape) == text + length;
+}
+
+char *
+FitToShape(const char *text, int length, TextShape shape)
+{
+	const char *ellipsis = DatabaseIsUtf8() ? "\xE2\x80\xA6" : "...";
+	const char *end = text + length;
+	int max_chars = MaxChars(shape);
+	char *copy = palloc(Min(length, max_chars * MAX_MULTIBYTE_CHAR_LEN) + strlen(ellipsis) + 1);
+	int chars = 0;
+	int fitting = 0;
+	int before_last = 0; /* bytes that leave a place for the ellipsis */
+
+	for (const char *p = text; p < end; chars++)
+	{
+		int char_length = CharLength(p, end);
+		int gap = shape == TEXT_LINE ? LongGap(p, end) : 0;
+
+		if (chars == max_chars)
+		{
+			strcpy(copy + before_last, ellipsis);
+			return copy;
+		}
+		if (chars == max_chars - 1)
+			before_last = fitting;
+		if (gap > 0 || IsUnfit(p, char_length, shape))
+			copy[fitting++] = ' ';
+		else
+		{
+			memcpy(copy + fitting, p, char_length);
+			fitting += char_length;
+		}
+		p += Max(gap, char_length);
+	}
+	copy[fitting] = '\0';
+	return copy;
+}
+
+int
+FittingLength(const char *text, int length, TextShape shape)
+{
+	int fitting = pg_mbcharcliplen(text, length, MaxChars(shape));
+
+	return FindUnfit(text, fitting, shape) - text;
+}
+
+const char *
+ShownLine(const char *text)
+{
+	int length;
+
+	if (text == NULL)
+		return NULL;
+	length = strlen(text);
+	return FitsShape(text, length, TEXT_LINE) ? text : FitToShape(text, length, TEXT_LINE);
+}
+
+char *
+ShownError(const char *message)
+{
+	int length = strlen(message);
+
+	if (length > MAX_TEXT_CHARS)
+	{
+		int chars = pg_mbstrlen_with_len(message, length);
+
+		if (chars > MAX_TEXT_CHARS)
+		{
+			int head = pg_mbcharcliplen(message, length, ERROR_HEAD_CHARS);
+			int tail = pg_mbcharcliplen(message, length, chars - ERROR_TAIL_CHARS);
+
+			/* The end of a traceback says what happened. */
+			message = psprintf("%.*s" ERROR_CUT_NOTE "%s", head, message, message + tail);
+		}
+	}
+	length = strlen(message);
+	if (ShowsNothing(message, length))
+		return pstrdup("");
+	if (FindUnfit(message, length, TEXT_LINES) == message + length)
+		return pstrdup(message);
+	return FitToShape(message, length, TEXT_LINES);
+}

@@ -1,0 +1,450 @@
+/*
+ * delivery.c - one claimed notification on its way: from the claim to a composed mail, and from what the server said to what is
+ * recorded.
+ */
+#include "postgres.h"
+
+#include "delivery/delivery.h"
+
+#include "server/claim_journal.h"
+
+#include "common/pg_prng.h"
+#include "delivery/delivery_log.h"
+#include "delivery/outgoing.h"
+#include "miscadmin.h"
+#include "settings/settings.h"
+#include "template/rendering.h"
+#include "utils/memutils.h"
+
+#define MAX_FRESH_TRIES 3
+
+/* Of a larger batch, what is only to be recorded is kept without it. */
+#define HEAVY_BATCH_BYTES (4 * 1024 * 1024)
+
+static Size deliveries_weight = 0;
+
+Size
+DeliveriesWeight(void)
+{
+	return deliveries_weight;
+}
+
+static void
+Weigh(DeliveryBatch *batch)
+{
+	deliveries_weight -= batch->weight;
+	batch->weight = MemoryContextMemAllocated(batch->context, true);
+	deliveries_weight += batch->weight;
+}
+
+DeliveryBatch *
+MakeBatch(MemoryContext context, const ClaimResult *claim)
+{
+	DeliveryBatch *batch = MemoryContextAllocZero(context, sizeof(DeliveryBatch));
+
+	batch->context = context;
+	batch->count = batch->open = claim->count;
+	batch->deliveries = MemoryContextAllocZero(context, Max(claim->count, 1) * sizeof(Delivery));
+	for (int i = 0; i < claim->count; i++)
+	{
+		Delivery *delivery = &batch->deliveries[i];
+
+		delivery->batch = batch;
+		delivery->notification = claim->notifications[i];
+		delivery->mail.cookie = delivery;
+		delivery->unsent_place = NOT_NOTED;
+		delivery->record.id = claim->notifications[i]->id;
+	}
+	Weigh(batch);
+	return batch;
+}
+
+static void
+Settle(Delivery *delivery, DeliveryState state, const char *reason)
+{
+	delivery->record.state = state;
+	delivery->record.reason = reason;
+}
+
+/* Something other than SMTP failed for this row alone; its detail is recorded as an event. */
+static void
+SettleTrouble(Delivery *delivery, const char *reason, const char *detail, bool again)
+{
+	DeliveryRecord *record = &delivery->record;
+	int attempts = delivery->notification->attempts + 1;
+
+	again = again && attempts < rhesis_max_attempts;
+	Settle(delivery, again ? DELIVERY_DEFERRED : DELIVERY_FAILED, reason);
+	record->counts_attempt = again;
+	record->delay_ms = RetryDelayMs(attempts, rhesis_retry_delay, rhesis_retry_max_delay,
+									pg_prng_double(&pg_global_prng_state));
+	record->event = again ? "deferred" : "failed";
+	record->event_detail = detail;
+}
+
+/* What an operator should know of a mail that goes out all the same. */
+static void
+NoteRemarks(Delivery *delivery, const RenderedMail *rendered)
+{
+	const char *cut = delivery->notification->result_remark;
+	const char *fallback = rendered->fallback;
+	const char *remark = fallback ? fallback : cut;
+
+	if (fallback && cut)
+		remark = psprintf("%s; %s", fallback, cut);
+	if (remark == NULL)
+		return;
+	delivery->remark_event = fallback ? "template_fallback" : "result_cut";
+	delivery->remark = MemoryContextStrdup(delivery->batch->context, remark);
+}
+
+/* Render and compose, in memory that is given up afterwards; what the delivery keeps is copied, at its true size. */
+static void
+WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
+{
+	MemoryContext lasting = delivery->batch->context;
+	SmtpMail *mail = &delivery->mail;
+	RenderedMail rendered = {0};
+	const char *problem;
+
+	RenderNotification(delivery->notification, recipient, &rendered);
+	NoteRemarks(delivery, &rendered);
+	if (rendered.error)
+	{
+		SettleTrouble(delivery, "render_error", MemoryContextStrdup(lasting, rendered.error),
+					  false);
+		return;
+	}
+	delivery->record.message_id =
+		MemoryContextStrdup(lasting, NotificationMessageId(outgoing, delivery->notification));
+	delivery->owes_mail =
+		ComposeOutgoing(outgoing, delivery->notification->id, delivery->record.message_id,
+						recipient, &rendered, mail, &problem);
+	if (delivery->owes_mail)
+		mail->data =
+			memcpy(MemoryContextAlloc(lasting, mail->data_length), mail->data, mail->data_length);
+	else
+		SettleTrouble(delivery, "render_error", problem, false);
+}
+
+/* Decide about one notification whose recipient was looked up. */
+static void
+PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
+{
+	if (recipient->error)
+	{
+		SettleTrouble(delivery, "recipients_error", recipient->error, true);
+		return;
+	}
+	delivery->record.recipient_email = recipient->email;
+	if (recipient->skip_reason)
+		Settle(delivery, DELIVERY_SKIPPED, recipient->skip_reason);
+	else
+		WriteMail(delivery, recipient, outgoing);
+}
+
+/* One after the other, in working memory that is the same for each; returns after how many the rest is too much. */
+static int
+PrepareDeliveries(DeliveryBatch *batch, const Recipient *recipients)
+{
+	int fitting;
+
+	MemoryContext working =
+		AllocSetContextCreate(batch->context, "rhesis_notify rendering", ALLOCSET_DEFAULT_SIZES);
+	Outgoing outgoing;
+
+	ReadOutgoing(&outgoing);
+	MemoryContextSwitchTo(working);
+	for (fitting = 0; fitting < batch->count; fitting++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (fitting > 0 && MemoryContextMemAllocated(batch->context, false) > BATCH_MAX_BYTES)
+			break;
+		PrepareDelivery(&batch->deliveries[fitting], &recipients[fitting], &outgoing);
+		MemoryContextReset(working);
+	}
+	for (int i = fitting; i < batch->count; i++)
+		GiveBack(&batch->deliveries[i], 0);
+	MemoryContextSwitchTo(batch->context);
+	MemoryContextDelete(working);
+	return fitting;
+}
+
+bool
+PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *problem)
+{
+	MemoryContext caller = MemoryContextSwitchTo(batch->context);
+	const Notification **notifications = palloc(Max(batch->count, 1) * sizeof(Notification *));
+	Recipient *recipients = palloc0(Max(batch->count, 1) * sizeof(Recipient));
+	bool readable;
+
+	for (int i = 0; i < batch->count; i++)
+		notifications[i] = batch->deliveries[i].notification;
+	readable =
+		LookUpRecipients((Notification *const *) notifications, batch->count, recipients, problem);
+	*fitting = readable ? PrepareDeliveries(batch, recipients) : batch->count;
+	MemoryContextSwitchTo(caller);
+	Weigh(batch);
+	return readable;
+}
+
+/* What happened, as it is recorded: as long-lived as the delivery. */
+static const char *
+ReplyText(Delivery *delivery)
+{
+	MemoryContext caller = MemoryContextSwitchTo(delivery->batch->context);
+	const char *text = EventInOneLine(&delivery->mail.event);
+
+	MemoryContextSwitchTo(caller);
+	return text;
+}
+
+/* May it try once more on a new connection, uncounted? */
+static bool
+TakesFreshTry(Delivery *delivery, const Outcome *outcome)
+{
+	return outcome->action == OUTCOME_RETRY_FRESH && delivery->fresh_tries++ < MAX_FRESH_TRIES;
+}
+
+/*
+ * When a mail whose attempt does not count is due again. One that has seen its connection end may be what ends it, each time
+ * again: it lets the others go first.
+ */
+static int64
+ReturnDelayMs(const Delivery *delivery, const Outcome *outcome)
+{
+	if (outcome->scope != OUTCOME_SCOPE_CONNECTION || delivery->mail.event.stage < SMTP_STAGE_RCPT)
+		return 0;
+	return delivery->record.delay_ms;
+}
+
+static void
+SettleInDoubt(Delivery *delivery, const Outcome *outcome)
+{
+	bool hold = rhesis_in_doubt == IN_DOUBT_HOLD;
+
+	Settle(delivery, hold ? DELIVERY_HELD : DELIVERY_DEFERRED, hold ? "in_doubt" : outcome->reason);
+	delivery->record.event = "in_doubt";
+}
+
+/* Where it happened, for a person who reads delivery_events. */
+static const char *
+StageInWords(SmtpStage stage)
+{
+	static const char *const words[] = {
+		[SMTP_STAGE_CONNECT] = "while connecting",
+		[SMTP_STAGE_GREETING] = "at the greeting",
+		[SMTP_STAGE_EHLO] = "at EHLO",
+		[SMTP_STAGE_STARTTLS] = "at STARTTLS",
+		[SMTP_STAGE_TLS] = "at the TLS handshake",
+		[SMTP_STAGE_AUTH] = "at the login",
+		[SMTP_STAGE_MAIL] = "at MAIL FROM",
+		[SMTP_STAGE_RCPT] = "at RCPT TO",
+		[SMTP_STAGE_DATA] = "at DATA",
+		[SMTP_STAGE_BODY] = "in the middle of the message",
+		[SMTP_STAGE_FINAL_DOT] = "after the end of the message",
+	};
+
+	return words[stage];
+}
+
+Outcome
+SettleDelivery(Delivery *delivery)
+{
+	DeliveryRecord *record = &delivery->record;
+	const SmtpEvent *event = &delivery->mail.event;
+	int attempts = delivery->notification->attempts + 1;
+	Outcome outcome = OutcomeForEvent(event);
+
+	/* Whatever the server names: no mail and no server is left alone for longer. */
+	outcome.delay_seconds = Min(outcome.delay_seconds, rhesis_retry_max_delay / 1000);
+	if (TakesFreshTry(delivery, &outcome))
+		return outcome;
+	if (outcome.action == OUTCOME_RETRY_FRESH)
+		outcome.action = OUTCOME_RETURN;
+	if (outcome.action != OUTCOME_IN_DOUBT || rhesis_in_doubt != IN_DOUBT_HOLD)
+		outcome = LimitAttempts(outcome, attempts, rhesis_max_attempts);
+
+	record->smtp_reply = ReplyText(delivery);
+	record->counts_attempt = OutcomeCountsAttempt(outcome.action);
+	record->delay_ms = Max(RetryDelayMs(attempts, rhesis_retry_delay, rhesis_retry_max_delay,
+										pg_prng_double(&pg_global_prng_state)),
+						   outcome.delay_seconds * INT64CONST(1000));
+	switch (outcome.action)
+	{
+		case OUTCOME_SENT:
+			Settle(delivery, DELIVERY_SENT, NULL);
+			record->event = delivery->remark_event;
+			record->event_detail = delivery->remark;
+			return outcome;
+		case OUTCOME_DEFER:
+			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);
+			record->event = "deferred";
+			break;
+		case OUTCOME_FAIL:
+			Settle(delivery, DELIVERY_FAILED, outcome.reason);
+			record->event = "failed";
+			break;
+		case OUTCOME_IN_DOUBT:
+			SettleInDoubt(delivery, &outcome);
+			break;
+		case OUTCOME_RETURN:
+		case OUTCOME_RETRY_FRESH:
+			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);
+			record->delay_ms = ReturnDelayMs(delivery, &outcome);
+			return outcome;
+	}
+	record->smtp_code = event->kind == SMTP_EVENT_REPLY ? event->code : 0;
+	record->enhanced_code =
+		event->enhanced ? MemoryContextStrdup(delivery->batch->context, event->enhanced) : NULL;
+	record->event_reply = record->smtp_reply;
+	record->event_detail = StageInWords(event->stage);
+	return outcome;
+}
+
+static void
+ForgetRecord(Delivery *delivery)
+{
+	int64 id = delivery->record.id;
+
+	memset(&delivery->record, 0, sizeof(delivery->record));
+	delivery->record.id = id;
+}
+
+void
+GiveBack(Delivery *delivery, int64 delay_ms)
+{
+	ForgetRecord(delivery);
+	Settle(delivery, DELIVERY_PENDING, NULL);
+	delivery->record.delay_ms = delay_ms;
+}
+
+void
+GiveBackDeferred(Delivery *delivery, const char *reason)
+{
+	ForgetRecord(delivery);
+	Settle(delivery, DELIVERY_DEFERRED, reason);
+}
+
+void
+BlameDelivery(Delivery *delivery, const char *reason, const char *message)
+{
+	ForgetRecord(delivery);
+	SettleTrouble(delivery, reason, MemoryContextStrdup(delivery->batch->context, message), true);
+}
+
+/* NULL for NULL. */
+static const char *
+CopyText(MemoryContext context, const char *text)
+{
+	return text ? MemoryContextStrdup(context, text) : NULL;
+}
+
+static DeliveryRecord
+CopyRecord(MemoryContext context, const DeliveryRecord *record)
+{
+	DeliveryRecord copy = *record;
+
+	copy.reason = CopyText(context, record->reason);
+	copy.recipient_email = CopyText(context, record->recipient_email);
+	copy.message_id = CopyText(context, record->message_id);
+	copy.smtp_reply = CopyText(context, record->smtp_reply);
+	copy.event = CopyText(context, record->event);
+	copy.enhanced_code = CopyText(context, record->enhanced_code);
+	copy.event_reply = CopyText(context, record->event_reply);
+	copy.event_detail = CopyText(context, record->event_detail);
+	return copy;
+}
+
+bool
+IsHeavy(const Delivery *delivery)
+{
+	return delivery->batch->weight > HEAVY_BATCH_BYTES;
+}
+
+Delivery *
+KeepForRecord(Delivery *delivery)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "rhesis_notify outcome", ALLOCSET_SMALL_SIZES);
+	Notification *notification = MemoryContextAllocZero(context, sizeof(Notification));
+	Notification *notifications[] = {notification};
+	ClaimResult alone = {.notifications = notifications, .count = 1};
+	Delivery *kept;
+
+	notification->id = delivery->notification->id;
+	notification->task_id = MemoryContextStrdup(context, delivery->notification->task_id);
+	kept = MakeBatch(context, &alone)->deliveries;
+	kept->record = CopyRecord(context, &delivery->record);
+	kept->refusals = delivery->refusals;
+	kept->is_refused = delivery->is_refused;
+	kept->is_locked = delivery->is_locked;
+	kept->record_at = delivery->record_at;
+	kept->unsent_place = delivery->unsent_place;
+	delivery->unsent_place = NOT_NOTED;
+	CloseDelivery(delivery);
+	return kept;
+}
+
+/* It is recorded, and others of its batch may be on the wire for long. */
+static void
+ShedWeight(Delivery *delivery)
+{
+	if (delivery->mail.data != NULL)
+		pfree(unconstify(char *, delivery->mail.data));
+	if (delivery->notification->result != NULL)
+		pfree(delivery->notification->result);
+	Weigh(delivery->batch);
+}
+
+void
+CloseDelivery(Delivery *delivery)
+{
+	DeliveryBatch *batch = delivery->batch;
+
+	SmtpMailClear(&delivery->mail);
+	ForgetUnsent(&delivery->unsent_place);
+	if (--batch->open > 0)
+	{
+		if (IsHeavy(delivery))
+			ShedWeight(delivery);
+		return;
+	}
+	deliveries_weight -= batch->weight;
+	MemoryContextDelete(batch->context);
+}
+
+static const char *
+StateName(DeliveryState state)
+{
+	switch (state)
+	{
+		case DELIVERY_FAILED:
+			return "failed";
+		case DELIVERY_HELD:
+			return "held";
+		default:
+			return "deferred";
+	}
+}
+
+void
+LogDelivery(const Delivery *delivery)
+{
+	const DeliveryRecord *record = &delivery->record;
+	const char *address = record->recipient_email ? record->recipient_email : "unknown recipient";
+	const char *cause = record->smtp_reply ? record->smtp_reply : record->event_detail;
+	char *detail;
+
+	if (record->state == DELIVERY_SENT)
+	{
+		LogMailSent(address, delivery->notification->task_id);
+		return;
+	}
+	if (record->event == NULL)
+		return;
+	detail = psprintf("Notification " INT64_FORMAT " is %s (%s).", record->id,
+					  StateName(record->state), record->reason);
+	LogMailFailed(address, cause ? cause : record->reason, detail, NULL);
+	pfree(detail);
+}

@@ -1,0 +1,174 @@
+/*
+ * quoted_printable.c - RFC 2045: text as quoted-printable.
+ *
+ * Promises: what comes out has no byte beyond printable ASCII but the CRLFs written here, so no text can end the data, whatever
+ * it contains. It is most of the work of composing a mail: lines are built in place at the end of the output, and text that
+ * needs no encoding is looked at eight bytes at a time.
+ */
+#ifdef FRONTEND
+#include "postgres_fe.h"
+#else
+#include "postgres.h"
+#endif
+
+#include "base/utf8.h"
+#include "mail/quoted_printable.h"
+#include "port/pg_bitutils.h"
+#include "port/pg_bswap.h"
+
+#define MAX_CONTENT 75 /* of a line's 76 bytes: room for the = of a soft line break */
+#define STEP 8		   /* bytes that are looked at, and copied, at once */
+
+/* What quoted-printable shows as it is, wherever it stands in a line (for blanks: not at its end). */
+static inline bool
+IsQpLiteral(unsigned char c)
+{
+	return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
+}
+
+/* How many of the next eight bytes, from the first on, are printable ASCII without an equals sign. */
+static inline int
+PrintableInStep(const char *p)
+{
+	const uint64 ones = UINT64CONST(0x0101010101010101);
+	uint64 bytes;
+	uint64 others;
+
+	memcpy(&bytes, p, sizeof(bytes));
+#ifdef WORDS_BIGENDIAN
+	bytes = pg_bswap64(bytes);
+#endif
+
+	/*
+	 * The high bits of: what is beyond ASCII, less than a space, an equals sign, or a delete. A borrow or a carry may set that of the
+	 * byte behind such a one as well, but then that one is not the first.
+	 */
+	others = (bytes | (bytes - ones * ' ') | ((bytes ^ (ones * '=')) - ones) | (bytes + ones)) &
+			 (ones * 0x80);
+	return others == 0 ? STEP : pg_rightmost_one_pos64(others) / 8;
+}
+
+/* The output line being written, in place at the end of the output. */
+typedef struct QpLine
+{
+	StringInfo out;
+	char *bytes;
+	int length;
+} QpLine;
+
+/* Room for content, and then "=" CRLF, or a blank as =20 and CRLF. */
+static void
+BeginLine(QpLine *line)
+{
+	enlargeStringInfo(line->out, MAX_CONTENT + 8 + STEP);
+	line->bytes = line->out->data + line->out->len;
+	line->length = 0;
+}
+
+/* What ends the line may be nothing: that of the last one. Inline, so that its length is known where it is compiled. */
+static pg_attribute_always_inline void
+EndLine(QpLine *line, const char *end)
+{
+	int end_length = strlen(end);
+
+	memcpy(line->bytes + line->length, end, end_length);
+	line->out->len += line->length + end_length;
+	line->out->data[line->out->len] = '\0';
+	BeginLine(line);
+}
+
+/* A blank at the end of a line would be lost: it is encoded, on a line of its own if there is no room. */
+static void
+EncodeLastBlank(QpLine *line)
+{
+	char last = line->length > 0 ? line->bytes[line->length - 1] : '\0';
+
+	if (last != ' ' && last != '\t')
+		return;
+	line->length--;
+	if (line->length + 3 > MAX_CONTENT)
+		EndLine(line, "=\r\n");
+	PutHex(line->bytes + line->length, last);
+	line->length += 3;
+}
+
+/*
+ * Copies to the line what can stand in it as it is, up to where something else comes or the line is full; returns its end. Whole
+ * steps are copied, also when less of them counts: lines have room for that.
+ */
+static inline const char *
+CopyLiterals(QpLine *line, const char *p, const char *end)
+{
+	int count = Min(MAX_CONTENT - line->length, end - p);
+	char *to = line->bytes + line->length;
+	int copied = 0;
+
+	while (copied < count && end - p - copied >= STEP)
+	{
+		int printable = PrintableInStep(p + copied);
+
+		memcpy(to + copied, p + copied, STEP);
+		copied += printable;
+		if (printable < STEP)
+			break;
+	}
+	for (; copied < count && IsQpLiteral(p[copied]); copied++)
+		to[copied] = p[copied];
+	copied = Min(copied, count);
+	line->length += copied;
+	return p + copied;
+}
+
+/* Relays take a dot at the beginning of a line for the end of the data, and mailboxes "From " for the next mail. */
+static inline bool
+IsMistakable(const char *p, const char *end)
+{
+	return *p == '.' || (*p == 'F' && end - p >= 5 && memcmp(p, "From ", 5) == 0);
+}
+
+/* Puts what can't stand in a line as it is; returns its end, or where it begins if it has to go to the next line. */
+static const char *
+PutEncoded(QpLine *line, const char *p, const char *end)
+{
+	int char_length = Utf8CharLength(p, end);
+	const char *bytes = char_length > 0 ? p : UTF8_REPLACEMENT;
+	int byte_count = char_length > 0 ? char_length : (int) strlen(UTF8_REPLACEMENT);
+
+	/* A character beyond ASCII stays on one line, for the sake of who reads the source. */
+	if (line->length + 3 * byte_count > MAX_CONTENT)
+	{
+		EndLine(line, "=\r\n");
+		return p;
+	}
+	for (int i = 0; i < byte_count; i++, line->length += 3)
+		PutHex(line->bytes + line->length, bytes[i]);
+	return p + Max(char_length, 1);
+}
+
+void
+AppendQuotedPrintable(StringInfo out, const char *text, size_t length)
+{
+	const char *p = text;
+	const char *end = text + length;
+	QpLine line = {.out = out};
+
+	enlargeStringInfo(out, length + length / 16 + 256);
+	BeginLine(&line);
+	while (p < end)
+	{
+		if (line.length > 0 || !IsMistakable(p, end))
+			p = CopyLiterals(&line, p, end);
+		if (p == end)
+			break;
+		if (*p == '\r' || *p == '\n')
+		{
+			EncodeLastBlank(&line);
+			EndLine(&line, "\r\n");
+			p += (*p == '\r' && p + 1 < end && p[1] == '\n') ? 2 : 1;
+		}
+		else
+			p = PutEncoded(&line, p, end);
+	}
+	EncodeLastBlank(&line);
+	EndLine(&line, "");
+}

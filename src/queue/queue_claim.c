@@ -1,0 +1,774 @@
+/*
+ * queue_claim.c - takes due notifications out of the queue: claimed for a worker, or settled because no mail is owed.
+ *
+ * The claim reads one partial index from the row on that waits first, skips what others have locked, and looks nothing up outside
+ * our own tables. Whether a task is opted in is decided here, so that a silent task costs one update and nothing else.
+ */
+#include "postgres.h"
+
+#include "queue/queue.h"
+
+#include "access/detoast.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "queue/queue_aside.h"
+#include "queue/queue_internal.h"
+#include "queue/result_excerpt.h"
+#include "settings/settings.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* So many rows that wait for a lock, and none that can be claimed: it is not theirs. */
+#define MOST_LOCKED_TRIES 3
+
+/* A task's registration: by its full name, else by the last part of it after a dot. */
+#define REGISTERED_AS(name, last_part_of_name)                                              \
+	" LEFT JOIN task_type AS full_name ON full_name.task_name OPERATOR(pg_catalog.=) " name \
+	" LEFT JOIN task_type AS last_part ON full_name.task_name IS NULL AND"                  \
+	"  last_part.task_name OPERATOR(pg_catalog.=) " last_part_of_name
+
+/* For rows that are called "due". */
+#define REGISTRATION_JOIN \
+	REGISTERED_AS("due.task_name", "pg_catalog.split_part(due.task_name, '.', -1)")
+
+#define REGISTRATION_COLUMNS                                                                             \
+	" COALESCE(CASE WHEN due.template OPERATOR(pg_catalog.<>) '' THEN due.template END,"                 \
+	"  full_name.template, last_part.template) AS template,"                                             \
+	" COALESCE(CASE WHEN due.subject_template OPERATOR(pg_catalog.<>) '' THEN due.subject_template END," \
+	"  full_name.subject_template, last_part.subject_template) AS subject_template,"                     \
+	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
+
+/* Small, so it is read once a batch instead of being searched for each row. Its columns have no limit of their own. */
+#define TASK_TYPE_CTE                                                       \
+	"task_type AS MATERIALIZED ("                                           \
+	" SELECT t.task_name, pg_catalog.left(t.template, 100000) AS template," \
+	"  pg_catalog.left(t.subject_template, 100000) AS subject_template,"    \
+	"  pg_catalog.left(t.display_name, 1000) AS display_name"               \
+	" FROM rhesis_notify.task_types AS t)"
+
+/* A name of more than 1000 bytes, made short. It is longer than all others that are not, so it is equal to none of them. */
+#define SHORT_NAME(name)                                                          \
+	"CASE WHEN pg_catalog.octet_length(" name ") OPERATOR(pg_catalog.<=) 1000"    \
+	" THEN " name " ELSE pg_catalog.left(" name ", 1000) OPERATOR(pg_catalog.||)" \
+	" pg_catalog.encode(pg_catalog.sha256(pg_catalog.textsend(" name ")), 'hex') END"
+
+#define IS_LONG(text) "pg_catalog.octet_length(" text ") OPERATOR(pg_catalog.>) 1000"
+#define SHORT_TEXT(text) "CASE WHEN " IS_LONG(text) " THEN '' ELSE " text " END"
+
+#define TYPE_NAME SHORT_NAME("t.task_name")
+#define TYPE_TEMPLATE SHORT_TEXT("t.template")
+#define TYPE_SUBJECT SHORT_TEXT("t.subject_template")
+#define TYPE_DISPLAY_NAME SHORT_TEXT("t.display_name")
+#define TYPE_IS_LONG \
+	IS_LONG("t.template") " OR " IS_LONG("t.subject_template") " OR " IS_LONG("t.display_name")
+
+/* Without the long texts. */
+#define SHORT_TASK_TYPE_CTE                                                          \
+	"task_type AS MATERIALIZED ("                                                    \
+	" SELECT " TYPE_NAME " AS task_name, " TYPE_TEMPLATE " AS template,"             \
+	"  " TYPE_SUBJECT " AS subject_template, " TYPE_DISPLAY_NAME " AS display_name," \
+	"  " TYPE_IS_LONG " AS is_long"                                                  \
+	" FROM rhesis_notify.task_types AS t)"
+
+/* In the order of NotificationColumn; "n" is the row, "d" what was found out about it. */
+#define COLUMNS_BEFORE                                                          \
+	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success'," \
+	" n.user_id, n.organization_id,"
+
+#define COLUMNS_AFTER                                            \
+	", d.display_name, n.result, n.error_message, n.started_at," \
+	" COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts, n.message_id, n.next_attempt_at"
+
+#define NOTIFICATION_COLUMNS COLUMNS_BEFORE " d.template, d.subject_template" COLUMNS_AFTER
+
+#define CLAIMED_COLUMNS                                                                              \
+	COLUMNS_BEFORE                                                                                   \
+	" COALESCE(CASE WHEN n.template OPERATOR(pg_catalog.<>) '' THEN n.template END, d.template),"    \
+	" COALESCE(CASE WHEN n.subject_template OPERATOR(pg_catalog.<>) '' THEN n.subject_template END," \
+	"  d.subject_template)" COLUMNS_AFTER
+
+typedef enum NotificationColumn
+{
+	COLUMN_ID = 1,
+	COLUMN_TASK_ID,
+	COLUMN_TASK_NAME,
+	COLUMN_IS_SUCCESS,
+	COLUMN_USER_ID,
+	COLUMN_ORGANIZATION_ID,
+	COLUMN_TEMPLATE,
+	COLUMN_SUBJECT_TEMPLATE,
+	COLUMN_DISPLAY_NAME,
+	COLUMN_RESULT,
+	COLUMN_ERROR_MESSAGE,
+	COLUMN_STARTED_AT,
+	COLUMN_COMPLETED_AT,
+	COLUMN_CREATED_AT,
+	COLUMN_ATTEMPTS,
+	COLUMN_MESSAGE_ID,
+	COLUMN_NEXT_ATTEMPT_AT,
+	COLUMN_IS_CLAIMED, /* of a claim */
+	COLUMN_IS_FINISHED,
+	COLUMN_HAS_LONG_TEXTS
+} NotificationColumn;
+
+/*
+ * $1 epoch, $2 limit, $3 and $4 the mark: behind which row to go on, $5 what was created before it has expired (null: nothing),
+ * $6 rows that are meant, or are not; $7 to $9 which rows came with a copy: if one of these did, nothing is decided
+ *
+ * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index. Triggers of an app may
+ * change what the claim writes, so the last columns say what became of it.
+ *
+ * The joins keep copies of whole rows of "due" and "task_type" in memory: PostgreSQL needs them if another session changes a row.
+ * So these rows must be short: long names are shortened on both sides, and the worker reads a registration with long texts again.
+ */
+#define DUE_FULL_NAME SHORT_NAME("n.task_name")
+#define DUE_LAST_PART SHORT_NAME("pg_catalog.split_part(n.task_name, '.', -1)")
+#define DUE_IS_COPIED ROW_IS_COPIED("due", "$7", "$8", "$9")
+#define DUE_REGISTRATION_JOIN REGISTERED_AS("due.full_name", "due.last_part")
+
+#define CLAIM(condition)                                                                      \
+	"WITH due AS MATERIALIZED ("                                                              \
+	" SELECT n.ctid AS row, n.id, n.created_at,"                                              \
+	"  " DUE_FULL_NAME " AS full_name, " DUE_LAST_PART " AS last_part,"                       \
+	"  n.template OPERATOR(pg_catalog.<>) '' IS TRUE AS has_template,"                        \
+	"  n.user_id OPERATOR(pg_catalog.<>) '' IS TRUE AS has_user"                              \
+	" FROM rhesis_notify.task_notifications AS n"                                             \
+	" WHERE" N_IS_WAITING condition " FOR NO KEY UPDATE SKIP LOCKED"                          \
+	"), " SHORT_TASK_TYPE_CTE ", d AS ("                                                      \
+	" SELECT due.row, COALESCE(full_name.template, last_part.template) AS template,"          \
+	"  COALESCE(full_name.subject_template, last_part.subject_template) AS subject_template," \
+	"  COALESCE(full_name.display_name, last_part.display_name) AS display_name,"             \
+	"  COALESCE(full_name.is_long, last_part.is_long) IS TRUE AS is_long,"                    \
+	"  CASE WHEN NOT due.has_template"                                                        \
+	"    AND COALESCE(full_name.template, last_part.template) IS NULL THEN 'silent_task'"     \
+	"   WHEN due.created_at OPERATOR(pg_catalog.<) $5 THEN 'expired'"                         \
+	"   WHEN NOT due.has_user THEN 'no_user' END AS reason"                                   \
+	" FROM due" DUE_REGISTRATION_JOIN ")"                                                     \
+	"UPDATE rhesis_notify.task_notifications AS n"                                            \
+	" SET delivery_status = CASE WHEN d.reason IS NULL THEN 'sending' ELSE 'skipped' END"     \
+	"   ::rhesis_notify.delivery_state,"                                                      \
+	"  delivery_reason = d.reason,"                                                           \
+	"  claimed_by = CASE WHEN d.reason IS NULL THEN $1 END,"                                  \
+	"  finished_at = CASE WHEN d.reason IS NOT NULL THEN pg_catalog.clock_timestamp() END"    \
+	" FROM d WHERE n.ctid OPERATOR(pg_catalog.=) d.row"                                       \
+	"  AND NOT EXISTS (SELECT FROM due WHERE " DUE_IS_COPIED ")"                              \
+	" RETURNING" CLAIMED_COLUMNS ", n.claimed_by OPERATOR(pg_catalog.=) $1 IS TRUE,"          \
+	" n.finished_at IS NOT NULL, d.is_long"
+
+#define DUE_IN_ORDER(condition)                                                      \
+	" AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"                \
+	" AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($3, $4)" condition \
+	" ORDER BY n.next_attempt_at, n.id LIMIT $2"
+
+#define CLAIM_PARAMETERS                                                                      \
+	.parameter_count = 9, .parameter_types = {INT8OID,		  INT4OID,		  TIMESTAMPTZOID, \
+											  INT8OID,		  TIMESTAMPTZOID, INT8ARRAYOID,   \
+											  TIMESTAMPTZOID, INT8OID,		  TIMESTAMPTZOID}
+
+static QueueStatement claim = {
+	.sql = CLAIM(DUE_IN_ORDER("")),
+	CLAIM_PARAMETERS,
+};
+
+static QueueStatement claim_others = {
+	.sql = CLAIM(DUE_IN_ORDER(" AND n.id OPERATOR(pg_catalog.<>) ALL ($6)")),
+	CLAIM_PARAMETERS,
+};
+
+static QueueStatement claim_these = {
+	.sql = CLAIM(" AND n.id OPERATOR(pg_catalog.=) ANY ($6)"),
+	CLAIM_PARAMETERS,
+};
+
+/* $1 epoch, $2 ids. Rows of a claim that is not committed yet: each waits where it did */
+static QueueStatement unclaim = {
+	.sql = "UPDATE rhesis_notify.task_notifications AS n"
+		   " SET delivery_status = 'pending'::rhesis_notify.delivery_state, claimed_by = NULL"
+		   " WHERE n.id OPERATOR(pg_catalog.=) ANY ($2) AND n.claimed_by OPERATOR(pg_catalog.=) $1",
+	.parameter_count = 2,
+	.parameter_types = {INT8OID, INT8ARRAYOID},
+};
+
+/* $1 but for these rows, $2 limit */
+static QueueStatement due_rows = {
+	.sql = "SELECT n.id FROM rhesis_notify.task_notifications AS n "
+		   "WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+		   " AND n.id OPERATOR(pg_catalog.<>) ALL ($1) "
+		   "ORDER BY n.next_attempt_at, n.id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
+	.parameter_count = 2,
+	.parameter_types = {INT8ARRAYOID, INT4OID},
+};
+
+/* $1 limit, $2 and $3 the mark, $4 to $6 which rows came with a copy. Whether a claim that took nothing was refused */
+static QueueStatement claim_is_refused = {
+	.sql = "SELECT FROM"
+		   " (SELECT n.id, n.created_at FROM rhesis_notify.task_notifications AS n"
+		   "  WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
+		   "   AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($2, $3)"
+		   "  ORDER BY n.next_attempt_at, n.id LIMIT $1) AS due "
+		   "WHERE " ROW_IS_COPIED("due", "$4", "$5", "$6") " LIMIT 1",
+	.parameter_count = 6,
+	.parameter_types = {INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID},
+};
+
+/* $1 id */
+static QueueStatement fetch = {
+	.sql = "WITH " TASK_TYPE_CTE ", due AS ("
+		   " SELECT n.id, n.task_name, n.template, n.subject_template"
+		   " FROM rhesis_notify.task_notifications AS n WHERE n.id OPERATOR(pg_catalog.=) $1"
+		   "), d AS ("
+		   " SELECT due.id," REGISTRATION_COLUMNS " FROM due" REGISTRATION_JOIN ")"
+		   "SELECT" NOTIFICATION_COLUMNS
+		   " FROM rhesis_notify.task_notifications AS n JOIN d ON n.id OPERATOR(pg_catalog.=) d.id",
+	.parameter_count = 1,
+	.parameter_types = {INT8OID},
+};
+
+/* $1 template (null: any), $2 organization (null: all), $3 limit */
+static QueueStatement latest = {
+	.sql = "WITH " TASK_TYPE_CTE ", opted AS ("
+		   " SELECT due.id, due.organization_id," REGISTRATION_COLUMNS
+		   " FROM rhesis_notify.task_notifications AS due" REGISTRATION_JOIN ")"
+		   "SELECT o.id FROM opted AS o"
+		   " WHERE o.template OPERATOR(pg_catalog.=) COALESCE($1, o.template)"
+		   "  AND ($2 IS NULL OR COALESCE(o.organization_id, $2) OPERATOR(pg_catalog.=) $2)"
+		   " ORDER BY o.id DESC LIMIT $3",
+	.parameter_count = 3,
+	.parameter_types = {TEXTOID, TEXTOID, INT4OID},
+};
+
+/* $1 and $2: behind which row to look, $3: but for these rows. Whoever has locked it, the first row that waits is found. */
+#define FIRST_WAITING(condition)                                                     \
+	"SELECT n.next_attempt_at, n.id FROM rhesis_notify.task_notifications AS n "     \
+	"WHERE" N_IS_WAITING                                                             \
+	" AND ROW(n.next_attempt_at, n.id) OPERATOR(pg_catalog.>) ROW($1, $2)" condition \
+	" ORDER BY n.next_attempt_at, n.id LIMIT 1"
+
+static QueueStatement first_waiting = {
+	.sql = FIRST_WAITING(""),
+	.parameter_count = 2,
+	.parameter_types = {TIMESTAMPTZOID, INT8OID},
+};
+
+static QueueStatement first_other_waiting = {
+	.sql = FIRST_WAITING(" AND n.id OPERATOR(pg_catalog.<>) ALL ($3)"),
+	.parameter_count = 3,
+	.parameter_types = {TIMESTAMPTZOID, INT8OID, INT8ARRAYOID},
+};
+
+/* A place in the queue: behind this row. */
+typedef struct QueuePlace
+{
+	TimestampTz time;
+	int64 id;
+} QueuePlace;
+
+/* An id may be any number: OVERRIDING SYSTEM VALUE. */
+static const QueuePlace queue_start = {DT_NOBEGIN, PG_INT64_MIN};
+
+static QueuePlace mark = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim goes on */
+
+/* No row waited before it at the last look. Not in the future: rows that are deferred may come to lie there. */
+static QueuePlace nothing_before = {DT_NOBEGIN, PG_INT64_MIN};
+
+/* As QueueText, cut. What is cut off is not read. */
+static char *
+CutTextColumn(uint64 row, NotificationColumn column, int max_chars)
+{
+	bool is_null;
+	Datum value = QueueValue(row, column, &is_null);
+	Oid type = SPI_gettypeid(SPI_tuptable->tupdesc, column);
+	text *slice;
+	char *copy;
+
+	if (is_null || (type != TEXTOID && type != VARCHAROID) ||
+		toast_raw_datum_size(value) <= (Size) max_chars)
+		return QueueText(row, column);
+	slice = DatumGetTextPSlice(value, 0, max_chars * pg_database_encoding_max_length());
+	copy = pnstrdup(VARDATA_ANY(slice),
+					pg_mbcharcliplen(VARDATA_ANY(slice), VARSIZE_ANY_EXHDR(slice), max_chars));
+	pfree(slice);
+	return copy;
+}
+
+/* The registration's columns have no limit. */
+static char *
+TextColumn(uint64 row, NotificationColumn column)
+{
+	return CutTextColumn(row, column, QUEUE_MAX_TEXT);
+}
+
+/* A column that is never null. */
+static Datum
+Column(uint64 row, NotificationColumn column)
+{
+	bool is_null;
+
+	return QueueValue(row, column, &is_null);
+}
+
+static void
+ReadResult(uint64 row, Notification *notification)
+{
+	bool is_null;
+	Datum value = QueueValue(row, COLUMN_RESULT, &is_null);
+
+	if (is_null)
+		return;
+	RequireQueueType(COLUMN_RESULT, JSONBOID);
+	if (toast_raw_datum_size(value) > QUEUE_MAX_RESULT)
+		notification->result = ExcerptOfResult(value, &notification->result_remark);
+	else
+		notification->result = DatumGetJsonbPCopy(value);
+}
+
+/* The row as a notification in the current context. */
+static Notification *
+ReadNotification(uint64 row)
+{
+	Notification *notification = palloc0_object(Notification);
+	bool is_null;
+
+	notification->id = DatumGetInt64(Column(row, COLUMN_ID));
+	notification->task_id = TextColumn(row, COLUMN_TASK_ID);
+	notification->task_name = TextColumn(row, COLUMN_TASK_NAME);
+	notification->is_success = DatumGetBool(Column(row, COLUMN_IS_SUCCESS));
+	notification->user_id = TextColumn(row, COLUMN_USER_ID);
+	notification->organization_id = TextColumn(row, COLUMN_ORGANIZATION_ID);
+	notification->template_name = TextColumn(row, COLUMN_TEMPLATE);
+	notification->subject_template = TextColumn(row, COLUMN_SUBJECT_TEMPLATE);
+	notification->display_name = TextColumn(row, COLUMN_DISPLAY_NAME);
+	ReadResult(row, notification);
+	notification->error_message = CutTextColumn(row, COLUMN_ERROR_MESSAGE, QUEUE_MAX_ERROR_MESSAGE);
+	notification->started_at = DatumGetTimestampTz(QueueValue(row, COLUMN_STARTED_AT, &is_null));
+	notification->has_started_at = !is_null;
+	notification->completed_at = DatumGetTimestampTz(Column(row, COLUMN_COMPLETED_AT));
+	notification->created_at = DatumGetTimestampTz(Column(row, COLUMN_CREATED_AT));
+	notification->attempts = DatumGetInt32(Column(row, COLUMN_ATTEMPTS));
+	notification->message_id = TextColumn(row, COLUMN_MESSAGE_ID);
+	return notification;
+}
+
+/* The claim leaves out the long texts of a registration: these are read again. */
+static Notification *
+ReadClaimed(uint64 row)
+{
+	Notification *whole = NULL;
+
+	if (DatumGetBool(Column(row, COLUMN_HAS_LONG_TEXTS)))
+		whole = FetchNotification(DatumGetInt64(Column(row, COLUMN_ID)), CurrentMemoryContext);
+	return whole ? whole : ReadNotification(row);
+}
+
+/* RETURNING promises no order, so the mark is the greatest of the rows. */
+static void
+AdvanceMark(uint64 row)
+{
+	TimestampTz time = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
+	int64 id = DatumGetInt64(Column(row, COLUMN_ID));
+
+	if (time > mark.time || (time == mark.time && id > mark.id))
+		mark = (QueuePlace){time, id};
+}
+
+/* Runs a claim; returns the number of rows that were claimed or settled. */
+static uint64
+ExecuteClaim(QueueStatement *statement, int64 epoch, int limit, QueuePlace after, Datum ids,
+			 const CopyBounds *bounds)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	Datum values[9];
+	char nulls[9] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+
+	values[0] = Int64GetDatum(epoch);
+	values[1] = Int32GetDatum(limit);
+	values[2] = TimestampTzGetDatum(after.time);
+	values[3] = Int64GetDatum(after.id);
+	values[4] = TimestampTzGetDatum(now - (TimestampTz) rhesis_expire_after * USECS_PER_SEC);
+	values[5] = ids;
+	if (rhesis_expire_after == 0)
+		nulls[4] = 'n';
+	if (ids == (Datum) 0)
+		nulls[5] = 'n';
+	FillCopyBounds(bounds, &values[6]);
+	return QueueExecute(statement, values, nulls);
+}
+
+/* Where rows are claimed one by one all of them have been looked at before. */
+static const CopyBounds own_rows = {.born = DT_NOBEGIN, .unnumbered_until = DT_NOBEGIN};
+
+/* Nothing was claimed: because a row came with a copy, or because others have locked all that is due? */
+static bool
+ClaimIsRefused(int limit, QueuePlace after, const CopyBounds *bounds)
+{
+	Datum values[6] = {Int32GetDatum(limit), TimestampTzGetDatum(after.time),
+					   Int64GetDatum(after.id)};
+
+	if (bounds->born == DT_NOBEGIN)
+		return false;
+	FillCopyBounds(bounds, &values[3]);
+	return QueueExecute(&claim_is_refused, values, NULL) > 0;
+}
+
+static QueuePlace
+PlaceBefore(TimestampTz time, int64 id)
+{
+	if (id > PG_INT64_MIN)
+		return (QueuePlace){time, id - 1};
+	return time > DT_NOBEGIN ? (QueuePlace){time - 1, PG_INT64_MAX} : queue_start;
+}
+
+/*
+ * Look for the first row that waits, from where it was last on. Nothing is missed: whoever makes a row due behind our back wakes us
+ * with the time since when it is due (NoteRowsDueSince), or the row is found from the start of the queue, a little later.
+ */
+static bool
+FindFirstWaiting(TimestampTz *due)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	Datum values[3] = {TimestampTzGetDatum(nothing_before.time), Int64GetDatum(nothing_before.id)};
+	bool is_null;
+	bool found;
+
+	if (AsideCount() > 0)
+		values[2] = AllAside();
+	found =
+		QueueExecute(AsideCount() > 0 ? &first_other_waiting : &first_waiting, values, NULL) > 0;
+
+	*due = found ? DatumGetTimestampTz(QueueValue(0, 1, &is_null)) : DT_NOEND;
+	if (*due <= now)
+		nothing_before = PlaceBefore(*due, DatumGetInt64(QueueValue(0, 2, &is_null)));
+	else
+		nothing_before = (QueuePlace){now, PG_INT64_MIN};
+	return found;
+}
+
+/* Have the next claim begin at the first row that waits; false: none is due. */
+static bool
+GoToFirstWaiting(void)
+{
+	TimestampTz due;
+	bool found = FindFirstWaiting(&due);
+
+	mark = nothing_before;
+	return found && due <= GetCurrentTransactionStartTimestamp();
+}
+
+bool
+NextDueTime(TimestampTz *due)
+{
+	int nest_level = QueueBegin();
+	bool found = FindFirstWaiting(due);
+
+	QueueEnd(nest_level);
+	return found;
+}
+
+void
+NoteRowsDueSince(TimestampTz since)
+{
+	QueuePlace place = {since, PG_INT64_MIN};
+
+	if (since <= mark.time)
+		mark = place;
+	if (since <= nothing_before.time)
+		nothing_before = place;
+}
+
+/* Is what was read into the context enough for one claim? */
+static bool
+IsEnough(const ClaimResult *result, MemoryContext context)
+{
+	return result->count > 0 && MemoryContextMemAllocated(context, false) > QUEUE_MAX_CLAIM;
+}
+
+/* Rows of a claim that are not read, since there is enough. */
+typedef struct LeftOut
+{
+	Datum *ids;
+	int count;
+	TimestampTz since; /* when the first of them is due */
+} LeftOut;
+
+static void
+LeaveOut(uint64 row, LeftOut *left_out)
+{
+	TimestampTz due = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
+
+	left_out->since = left_out->count == 0 ? due : Min(left_out->since, due);
+	left_out->ids[left_out->count++] = Column(row, COLUMN_ID);
+}
+
+/* They wait where they did, and the next claim begins there. */
+static void
+Unclaim(int64 epoch, const LeftOut *left_out)
+{
+	Datum values[2] = {Int64GetDatum(epoch)};
+
+	if (left_out->count == 0)
+		return;
+	values[1] = PointerGetDatum(construct_array(left_out->ids, left_out->count, INT8OID,
+												sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	if (QueueExecute(&unclaim, values, NULL) < (uint64) left_out->count)
+		RaiseRowIsKept("update");
+	NoteRowsDueSince(left_out->since);
+}
+
+/* What the claim has returned is added to the result, in the current memory context. */
+static void
+ReadClaim(uint64 row_count, ClaimResult *result, LeftOut *left_out)
+{
+	for (uint64 row = 0; row < row_count; row++)
+	{
+		if (DatumGetBool(Column(row, COLUMN_IS_CLAIMED)))
+		{
+			result->cut |= IsEnough(result, CurrentMemoryContext);
+			if (result->cut)
+				LeaveOut(row, left_out);
+			else
+				result->notifications[result->count++] = ReadClaimed(row);
+		}
+		else if (DatumGetBool(Column(row, COLUMN_IS_FINISHED)))
+			result->settled++;
+		else
+			RaiseRowIsKept("claim");
+	}
+}
+
+void
+ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds *bounds,
+					  MemoryContext context, ClaimResult *result)
+{
+	int nest_level = QueueBegin();
+	LeftOut left_out = {0};
+	MemoryContext caller;
+	uint64 row_count = 0;
+
+	if (start == CLAIM_FROM_START)
+		nothing_before = queue_start;
+	memset(result, 0, sizeof(*result));
+	if (start == CLAIM_ONWARDS || GoToFirstWaiting())
+	{
+		row_count = AsideCount() > 0
+						? ExecuteClaim(&claim_others, epoch, limit, mark, AllAside(), bounds)
+						: ExecuteClaim(&claim, epoch, limit, mark, (Datum) 0, bounds);
+		if (row_count == 0)
+			result->refused = ClaimIsRefused(limit, mark, bounds);
+	}
+
+	left_out.ids = palloc_array(Datum, row_count + 1);
+	caller = MemoryContextSwitchTo(context);
+	result->notifications = palloc_array(Notification *, row_count + 1);
+	ReadClaim(row_count, result, &left_out);
+	for (uint64 row = 0; row < row_count; row++)
+		AdvanceMark(row);
+	result->full = row_count == (uint64) limit || result->cut;
+	MemoryContextSwitchTo(caller);
+	Unclaim(epoch, &left_out);
+	QueueEnd(nest_level);
+}
+
+/* ---- Row by row ---- */
+
+typedef struct ClaimStep
+{
+	int64 epoch;
+	Datum id; /* as an array */
+	MemoryContext context;
+	ClaimResult *result;
+} ClaimStep;
+
+static void
+ClaimOne(void *argument)
+{
+	ClaimStep *step = argument;
+	int nest_level = QueueBegin();
+	uint64 row_count = ExecuteClaim(&claim_these, step->epoch, 1, queue_start, step->id, &own_rows);
+	MemoryContext caller = MemoryContextSwitchTo(step->context);
+
+	if (row_count == 0)
+		RaiseRowIsKept("claim");
+	ReadClaim(row_count, step->result, NULL);
+	MemoryContextSwitchTo(caller);
+	QueueEnd(nest_level);
+}
+
+/* The ids of rows that are due and are to be tried, locked, in the order of the queue. */
+static int64 *
+LockDueRows(int limit, TimestampTz now, int *count)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int nest_level = QueueBegin();
+	Datum values[2] = {StillAside(now), Int32GetDatum(limit)};
+	int64 *ids;
+
+	*count = (int) QueueExecute(&due_rows, values, NULL);
+	ids = MemoryContextAlloc(caller, (*count + 1) * sizeof(int64));
+	for (int row = 0; row < *count; row++)
+	{
+		bool is_null;
+
+		ids[row] = DatumGetInt64(QueueValue(row, 1, &is_null));
+	}
+	QueueEnd(nest_level);
+	return ids;
+}
+
+static bool
+DueRowsAreCopied(int limit, const CopyBounds *bounds)
+{
+	int nest_level = QueueBegin();
+	bool copied = ClaimIsRefused(limit, queue_start, bounds);
+
+	QueueEnd(nest_level);
+	return copied;
+}
+
+/* Rows whose claim waited too long for a lock, before any other was claimed: the whole queue may be locked. */
+typedef struct LockedRows
+{
+	int64 ids[MOST_LOCKED_TRIES];
+	int count;
+	QueueProblem problem; /* of the last one */
+} LockedRows;
+
+/*
+ * A lock is another session's matter, and it may be on the whole table: each further row would wait as long. So it is the queue's
+ * trouble, unless other rows can be claimed.
+ */
+static void
+NoteLocked(LockedRows *locked, int64 id, const QueueProblem *problem)
+{
+	if (locked->count == MOST_LOCKED_TRIES)
+		RaiseProblem(problem);
+	locked->ids[locked->count++] = id;
+	locked->problem = *problem;
+}
+
+static void
+SettleLockedRows(const LockedRows *locked, bool others_claimed, TimestampTz now,
+				 RowProblems *problems)
+{
+	if (locked->count > 0 && !others_claimed)
+		RaiseProblem(&locked->problem);
+	for (int i = 0; i < locked->count; i++)
+	{
+		if (!SetAside(locked->ids[i], now, true))
+			RaiseProblem(&locked->problem);
+		NoteRowProblem(problems, locked->ids[i], &locked->problem);
+	}
+}
+
+/* The ids of one row, as the claim takes them. */
+static Datum
+SingleId(int64 id)
+{
+	Datum value = Int64GetDatum(id);
+
+	return PointerGetDatum(
+		construct_array(&value, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+void
+ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds, MemoryContext context,
+			ClaimResult *result, RowProblems *problems)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ClaimStep step = {epoch, (Datum) 0, context, result};
+	LockedRows locked = {0};
+	bool any = false;
+	int count;
+	int64 *ids;
+
+	memset(problems, 0, sizeof(*problems));
+	memset(result, 0, sizeof(*result));
+	result->refused = DueRowsAreCopied(limit, bounds);
+	if (result->refused)
+		return;
+	ids = LockDueRows(limit, now, &count);
+	result->notifications = MemoryContextAlloc(context, (count + 1) * sizeof(Notification *));
+	result->full = count == limit;
+	for (int i = 0; i < count; i++)
+	{
+		ClaimResult before = *result;
+		QueueProblem problem;
+		bool servers;
+
+		result->cut = IsEnough(result, context);
+		if (result->cut)
+		{
+			result->full = true;
+			break;
+		}
+		step.id = SingleId(ids[i]);
+		if (QueueTry(ClaimOne, &step, &problem))
+		{
+			TakeFromAside(ids[i]);
+			any = true;
+			continue;
+		}
+		*result = before;
+		if (problem.sqlstate == ERRCODE_LOCK_NOT_AVAILABLE && !any)
+		{
+			NoteLocked(&locked, ids[i], &problem);
+			continue;
+		}
+		servers = IsServersTrouble(problem.sqlstate);
+		if ((servers && patient && problem.sqlstate != ERRCODE_LOCK_NOT_AVAILABLE) ||
+			!SetAside(ids[i], now, servers))
+			RaiseProblem(&problem);
+		NoteRowProblem(problems, ids[i], &problem);
+	}
+	SettleLockedRows(&locked, any, now, problems);
+	if (!result->full)
+		ForgetUntried(now);
+	nothing_before = mark = queue_start;
+}
+
+Notification *
+FetchNotification(int64 id, MemoryContext context)
+{
+	int nest_level = QueueBegin();
+	Datum values[1] = {Int64GetDatum(id)};
+	Notification *notification = NULL;
+
+	if (QueueExecute(&fetch, values, NULL) > 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(context);
+
+		notification = ReadNotification(0);
+		MemoryContextSwitchTo(caller);
+	}
+	QueueEnd(nest_level);
+	return notification;
+}
+
+int64 *
+LatestNotifications(const char *template_name, const char *organization_id, int limit,
+					MemoryContext context, int *count)
+{
+	int nest_level = QueueBegin();
+	Datum values[3] = {0, 0, Int32GetDatum(limit)};
+	char nulls[3] = {'n', 'n', ' '};
+	int64 *ids;
+
+	if (template_name != NULL)
+	{
+		values[0] = CStringGetTextDatum(template_name);
+		nulls[0] = ' ';
+	}
+	if (organization_id != NULL)
+	{
+		values[1] = CStringGetTextDatum(organization_id);
+		nulls[1] = ' ';
+	}
+	*count = (int) QueueExecute(&latest, values, nulls);
+	ids = MemoryContextAlloc(context, Max(*count, 1) * sizeof(int64));
+	for (int row = 0; row < *count; row++)
+		ids[row] = DatumGetInt64(Column(row, COLUMN_ID));
+	QueueEnd(nest_level);
+	return ids;
+}

@@ -1,0 +1,164 @@
+/*
+ * status.c - the slots of shared memory, as SQL sees them.
+ */
+#include "postgres.h"
+
+#include "base/call_check.h"
+#include "base/compat.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "server/shared_state.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#define COLUMNS 16
+
+PG_FUNCTION_INFO_V1(rhesis_notify_worker_slots);
+
+static void
+PutTime(Datum *values, bool *nulls, int column, TimestampTz time)
+{
+	values[column] = TimestampTzGetDatum(time);
+	nulls[column] = time == 0;
+}
+
+/* What a worker of a database in another encoding has written may be no text here. */
+static char *
+InThisEncoding(const char *text)
+{
+	char *copy = pstrdup(text);
+
+	if (pg_verify_mbstr(GetDatabaseEncoding(), copy, strlen(copy), true))
+		return copy;
+	for (char *byte = copy; *byte; byte++)
+	{
+		if (IS_HIGHBIT_SET(*byte))
+			*byte = '?';
+	}
+	return copy;
+}
+
+/*
+ * A mail server's reply without its words, which may name anybody's address: its code, and its enhanced code. Of an error that is
+ * no reply: that there is one.
+ */
+static char *
+WithoutWords(const char *error)
+{
+	size_t code = strspn(error, "0123456789");
+	size_t enhanced = error[code] == ' ' ? strspn(error + code + 1, "0123456789.") : 0;
+
+	if (code != 3 || (error[code] != ' ' && error[code] != '\0'))
+		return pstrdup("an error, whose text is shown to operators");
+	if (enhanced < strlen("5.0.0") ||
+		(error[code + 1 + enhanced] != ' ' && error[code + 1 + enhanced] != '\0'))
+		return pnstrdup(error, code);
+	return pnstrdup(error, code + 1 + enhanced);
+}
+
+static void
+PutSlot(const WorkerSlot *slot, bool with_words, Datum *values, bool *nulls)
+{
+	Oid database = pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database);
+	char *name = get_database_name(database);
+	uint64 epoch = pg_atomic_read_u64((pg_atomic_uint64 *) &slot->epoch);
+	bool running = slot->state == SLOT_RUNNING;
+
+	values[0] = Int32GetDatum(slot->pid);
+	nulls[0] = !running;
+	nulls[1] = name == NULL;
+	if (name)
+		values[1] = DirectFunctionCall1(namein, CStringGetDatum(name));
+	values[2] = Int32GetDatum(slot->number + 1);
+	values[3] = Int64GetDatum((int64) epoch);
+	nulls[3] = epoch == 0;
+	values[4] = CStringGetTextDatum(WorkerActivityName(slot->activity));
+	values[5] = Int32GetDatum(pg_atomic_read_u32((pg_atomic_uint32 *) &slot->in_flight));
+	values[6] = Int32GetDatum(pg_atomic_read_u32((pg_atomic_uint32 *) &slot->connections));
+	values[7] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->sent));
+	values[8] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->deferred));
+	values[9] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->failed));
+	values[10] = Int64GetDatum(pg_atomic_read_u64((pg_atomic_uint64 *) &slot->in_doubt));
+	nulls[11] = slot->last_error[0] == '\0';
+	if (!nulls[11])
+		values[11] = CStringGetTextDatum(with_words ? InThisEncoding(slot->last_error)
+													: WithoutWords(slot->last_error));
+	PutTime(values, nulls, 12, slot->last_error_at);
+	values[13] = BoolGetDatum(slot->activity == WORKER_PAUSED);
+	PutTime(values, nulls, 14, slot->backing_off_until);
+	PutTime(values, nulls, 15, running ? slot->started_at : 0);
+}
+
+static bool
+IsOfThisDatabase(const WorkerSlot *slot)
+{
+	return pg_atomic_read_u32((pg_atomic_uint32 *) &slot->database) == MyDatabaseId;
+}
+
+static bool
+MayBeSeen(const WorkerSlot *slot)
+{
+	return IsOfThisDatabase(slot) || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
+
+/*
+ * May the user read the notifications of every organization, as the queue's policies decide it? The queue of another database has
+ * operators that are not known here.
+ */
+static bool
+ReadsEveryOrganization(void)
+{
+	Oid schema = get_namespace_oid("rhesis_notify", true);
+	Oid queue = get_relname_relid("task_notifications", schema);
+	Oid bigint = INT8OID;
+	Oid retry =
+		GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("retry"),
+						PointerGetDatum(buildoidvector(&bigint, 1)), ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(queue) || pg_class_aclcheck(queue, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		return false;
+	return check_enable_rls(queue, InvalidOid, true) != RLS_ENABLED ||
+		   (OidIsValid(retry) && RhesisMayExecute(retry));
+}
+
+/*
+ * rhesis_notify.worker_slots(): one row per slot that belongs to a database, of other databases for pg_read_all_stats. The words of
+ * an error are for those who may read what they may be about.
+ */
+Datum
+rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result;
+	WorkerSlot *slots;
+	bool is_operator;
+	int count;
+
+	RequirePreload();
+	RequireStrictArguments(fcinfo, 0);
+	result = BeginRows(fcinfo, COLUMNS);
+	is_operator = ReadsEveryOrganization();
+	slots = CopySlots(InvalidOid, &count);
+	for (int i = 0; i < count; i++)
+	{
+		Datum values[COLUMNS] = {0};
+		bool nulls[COLUMNS] = {0};
+
+		if (!MayBeSeen(&slots[i]))
+			continue;
+		PutSlot(&slots[i], superuser() || (is_operator && IsOfThisDatabase(&slots[i])), values,
+				nulls);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

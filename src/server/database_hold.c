@@ -1,0 +1,317 @@
+/*
+ * database_hold.c - makes workers let go of a database that somebody works on as a whole.
+ *
+ * DROP DATABASE, CREATE DATABASE … TEMPLATE, RENAME and SET TABLESPACE want a database that nobody is connected to, and a
+ * worker always is. So before core counts connections, the session publishes a hold, ends the database's workers and waits
+ * for them to go; the launcher starts none until the hold is gone, at the end of the transaction however it ends.
+ *
+ * Nobody may stop mail by trying what they may not do. For DROP the hook is one that core calls after its own permission check;
+ * the others have none, so their check is repeated here first.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "server/database_hold.h"
+
+#include "access/xact.h"
+#include "base/compat.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_tablespace.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/tablespace.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "server/shared_state.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/spin.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#define WORKERS_LEAVE_WITHIN_MS 4000
+#define LOOK_AGAIN_MS 10
+
+static object_access_hook_type previous_access_hook = NULL;
+static ProcessUtility_hook_type previous_utility_hook = NULL;
+static bool holding = false;
+static bool callbacks_registered = false;
+
+/* ---- Holds ---- */
+
+static bool
+HolderIsAlive(const DatabaseHold *hold)
+{
+	return GetPGProcByNumber(hold->process)->pid == hold->pid;
+}
+
+bool
+DatabaseIsHeld(Oid database)
+{
+	bool held = false;
+
+	SpinLockAcquire(&rhesis_shared->holds_mutex);
+	for (int i = 0; i < MAX_DATABASE_HOLDS; i++)
+	{
+		const DatabaseHold *hold = &rhesis_shared->holds[i];
+
+		if (hold->database == database && HolderIsAlive(hold))
+			held = true;
+	}
+	SpinLockRelease(&rhesis_shared->holds_mutex);
+	return held;
+}
+
+/* False: as many databases are held as there is room for. */
+static bool
+PublishHold(Oid database)
+{
+	bool published = false;
+
+	SpinLockAcquire(&rhesis_shared->holds_mutex);
+	for (int i = 0; i < MAX_DATABASE_HOLDS && !published; i++)
+	{
+		DatabaseHold *hold = &rhesis_shared->holds[i];
+
+		if (OidIsValid(hold->database) && HolderIsAlive(hold))
+			continue;
+		hold->database = database;
+		hold->pid = MyProcPid;
+		hold->process = RhesisMyProcNumber();
+		published = true;
+	}
+	SpinLockRelease(&rhesis_shared->holds_mutex);
+	return published;
+}
+
+/* The launcher looks at pg_database first: what was held may be gone. */
+static void
+ReleaseHolds(void)
+{
+	Oid released = InvalidOid;
+
+	if (!holding)
+		return;
+	SpinLockAcquire(&rhesis_shared->holds_mutex);
+	for (int i = 0; i < MAX_DATABASE_HOLDS; i++)
+	{
+		DatabaseHold *hold = &rhesis_shared->holds[i];
+
+		if (!OidIsValid(hold->database) || hold->pid != MyProcPid)
+			continue;
+		released = hold->database;
+		hold->database = InvalidOid;
+	}
+	SpinLockRelease(&rhesis_shared->holds_mutex);
+	holding = false;
+	NoteChangedDatabase(released);
+}
+
+static void
+ReleaseAtTransactionEnd(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		ReleaseHolds();
+}
+
+static void
+ReleaseAtExit(int code, Datum argument)
+{
+	ReleaseHolds();
+}
+
+/*
+ * End the database's workers, each of them once: a second SIGTERM would cancel its last record. Returns how many there are still,
+ * those that are about to start included. signalled has room for a pid per slot.
+ */
+static int
+EndWorkers(Oid database, int *signalled)
+{
+	int count = 0;
+
+	LockSlots(LW_EXCLUSIVE);
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+
+		if (pg_atomic_read_u32(&slot->database) != database ||
+			(slot->state != SLOT_STARTING && slot->state != SLOT_RUNNING))
+			continue;
+		count++;
+		if (slot->state == SLOT_RUNNING && signalled[i] != slot->pid)
+		{
+			signalled[i] = slot->pid;
+			kill(slot->pid, SIGTERM);
+		}
+	}
+	UnlockSlots();
+	return count;
+}
+
+/* Hold the database until the end of the transaction, and wait a while for its workers to go. */
+static void
+HoldDatabase(Oid database)
+{
+	TimestampTz until;
+	int *signalled;
+
+	if (rhesis_shared == NULL || !PublishHold(database))
+		return;
+	holding = true;
+	if (!callbacks_registered)
+	{
+		RegisterXactCallback(ReleaseAtTransactionEnd, NULL);
+		before_shmem_exit(ReleaseAtExit, (Datum) 0);
+		callbacks_registered = true;
+	}
+
+	signalled = palloc0(rhesis_shared->slot_count * sizeof(int));
+	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WORKERS_LEAVE_WITHIN_MS);
+	while (EndWorkers(database, signalled) > 0 && GetCurrentTimestamp() < until)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_AGAIN_MS,
+						 RhesisWaitEvent("RhesisNotifyHold"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	pfree(signalled);
+}
+
+/* ---- Hooks ---- */
+
+static void
+HoldDroppedDatabase(ObjectAccessType access, Oid class, Oid object, int sub_object, void *arg)
+{
+	if (previous_access_hook)
+		previous_access_hook(access, class, object, sub_object, arg);
+	if (access == OAT_DROP && class == DatabaseRelationId)
+		HoldDatabase(object);
+}
+
+static bool
+MayCreateDatabases(void)
+{
+	HeapTuple tuple;
+	bool may;
+
+	if (superuser())
+		return true;
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	may = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return may;
+}
+
+static bool
+MayUseTablespace(const char *name)
+{
+	Oid tablespace = get_tablespace_oid(name, true);
+
+	return OidIsValid(tablespace) && RhesisMayCreateInTablespace(tablespace);
+}
+
+static bool
+IsTemplate(Oid database)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool is_template =
+		HeapTupleIsValid(tuple) && ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return is_template;
+}
+
+static const char *
+OptionText(List *options, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, options)
+	{
+		DefElem *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0 && option->arg != NULL)
+			return defGetString(option);
+	}
+	return NULL;
+}
+
+/* The database that this command needs for itself, if the user may do it; else InvalidOid: core will say what is wrong. */
+static Oid
+DatabaseNeeded(Node *statement)
+{
+	const char *name = NULL;
+	bool may = false;
+	bool copies = IsA(statement, CreatedbStmt);
+	Oid database;
+
+	switch (nodeTag(statement))
+	{
+		case T_CreatedbStmt:
+			name = OptionText(((CreatedbStmt *) statement)->options, "template");
+			if (name == NULL)
+				name = "template1";
+			may = MayCreateDatabases();
+			break;
+		case T_RenameStmt:
+			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
+				name = ((RenameStmt *) statement)->subname;
+			may = MayCreateDatabases();
+			break;
+		case T_AlterDatabaseStmt:
+		{
+			AlterDatabaseStmt *alter = (AlterDatabaseStmt *) statement;
+			const char *tablespace = OptionText(alter->options, "tablespace");
+
+			name = tablespace ? alter->dbname : NULL;
+			may = tablespace && MayUseTablespace(tablespace);
+			break;
+		}
+		default:
+			break;
+	}
+	if (name == NULL || !may)
+		return InvalidOid;
+	database = get_database_oid(name, true);
+	if (!OidIsValid(database))
+		return InvalidOid;
+	/* A template is served by no worker, but one may be there still that was before it became one. */
+	if (RhesisOwnsDatabase(database) || (copies && IsTemplate(database)))
+		return database;
+	return InvalidOid;
+}
+
+static void
+HoldForUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
+			   ProcessUtilityContext context, ParamListInfo parameters,
+			   QueryEnvironment *environment, DestReceiver *receiver, QueryCompletion *completion)
+{
+	Oid database =
+		IsAbortedTransactionBlockState() ? InvalidOid : DatabaseNeeded(statement->utilityStmt);
+
+	if (OidIsValid(database) && database != MyDatabaseId)
+		HoldDatabase(database);
+	if (previous_utility_hook)
+		previous_utility_hook(statement, query, read_only_tree, context, parameters, environment,
+							  receiver, completion);
+	else
+		standard_ProcessUtility(statement, query, read_only_tree, context, parameters, environment,
+								receiver, completion);
+}
+
+void
+HoldDatabases(void)
+{
+	previous_access_hook = object_access_hook;
+	object_access_hook = HoldDroppedDatabase;
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = HoldForUtility;
+}

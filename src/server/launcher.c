@@ -1,0 +1,611 @@
+/*
+ * launcher.c - finds databases that have the extension, keeps workers running in them.
+ *
+ * The launcher is connected to no database: it reads pg_database only. Whether a database has the extension is found out by a
+ * probe, which is a worker that stays if it finds it; the answer is remembered until a hook tells of a change. The launcher
+ * alone gives out slots and starts processes. A slot's life:
+ *
+ *   FREE ──a database needs a worker──▶ IDLE ──start_at has come──▶ STARTING ──the process attaches──▶ RUNNING
+ *     ▲                                  ▲ │                            │                                  │
+ *     └── surplus, no extension ─────────┘ └◀─ could not be started ────┘   ◀── it ended, with a farewell ─┘
+ *
+ * A launcher that starts anew finds the slots as they are: workers go on without it.
+ */
+#include "postgres.h"
+
+#include "server/launcher.h"
+
+#include <signal.h>
+
+#include "base/compat.h"
+#include "base/time_limit.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "server/database_hold.h"
+#include "server/launcher_databases.h"
+#include "server/shared_state.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define SCAN_INTERVAL_MS 60000
+#define FIRST_RESTART_MS 200
+#define LONGEST_RESTART_MS 60000
+#define STEADY_AFTER_MS 60000 /* a worker that ran this long has not failed at the start */
+#define FIRST_LACK_MS 50
+#define LACK_SAID_MS 1000
+#define LONGEST_LACK_MS 5000   /* of processes: asking for one costs nothing */
+#define PROBE_PATIENCE_MS 1000 /* a probe that takes longer does not hold up the others */
+#define LONGEST_LOOK_UP_MS (3 * LOOK_UP_LIMIT_MS)
+
+/* What the launcher alone knows of a slot. */
+typedef struct SlotCare
+{
+	TimestampTz start_at;
+	TimestampTz asked_at;
+	int restart_delay; /* ms */
+	bool has_worked;   /* its process found the extension */
+	BackgroundWorkerHandle *handle;
+} SlotCare;
+
+static SlotCare *cares;
+static int start_delay;			 /* ms; above 0 while no process is to be had */
+static TimestampTz processes_at; /* when to ask for one again */
+static TimestampTz scan_at;		 /* when to look for new databases again */
+
+void
+RegisterLauncher(void)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	strlcpy(worker.bgw_name, "rhesis_notify launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "rhesis_notify launcher", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "rhesis_notify", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "RhesisLauncherMain", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 5;
+	RegisterBackgroundWorker(&worker);
+}
+
+static TimestampTz
+In(int milliseconds)
+{
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+}
+
+static int
+WaitUntil(TimestampTz when, int at_most)
+{
+	long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when);
+
+	return (int) Min(wait, at_most);
+}
+
+/* ---- Slots ---- */
+
+static Oid
+SlotDatabase(int i)
+{
+	return pg_atomic_read_u32(&rhesis_shared->slots[i].database);
+}
+
+static int
+FindSlot(Oid database, int number)
+{
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		if (SlotDatabase(i) == database && rhesis_shared->slots[i].number == number)
+			return i;
+	}
+	return -1;
+}
+
+/* The free slot that this worker had before, else one that nobody did, else any; -1: none is free. With the lock. */
+static int
+ChooseFreeSlot(Oid database, int number)
+{
+	int unused = -1;
+	int any = -1;
+
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+
+		if (slot->state != SLOT_FREE)
+			continue;
+		if (slot->former_database == database && slot->number == number)
+			return i;
+		if (unused < 0 && !OidIsValid(slot->former_database))
+			unused = i;
+		any = i;
+	}
+	return unused >= 0 ? unused : any;
+}
+
+/* Counters go on where the same worker had them; for others they begin. With the lock. */
+static void
+OccupySlot(WorkerSlot *slot, Oid database, int number)
+{
+	if (slot->former_database != database || slot->number != number)
+	{
+		pg_atomic_write_u64(&slot->sent, 0);
+		pg_atomic_write_u64(&slot->deferred, 0);
+		pg_atomic_write_u64(&slot->failed, 0);
+		pg_atomic_write_u64(&slot->in_doubt, 0);
+		pg_atomic_write_u64(&slot->last_sent_at, 0);
+	}
+	slot->state = SLOT_IDLE;
+	slot->number = number;
+	slot->former_database = InvalidOid;
+	slot->activity = WORKER_STOPPED;
+	slot->farewell = FAREWELL_NONE;
+	slot->last_error[0] = '\0';
+	slot->last_error_at = 0;
+	slot->culprit_at = 0;
+	slot->terminated_id = 0;
+	slot->backing_off_until = 0;
+	slot->needs_person = false;
+	slot->hint[0] = '\0';
+	slot->complained_of_settings = false;
+	slot->complained_of_links = false;
+	pg_atomic_write_u32(&slot->wishes, 0);
+	pg_atomic_write_u32(&slot->wanted_workers, 0);
+	pg_atomic_write_u32(&slot->database, database);
+}
+
+static void
+GiveSlot(Oid database, int number)
+{
+	int free_slot;
+
+	LockSlots(LW_EXCLUSIVE);
+	free_slot = ChooseFreeSlot(database, number);
+	if (free_slot >= 0)
+		OccupySlot(&rhesis_shared->slots[free_slot], database, number);
+	UnlockSlots();
+
+	if (free_slot >= 0)
+	{
+		cares[free_slot].start_at = GetCurrentTimestamp();
+		cares[free_slot].asked_at = GetCurrentTimestamp();
+		cares[free_slot].restart_delay = 0;
+	}
+}
+
+static bool
+HasCounted(WorkerSlot *slot)
+{
+	return pg_atomic_read_u64(&slot->sent) > 0 || pg_atomic_read_u64(&slot->deferred) > 0 ||
+		   pg_atomic_read_u64(&slot->failed) > 0 || pg_atomic_read_u64(&slot->in_doubt) > 0;
+}
+
+static void
+FreeSlot(int i)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[i];
+
+	LockSlots(LW_EXCLUSIVE);
+	slot->state = SLOT_FREE;
+	slot->former_database = HasCounted(slot) ? pg_atomic_read_u32(&slot->database) : InvalidOid;
+	pg_atomic_write_u32(&slot->database, InvalidOid);
+	UnlockSlots();
+}
+
+/* Its worker 0 may still go by older settings than the worker that found itself to be one too many. */
+static void
+WantFewerWorkers(Oid database, int count)
+{
+	int first = FindSlot(database, 0);
+
+	if (first >= 0)
+		pg_atomic_write_u32(&rhesis_shared->slots[first].wanted_workers, count);
+}
+
+/* The process of a slot has ended: decide what comes next. */
+static void
+HeedFarewell(int i, WorkerFarewell farewell)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[i];
+	SlotCare *care = &cares[i];
+	Oid oid = SlotDatabase(i);
+	KnownDatabase *known = FindKnownDatabase(oid);
+	bool steady =
+		slot->started_at != 0 &&
+		TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(), STEADY_AFTER_MS);
+
+	switch (farewell)
+	{
+		case FAREWELL_TERMINATED:
+			care->restart_delay = 0;
+			care->start_at = In(FIRST_RESTART_MS);
+			return;
+		case FAREWELL_RELOAD:
+			care->restart_delay = 0;
+			care->start_at = GetCurrentTimestamp();
+			return;
+		case FAREWELL_NONE:
+			/* The database may be to blame: it does not keep a slot from others. */
+			if (slot->number == 0 && !care->has_worked)
+			{
+				NoteFailedStart(known);
+				FreeSlot(i);
+				return;
+			}
+			care->restart_delay = steady || care->restart_delay == 0
+									  ? FIRST_RESTART_MS
+									  : Min(care->restart_delay * 2, LONGEST_RESTART_MS);
+			care->start_at = In(care->restart_delay);
+			return;
+		case FAREWELL_NO_EXTENSION:
+		case FAREWELL_MISFIT:
+			KeepAnswer(known, farewell == FAREWELL_MISFIT ? ANSWER_MISFIT : ANSWER_NO_EXTENSION);
+			FreeSlot(i);
+			return;
+		case FAREWELL_SURPLUS:
+			WantFewerWorkers(oid, slot->number);
+			FreeSlot(i);
+			return;
+	}
+}
+
+/* A worker is at work; NULL: its database is a template now, say, which no command has told of. */
+static void
+NoteService(int i, KnownDatabase *known)
+{
+	cares[i].has_worked = true;
+	if (known == NULL)
+		WishOfWorkers(SlotDatabase(i), WISH_RELOAD, DT_NOEND);
+	else if (rhesis_shared->slots[i].number == 0)
+	{
+		known->answer = ANSWER_SERVED;
+		known->failures = 0;
+	}
+}
+
+/*
+ * A worker ends its look-up itself. If its timer does not work (a function of the view has set it anew), SIGTERM does the same.
+ */
+static void
+EndLongLookUp(const WorkerSlot *slot)
+{
+	if (slot->state == SLOT_RUNNING && slot->looking_up_since != 0 &&
+		TimestampDifferenceExceeds(slot->looking_up_since, GetCurrentTimestamp(),
+								   LONGEST_LOOK_UP_MS))
+		(void) kill(slot->pid, SIGTERM);
+}
+
+/* Take note of processes that have begun or ended. */
+static void
+LookAfterSlots(void)
+{
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		WorkerSlot *slot = &rhesis_shared->slots[i];
+		Oid oid = SlotDatabase(i);
+		KnownDatabase *known;
+		WorkerFarewell farewell = FAREWELL_NONE;
+		bool ended = false;
+		pid_t pid;
+
+		LockSlots(LW_EXCLUSIVE);
+		if (slot->state == SLOT_IDLE && slot->pid != 0)
+		{
+			/* It left its farewell; 0 marks that it was heeded. */
+			ended = true;
+			farewell = slot->farewell;
+			slot->pid = 0;
+		}
+		else if (slot->state == SLOT_STARTING && cares[i].handle == NULL)
+		{
+			/* Asked for by a launcher that is gone: it will find another generation. */
+			ended = true;
+			slot->state = SLOT_IDLE;
+			slot->generation++;
+		}
+		else if (slot->state == SLOT_STARTING &&
+				 GetBackgroundWorkerPid(cares[i].handle, &pid) == BGWH_STOPPED)
+		{
+			ended = true;
+			slot->state = SLOT_IDLE;
+		}
+		UnlockSlots();
+
+		if (ended)
+		{
+			processes_at = 0; /* one may be free now */
+			HeedFarewell(i, farewell);
+		}
+
+		EndLongLookUp(slot);
+		known = FindKnownDatabase(oid);
+		if (slot->state == SLOT_RUNNING && slot->activity != WORKER_STARTING)
+			NoteService(i, known);
+		if (slot->state == SLOT_IDLE && OidIsValid(oid) && known == NULL)
+			FreeSlot(i);
+	}
+}
+
+/* ---- Starting ---- */
+
+/* Mark the slot as starting; false if its database is held. The holder looks at the slots after it published the hold. */
+static bool
+ReserveSlot(WorkerSlot *slot, uint32 *generation)
+{
+	bool free_to_start;
+
+	LockSlots(LW_EXCLUSIVE);
+	free_to_start = !DatabaseIsHeld(pg_atomic_read_u32(&slot->database));
+	if (free_to_start)
+	{
+		slot->state = SLOT_STARTING;
+		slot->farewell = FAREWELL_NONE;
+		slot->started_at = 0;
+		*generation = ++slot->generation;
+	}
+	UnlockSlots();
+	return free_to_start;
+}
+
+/* Ask the postmaster for the process of a slot; false: it has none to give. */
+static bool
+StartWorker(int i)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[i];
+	BackgroundWorker worker;
+	uint32 generation;
+	KnownDatabase *known = FindKnownDatabase(SlotDatabase(i));
+
+	memset(&worker, 0, sizeof(worker));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "rhesis_notify worker %d for database %u", slot->number,
+			 SlotDatabase(i));
+	strlcpy(worker.bgw_type, "rhesis_notify worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "rhesis_notify", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "RhesisWorkerMain", BGW_MAXLEN);
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = Int32GetDatum(i);
+	worker.bgw_notify_pid = MyProcPid;
+
+	if (!ReserveSlot(slot, &generation))
+		return true;
+	memcpy(worker.bgw_extra, &generation, sizeof(generation));
+	if (known)
+		strlcpy(worker.bgw_extra + sizeof(generation), NameStr(known->name), NAMEDATALEN);
+
+	if (cares[i].handle)
+		pfree(cares[i].handle);
+	cares[i].handle = NULL;
+	cares[i].has_worked = false;
+	cares[i].asked_at = GetCurrentTimestamp();
+	if (RegisterDynamicBackgroundWorker(&worker, &cares[i].handle))
+		return true;
+
+	LockSlots(LW_EXCLUSIVE);
+	slot->state = SLOT_IDLE;
+	UnlockSlots();
+	return false;
+}
+
+/*
+ * max_worker_processes is used up: ask again later and later. Say so once, and not at once: a process that has just ended counts until
+ * the postmaster has seen it.
+ */
+static void
+NoteLackOfProcesses(void)
+{
+	int delay = Min(Max(start_delay * 2, FIRST_LACK_MS), LONGEST_LACK_MS);
+
+	if (start_delay < LACK_SAID_MS && delay >= LACK_SAID_MS)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker process is free for rhesis_notify"),
+				 errdetail("max_worker_processes is %d; notifications of some databases wait.",
+						   max_worker_processes),
+				 errhint("Increase max_worker_processes by one for the launcher and one for "
+						 "each worker, and restart the server.")));
+	start_delay = delay;
+	processes_at = In(start_delay);
+}
+
+/* Start what is due; returns how long nothing else will be. */
+static int
+StartDueWorkers(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int wait = SCAN_INTERVAL_MS;
+	bool all_started = true;
+
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		TimestampTz start_at = Max(cares[i].start_at, processes_at);
+
+		if (rhesis_shared->slots[i].state != SLOT_IDLE || DatabaseIsHeld(SlotDatabase(i)))
+			continue;
+		if (start_at > now)
+		{
+			all_started = all_started && cares[i].start_at > now;
+			wait = Min(wait, WaitUntil(start_at, SCAN_INTERVAL_MS));
+		}
+		else if (!StartWorker(i))
+		{
+			all_started = false;
+			NoteLackOfProcesses();
+			wait = Min(wait, start_delay);
+		}
+	}
+	/* Not before: one that is started while another one waits does not end the lack. */
+	if (all_started)
+		start_delay = 0;
+	return wait;
+}
+
+/* Until when the probe that is under way keeps others from being begun; 0: none does. */
+static TimestampTz
+ProbesWaitUntil(void)
+{
+	TimestampTz until = 0;
+
+	for (int i = 0; i < rhesis_shared->slot_count; i++)
+	{
+		Oid oid = SlotDatabase(i);
+		KnownDatabase *known = FindKnownDatabase(oid);
+
+		if (known == NULL || known->answer != ANSWER_UNKNOWN)
+			continue;
+		if (rhesis_shared->slots[i].state != SLOT_IDLE)
+			until = Max(until, TimestampTzPlusMilliseconds(cares[i].asked_at, PROBE_PATIENCE_MS));
+		else if (!DatabaseIsHeld(oid))
+			return DT_NOEND; /* it has no process yet */
+	}
+	return until;
+}
+
+/* The database without a slot that is to be probed next, those that never failed before others; NULL: none. */
+static KnownDatabase *
+NextToProbe(void)
+{
+	HASH_SEQ_STATUS sequence;
+	KnownDatabase *known;
+	KnownDatabase *next = NULL;
+	TimestampTz now = GetCurrentTimestamp();
+
+	StartKnownDatabases(&sequence);
+	while ((known = hash_seq_search(&sequence)) != NULL)
+	{
+		if (known->answer != ANSWER_UNKNOWN || FindSlot(known->oid, 0) >= 0)
+			continue;
+		if (next == NULL || (next->probe_at > now && known->probe_at < next->probe_at) ||
+			(known->probe_at <= now && known->failures < next->failures))
+			next = known;
+	}
+	return next;
+}
+
+/* Give slots to the database that is probed next, and to further workers of those that want more than one. */
+static void
+GiveSlots(void)
+{
+	HASH_SEQ_STATUS sequence;
+	KnownDatabase *known = NextToProbe();
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (known && known->probe_at <= now && ProbesWaitUntil() <= now)
+	{
+		known->changed = false;
+		GiveSlot(known->oid, 0);
+	}
+	StartKnownDatabases(&sequence);
+	while ((known = hash_seq_search(&sequence)) != NULL)
+	{
+		int first = known->answer == ANSWER_SERVED ? FindSlot(known->oid, 0) : -1;
+		int wanted =
+			first < 0 ? 0 : pg_atomic_read_u32(&rhesis_shared->slots[first].wanted_workers);
+
+		for (int number = 1; number < wanted; number++)
+		{
+			if (FindSlot(known->oid, number) < 0)
+				GiveSlot(known->oid, number);
+		}
+	}
+}
+
+/* How long no other probe can be begun, unless something happens. All slots may be taken: not in a tight loop. */
+static int
+ProbeWait(void)
+{
+	KnownDatabase *next = NextToProbe();
+
+	if (next == NULL)
+		return SCAN_INTERVAL_MS;
+	return Max(WaitUntil(Max(next->probe_at, ProbesWaitUntil()), SCAN_INTERVAL_MS), 1000);
+}
+
+/* Where the clock was set back, what was to be done at some time by the old clock is to be done now. */
+static void
+HeedClock(TimestampTz now)
+{
+	static TimestampTz last_round;
+
+	if (now < last_round)
+	{
+		scan_at = Min(scan_at, now);
+		processes_at = Min(processes_at, now);
+		HeedClockOfDatabases(now);
+		for (int i = 0; i < rhesis_shared->slot_count; i++)
+		{
+			cares[i].start_at = Min(cares[i].start_at, now);
+			cares[i].asked_at = Min(cares[i].asked_at, now);
+		}
+	}
+	last_round = now;
+}
+
+/* ---- The process ---- */
+
+static void
+ForgetLauncher(int code, Datum argument)
+{
+	pg_atomic_write_u32(&rhesis_shared->launcher, NO_PROCESS);
+}
+
+static void
+Prepare(void)
+{
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	SetConfigOption("application_name", "rhesis_notify launcher", PGC_SUSET, PGC_S_OVERRIDE);
+	pgstat_report_activity(STATE_IDLE, "looking after databases and their workers");
+
+	InitKnownDatabases();
+	cares = MemoryContextAllocZero(TopMemoryContext, rhesis_shared->slot_count * sizeof(SlotCare));
+
+	before_shmem_exit(ForgetLauncher, (Datum) 0);
+	pg_atomic_write_u32(&rhesis_shared->launcher, RhesisMyProcNumber());
+}
+
+void
+RhesisLauncherMain(Datum argument)
+{
+	uint32 wait_event;
+
+	Prepare();
+	wait_event = RhesisWaitEvent("RhesisNotifyLauncher");
+	ereport(DEBUG1, (errmsg_internal("rhesis_notify launcher started")));
+	for (;;)
+	{
+		int wait;
+
+		CHECK_FOR_INTERRUPTS();
+		/* An exit code of 0 would be for good. */
+		if (ShutdownRequestPending)
+			proc_exit(1);
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		HeedClock(GetCurrentTimestamp());
+		if (NoticeChanges() || GetCurrentTimestamp() >= scan_at)
+		{
+			ScanDatabases();
+			scan_at = In(SCAN_INTERVAL_MS);
+		}
+		LookAfterSlots();
+		GiveSlots();
+		wait = Min(StartDueWorkers(), WaitUntil(scan_at, SCAN_INTERVAL_MS));
+		wait = Min(wait, ProbeWait());
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
+						 wait_event);
+		ResetLatch(MyLatch);
+	}
+}

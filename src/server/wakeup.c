@@ -1,0 +1,160 @@
+/*
+ * wakeup.c - wakes the database's workers when the transaction commits.
+ *
+ * The wake-up is a latch, not NOTIFY, whose lock all commits would share. The callback runs when the commit is durable and can't
+ * fail any more: it touches atomics and latches only.
+ */
+#include "postgres.h"
+
+#include "server/wakeup.h"
+
+#include "access/xact.h"
+#include "base/call_check.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "server/shared_state.h"
+
+#define MAX_ANNOUNCED 8
+
+PG_FUNCTION_INFO_V1(rhesis_notify_wake_trigger);
+PG_FUNCTION_INFO_V1(rhesis_notify_wake_workers);
+
+static const OwnTrigger wake_trigger = {
+	.function = "wake_trigger", .tables = {"task_notifications"}, .insert = true};
+
+static bool callback_registered = false;
+static uint32 wishes = 0; /* of this transaction, for its database's workers */
+static TimestampTz due_since;
+static int announced_count = 0;
+static Oid announced[MAX_ANNOUNCED];
+
+static void
+AnnounceChange(Oid database)
+{
+	/* The launcher first: a worker may be gone in no time, and its successor not be wanted. */
+	NoteChangedDatabase(database);
+	WishOfWorkers(database, WISH_RELOAD, DT_NOEND);
+}
+
+/* A database that no worker serves yet is the launcher's. */
+static void
+AnnounceWishes(uint32 more_wishes, TimestampTz since)
+{
+	if (!WishOfWorkers(MyDatabaseId, more_wishes, since))
+		NoteChangedDatabase(MyDatabaseId);
+}
+
+void
+PassOnCommitMessage(CommitMessage message)
+{
+	switch (message)
+	{
+		/* Since when its rows are due is not known: the worker looks from the start of the queue. */
+		case MESSAGE_ROWS_DUE:
+			AnnounceWishes(WISH_WORK, DT_NOEND);
+			return;
+		case MESSAGE_LOOK:
+			AnnounceWishes(WISH_WORK | WISH_LOOK, DT_NOEND);
+			return;
+		case MESSAGE_CHANGED:
+			AnnounceChange(MyDatabaseId);
+			return;
+		case MESSAGE_OTHER_CHANGED:
+			AnnounceChange(InvalidOid);
+			return;
+	}
+}
+
+static void
+KeepForLater(void)
+{
+	if (wishes & WISH_WORK)
+		KeepForCommitPrepared(MESSAGE_ROWS_DUE);
+	if (wishes & WISH_LOOK)
+		KeepForCommitPrepared(MESSAGE_LOOK);
+	for (int i = 0; i < announced_count; i++)
+		KeepForCommitPrepared(announced[i] == MyDatabaseId ? MESSAGE_CHANGED
+														   : MESSAGE_OTHER_CHANGED);
+}
+
+static void
+AtTransactionEnd(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			if (wishes != 0)
+				AnnounceWishes(wishes, due_since);
+			for (int i = 0; i < announced_count; i++)
+				AnnounceChange(announced[i]);
+			wishes = 0;
+			announced_count = 0;
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			KeepForLater();
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			wishes = 0;
+			announced_count = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+RegisterCallback(void)
+{
+	if (!callback_registered)
+		RegisterXactCallback(AtTransactionEnd, NULL);
+	callback_registered = true;
+}
+
+static void
+WishAtCommit(uint32 more_wishes)
+{
+	if (rhesis_shared == NULL)
+		return;
+	RegisterCallback();
+	wishes |= more_wishes;
+	/* What a row's default says. */
+	due_since = GetCurrentTransactionStartTimestamp();
+}
+
+void
+AnnounceChangeAtCommit(Oid database)
+{
+	if (rhesis_shared == NULL)
+		return;
+	RegisterCallback();
+	for (int i = 0; i < announced_count; i++)
+	{
+		if (announced[i] == database)
+			return;
+	}
+	if (announced_count == MAX_ANNOUNCED)
+	{
+		announced_count = 0;
+		database = InvalidOid;
+	}
+	announced[announced_count++] = database;
+}
+
+/* rhesis_notify.wake_trigger(): AFTER INSERT, for each statement. */
+Datum
+rhesis_notify_wake_trigger(PG_FUNCTION_ARGS)
+{
+	(void) RequireTrigger(fcinfo, &wake_trigger);
+	WishAtCommit(WISH_WORK);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* rhesis_notify.wake_workers(): for whatever else lets mail go out. */
+Datum
+rhesis_notify_wake_workers(PG_FUNCTION_ARGS)
+{
+	RequireStrictArguments(fcinfo, 0);
+	WishAtCommit(WISH_WORK | WISH_LOOK);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,71 @@
+/*
+ * settings.h - every setting of rhesis_notify, with its default from the server's environment.
+ *
+ * The password is kept apart, in settings_password.h.
+ */
+#ifndef RHESIS_SETTINGS_H
+#define RHESIS_SETTINGS_H
+
+#include "mail/mailbox.h"
+#include "utils/guc.h"
+
+typedef enum InDoubtPolicy
+{
+	IN_DOUBT_RESEND,
+	IN_DOUBT_HOLD
+} InDoubtPolicy;
+
+extern char *rhesis_smtp_host;
+extern int rhesis_smtp_port;
+extern char *rhesis_smtp_user;
+extern char *rhesis_smtp_ca_file;
+extern char *rhesis_smtp_helo_name;
+extern char *rhesis_smtp_auth; /* empty: what is offered */
+extern char *rhesis_reply_to;
+extern char *rhesis_recipients;			  /* empty: the Rhesis schema */
+extern char *rhesis_organization_setting; /* name of the app's tenant setting */
+extern char *rhesis_placeholder_domains;  /* comma-separated */
+extern char *rhesis_redirect_all_to;
+extern char *rhesis_instance; /* NULL where the library was not preloaded */
+extern int rhesis_smtp_tls;	  /* SmtpTls */
+extern bool rhesis_smtp_allow_plaintext;
+extern int rhesis_workers;
+extern int rhesis_smtp_connections;
+extern int rhesis_messages_per_connection;
+extern double rhesis_max_rate;
+extern int rhesis_max_attempts;
+extern int rhesis_retry_delay;	   /* ms */
+extern int rhesis_retry_max_delay; /* ms */
+extern int rhesis_connect_timeout; /* ms */
+extern int rhesis_send_timeout;	   /* ms */
+extern int rhesis_in_doubt;		   /* InDoubtPolicy */
+extern int rhesis_expire_after;	   /* seconds; 0 never */
+extern int rhesis_retention;	   /* seconds; 0 keeps */
+extern bool rhesis_log_deliveries;
+
+extern void DefineSettings(void);
+
+static inline bool
+IsSet(const char *setting)
+{
+	return setting != NULL && *setting != '\0';
+}
+
+/* The variable's value if the setting would accept it; else a warning that says why, and the default. */
+extern char *
+EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check);
+
+/* Of the first bytes of a URL's or a setting's host. */
+extern bool IsLoopbackHost(const char *host, size_t length);
+
+/* The sender: from_email, else smtp_user if that is an address, else the default; never without a display name. palloc'd. */
+extern void SettingFrom(Mailbox *from);
+extern const char *SettingFromName(void);
+
+/* False: there is no reply_to. */
+extern bool SettingReplyTo(Mailbox *reply_to);
+
+/* Where redirect_all_to sends every mail, palloc'd; NULL: mails go to their recipients. */
+extern char *SettingRedirect(void);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * settings_links.c - where links in mails lead: rhesis_notify.frontend_url and allow_http_links.
+ *
+ * Plain http is good or not by another setting, which may be read later: from postgresql.conf, the environment and ALTER
+ * DATABASE it is taken as it is, and judged when it is used. A statement that sets it is refused at once.
+ */
+#include "postgres.h"
+
+#include "settings/settings_links.h"
+
+#include "base/ascii.h"
+#include "settings/settings.h"
+#include "tcop/pquery.h"
+#include "utils/guc.h"
+
+#define LINKS_ARE_HTTPS "Links in mails are https, and http for localhost only."
+
+#define MAX_PORT 65535
+
+static char *frontend_url;
+static bool allow_http_links;
+
+/* Why a value was refused where nobody was there to be told; NULL: none was. */
+static const char *environment_problem;
+static const char *file_problem;
+
+/* How long the host is that a URL has after its scheme; an IPv6 address has brackets around it. */
+static size_t
+HostLength(const char *host)
+{
+	size_t inside = strcspn(host, "]/?#");
+
+	if (*host == '[' && host[inside] == ']')
+		return inside + 1;
+	return strcspn(host, ":/?#");
+}
+
+static bool
+IsPlain(const char *url)
+{
+	return BeginsAlike(url, "http://", 7) && !IsLoopbackHost(url + 7, HostLength(url + 7));
+}
+
+/* What is wrong with what follows the scheme; NULL: nothing. */
+static const char *
+HostProblem(const char *host)
+{
+	size_t length = HostLength(host);
+	const char *rest = host + length;
+	const char *anchor = strchr(host, '#');
+
+	if (length == 0 || (*host == '[' && (length < 4 || rest[-1] != ']')))
+		return "it names no host";
+	if (*rest == ':')
+	{
+		if (strtoul(rest + 1, NULL, 10) > MAX_PORT)
+			return "its port is larger than 65535";
+		rest += 1 + strspn(rest + 1, "0123456789");
+	}
+	if (*rest != '\0' && strchr("/?#", *rest) == NULL)
+		return "what follows its host is neither a port nor a path";
+	/* An application whose pages are behind #/ is fine. */
+	if (strchr(host, '?') || (anchor && anchor[1] != '\0' && strchr("/!", anchor[1]) == NULL))
+		return "no path can follow a query or an anchor";
+	return NULL;
+}
+
+/* What is wrong with it as a URL; NULL: nothing. */
+static const char *
+UrlProblem(const char *url)
+{
+	for (const char *p = url; *p; p++)
+	{
+		if (*p <= ' ' || *p >= 0x7f || strchr("\"<>\\^`{|}@", *p))
+			return "it has a character that links cannot begin with";
+	}
+	if (BeginsAlike(url, "https://", 8))
+		return HostProblem(url + 8);
+	if (BeginsAlike(url, "http://", 7))
+		return HostProblem(url + 7);
+	return "it does not begin with https://";
+}
+
+static bool
+RefuseUrl(const char *problem, GucSource source)
+{
+	if (source == PGC_S_DYNAMIC_DEFAULT)
+		environment_problem = problem;
+	else if (ActivePortal == NULL)
+		file_problem = problem;
+	GUC_check_errdetail("Links in mails begin with this URL, and %s.", problem);
+	GUC_check_errhint("Write it as in https://app.example.com.");
+	return false;
+}
+
+/* What .env files and mounted secrets leave around a value goes. */
+static void
+TrimInPlace(char *text)
+{
+	static const char blanks[] = " \t\r\n";
+	char *start = text + strspn(text, blanks);
+	size_t length = strlen(start);
+
+	while (length > 0 && strchr(blanks, start[length - 1]) != NULL)
+		length--;
+	memmove(text, start, length);
+	text[length] = '\0';
+}
+
+/* Drops blanks around, and final slashes, so that a path can be put behind the value. */
+static bool
+CheckFrontendUrl(char **newval, void **extra, GucSource source)
+{
+	char *url = *newval ? *newval : "";
+	size_t length;
+	const char *problem = NULL;
+
+	if (*url != '\0')
+		TrimInPlace(url);
+	length = strlen(url);
+	while (length > strlen("https://") && url[length - 1] == '/')
+		url[--length] = '\0';
+	if (length > 0)
+		problem = UrlProblem(url);
+	if (problem != NULL)
+		return RefuseUrl(problem, source);
+
+	/* A statement: outside of one the other setting may still be to come. */
+	if (ActivePortal != NULL && IsPlain(url) && !allow_http_links)
+	{
+		GUC_check_errdetail(LINKS_ARE_HTTPS);
+		GUC_check_errhint("Write it as in https://app.example.com. For an intranet, set "
+						  "rhesis_notify.allow_http_links first, in this session too.");
+		return false;
+	}
+	if (ActivePortal == NULL && source != PGC_S_DYNAMIC_DEFAULT)
+		file_problem = NULL;
+	return true;
+}
+
+void
+DefineLinkSettings(void)
+{
+	DefineCustomStringVariable(
+		"rhesis_notify.frontend_url",
+		"Where the application's pages are (environment: FRONTEND_URL): https, or http for "
+		"localhost; a port and a path may follow. Links in mails begin with it; empty: there "
+		"are none.",
+		"Other http URLs need rhesis_notify.allow_http_links.", &frontend_url,
+		EnvironmentDefault("FRONTEND_URL", "", CheckFrontendUrl), PGC_SUSET, 0, CheckFrontendUrl,
+		NULL, NULL);
+	DefineCustomBoolVariable(
+		"rhesis_notify.allow_http_links",
+		"Allows plain http in rhesis_notify.frontend_url for hosts beyond localhost, as in an "
+		"intranet. Off: mails then go without links.",
+		NULL, &allow_http_links, false, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+const char *
+PlainFrontendUrl(void)
+{
+	return IsSet(frontend_url) && !allow_http_links && IsPlain(frontend_url) ? frontend_url : NULL;
+}
+
+const char *
+FrontendUrl(void)
+{
+	return IsSet(frontend_url) && PlainFrontendUrl() == NULL ? frontend_url : "";
+}
+
+const char *
+LinksProblem(bool *was_refused)
+{
+	*was_refused = true;
+	if (*FrontendUrl() != '\0')
+		return NULL;
+	if (PlainFrontendUrl())
+		return psprintf("rhesis_notify.frontend_url is %s, and links are https, unless "
+						"rhesis_notify.allow_http_links is on",
+						frontend_url);
+	if (file_problem)
+		return psprintf("the value of rhesis_notify.frontend_url was refused, since %s",
+						file_problem);
+	if (environment_problem)
+		return psprintf("the environment's FRONTEND_URL was refused, since %s",
+						environment_problem);
+	*was_refused = false;
+	return "rhesis_notify.frontend_url (environment: FRONTEND_URL) is not set";
+}

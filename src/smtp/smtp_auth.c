@@ -1,0 +1,255 @@
+/*
+ * smtp_auth.c - which login mechanism a connection tries, and which one comes after a refusal.
+ *
+ * libcurl takes the strongest mechanism that a server offers and that it may use, and tries no other when the server
+ * refuses it. Some servers offer mechanisms that cannot succeed there (CRAM-MD5 beside a password that is kept
+ * hashed). So the pool remembers what was offered, what was refused and what succeeded, and each connection
+ * may use what comes next.
+ *
+ * Each mechanism is tried once. When all were refused, each later connection tries one of them: a wrong password
+ * shall not use up the logins that a server allows.
+ */
+#ifdef FRONTEND
+#include "postgres_fe.h"
+#else
+#include "postgres.h"
+#endif
+
+#include "base/ascii.h"
+#include "smtp/smtp_internal.h"
+
+/* In the order in which libcurl prefers them. All need a password and nothing else. */
+static const char *const mechanisms[] = {"SCRAM-SHA-256", "SCRAM-SHA-1", "DIGEST-MD5", "CRAM-MD5",
+										 "NTLM",		  "PLAIN",		 "LOGIN"};
+
+StaticAssertDecl(lengthof(mechanisms) == SMTP_MECHANISMS, "an order has room for each mechanism");
+
+/* Over TLS the password is safe with any of them, and these two succeed with every kind of password store. */
+static const char default_order_tls[] =
+	"PLAIN,LOGIN,SCRAM-SHA-256,SCRAM-SHA-1,CRAM-MD5,DIGEST-MD5,NTLM";
+
+/* Without TLS the strongest goes first. */
+static const char default_order_plain[] =
+	"SCRAM-SHA-256,SCRAM-SHA-1,DIGEST-MD5,CRAM-MD5,NTLM,PLAIN,LOGIN";
+
+/* The number of a mechanism by its name, or -1. */
+static int
+FindMechanism(const char *name, size_t length)
+{
+	for (int i = 0; i < (int) lengthof(mechanisms); i++)
+	{
+		if (strlen(mechanisms[i]) == length && BeginsAlike(mechanisms[i], name, length))
+			return i;
+	}
+	return -1;
+}
+
+bool
+SmtpParseMechanisms(const char *list, int *order, int *count)
+{
+	*count = 0;
+	while (list != NULL && *list != '\0')
+	{
+		size_t length;
+		int mechanism;
+
+		list += strspn(list, ", \t");
+		length = strcspn(list, ", \t");
+		if (length == 0)
+			break;
+		mechanism = FindMechanism(list, length);
+		if (mechanism < 0)
+			return false;
+		for (int i = 0; i < *count; i++)
+		{
+			if (order[i] == mechanism)
+				return false;
+		}
+		order[(*count)++] = mechanism;
+		list += length;
+	}
+	return true;
+}
+
+void
+SmtpSetMechanisms(SmtpPool *pool, const char *list)
+{
+	SmtpAuth *auth = &pool->auth;
+
+	auth->chosen = SMTP_NO_MECHANISM;
+	if (!SmtpParseMechanisms(list, auth->order, &auth->count) || auth->count == 0)
+		(void) SmtpParseMechanisms(pool->tls ? default_order_tls : default_order_plain, auth->order,
+								   &auth->count);
+	/* Without TLS a weaker mechanism shows more: nobody falls back to it who has not said so. */
+	auth->may_fall_back = pool->tls || (list != NULL && *list != '\0');
+}
+
+static uint32
+WantedMechanisms(const SmtpAuth *auth)
+{
+	uint32 wanted = 0;
+
+	for (int i = 0; i < auth->count; i++)
+		wanted |= 1u << auth->order[i];
+	return wanted;
+}
+
+/* What may be tried now: of what is wanted and, as far as that is known, offered. */
+static uint32
+Candidates(const SmtpAuth *auth)
+{
+	uint32 wanted = WantedMechanisms(auth);
+
+	if (auth->offers_known)
+		wanted &= auth->offered;
+	return wanted & ~auth->refused;
+}
+
+/*
+ * The mechanisms that a new connection may use. There is at least one, or libcurl would choose for itself. When
+ * the offers are known, it is one. Else these are as many, from the beginning of the order, as libcurl tries in
+ * the same order.
+ */
+static uint32
+NextMechanisms(SmtpAuth *auth)
+{
+	uint32 candidates = Candidates(auth);
+	uint32 next = 0;
+	int last = -1;
+
+	if (auth->chosen != SMTP_NO_MECHANISM)
+		return 1u << auth->chosen;
+	if (candidates == 0)
+	{
+		/* All were refused. */
+		auth->refused = 0;
+		auth->exhausted = true;
+		candidates = Candidates(auth);
+		if (candidates == 0)
+			candidates = WantedMechanisms(auth); /* none is offered: that may change */
+	}
+	for (int i = 0; i < auth->count; i++)
+	{
+		int mechanism = auth->order[i];
+
+		if ((candidates & (1u << mechanism)) == 0)
+			continue;
+		if (mechanism < last || (next != 0 && auth->offers_known))
+			break;
+		next |= 1u << mechanism;
+		last = mechanism;
+	}
+	return next;
+}
+
+void
+SmtpLoginOptions(SmtpConnection *connection, char *options, size_t size)
+{
+	uint32 allowed = NextMechanisms(&connection->pool->auth);
+	size_t length = 0;
+
+	connection->mechanisms = allowed;
+	options[0] = '\0';
+	for (int i = 0; i < (int) lengthof(mechanisms); i++)
+	{
+		if (allowed & (1u << i))
+			length += snprintf(options + length, size - length, "%sAUTH=%s", length > 0 ? ";" : "",
+							   mechanisms[i]);
+	}
+}
+
+/* What the server's last EHLO answer offers, of what we know. */
+static uint32
+OfferedMechanisms(const SmtpConnection *connection)
+{
+	const char *list = connection->capabilities.auth_mechanisms;
+	uint32 offered = 0;
+
+	while (*list != '\0')
+	{
+		size_t length;
+		int mechanism;
+
+		list += strspn(list, " ");
+		length = strcspn(list, " ");
+		mechanism = FindMechanism(list, length);
+		if (mechanism >= 0)
+			offered |= 1u << mechanism;
+		list += length;
+	}
+	return offered;
+}
+
+/* Which of its mechanisms a connection has used: libcurl takes the first that is offered. */
+static int
+UsedMechanism(const SmtpConnection *connection)
+{
+	uint32 usable = connection->mechanisms & OfferedMechanisms(connection);
+
+	for (int i = 0; i < (int) lengthof(mechanisms); i++)
+	{
+		if (usable & (1u << i))
+			return i;
+	}
+	return SMTP_NO_MECHANISM;
+}
+
+const char *
+SmtpMechanismName(const SmtpConnection *connection)
+{
+	int used = UsedMechanism(connection);
+
+	return used != SMTP_NO_MECHANISM ? mechanisms[used] : "";
+}
+
+void
+SmtpLoginSucceeded(SmtpConnection *connection)
+{
+	SmtpAuth *auth = &connection->pool->auth;
+
+	auth->chosen = UsedMechanism(connection);
+	auth->refused = 0;
+	auth->exhausted = false;
+}
+
+/* Does this refusal mean that another mechanism may succeed? Not a server that is busy, or that has closed the account. */
+static bool
+RefusesMechanism(const SmtpEvent *event)
+{
+	if (event->stage != SMTP_STAGE_AUTH)
+		return false;
+	if (event->kind == SMTP_EVENT_LOGIN_FAILED)
+		return true;
+	return event->kind == SMTP_EVENT_REPLY &&
+		   ((event->code >= 500 && event->code <= 504) || event->code == 534 ||
+			event->code == 535 || event->code == 538 || strcmp(event->enhanced, "5.7.8") == 0);
+}
+
+bool
+SmtpTriesNextMechanism(SmtpConnection *connection, const SmtpEvent *event)
+{
+	SmtpAuth *auth = &connection->pool->auth;
+	int used = UsedMechanism(connection);
+	bool was_exhausted = auth->exhausted;
+
+	if (connection->pool->user == NULL || !RefusesMechanism(event))
+		return false;
+	/* Another connection has found out meanwhile. */
+	if (auth->chosen != SMTP_NO_MECHANISM && used != auth->chosen)
+		return true;
+
+	auth->chosen = SMTP_NO_MECHANISM;
+	if (!auth->may_fall_back)
+		return false;
+	auth->offered = OfferedMechanisms(connection);
+	auth->offers_known = true;
+	auth->refused |= used != SMTP_NO_MECHANISM ? 1u << used : connection->mechanisms;
+	return !was_exhausted && Candidates(auth) != 0;
+}
+
+void
+SmtpForgetRefusals(SmtpPool *pool)
+{
+	pool->auth.refused = 0;
+	pool->auth.exhausted = false;
+}

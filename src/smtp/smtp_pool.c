@@ -1,0 +1,275 @@
+/*
+ * smtp_pool.c - making a pool, its options, and its end.
+ */
+#ifdef FRONTEND
+#include "postgres_fe.h"
+#else
+#include "postgres.h"
+#endif
+
+#include <unistd.h>
+
+#include "smtp/smtp_internal.h"
+
+#include "base/compat.h"
+
+#ifndef FRONTEND
+#include "storage/fd.h"
+#endif
+
+static bool SetUpMultiplexer(SmtpPool *pool);
+static char *HeloName(const SmtpOptions *options);
+static char *ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls);
+static char *SystemBundle(void);
+
+const char *
+SmtpInitialize(void)
+{
+	static bool initialized = false;
+	const curl_version_info_data *version;
+	bool speaks_smtp = false;
+
+	if (!initialized && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return "libcurl cannot be initialized";
+	initialized = true;
+
+	version = curl_version_info(CURLVERSION_NOW);
+	for (const char *const *protocol = version->protocols; *protocol != NULL; protocol++)
+		speaks_smtp = speaks_smtp || strcmp(*protocol, "smtps") == 0;
+	if (version->version_num < OLDEST_LIBCURL_NUM)
+		return "libcurl is older than " OLDEST_LIBCURL;
+	if (!speaks_smtp)
+		return "libcurl was built without SMTP or without TLS";
+	if ((version->features & CURL_VERSION_ASYNCHDNS) == 0)
+		return "libcurl was built without asynchronous name lookup";
+	return NULL;
+}
+
+/* strdup for what may be NULL. */
+static char *
+CopyString(const char *string)
+{
+	return string != NULL ? strdup(string) : NULL;
+}
+
+/* A letter, a digit, or one of these; whatever the locale. */
+static bool
+IsPlain(char c, const char *others)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		   strchr(others, c) != NULL;
+}
+
+/* Is there nothing in the host's name that could make a URL mean something else? */
+static bool
+IsSafeHost(const char *host)
+{
+	for (const char *c = host; *c != '\0'; c++)
+		if (!IsPlain(*c, ".-_:[]"))
+			return false;
+	return host[0] != '\0';
+}
+
+SmtpPool *
+SmtpPoolCreate(const SmtpOptions *options, const char **problem)
+{
+	SmtpPool *pool = calloc(1, sizeof(SmtpPool));
+
+	*problem = "out of memory";
+	if (pool == NULL)
+		return NULL;
+
+	pool->implicit_tls = options->tls == SMTP_TLS_IMPLICIT ||
+						 (options->tls == SMTP_TLS_AUTO && options->port == 465);
+	pool->tls = options->tls != SMTP_TLS_NONE;
+	SmtpSetMechanisms(pool, options->auth);
+	pool->helo = HeloName(options);
+	pool->url = ServerUrl(options, pool->helo, pool->implicit_tls);
+	pool->user = CopyString(options->user);
+	pool->password = strdup(options->password != NULL ? options->password : "");
+	pool->ca_file = options->ca_file != NULL ? strdup(options->ca_file) : SystemBundle();
+	pool->connect_timeout_ms = options->connect_timeout_ms;
+	pool->send_timeout_ms = options->send_timeout_ms;
+	pool->max_connections = Max(options->max_connections, 1);
+	pool->messages_per_connection = Max(options->messages_per_connection, 1);
+	pool->judge = options->judge;
+	pool->limit = pool->max_connections;
+	pool->connections = calloc(pool->max_connections + 1, sizeof(SmtpConnection *));
+	SmtpWake(pool);
+	pool->curl_deadline = -1;
+	pool->deadline = SMTP_NEVER;
+	pool->timer = -1;
+
+	if (!IsSafeHost(options->host))
+		*problem = "the server's name has a character that is not allowed there";
+	else if (options->helo_name != NULL && !SmtpIsSafeWord(options->helo_name))
+		*problem = "the HELO name has a character that is not allowed there";
+	else if (!SetUpMultiplexer(pool))
+		*problem = "out of file descriptors";
+	else if (SmtpSetUpCurl(pool) && pool->url != NULL && pool->helo != NULL &&
+			 pool->connections != NULL && pool->password != NULL &&
+			 (pool->user != NULL || options->user == NULL))
+		return pool;
+
+	SmtpPoolDestroy(pool);
+	return NULL;
+}
+
+static bool
+SetUpMultiplexer(SmtpPool *pool)
+{
+#ifndef FRONTEND
+	while (pool->descriptors < MUX_DESCRIPTORS)
+	{
+		if (!AcquireExternalFD())
+			return false;
+		pool->descriptors++;
+	}
+#endif
+	pool->mux = MuxCreate();
+	return pool->mux != NULL;
+}
+
+/*
+ * What EHLO says, malloc'd: what is set, else the machine's name as a whole. (libcurl would cut it at its first
+ * dot, and some servers refuse a name without one.)
+ */
+static char *
+HeloName(const SmtpOptions *options)
+{
+	char name[256];
+
+	if (options->helo_name != NULL)
+		return strdup(options->helo_name);
+	if (gethostname(name, sizeof(name)) != 0)
+		return strdup("localhost");
+	name[sizeof(name) - 1] = '\0';
+	return strdup(SmtpIsSafeWord(name) ? name : "localhost");
+}
+
+/*
+ * smtp://host:port/helo-name, malloc'd, or NULL if there is no memory. A literal IPv6 address gets its
+ * brackets; what EHLO shall say is escaped.
+ */
+static char *
+ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls)
+{
+	const char *host = options->host;
+	bool bare_ipv6 = strchr(host, ':') != NULL && host[0] != '[';
+	size_t size = strlen(host) + 3 * (helo != NULL ? strlen(helo) : 0) + 32;
+	char *url = malloc(size);
+	char *end;
+
+	if (url == NULL || helo == NULL)
+	{
+		free(url);
+		return NULL;
+	}
+	end = url + snprintf(url, size, "%s://%s%s%s:%d/", implicit_tls ? "smtps" : "smtp",
+						 bare_ipv6 ? "[" : "", host, bare_ipv6 ? "]" : "", options->port);
+	for (const char *c = helo; *c != '\0'; c++)
+	{
+		if (IsPlain(*c, "-._"))
+			*end++ = *c;
+		else
+			end += sprintf(end, "%%%02X", (unsigned char) *c);
+	}
+	*end = '\0';
+	return url;
+}
+
+/*
+ * The system's bundle of certificate authorities, malloc'd; NULL if there is none to be found: libcurl's
+ * defaults then apply. A bundle, because libcurl reads a directory of certificates anew for each
+ * connection, which costs fifteen times the handshake.
+ */
+static char *
+SystemBundle(void)
+{
+	const char *candidates[] = {
+		curl_version_info(CURLVERSION_NOW)->cainfo,
+		"/etc/ssl/certs/ca-certificates.crt",				 /* Debian, Alpine, Arch */
+		"/etc/pki/tls/certs/ca-bundle.crt",					 /* Fedora, Red Hat */
+		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Red Hat, without the link */
+		"/etc/ssl/ca-bundle.pem",							 /* SUSE */
+		"/etc/ssl/cert.pem",								 /* BSD, macOS */
+	};
+
+	for (int i = 0; i < (int) lengthof(candidates); i++)
+		if (candidates[i] != NULL && access(candidates[i], R_OK) == 0)
+			return strdup(candidates[i]);
+	return NULL;
+}
+
+void
+SmtpPoolAbortUnsent(SmtpPool *pool)
+{
+	for (int i = 0; i < pool->connection_count; i++)
+	{
+		if (!SmtpMayHaveSent(pool->connections[i]))
+			SmtpGiveUp(pool->connections[i], SMTP_EVENT_ABORTED, NULL, "aborted");
+	}
+	SmtpReapConnections(pool);
+	SmtpArmTimer(pool);
+}
+
+void
+SmtpPoolAbort(SmtpPool *pool)
+{
+	pool->stalled = true;
+	for (int i = 0; i < pool->connection_count; i++)
+	{
+		SmtpGiveUp(pool->connections[i], SMTP_EVENT_ABORTED, NULL, "aborted");
+		SmtpKill(pool->connections[i]);
+	}
+	SmtpReapConnections(pool);
+	SmtpArmTimer(pool);
+}
+
+void
+SmtpPoolDestroy(SmtpPool *pool)
+{
+	if (pool == NULL)
+		return;
+	if (pool->mux != NULL)
+		SmtpPoolAbort(pool);
+	SmtpTearDownCurl(pool);
+	MuxDestroy(pool->mux);
+#ifndef FRONTEND
+	while (pool->descriptors-- > 0)
+		ReleaseExternalFD();
+#endif
+	SmtpPoolSetPassword(pool, NULL);
+	free(pool->url);
+	free(pool->helo);
+	free(pool->user);
+	free(pool->ca_file);
+	free(pool->connections);
+	free(pool->by_fd);
+	free(pool);
+}
+
+int
+SmtpPoolDescriptor(const SmtpPool *pool)
+{
+	return MuxDescriptor(pool->mux);
+}
+
+void
+SmtpPoolLimit(SmtpPool *pool, int connections)
+{
+	pool->limit = Min(Max(connections, 1), pool->max_connections);
+}
+
+void
+SmtpPoolSetPassword(SmtpPool *pool, const char *password)
+{
+	char *copy = CopyString(password);
+
+	if (pool->password != NULL && password != NULL && strcmp(pool->password, password) != 0)
+		SmtpForgetRefusals(pool);
+	if (pool->password != NULL)
+		explicit_bzero(pool->password, strlen(pool->password));
+	free(pool->password);
+	pool->password = copy;
+}

@@ -1,0 +1,445 @@
+/*
+ * rendering.c - a notification, its recipient and its template become subject, HTML and text.
+ *
+ * Everything is rendered in the database's encoding and converted at the end. A mail goes out whenever one can be rendered:
+ * where the asked-for template fails, all its parts come from what ships, so that they fit together.
+ */
+#include "postgres.h"
+
+#include "template/rendering.h"
+
+#include "base/database_text.h"
+#include "mail/blank_body.h"
+#include "mail/message.h"
+#include "mail/mime.h"
+#include "template/templates.h"
+#include "template/variables.h"
+
+/* What of a name or a template's source is shown in a message. */
+#define MAX_SHOWN_BYTES 200
+
+/*
+ * What rendering one part may cost, and how long a subject may be before it is cut: a hostile template holds its worker up for
+ * a tenth of a second, no longer.
+ */
+#define MAX_STEPS_PER_PART 500000
+#define MAX_UNCUT_SUBJECT 100000
+
+/* Of more variables than this, and of longer names, nobody can be told. */
+#define MAX_NOTED_NAMES 500
+#define MAX_NOTED_NAME 100
+
+/* A mail being rendered. */
+typedef struct Rendering
+{
+	const char *name; /* of the template */
+	TemplateSearch search;
+	Variables *variables;
+	UsedVariables *used; /* NULL: nobody wants to know */
+	bool with_default;	 /* what the template lacks comes from the default one */
+	TemplatePart part;	 /* the one being rendered: its partials come from the same part */
+	PartSource sources[TEMPLATE_PARTS];
+} Rendering;
+
+/* A name or a template's source as a message shows it: not longer than a line or two. palloc'd. */
+static char *
+Shown(const char *text, int length)
+{
+	int shown = pg_mbcliplen(text, length, MAX_SHOWN_BYTES);
+
+	return psprintf("\"%.*s%s\"", shown, text, shown < length ? "..." : "");
+}
+
+static const MustacheTemplate *
+FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
+{
+	Rendering *rendering = arg;
+	const StoredPart *found;
+
+	if (name_length == 0) /* a dynamic name that is empty */
+		return NULL;
+	found = FindTemplate(&rendering->search, name, name_length, rendering->part);
+	if (found == NULL)
+	{
+		/* Mustache would render nothing: half a mail is worse than the shipped one. */
+		error->code = MUSTACHE_SYNTAX_ERROR;
+		error->template_name = pstrdup(rendering->name);
+		error->message = rendering->search.too_many
+							 ? "the mail uses too many partials"
+							 : psprintf("there is no partial %s", Shown(name, name_length));
+		return NULL;
+	}
+	if (found->problem != NULL)
+	{
+		error->code = MUSTACHE_SYNTAX_ERROR;
+		error->template_name = pnstrdup(name, name_length);
+		error->message = found->problem;
+		return NULL;
+	}
+	return rendering->part == TEMPLATE_SUBJECT ? SubjectMustache(found->subject) : found->body;
+}
+
+/* A subject has names of its own on top of all variables. */
+static bool
+SubjectMember(void *arg, const MustacheValue *object, const char *name, int name_length,
+			  MustacheValue *value)
+{
+	Rendering *rendering = ((JsonbScope *) arg)->partial_arg;
+	const JsonbScope *scope = &rendering->variables->scope;
+
+	if (object->data == scope->root.data &&
+		LookUpSubjectName(rendering->variables, name, name_length, value))
+		return true;
+	return scope->scope.member(arg, object, name, name_length, value);
+}
+
+/* Null, false, and what is empty: nothing that a mail could lose. */
+static bool
+HasValue(const MustacheValue *value)
+{
+	switch (value->kind)
+	{
+		case MUSTACHE_NULL:
+		case MUSTACHE_FALSE:
+			return false;
+		case MUSTACHE_STRING:
+		case MUSTACHE_LIST:
+			return value->length > 0;
+		default:
+			return true;
+	}
+}
+
+static void
+NoteUse(UsedVariables *used, TemplatePart part, const char *source, int length)
+{
+	char *name;
+
+	if (length > MAX_NOTED_NAME || list_length(used->names[part]) >= MAX_NOTED_NAMES)
+		return;
+	name = pnstrdup(source, length);
+	if (IsUsed(used, part, name))
+		pfree(name);
+	else
+		used->names[part] = lappend(used->names[part], name);
+}
+
+bool
+IsUsed(const UsedVariables *used, TemplatePart part, const char *name)
+{
+	ListCell *cell;
+
+	foreach(cell, used->names[part])
+	{
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Looks up what the part may name, and notes it. */
+static bool
+NotedMember(void *arg, const MustacheValue *object, const char *name, int name_length,
+			MustacheValue *value)
+{
+	Rendering *rendering = ((JsonbScope *) arg)->partial_arg;
+	const JsonbScope *scope = &rendering->variables->scope;
+	bool found = rendering->part == TEMPLATE_SUBJECT
+					 ? SubjectMember(arg, object, name, name_length, value)
+					 : scope->scope.member(arg, object, name, name_length, value);
+
+	if (found && object->data == scope->root.data && HasValue(value))
+		NoteUse(rendering->used, rendering->part, name, SubjectNameLength(name, name_length));
+	return found;
+}
+
+/* Render in the current memory context. NULL with *problem set when it fails. */
+static char *
+RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplatePart part,
+			   char **problem)
+{
+	JsonbScope *jsonb_scope = &rendering->variables->scope;
+	MustacheScope scope = jsonb_scope->scope;
+	MustacheOptions options = {
+		.escape_html = (part == TEMPLATE_HTML),
+		.max_output = part == TEMPLATE_SUBJECT ? MAX_UNCUT_SUBJECT : MUSTACHE_DEFAULT_MAX_OUTPUT,
+		.max_steps = MAX_STEPS_PER_PART,
+	};
+	MustacheError error = {0};
+	StringInfoData out;
+
+	rendering->part = part;
+	jsonb_scope->partial_source = FindPartial;
+	jsonb_scope->partial_arg = rendering;
+	if (part == TEMPLATE_SUBJECT)
+		scope.member = SubjectMember;
+	if (rendering->used != NULL)
+	{
+		rendering->used->names[part] = NIL;
+		scope.member = NotedMember;
+	}
+
+	initStringInfo(&out);
+	if (MustacheRender(template, &scope, &options, &out, &error))
+		return DatabaseTextToUtf8(out.data, out.len);
+	*problem = psprintf("%s of template \"%s\": %s", TemplatePartName(part), error.template_name,
+						DescribeTemplateError(&error));
+	return NULL;
+}
+
+/* The part of the template, else, where that is wanted, of the default one; NULL: there is none. */
+static const StoredPart *
+FindPart(Rendering *rendering, TemplatePart part)
+{
+	PartSource *source = &rendering->sources[part];
+	const StoredPart *found;
+
+	source->template_name = rendering->name;
+	found = FindTemplate(&rendering->search, source->template_name, strlen(rendering->name), part);
+	if (found == NULL && rendering->with_default)
+	{
+		source->template_name = DEFAULT_TEMPLATE;
+		found = FindTemplate(&rendering->search, DEFAULT_TEMPLATE, strlen(DEFAULT_TEMPLATE), part);
+	}
+	if (found == NULL)
+		source->template_name = NULL;
+	source->origin = rendering->search.found;
+	return found;
+}
+
+/* "html of template "x": what is wrong", palloc'd. */
+static char *
+PartProblem(const Rendering *rendering, TemplatePart part, const char *problem)
+{
+	return psprintf("%s of template \"%s\": %s", TemplatePartName(part), rendering->name, problem);
+}
+
+static bool
+IsBlank(const char *body, TemplatePart part)
+{
+	return part == TEMPLATE_HTML ? HtmlIsBlank(body) : TextIsBlank(body);
+}
+
+/*
+ * NULL with *problem set when the part can't be rendered or would show nothing. A template without that part is a problem only where the default
+ * one was to stand in.
+ */
+static char *
+RenderBody(Rendering *rendering, TemplatePart part, char **problem)
+{
+	const StoredPart *stored = FindPart(rendering, part);
+
+	if (stored != NULL && stored->problem == NULL)
+	{
+		char *body = RenderMustache(rendering, stored->body, part, problem);
+
+		if (body == NULL || !rendering->with_default || !IsBlank(body, part))
+			return body;
+		*problem = PartProblem(rendering, part, "it shows nothing");
+	}
+	else if (stored != NULL)
+		*problem = PartProblem(rendering, part, stored->problem);
+	else if (rendering->with_default)
+		*problem = PartProblem(rendering, part, "it is missing");
+	return NULL;
+}
+
+/* The same for a subject, which must have something to show. */
+static char *
+RenderSubject(Rendering *rendering, const SubjectTemplate *subject, char **problem)
+{
+	char *text;
+
+	*problem = SubjectProblem(subject, rendering->variables);
+	if (*problem != NULL)
+		return NULL;
+	text = RenderMustache(rendering, SubjectMustache(subject), TEMPLATE_SUBJECT, problem);
+	if (text == NULL)
+		return NULL;
+	text = HeaderText(text, MESSAGE_MAX_SUBJECT_CHARS);
+	if (!TextIsBlank(text))
+		return text;
+	*problem = pstrdup("it is empty");
+	return NULL;
+}
+
+static char *
+RenderStoredSubject(Rendering *rendering, char **problem)
+{
+	const StoredPart *stored = FindPart(rendering, TEMPLATE_SUBJECT);
+	const char *cause = NULL;
+	char *subject = NULL;
+
+	*problem = NULL;
+	if (stored == NULL)
+		cause = rendering->with_default ? "it is missing" : NULL;
+	else if (stored->problem != NULL)
+		cause = stored->problem;
+	else
+	{
+		subject = RenderSubject(rendering, stored->subject, problem);
+		cause = *problem;
+	}
+	if (cause != NULL)
+		*problem = PartProblem(rendering, TEMPLATE_SUBJECT, cause);
+	return subject;
+}
+
+/* The subject that the row or its registration asks for. */
+static char *
+RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
+{
+	MustacheError error = {0};
+	SubjectTemplate *parsed = ParseSubject("subject", source, &error);
+	char *subject = NULL;
+
+	if (parsed == NULL)
+		*problem = DescribeTemplateError(&error);
+	else
+		subject = RenderSubject(rendering, parsed, problem);
+	if (subject == NULL)
+		*problem = psprintf("subject template %s: %s", Shown(source, strlen(source)), *problem);
+	return subject;
+}
+
+/* Say why something else is used than what was asked for. The same template may fail at each origin: say it once. */
+static void
+NoteFallback(RenderedMail *mail, char *problem)
+{
+	if (mail->fallback != NULL && strstr(mail->fallback, problem) != NULL)
+		return;
+	if (mail->fallback == NULL)
+		mail->fallback = problem;
+	else
+		mail->fallback = psprintf("%s; %s", mail->fallback, problem);
+}
+
+static void
+Fail(RenderedMail *mail, char *problem)
+{
+	memset(mail, 0, sizeof(*mail));
+	mail->error = problem;
+}
+
+/* HTML and text. False with *problem set when one of them can't be rendered. */
+static bool
+RenderBodies(Rendering *rendering, RenderedMail *mail, char **problem)
+{
+	*problem = NULL;
+	mail->html = RenderBody(rendering, TEMPLATE_HTML, problem);
+	if (*problem == NULL)
+		mail->text = RenderBody(rendering, TEMPLATE_TEXT, problem);
+	return *problem == NULL;
+}
+
+/* Where the next templates come from when those of this origin failed. False: nothing is left. */
+static bool
+GoToNextOrigin(Rendering *rendering)
+{
+	if (rendering->search.first == TEMPLATE_SHIPPED)
+		return false;
+	rendering->search.first++;
+	return true;
+}
+
+/*
+ * All three parts, falling back as far as need be: both bodies go on together to the templates of the next origin, so that they
+ * fit together.
+ */
+static void
+RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)
+{
+	char *problem = NULL;
+
+	while (!RenderBodies(rendering, mail, &problem))
+	{
+		if (!GoToNextOrigin(rendering))
+		{
+			Fail(mail, problem);
+			return;
+		}
+		NoteFallback(mail, problem);
+	}
+
+	if (asked_subject != NULL && *asked_subject != '\0')
+	{
+		mail->subject = RenderAskedSubject(rendering, asked_subject, &problem);
+		if (mail->subject == NULL)
+			NoteFallback(mail, problem);
+		rendering->sources[TEMPLATE_SUBJECT].is_asked = mail->subject != NULL;
+	}
+	while (mail->subject == NULL)
+	{
+		mail->subject = RenderStoredSubject(rendering, &problem);
+		if (mail->subject != NULL)
+			break;
+		if (!GoToNextOrigin(rendering))
+		{
+			Fail(mail, problem);
+			return;
+		}
+		NoteFallback(mail, problem);
+	}
+}
+
+static bool
+HasAnyPart(Rendering *rendering)
+{
+	for (TemplatePart part = 0; part < TEMPLATE_PARTS; part++)
+	{
+		if (FindPart(rendering, part) != NULL)
+			return true;
+	}
+	return false;
+}
+
+void
+RenderNotificationWith(const Notification *notification, const Recipient *recipient,
+					   const TemplateProposal *proposal, UsedVariables *used, RenderedMail *mail)
+{
+	Rendering rendering = {
+		.name = notification->template_name,
+		.search = {.organization_id = recipient->organization_id, .proposal = proposal},
+		.variables = NotificationVariables(notification, recipient),
+		.used = used,
+	};
+
+	memset(mail, 0, sizeof(*mail));
+	BeginTemplates();
+	if (rendering.search.organization_id == NULL)
+		rendering.search.organization_id = notification->organization_id;
+	if (!HasAnyPart(&rendering))
+		NoteFallback(mail, psprintf("there is no template %s",
+									Shown(rendering.name, strlen(rendering.name))));
+	rendering.with_default = true;
+	RenderMail(&rendering, notification->subject_template, mail);
+	memcpy(mail->sources, rendering.sources, sizeof(mail->sources));
+}
+
+void
+RenderNotification(const Notification *notification, const Recipient *recipient, RenderedMail *mail)
+{
+	RenderNotificationWith(notification, recipient, NULL, NULL, mail);
+}
+
+bool
+RenderTemplate(const char *name, const char *organization_id, const Jsonb *variables,
+			   RenderedMail *mail)
+{
+	Rendering rendering = {
+		.name = name,
+		.search = {.organization_id = organization_id},
+		.variables = GivenVariables(variables),
+	};
+	char *problem = NULL;
+
+	memset(mail, 0, sizeof(*mail));
+	BeginTemplates();
+	if (!HasAnyPart(&rendering))
+		return false;
+	if (RenderBodies(&rendering, mail, &problem))
+		mail->subject = RenderStoredSubject(&rendering, &problem);
+	if (problem != NULL)
+		Fail(mail, problem);
+	return true;
+}

@@ -1,0 +1,148 @@
+/*
+ * worker_activity.c - what a worker does, as worker_status and pg_stat_activity show it.
+ */
+#include "postgres.h"
+
+#include "worker/worker_activity.h"
+
+#include "access/xact.h"
+#include "base/compat.h"
+#include "pgstat.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "settings/settings.h"
+#include "utils/timestamp.h"
+#include "worker/worker_slot.h"
+#include "worker/worker_state.h"
+
+#define REFRESH_MS 1000
+#define MAX_TEXT 256
+
+static TimestampTz shown_at;
+static bool is_outdated = true; /* something else was shown since */
+
+static void
+DescribeIdle(char *text)
+{
+	if (worker.due_time_known && worker.claim_at > GetCurrentTimestamp() &&
+		!TIMESTAMP_NOT_FINITE(worker.claim_at))
+		snprintf(text, MAX_TEXT, "waiting until %s, when a mail is due",
+				 timestamptz_to_str(worker.claim_at));
+	else
+		snprintf(text, MAX_TEXT, "waiting for tasks to report");
+}
+
+static void
+Describe(WorkerActivity activity, char *text)
+{
+	uint32 connections;
+
+	switch (activity)
+	{
+		case WORKER_IDLE:
+			DescribeIdle(text);
+			return;
+		case WORKER_SENDING:
+			connections = pg_atomic_read_u32(&my_slot->connections);
+			snprintf(text, MAX_TEXT, "sending %d %s on %u %s", Outstanding(),
+					 Outstanding() == 1 ? "mail" : "mails", connections,
+					 connections == 1 ? "connection" : "connections");
+			return;
+		case WORKER_BACKING_OFF:
+			snprintf(text, MAX_TEXT, "leaving %s:%d alone until %s", rhesis_smtp_host,
+					 rhesis_smtp_port, timestamptz_to_str(worker.backing_off_until));
+			return;
+		case WORKER_WAITING_FOR_RECIPIENTS:
+			snprintf(text, MAX_TEXT, "waiting until %s to read recipients again",
+					 timestamptz_to_str(worker.recipients_at));
+			return;
+		case WORKER_IN_TROUBLE:
+			snprintf(text, MAX_TEXT, "waiting after an error until %s",
+					 timestamptz_to_str(worker.trouble_until));
+			return;
+		default:
+			strlcpy(text, WorkerActivityName(activity), MAX_TEXT);
+	}
+}
+
+/* Their texts have numbers or times that change while the activity does not. */
+static bool
+IsOutOfDate(WorkerActivity activity)
+{
+	return (activity == WORKER_SENDING || activity == WORKER_IDLE ||
+			activity == WORKER_BACKING_OFF) &&
+		   TimestampDifferenceExceeds(shown_at, GetCurrentTimestamp(), REFRESH_MS);
+}
+
+void
+ShowActivity(WorkerActivity activity)
+{
+	char text[MAX_TEXT];
+
+	EndSlowLookUp();
+	if (my_slot->activity != activity)
+	{
+		LockSlots(LW_EXCLUSIVE);
+		my_slot->activity = activity;
+		UnlockSlots();
+	}
+	else if (!is_outdated && !IsOutOfDate(activity))
+		return;
+	Describe(activity, text);
+	pgstat_report_activity(STATE_IDLE, text);
+	shown_at = GetCurrentTimestamp();
+	is_outdated = false;
+}
+
+void
+ShowWork(const char *work)
+{
+	pgstat_report_activity(STATE_RUNNING, work);
+	is_outdated = true;
+}
+
+void
+ShowWorkDone(void)
+{
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* Readers look whether the process really waits: what the setting says may be newer than what this process has read. */
+void
+ShowCommit(void)
+{
+	if (!SyncRepRequested() || !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
+	pg_atomic_write_u64(&my_slot->standby_since, (uint64) GetCurrentTimestamp());
+	if (SyncRepStandbyNames != NULL && *SyncRepStandbyNames != '\0')
+		ShowWork(WorkerActivityName(WORKER_WAITING_FOR_STANDBY));
+}
+
+void
+ShowCommitDone(void)
+{
+	pg_atomic_write_u64(&my_slot->standby_since, 0);
+}
+
+uint32
+ActivityWaitEvent(WorkerActivity activity)
+{
+	/* One that starts, or has stopped, waits for nothing. */
+	static const char *const names[] = {
+		[WORKER_IDLE] = "RhesisNotifyIdle",
+		[WORKER_SENDING] = "RhesisNotifySending",
+		[WORKER_PAUSED] = "RhesisNotifyPaused",
+		[WORKER_IN_COPY] = "RhesisNotifyCopy",
+		[WORKER_MAIL_OFF] = "RhesisNotifyMailOff",
+		[WORKER_BACKING_OFF] = "RhesisNotifyBackingOff",
+		[WORKER_WAITING_FOR_RECIPIENTS] = "RhesisNotifyRecipients",
+		[WORKER_IN_TROUBLE] = "RhesisNotifyTrouble",
+		[WORKER_STOPPING] = "RhesisNotifyStopping",
+	};
+	static uint32 events[lengthof(names)];
+
+	/* Naming one looks a table up in shared memory: once is enough. */
+	if (events[activity] == 0)
+		events[activity] = RhesisWaitEvent(names[activity]);
+	return events[activity];
+}

@@ -1,0 +1,262 @@
+/*
+ * worker_backoff.c - how a worker spares a mail server: it leaves one in trouble alone, uses no more connections than are
+ * allowed, and slows down when it is told to.
+ *
+ * A server's trouble is not a message's: what has not been sent goes back to the queue, attempts unharmed, and after a pause one
+ * mail goes first. That is for trouble that every mail would meet. A connection that is refused while others work is none: then
+ * those others do, and after a while one more is tried.
+ */
+#include "postgres.h"
+
+#include "worker/worker_backoff.h"
+
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "policy/smtp_hint.h"
+#include "server/pace.h"
+#include "settings/settings.h"
+#include "utils/timestamp.h"
+#include "worker/worker_session.h"
+#include "worker/worker_state.h"
+
+#define FIRST_GROWTH_MS 10000
+#define SLOWEST_GROWTH_MS 320000
+#define LONG_LIMIT_SECONDS 60
+#define CAUSES_KEPT 8
+#define FIRST_TRY_GAP_MS 1000
+#define LONGEST_TRY_GAP_MS 10000
+#define TRIES_FORGOTTEN_MS 60000
+
+/* Since the server was well. */
+static char logged_causes[CAUSES_KEPT][64];
+static int logged_count;
+
+/* What the server allows. */
+static int connection_limit; /* 0: not known to be less than ours */
+static int logged_limit;
+static bool limit_grew; /* since a connection was refused */
+static TimestampTz growth_at;
+static int growth_ms;
+
+/* Remember the cause; was it unknown? With too many, the oldest is forgotten. */
+static bool
+IsNewCause(const char *cause)
+{
+	for (int i = 0; i < Min(logged_count, CAUSES_KEPT); i++)
+	{
+		if (strncmp(logged_causes[i], cause, sizeof(logged_causes[i]) - 1) == 0)
+			return false;
+	}
+	strlcpy(logged_causes[logged_count++ % CAUSES_KEPT], cause, sizeof(logged_causes[0]));
+	return true;
+}
+
+static void
+LimitConnections(int connections)
+{
+	int allowed = connection_limit > 0 ? connection_limit : rhesis_smtp_connections;
+
+	SmtpPoolLimit(worker.pool, Min(connections, allowed));
+}
+
+/* ---- A server in trouble ---- */
+
+void
+BackOff(const char *cause, const char *trouble, const char *hint, int delay_seconds, bool firm)
+{
+	int64 named = delay_seconds * INT64CONST(1000);
+	int64 delay = named;
+
+	if (shutdown_was_requested)
+		return;
+	ShowError(trouble);
+	if (worker.backing_off_until == 0)
+	{
+		worker.server_failures++;
+		delay = BackoffDelayMs(worker.server_failures, pg_prng_double(&pg_global_prng_state));
+		delay = Max(delay, named);
+	}
+	/* Else it is another connection's share of the same trouble. */
+	worker.backing_off_until = Max(worker.backing_off_until, After(delay));
+	worker.backoff_is_firm |= firm;
+	worker.probing = false;
+	ShowBackoff(worker.backing_off_until);
+	if (hint)
+		ShowHint(hint);
+	if (IsNewCause(cause))
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("SMTP server \"%s\" port %d is in trouble: %s", rhesis_smtp_host,
+					rhesis_smtp_port, trouble),
+			 errdetail(
+				 "Mail waits; the next try is in %ld ms.",
+				 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until)),
+			 errhint("%s", hint ? hint : "SELECT * FROM rhesis_notify.check_smtp() tells more.")));
+	GiveBackUnsent();
+}
+
+/* A limit that lasts longer is none of pace; nor has a probe gone too fast. */
+static void
+SlowDown(const Delivery *delivery, const Outcome *outcome)
+{
+	double pace = 0;
+
+	if (outcome->delay_seconds < LONG_LIMIT_SECONDS && !delivery->is_probe)
+		pace = PaceSlowDown(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
+	if (pace > 0)
+		ereport(LOG, (errmsg("SMTP server \"%s\" port %d asks for a slower pace: now at most %.1f "
+							 "mails per second, growing again",
+							 rhesis_smtp_host, rhesis_smtp_port, pace),
+					  errdetail("It said: %s", delivery->record.smtp_reply)));
+}
+
+void
+BackOffFor(const Delivery *delivery, const Outcome *outcome)
+{
+	const SmtpEvent *event = &delivery->mail.event;
+	bool is_quota = outcome->scope == OUTCOME_SCOPE_QUOTA;
+	char cause[64];
+
+	/* Not the text: it may name the time, or the session. */
+	snprintf(cause, sizeof(cause), "%s %s %d %s", SmtpStageName(event->stage),
+			 SmtpEventKindName(event->kind), event->code, event->enhanced ? event->enhanced : "");
+	if (is_quota)
+		SlowDown(delivery, outcome);
+	/* With the last connection goes what we know of how many there may be. */
+	if (event->stage <= SMTP_STAGE_AUTH)
+		connection_limit = 0;
+	BackOff(cause, delivery->record.smtp_reply, SmtpHint(event, outcome), outcome->delay_seconds,
+			is_quota || outcome->delay_seconds > 0);
+	/* A login that is refused for the moment passes. */
+	if (outcome->scope == OUTCOME_SCOPE_ACCOUNT &&
+		(event->kind != SMTP_EVENT_REPLY || event->code >= 500))
+		ShowNeedOfPerson();
+}
+
+/* Once, not each time that one more was tried in vain. */
+static void
+LogConnectionLimit(void)
+{
+	if (connection_limit == 0 || limit_grew || connection_limit == logged_limit)
+		return;
+	logged_limit = connection_limit;
+	ereport(LOG, (errmsg_plural("SMTP server \"%s\" port %d allows %d connection at a time",
+								"SMTP server \"%s\" port %d allows %d connections at a time",
+								connection_limit, rhesis_smtp_host, rhesis_smtp_port,
+								connection_limit)));
+}
+
+void
+ServerIsWell(const Delivery *delivery)
+{
+	LogConnectionLimit();
+	if (worker.server_failures == 0 || (worker.backoff_is_firm && !delivery->is_probe))
+		return;
+	ereport(LOG,
+			(errmsg("SMTP server \"%s\" port %d is back", rhesis_smtp_host, rhesis_smtp_port)));
+	logged_count = 0;
+	worker.server_failures = 0;
+	worker.backing_off_until = 0;
+	worker.backoff_is_firm = false;
+	worker.probing = false;
+	ShowBackoff(0);
+	LimitConnections(rhesis_smtp_connections);
+	worker.claim_at = 0;
+}
+
+void
+EndBackoff(void)
+{
+	SmtpPoolStatus status;
+
+	if (worker.backing_off_until == 0 || GetCurrentTimestamp() < worker.backing_off_until)
+		return;
+	worker.backing_off_until = 0;
+	worker.probing = true;
+	ShowBackoff(0);
+
+	/* A connection that hangs must not keep the probe waiting. */
+	SmtpPoolGetStatus(worker.pool, &status);
+	LimitConnections(status.connections + 1);
+	worker.claim_at = 0;
+}
+
+/* ---- An operator's request ---- */
+
+static bool
+Shorten(TimestampTz *wait_until, TimestampTz until)
+{
+	bool shortened = *wait_until > until;
+
+	if (shortened)
+		*wait_until = until;
+	return shortened;
+}
+
+/* When requests that follow are heeded: later and later. A server that has named a delay is not asked often. */
+static void
+CountTry(TimestampTz try_at)
+{
+	int64 gap = worker.backoff_is_firm
+					? LONGEST_TRY_GAP_MS
+					: Min((int64) FIRST_TRY_GAP_MS << Min(worker.tries, 8), LONGEST_TRY_GAP_MS);
+
+	worker.tries++;
+	worker.next_try_at = TimestampTzPlusMilliseconds(try_at, gap);
+}
+
+void
+TryAtOnce(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz try_at = Max(now, worker.next_try_at);
+	bool shortened;
+
+	if (TimestampDifferenceExceeds(worker.next_try_at, now, TRIES_FORGOTTEN_MS))
+		worker.tries = 0;
+	shortened = Shorten(&worker.backing_off_until, try_at);
+	if (shortened)
+		ShowBackoff(worker.backing_off_until);
+	shortened |= Shorten(&worker.recipients_at, try_at);
+	shortened |= Shorten(&worker.trouble_until, try_at);
+	if (shortened)
+		CountTry(try_at);
+}
+
+/* ---- As many connections as are allowed ---- */
+
+bool
+UseFewerConnections(const Delivery *delivery, const Outcome *outcome)
+{
+	SmtpPoolStatus status;
+
+	if (outcome->scope != OUTCOME_SCOPE_CONNECTION || outcome->action != OUTCOME_RETURN ||
+		delivery->mail.event.stage > SMTP_STAGE_AUTH)
+		return false;
+	SmtpPoolGetStatus(worker.pool, &status);
+	if (status.connections == 0)
+		return false;
+
+	growth_ms =
+		Min(Max(limit_grew ? 2 * growth_ms : growth_ms, FIRST_GROWTH_MS), SLOWEST_GROWTH_MS);
+	growth_at = After(growth_ms);
+	limit_grew = false;
+	connection_limit = status.connections;
+	LimitConnections(rhesis_smtp_connections);
+	ShowError(delivery->record.smtp_reply);
+	return true;
+}
+
+void
+TryMoreConnections(void)
+{
+	if (connection_limit == 0 || worker.probing || GetCurrentTimestamp() < growth_at)
+		return;
+	if (limit_grew)
+		growth_ms = Max(growth_ms / 2, FIRST_GROWTH_MS); /* and nobody minded */
+	growth_at = After(growth_ms);
+	limit_grew = true;
+	connection_limit = connection_limit + 1 < rhesis_smtp_connections ? connection_limit + 1 : 0;
+	LimitConnections(rhesis_smtp_connections);
+}

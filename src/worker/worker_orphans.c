@@ -1,0 +1,135 @@
+/*
+ * worker_orphans.c - see worker_orphans.h.
+ */
+#include "postgres.h"
+
+#include "worker/worker_orphans.h"
+
+#include "queue/queue.h"
+#include "server/claim_journal.h"
+#include "utils/memutils.h"
+#include "worker/worker_state.h"
+
+/* So long after a death, what is on the wire is not put in doubt by another one. */
+#define CAREFUL_MS (10 * 60 * 1000)
+
+#define CULPRIT_MESSAGE "the worker ended while it looked up the recipient or rendered the mail"
+
+/* Whatever ended the worker, this row was all that it was preparing. Returns whether its claim was still there. */
+static bool
+BlameCulprit(const JournalLife *life)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "rhesis_notify culprit", ALLOCSET_SMALL_SIZES);
+	Notification *notification = FetchNotification(life->preparing_id, context);
+	ClaimResult alone = {.notifications = &notification, .count = 1};
+	Delivery *delivery;
+	bool blamed = false;
+
+	if (notification != NULL)
+	{
+		delivery = MakeBatch(context, &alone)->deliveries;
+		BlameDelivery(delivery, "interrupted", CULPRIT_MESSAGE);
+		blamed = RecordOutcomes(life->epoch, &delivery->record, 1) > 0;
+	}
+	if (blamed)
+	{
+		NoteCulprit(life->preparing_id);
+		ShowCulprit(life->preparing_id);
+		ereport(WARNING,
+				(errmsg("a worker ended while it prepared a notification"),
+				 errdetail("Notification %lld is %s (interrupted).", (long long) life->preparing_id,
+						   delivery->record.state == DELIVERY_FAILED ? "failed" : "deferred"),
+				 errhint("See what the log says before, and what the functions do that the "
+						 "recipients relation calls for this user. The mail of others goes on.")));
+	}
+	MemoryContextDelete(context);
+	return blamed;
+}
+
+typedef struct ReturnStep
+{
+	const JournalLife *life;
+	int64 ids[JOURNAL_ROWS];
+	int count;
+	int returned;
+} ReturnStep;
+
+static void
+ReturnRows(void *argument)
+{
+	ReturnStep *step = argument;
+
+	step->returned += ReturnUnsent(step->life->epoch, step->ids, step->count);
+}
+
+static void
+Blame(void *argument)
+{
+	ReturnStep *step = argument;
+
+	step->returned += BlameCulprit(step->life) ? 1 : 0;
+}
+
+/* What a trigger or constraint of an app refuses is left to the rule for rows in doubt, which says so. */
+static void
+Try(void (*run)(void *argument), ReturnStep *step, bool singly)
+{
+	QueueProblem problem;
+
+	if (singly)
+		(void) QueueTry(run, step, &problem);
+	else
+		run(step);
+}
+
+static int
+GiveBackUnsentOf(const JournalLife *life, bool singly)
+{
+	ReturnStep step = {.life = life};
+
+	for (int place = 0; place < JOURNAL_ROWS; place++)
+	{
+		if (life->unsent[place] == 0)
+			continue;
+		step.ids[step.count++] = life->unsent[place];
+		if (singly)
+		{
+			Try(ReturnRows, &step, true);
+			step.count = 0;
+		}
+	}
+	if (step.count > 0)
+		Try(ReturnRows, &step, false);
+	return step.returned;
+}
+
+void
+TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool singly)
+{
+	JournalLife *life = palloc(sizeof(JournalLife));
+	int number = 0;
+
+	while (DeadLife(number, epoch_is_live, life))
+	{
+		ReturnStep step = {.life = life};
+		int changed;
+
+		if (life->preparing > 0)
+			worker.careful_until = After(CAREFUL_MS);
+		if (life->preparing == 1)
+			Try(Blame, &step, singly);
+		/* One of several rows, perhaps; and the others are still to be tried, there may be another one. */
+		if (life->preparing > 1 || step.returned > 0)
+			worker.singly = Max(worker.singly, Max(life->preparing, life->singly));
+		if (life->preparing > 1)
+			ForgetPreparing(life->epoch);
+		changed = step.returned + GiveBackUnsentOf(life, singly);
+		/* It is forgotten when the next look finds nothing: this transaction may yet fail. */
+		if (changed > 0)
+			number++;
+		else
+			ForgetLife(life->epoch);
+	}
+	pfree(life);
+}

@@ -1,0 +1,273 @@
+/*
+ * worker_purge.c - the worker's share of retention: when finished rows leave, and for how long others may wait for that.
+ *
+ * Foreign keys and triggers of an app decide what it costs to remove a row, and whether it can be removed. So batches grow and shrink
+ * with their duration, each has a limit, and it is cut short when mail comes in or is due. A row that was cut short each time is
+ * removed beside mails, if that does not take long. A batch that fails is halved until the row is found
+ * that cannot go; the next one begins after it.
+ */
+#include "postgres.h"
+
+#include "worker/worker_purge.h"
+
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "queue/queue_purge.h"
+#include "settings/settings.h"
+#include "storage/latch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+#include "worker/worker_session.h"
+#include "worker/worker_state.h"
+
+#define LARGEST_PURGE 512
+#define SHORT_PURGE_MS 50
+#define LONG_PURGE_MS 150
+#define PURGE_SHARE 20 /* the time between two batches, in batches */
+#define PURGE_SHARE_WHEN_IDLE 2
+#define BETWEEN_PASSES_MS 60000
+#define RETRY_REFUSED_MS (60 * 60 * 1000)
+
+/* How long a statement may take: of several rows; of one, beside mails and when there are none. */
+#define BATCH_LIMIT_MS 400
+#define ROW_LIMIT_MS 800
+#define ROW_LIMIT_WHEN_IDLE_MS 10000
+#define LIMIT_TICK_MS 20
+#define MAX_INTERRUPTIONS 4
+
+static int batch = 1;
+static int interruptions; /* of this row, by mail */
+static int most_interruptions = MAX_INTERRUPTIONS;
+
+/* Of this pass over the rows that are old enough. */
+static int kept;
+static TimestampTz retry_at; /* when the rows that were kept are tried again */
+static bool table_changed = false;
+static Oid table = InvalidOid;
+static char last_warning[256];
+
+/* ---- The limit of a statement ---- */
+
+static TimeoutId tick = MAX_TIMEOUTS; /* not registered */
+static volatile sig_atomic_t ticks_left;
+static volatile sig_atomic_t cut_short;	   /* by the limit or for mail */
+static volatile sig_atomic_t mail_came_in; /* and that was why */
+static uint32 urgent_wishes;			   /* of others, of this worker: 0 when mail may wait */
+static TimestampTz mail_at; /* when mail is due, by what is known; DT_NOEND: it may wait */
+
+/* Runs in a signal handler. */
+static void
+HandleTick(void)
+{
+	if (cut_short)
+		return;
+	mail_came_in = (pg_atomic_read_u32(&my_slot->wishes) & urgent_wishes) != 0 ||
+				   GetCurrentTimestamp() >= mail_at;
+	if (!mail_came_in && --ticks_left > 0)
+		return;
+	cut_short = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+/* This row was cut short often enough. */
+static bool
+MayMailWait(void)
+{
+	return interruptions >= most_interruptions;
+}
+
+/* What keeps the worker from claiming ends at some time, or when an operator asks for a try. */
+static void
+FindUrgentWork(void)
+{
+	TimestampTz now = worker.last_round;
+	TimestampTz hindered_until = Max(worker.backing_off_until, worker.recipients_at);
+
+	urgent_wishes = WISH_WORK;
+	mail_at = worker.claim_at > now ? worker.claim_at : DT_NOEND;
+	if (hindered_until > now || StandsStill())
+	{
+		urgent_wishes = WISH_LOOK;
+		mail_at = StandsStill() ? DT_NOEND : hindered_until;
+	}
+	if (MayMailWait())
+	{
+		urgent_wishes = 0;
+		mail_at = DT_NOEND;
+	}
+}
+
+static void
+StartLimit(int milliseconds)
+{
+	if (tick == MAX_TIMEOUTS)
+		tick = RegisterTimeout(USER_TIMEOUT, HandleTick);
+	ticks_left = milliseconds / LIMIT_TICK_MS;
+	cut_short = mail_came_in = false;
+	FindUrgentWork();
+	enable_timeout_every(tick, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LIMIT_TICK_MS),
+						 LIMIT_TICK_MS);
+}
+
+static void
+StopLimit(void)
+{
+	if (tick == MAX_TIMEOUTS)
+		return;
+	disable_timeout(tick, false);
+	/* It ran out when the statement was already done: nothing is left to cancel. */
+	if (cut_short && !shutdown_was_requested)
+		QueryCancelPending = false;
+}
+
+static int
+StatementLimit(void)
+{
+	if (batch > 1)
+		return BATCH_LIMIT_MS;
+	return Outstanding() > 0 || MayMailWait() ? ROW_LIMIT_MS : ROW_LIMIT_WHEN_IDLE_MS;
+}
+
+/* ---- Rows that cannot go ---- */
+
+/* Foreign keys, triggers and rules of the queue have changed, or something else of it: what was refused may go now. */
+static void
+NoteTableChanged(Datum argument, Oid relation)
+{
+	/* Without a relation, it may be any. */
+	if (relation == table || !OidIsValid(relation))
+		table_changed = true;
+}
+
+static void
+Complain(int64 id, const QueueProblem *problem)
+{
+	if (strncmp(last_warning, problem->message, sizeof(last_warning) - 1) == 0)
+		return;
+	strlcpy(last_warning, problem->message, sizeof(last_warning));
+	ereport(WARNING,
+			(errcode(problem->sqlstate),
+			 errmsg("finished notifications that are older than rhesis_notify.retention stay: %s",
+					problem->message),
+			 problem->source
+				 ? errdetail("The first is notification %lld; %s.", (long long) id, problem->source)
+				 : errdetail("The first is notification %lld.", (long long) id),
+			 errhint("A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or "
+					 "SET NULL and an index; a trigger or a rule must not refuse the deletion. "
+					 "What can be removed is; mail goes on.")));
+}
+
+static void
+NoteKept(int count, int64 id, QueueProblem *problem)
+{
+	if (cut_short)
+		problem->message = psprintf("removing one takes longer than %d ms", StatementLimit());
+	Complain(id, problem);
+	kept += count;
+	ShowRefusal(REFUSED_REMOVAL, kept, id, problem->message);
+}
+
+static void
+NoteFailure(PurgeResult *result)
+{
+	if (batch > 1)
+	{
+		batch /= 2;
+		return;
+	}
+	if (cut_short && mail_came_in)
+	{
+		interruptions++;
+		return;
+	}
+	NoteKept(1, result->id, &result->problem);
+	interruptions = 0;
+	PassOverPurged();
+}
+
+static void
+NoteSuccess(const PurgeResult *result, int64 took_ms)
+{
+	QueueProblem suppressed = {ERRCODE_TRIGGERED_ACTION_EXCEPTION,
+							   "a trigger or a rule suppresses the deletion", NULL};
+
+	/* The next row will be interrupted as often, in vain, or not. */
+	most_interruptions = MayMailWait() ? 1 : MAX_INTERRUPTIONS;
+	interruptions = 0;
+	if (result->removed < result->picked)
+		NoteKept(result->picked - result->removed, result->id, &suppressed);
+	if (took_ms < SHORT_PURGE_MS && result->picked == batch)
+		batch = Min(2 * batch, LARGEST_PURGE);
+	else if (took_ms > LONG_PURGE_MS)
+		batch = Max(batch / 2, 1);
+}
+
+/* All rows that are old enough have been looked at. */
+static void
+EndPass(TimestampTz now)
+{
+	if (kept == 0)
+	{
+		ShowRefusal(REFUSED_REMOVAL, 0, 0, NULL);
+		last_warning[0] = '\0';
+		RestartPurge();
+	}
+	else if (table_changed || now >= retry_at)
+	{
+		kept = 0;
+		retry_at = TimestampTzPlusMilliseconds(now, RETRY_REFUSED_MS);
+		RestartPurge();
+	}
+	table_changed = false;
+}
+
+void
+PurgeOldRows(void)
+{
+	static bool is_watching = false;
+	TimestampTz began = GetCurrentTimestamp();
+	int size = batch;
+	int share = Outstanding() > 0 ? PURGE_SHARE : PURGE_SHARE_WHEN_IDLE;
+	PurgeResult result;
+	TimestampTz now;
+
+	worker.purge_at = DT_NOEND;
+	if (my_slot->number != 0)
+		return;
+	if (!is_watching)
+		CacheRegisterRelcacheCallback(NoteTableChanged, (Datum) 0);
+	is_watching = true;
+
+	worker.step = STEP_PURGE;
+	BeginWork("removing what is older than retention");
+	StartLimit(StatementLimit());
+	table = get_relname_relid("task_notifications", get_namespace_oid("rhesis_notify", true));
+	PurgeBatch(size, &result);
+	StopLimit();
+	if (result.failed && !shutdown_was_requested)
+		NoteFailure(&result);
+	CommitWork();
+	worker.step = STEP_OTHER;
+	now = GetCurrentTimestamp();
+	if (!result.failed)
+		NoteSuccess(&result, (now - began) / 1000);
+
+	if (result.failed || result.picked == size)
+		worker.purge_at = now + (now - began) * share;
+	else
+	{
+		EndPass(now);
+		worker.purge_at = TimestampTzPlusMilliseconds(now, BETWEEN_PASSES_MS);
+	}
+}
+
+void
+PurgeFailed(void)
+{
+	StopLimit();
+	worker.purge_at = After(BETWEEN_PASSES_MS);
+}

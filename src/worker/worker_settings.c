@@ -1,0 +1,274 @@
+/*
+ * worker_settings.c - the settings that a worker's session runs with, whatever is set for the app.
+ *
+ * ALTER DATABASE and ALTER ROLE are meant for the app's sessions. A read-only database, an isolation level, a time-out, planner
+ * settings or exit_on_error must not change what the worker does, its plans or its life. New versions of PostgreSQL bring new
+ * settings, so they are not listed one by one: each setting that a user or a superuser may change goes back to the value of the
+ * server's configuration. The exceptions are:
+ *
+ *  - settings with a dot in their name: those of this extension, and those that the app's views read
+ *  - how values are written (time zone, DateStyle, lc_numeric and the like): a view that formats a value writes it as it does for
+ *    the app; our own statements write no such value
+ *  - what is logged: the superuser who has set it wants to see this process too
+ *  - synchronous_commit: the app's promise to itself; PinSettings only raises it to "local"
+ *
+ * A second list is pinned whatever the server's configuration says: what our statements and their plans rely on.
+ *
+ * A relation of the app can change settings while it is read. The end of its subtransaction takes that back. Two settings would end
+ * the process before, so these can't be changed there at all.
+ */
+#include "postgres.h"
+
+#include "worker/worker_settings.h"
+
+#include "access/xact.h"
+#include "base/compat.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/guc_tables.h"
+#include "utils/memutils.h"
+#include "worker/worker_slot.h"
+
+typedef struct ServerSetting
+{
+	const char *name;
+	char *value;
+} ServerSetting;
+
+static ServerSetting *server_settings;
+static int server_setting_count;
+
+static bool
+IsLeftToTheApp(const char *name)
+{
+	static const char *const names[] = {
+		"TimeZone",
+		"timezone_abbreviations",
+		"DateStyle",
+		"IntervalStyle",
+		"extra_float_digits",
+		"bytea_output",
+		"default_text_search_config",
+		"lc_messages",
+		"lc_monetary",
+		"lc_numeric",
+		"lc_time",
+		"xmlbinary",
+		"xmloption",
+		"synchronous_commit",
+	};
+
+	if (strchr(name, '.') != NULL || strncmp(name, "log_", 4) == 0)
+		return true;
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* These are not values but acts: a transaction's, or a change of the user, which PinSettings undoes. */
+static bool
+IsAct(const char *name)
+{
+	static const char *const names[] = {
+		"transaction_isolation",  "transaction_read_only",
+		"transaction_deferrable", "role",
+		"session_authorization",  "seed",
+	};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+IsRestored(const struct config_generic *setting)
+{
+	return (setting->context == PGC_USERSET || setting->context == PGC_SUSET) &&
+		   !IsLeftToTheApp(setting->name) && !IsAct(setting->name);
+}
+
+void
+PinSetting(const char *name, const char *value)
+{
+	/* Not every version has every setting. */
+	if (GetConfigOption(name, true, false) != NULL)
+		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * These can end the connection while it is made: from PostgreSQL 18 on the conversion to client_encoding is looked for in the library
+ * path, and a transaction reads the catalogs. What is set like this before, no database or role changes.
+ */
+static void
+PinForConnection(void)
+{
+	char *library_path = pstrdup(GetConfigOption("dynamic_library_path", false, false));
+
+	PinSetting("dynamic_library_path", library_path);
+	PinSetting("exit_on_error", "off");
+	PinSetting("statement_timeout", "0");
+	PinSetting("transaction_timeout", "0");
+	pfree(library_path);
+}
+
+void
+RememberServerSettings(void)
+{
+	int count;
+	struct config_generic **settings = RhesisGucVariables(&count);
+
+	server_settings = MemoryContextAlloc(TopMemoryContext, count * sizeof(ServerSetting));
+	for (int i = 0; i < count; i++)
+	{
+		const char *name = settings[i]->name;
+		ServerSetting *saved = &server_settings[server_setting_count];
+
+		if (!IsRestored(settings[i]))
+			continue;
+		saved->name = name;
+		saved->value = MemoryContextStrdup(TopMemoryContext, GetConfigOption(name, true, false));
+		server_setting_count++;
+	}
+	PinForConnection();
+}
+
+static bool
+IsSetForTheApp(const struct config_generic *setting)
+{
+	switch (setting->source)
+	{
+		case PGC_S_GLOBAL:
+		case PGC_S_DATABASE:
+		case PGC_S_USER:
+		case PGC_S_DATABASE_USER:
+			return IsRestored(setting);
+		default:
+			return false;
+	}
+}
+
+static void
+RestoreServerSettings(void)
+{
+	int count;
+	struct config_generic **settings = RhesisGucVariables(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		for (int j = 0; IsSetForTheApp(settings[i]) && j < server_setting_count; j++)
+		{
+			/* A worker without one of these is better than none: a value that is refused is a warning. */
+			if (strcmp(settings[i]->name, server_settings[j].name) == 0)
+				(void) set_config_option(server_settings[j].name, server_settings[j].value,
+										 PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, WARNING,
+										 false);
+		}
+	}
+}
+
+/* Each of them can turn an error of a relation, or its duration, into the end of the process. */
+static void
+ForbidDeadlySettings(void)
+{
+	static const char *const names[] = {"exit_on_error", "transaction_timeout"};
+	int count;
+	struct config_generic **settings = RhesisGucVariables(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		for (int j = 0; j < (int) lengthof(names); j++)
+		{
+			/* PostgreSQL then refuses it in a security-restricted operation, as it does SET ROLE. */
+			if (strcmp(settings[i]->name, names[j]) == 0)
+				settings[i]->flags |= GUC_NOT_WHILE_SEC_REST;
+		}
+	}
+}
+
+void
+PinSettings(void)
+{
+	static const char *const pinned[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"role", "none"},
+		{"session_replication_role", "origin"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"exit_on_error", "off"},
+		{"restrict_nonsystem_relation_kind", ""}, /* our statements read our views */
+		{"statement_timeout", "0"},
+		{"lock_timeout",
+		 "1s"}, /* whoever holds a lock for long must not keep our transaction open */
+		{"transaction_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"zero_damaged_pages", "off"},
+		{"row_security", "off"}, /* hides nothing: PostgreSQL raises an error instead */
+		{"transform_null_equals", "off"},
+		{"array_nulls", "on"},
+		{"default_tablespace", ""},
+		{"temp_tablespaces", ""},
+		{"commit_delay", "0"},
+		/* Our statements were measured with what the planner prefers by default. */
+		{"enable_bitmapscan", "on"},
+		{"enable_distinct_reordering", "on"},
+		{"enable_eager_aggregate", "on"},
+		{"enable_group_by_reordering", "on"},
+		{"enable_hashagg", "on"},
+		{"enable_hashjoin", "on"},
+		{"enable_incremental_sort", "on"},
+		{"enable_indexonlyscan", "on"},
+		{"enable_indexscan", "on"},
+		{"enable_material", "on"},
+		{"enable_memoize", "on"},
+		{"enable_mergejoin", "on"},
+		{"enable_nestloop", "on"},
+		{"enable_partition_pruning", "on"},
+		{"enable_presorted_aggregate", "on"},
+		{"enable_self_join_elimination", "on"},
+		{"enable_seqscan", "on"},
+		{"enable_sort", "on"},
+		{"enable_tidscan", "on"},
+		{"seq_page_cost", "1"},
+		{"random_page_cost", "4"},
+		{"cpu_tuple_cost", "0.01"},
+		{"cpu_index_tuple_cost", "0.005"},
+		{"cpu_operator_cost", "0.0025"},
+		{"cursor_tuple_fraction", "0.1"},
+		{"recursive_worktable_factor", "10"},
+		{"from_collapse_limit", "8"},
+		{"join_collapse_limit", "8"},
+		{"geqo", "off"},
+		{"constraint_exclusion", "partition"},
+		{"plan_cache_mode", "auto"},
+		{"jit", "off"},
+		{"max_parallel_workers_per_gather", "0"},
+		{"force_parallel_mode", "off"},
+		{"debug_parallel_query", "off"},
+	};
+
+	char application_name[NAMEDATALEN];
+
+	/* ALTER DATABASE ... SET session_authorization has made another user of this session. */
+	if (GetSessionUserId() != GetAuthenticatedUserId())
+		SetSessionAuthorization(GetAuthenticatedUserId(), true);
+	RestoreServerSettings();
+	for (int i = 0; i < (int) lengthof(pinned); i++)
+		PinSetting(pinned[i][0], pinned[i][1]);
+	PinSetting("client_encoding", GetDatabaseEncodingName());
+	snprintf(application_name, sizeof(application_name), "rhesis_notify worker %d",
+			 my_slot->number + 1);
+	PinSetting("application_name", application_name);
+
+	/* An outcome that was recorded may not be forgotten: it would be mailed again. */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		PinSetting("synchronous_commit", "local");
+	ForbidDeadlySettings();
+}

@@ -1,0 +1,174 @@
+/*
+ * worker_slot.c - a worker's own slot in shared memory: taking it, keeping it true, leaving it.
+ */
+#include "postgres.h"
+
+#include "worker/worker_slot.h"
+
+#include "base/compat.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+#include "worker/worker_session.h"
+
+WorkerSlot *my_slot = NULL;
+
+/* The launcher sees the slot idle with a pid in it, which means: it has ended, heed its farewell. */
+static void
+LeaveSlot(int code, Datum argument)
+{
+	pg_atomic_write_u64(&my_slot->epoch, 0);
+	pg_atomic_write_u32(&my_slot->process, NO_PROCESS);
+	pg_atomic_write_u32(&my_slot->in_flight, 0);
+	pg_atomic_write_u32(&my_slot->connections, 0);
+	pg_atomic_write_u64(&my_slot->standby_since, 0);
+	LockSlots(LW_EXCLUSIVE);
+	/* Ended while it was connecting, which no error of its database is. */
+	if (my_slot->farewell == FAREWELL_NONE && shutdown_was_requested)
+		my_slot->farewell = FAREWELL_TERMINATED;
+	my_slot->state = SLOT_IDLE;
+	my_slot->activity = WORKER_STOPPED;
+	my_slot->backing_off_until = 0;
+	memset(my_slot->refusals, 0, sizeof(my_slot->refusals));
+	my_slot->looking_up_since = 0;
+	UnlockSlots();
+	WakeLauncher();
+}
+
+bool
+AttachSlot(int index, uint32 generation)
+{
+	WorkerSlot *slot = &rhesis_shared->slots[index];
+	bool mine;
+
+	LockSlots(LW_EXCLUSIVE);
+	mine = slot->state == SLOT_STARTING && slot->generation == generation;
+	if (mine)
+	{
+		slot->state = SLOT_RUNNING;
+		slot->pid = MyProcPid;
+		slot->farewell = FAREWELL_NONE;
+		slot->activity = WORKER_STARTING;
+		slot->started_at = GetCurrentTimestamp();
+		slot->backing_off_until = 0;
+		slot->needs_person = false;
+		slot->hint[0] = '\0';
+	}
+	UnlockSlots();
+	if (!mine)
+		return false;
+
+	my_slot = slot;
+	/* Registered before the connection, so it runs behind its end: without the slot's process the database has none of ours. */
+	on_shmem_exit(LeaveSlot, (Datum) 0);
+	/* A predecessor's due_since stays: the first claim begins at the start of the queue, since whenever its rows are due. */
+	pg_atomic_write_u32(&slot->wishes, WISH_WORK);
+	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
+	return true;
+}
+
+void
+ShowBackoff(TimestampTz until)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->backing_off_until = until;
+	if (until == 0)
+	{
+		my_slot->needs_person = false;
+		my_slot->hint[0] = '\0';
+	}
+	UnlockSlots();
+}
+
+void
+ShowNeedOfPerson(void)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->needs_person = true;
+	UnlockSlots();
+}
+
+/* As much of the text as there is room for. */
+static void
+CopyShown(char *shown, size_t size, const char *text)
+{
+	int room = strnlen(text, size - 1);
+	int length = Min(pg_mbcliplen(text, strlen(text), room), room);
+
+	memcpy(shown, text, length);
+	shown[length] = '\0';
+}
+
+void
+ShowHint(const char *hint)
+{
+	LockSlots(LW_EXCLUSIVE);
+	CopyShown(my_slot->hint, MAX_HINT, hint);
+	UnlockSlots();
+}
+
+void
+ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
+{
+	Refusal *refusal = &my_slot->refusals[kind];
+
+	if (count == refusal->count && text == NULL)
+		return;
+	LockSlots(LW_EXCLUSIVE);
+	if (refusal->count == 0)
+		refusal->since = GetCurrentTimestamp();
+	refusal->count = count;
+	if (text != NULL)
+	{
+		refusal->id = id;
+		CopyShown(refusal->text, MAX_REFUSAL, text);
+	}
+	UnlockSlots();
+}
+
+/* No lock can be taken in a signal handler; these are written by this process alone. */
+void
+ShowSlowLookUp(TimestampTz since)
+{
+	my_slot->looking_up_since = since;
+	my_slot->activity = WORKER_LOOKING_UP;
+}
+
+void
+EndSlowLookUp(void)
+{
+	if (my_slot->looking_up_since == 0)
+		return;
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->looking_up_since = 0;
+	my_slot->activity = WORKER_SENDING;
+	UnlockSlots();
+}
+
+void
+ShowCulprit(int64 id)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->culprit_id = id;
+	my_slot->culprit_at = GetCurrentTimestamp();
+	UnlockSlots();
+}
+
+void
+ShowError(const char *text)
+{
+	LockSlots(LW_EXCLUSIVE);
+	CopyShown(my_slot->last_error, MAX_LAST_ERROR, text);
+	my_slot->last_error_at = GetCurrentTimestamp();
+	UnlockSlots();
+}
+
+void
+Leave(WorkerFarewell farewell)
+{
+	LockSlots(LW_EXCLUSIVE);
+	my_slot->farewell = farewell;
+	UnlockSlots();
+	proc_exit(0);
+}

@@ -1,0 +1,200 @@
+/*
+ * worker_smtp.c - the worker's side of SMTP: hands mails to the pool and takes outcomes back.
+ *
+ * What a server in trouble means for the worker as a whole is worker_backoff.c's.
+ */
+#include "postgres.h"
+
+#include "worker/worker_smtp.h"
+
+#include "delivery/smtp_settings.h"
+#include "miscadmin.h"
+#include "server/claim_journal.h"
+#include "server/pace.h"
+#include "settings/settings.h"
+#include "settings/settings_password.h"
+#include "utils/timestamp.h"
+#include "worker/worker_backoff.h"
+#include "worker/worker_session.h"
+#include "worker/worker_state.h"
+
+#define PASSWORD_AGE_MS 1000
+
+static TimestampTz password_read_at;
+
+const char *
+OpenPool(void)
+{
+	const char *problem = SmtpSettingsProblem();
+	SmtpOptions options;
+
+	if (problem == NULL)
+		problem = SmtpInitialize();
+	if (problem == NULL)
+	{
+		SmtpOptionsFromSettings(&options);
+		worker.pool = SmtpPoolCreate(&options, &problem);
+	}
+	return worker.pool ? NULL : problem;
+}
+
+/* A mounted secret may have been replaced. */
+static bool
+RefreshPassword(void)
+{
+	char *problem;
+	char *password;
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* The clock may have been set back. */
+	if (now >= password_read_at && now < password_read_at + PASSWORD_AGE_MS * INT64CONST(1000))
+		return true;
+	password = ReadSmtpPassword(&problem);
+	if (problem)
+	{
+		BackOff(
+			"password", problem,
+			"Check rhesis_notify.smtp_password_file: the server's operating system user must be "
+			"able to read it.",
+			0, false);
+		ShowNeedOfPerson();
+		return false;
+	}
+	SmtpPoolSetPassword(worker.pool, password);
+	ForgetPassword(password);
+	password_read_at = GetCurrentTimestamp();
+	return true;
+}
+
+static void
+Submit(Delivery *delivery)
+{
+	delivery->is_probe |= worker.probing;
+	worker.probe_is_out |= delivery->is_probe;
+	/* From here on the mail server may hear of it. */
+	ForgetUnsent(&delivery->unsent_place);
+	SmtpSubmit(worker.pool, &delivery->mail);
+	worker.in_flight++;
+}
+
+int64
+SubmitReady(void)
+{
+	int64 wait = 0;
+
+	if (worker.ready.count > 0 && !RefreshPassword())
+		return 0;
+	while (worker.ready.count > 0 && SmtpPoolRoom(worker.pool) > 0 && wait == 0)
+	{
+		wait = PaceNext(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
+		if (wait == 0)
+			Submit(TakeFirst(&worker.ready));
+	}
+	return wait;
+}
+
+static void
+CountOutcome(const Delivery *delivery, const Outcome *outcome)
+{
+	if (outcome->action == OUTCOME_IN_DOUBT ||
+		(delivery->record.event && strcmp(delivery->record.event, "in_doubt") == 0))
+		pg_atomic_fetch_add_u64(&my_slot->in_doubt, 1);
+	switch (delivery->record.state)
+	{
+		case DELIVERY_SENT:
+			pg_atomic_fetch_add_u64(&my_slot->sent, 1);
+			break;
+		case DELIVERY_DEFERRED:
+			pg_atomic_fetch_add_u64(&my_slot->deferred, 1);
+			break;
+		case DELIVERY_FAILED:
+			pg_atomic_fetch_add_u64(&my_slot->failed, 1);
+			break;
+		default:
+			break;
+	}
+}
+
+/* We cut the connection ourselves, in the middle of it. */
+static bool
+WasAborted(const Delivery *delivery)
+{
+	const SmtpEvent *event = &delivery->mail.event;
+
+	return event->kind == SMTP_EVENT_ABORTED && !event->dot_written;
+}
+
+/* The trouble is the connection's alone: may it go over another one, at once and uncounted? */
+static bool
+GoesAgain(const Delivery *delivery, const Outcome *outcome)
+{
+	if (worker.draining || shutdown_was_requested || worker.backing_off_until > 0)
+		return false;
+	return outcome->action == OUTCOME_RETRY_FRESH || UseFewerConnections(delivery, outcome);
+}
+
+/* One mail is back from the pool; true when it went there again. */
+static bool
+Collect(Delivery *delivery)
+{
+	Outcome outcome;
+
+	worker.in_flight--;
+	if (delivery->is_probe)
+		worker.probe_is_out = false;
+	outcome = SettleDelivery(delivery);
+	if (GoesAgain(delivery, &outcome))
+	{
+		SmtpMailClear(&delivery->mail);
+		Submit(delivery);
+		return true;
+	}
+	if (outcome.action == OUTCOME_RETRY_FRESH || WasAborted(delivery))
+	{
+		GiveBack(delivery, 0);
+		AppendSettled(delivery);
+		return false;
+	}
+	CountOutcome(delivery, &outcome);
+	AppendSettled(delivery);
+	if (!OutcomeBacksOff(&outcome))
+	{
+		ServerIsWell(delivery);
+		if (delivery->record.smtp_reply && delivery->record.state != DELIVERY_SENT)
+			ShowError(delivery->record.smtp_reply);
+	}
+	else
+	{
+		BackOffFor(delivery, &outcome);
+		if (!delivery->record.counts_attempt)
+			delivery->record.delay_ms = Max(
+				delivery->record.delay_ms,
+				TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until));
+	}
+	return false;
+}
+
+void
+RunSmtp(void)
+{
+	SmtpPoolStatus status;
+	bool again;
+
+	do
+	{
+		SmtpMail *mail;
+
+		again = false;
+		SmtpRun(worker.pool);
+		while ((mail = SmtpNextFinished(worker.pool)) != NULL)
+			again |= Collect(mail->cookie);
+		TryMoreConnections();
+
+		/* A connection that could not be opened is heeded by now; only a pause keeps others from being tried. */
+		if (worker.backing_off_until == 0)
+			SmtpPoolResume(worker.pool);
+	} while (again);
+	SmtpPoolGetStatus(worker.pool, &status);
+	pg_atomic_write_u32(&my_slot->connections, status.connections);
+	pg_atomic_write_u32(&my_slot->in_flight, worker.in_flight);
+}
