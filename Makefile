@@ -151,16 +151,23 @@ sql/rhesis_notify--$(EXTVERSION).sql: sql/rhesis_notify.sql templates $(wildcard
 
 MADE_FOR = build/made-for
 MADE_OF = $(OBJS)
+DEPENDENCIES = build/dependencies
 include test/made-for.mk
 
 # The version is compiled in.
-$(OBJS): $(wildcard src/*/*.h) rhesis_notify.control $(MADE_FOR)
+$(OBJS): rhesis_notify.control $(MADE_FOR)
 rhesis_notify.so: src/exports.map
 
 # An object is there as a whole or not at all: a make that was killed, or that runs beside this one, leaves none to be linked that
 # is half written ("file too short").
 src/%.o: src/%.c
-	$(CC) $(CFLAGS) $(CPPFLAGS) -c $< -o $@.$$$$ && mv $@.$$$$ $@
+	@mkdir -p $(dir $(DEPENDENCIES)/$*)
+	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -MT $@ -MT $(@:.o=.bc) -MF $(DEPENDENCIES)/$*.d -c $< -o $@.$$$$ && mv $@.$$$$ $@
+
+# The headers that each object was compiled with, as the compiler has noted them. Where that is not known, the object is made anew.
+.PHONY: unknown-headers
+$(foreach object,$(OBJS),$(if $(wildcard $(object:src/%.o=$(DEPENDENCIES)/%.d)),,$(object))): unknown-headers
+-include $(wildcard $(OBJS:src/%.o=$(DEPENDENCIES)/%.d))
 
 build/results:
 	mkdir -p $@

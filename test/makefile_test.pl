@@ -218,6 +218,22 @@ foreach my $made ([ 'make src/server/pace.o', 'src/server/pace.o' ], [ 'make -C 
 	ok(made_anew("$made->[0] CFLAGS=-O0", $made->[1], sub { }), 'and with other options');
 }
 
+# ---- ... and the headers that they include ----
+
+sub touched
+{
+	my ($header) = @_;
+	return made_anew('make src/server/pace.o', 'src/server/pace.o', sub { utime undef, undef, "$checkout/$header" or die "there is no $header\n" });
+}
+ok(made_anew('make src/server/pace.o', 'src/server/pace.o', sub { }), 'an object is made with the options of always');
+ok(touched('src/server/pace.h'), 'it is made anew when its header has changed');
+ok(touched('src/server/shared_state.h'), '... or another one that it includes');
+ok(!touched('src/mail/message.h'), '... but not for one that it does not include');
+rename "$checkout/src/base/count_text.h", "$checkout/src/base/kept.h" or die "there is no count_text.h\n";
+($output, $status) = shell($checkout, "make src/server/pace.o PG_CONFIG=$pg_config");
+is($status, 0, 'a header that is gone is no obstacle to what does not include it') or diag($output);
+rename "$checkout/src/base/kept.h", "$checkout/src/base/count_text.h";
+
 # ---- Files that root makes in a user's checkout ----
 
 my $as_user = "setpriv --reuid=$USER --regid=$USER --clear-groups env HOME=$scratch PG_CONFIG=$pg_config PATH=/usr/bin:/bin";
