@@ -18,7 +18,7 @@ my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
 
 chmod 0755, $scratch;
 # What `make test` has told its own makes is nothing to these.
-delete @ENV{qw(MAKELEVEL MAKEFLAGS MFLAGS RHESIS_HANDS_BACK PG_CONFIG)};
+delete @ENV{qw(MAKELEVEL MAKEFLAGS MFLAGS RHESIS_HANDS_BACK RHESIS_PACKAGES PG_CONFIG)};
 $ENV{LC_ALL} = 'C';
 system("$top/test/copy-sources", $top, $checkout) == 0 or die "could not copy the checkout\n";
 system('chown', '-R', '0:0', $checkout);
@@ -107,7 +107,7 @@ foreach my $goal (qw(demo test bench))
 
 # ---- Names of variables ----
 
-my $makefile = slurp("$checkout/Makefile");
+my $makefile = join '', map { slurp("$checkout/$_") } qw(Makefile test/targets.mk bench/targets.mk);
 my %ours = map { $_ => 1 } map { /make [-\w]+[^\n]*?\b([A-Z][A-Z_]+)=/g } $makefile, map { slurp($_) } glob "$top/README.md $top/doc/*.md $top/bench/README.md";
 $ours{$_} = 1 foreach $makefile =~ /"\$\(([A-Z][A-Z_]+)\)"/g;
 delete $ours{PG_CONFIG};

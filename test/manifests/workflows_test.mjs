@@ -15,7 +15,7 @@ register('data:text/javascript,' + encodeURIComponent(`
 		: next(url, context);`));
 const { parseWorkflow, convertWorkflowTemplate } = await import('@actions/workflow-parser');
 
-const makefile = read('Makefile');
+const makefile = ['Makefile', 'test/targets.mk', 'bench/targets.mk'].map(read).join('');
 const trace = { info() {}, verbose() {}, error() {} };
 const workflows = readdirSync(join(top, '.github/workflows')).map(file => `.github/workflows/${file}`);
 const scripts = [];

@@ -76,7 +76,7 @@ is_deeply([ grep { m{^doc/} && $_ ne 'doc/README.md' && !$listed{$_} } pages() ]
 # ---- Commands ----
 
 # The Makefile's targets, and those of PGXS that are written of.
-my %targets = map { $_ => 1 } (slurp_file("$top/Makefile") =~ /^([\w-]+):/mg, qw(all install uninstall installcheck clean));
+my %targets = map { $_ => 1 } ((map { slurp_file("$top/$_") =~ /^([\w-]+):/mg } qw(Makefile test/targets.mk bench/targets.mk)), qw(all install uninstall installcheck clean));
 
 foreach my $page (pages())
 {
