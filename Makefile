@@ -8,6 +8,7 @@
 #   make test-loaded          each suite of SUITES while both cores are busy, until it has passed three times in a row
 #   make test-guide           do what the installing pages say, as written, on a fresh Debian, and the demo (PG=17: on a newer one)
 #   make soak                 the long loops: kills over a large backlog
+#   make lint                 does the layout of src/ keep to its rules?
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
 #   make bench                how fast it is, beside its peers (QUICK=1: a short look; SCENARIOS="throughput ...": those alone)
@@ -47,7 +48,7 @@ $(error this builds in the directory of its sources: VPATH and USE_VPATH are not
 endif
 
 # What comes without building.
-NOT_BUILDING = clean distclean maintainer-clean demo-stop
+NOT_BUILDING = clean distclean maintainer-clean demo-stop lint
 # Where nothing is installed yet, these begin with the packages: a first make installs what building needs, a second one sees it.
 INSTALLING_FIRST = test test-sanitized test-loaded demo bench bench-profile bench-versions bench-render
 INSTALLING = $(INSTALLING_FIRST) test-versions test-celery test-guide

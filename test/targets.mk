@@ -37,6 +37,11 @@ stage:
 
 # ---- Tests ----
 
+# test/lint says what it checks.
+.PHONY: lint
+lint:
+	@test/lint
+
 # test/run says what it needs and how to run a part of it.
 .PHONY: test
 test:
