@@ -5,7 +5,6 @@
  *	smtp_pool.c			making a pool, its options, and its end
  *	smtp_connection.c	libcurl opens and closes connections
  *	smtp_auth.c			which login mechanism is tried, and which one after a refusal
- *	smtp_failure.c		what went wrong with one that could not be opened
  *	smtp_transaction.c	the dialogue on an open connection
  *	smtp_probe.c		check_smtp's probe
  *
@@ -225,9 +224,6 @@ extern const char *SmtpMechanismName(const SmtpConnection *connection);
 extern void SmtpLoginSucceeded(SmtpConnection *connection);
 extern bool SmtpTriesNextMechanism(SmtpConnection *connection, const SmtpEvent *event);
 extern void SmtpForgetRefusals(SmtpPool *pool);
-
-/* smtp_failure.c */
-extern void SmtpOpeningFailed(SmtpConnection *connection, CURLcode result);
 
 /* smtp_transaction.c */
 extern void SmtpBegin(SmtpConnection *connection);

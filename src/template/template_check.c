@@ -1,11 +1,27 @@
 /*
  * template_check.c - what is wrong with a template can be said before it is used.
  *
- * What depends on the data (limits, names that a value makes up) only shows when a mail is rendered.
+ * A template that can't be parsed, or names a partial that does not exist, is refused when it is written; of what is probably not
+ * meant, its author is told. What depends on the data (limits, names that a value makes up) only shows when a mail is rendered.
+ * When a template is written, every session lets go of those that it keeps.
  */
 #include "postgres.h"
 
 #include "template/template_check.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "base/call_check.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "template/template_advice.h"
+#include "template/templates.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(rhesis_notify_templates_changed);
+PG_FUNCTION_INFO_V1(rhesis_notify_check_template);
 
 /* What is being checked, for the visitor of its names. */
 typedef struct CheckedPart
@@ -82,4 +98,76 @@ CheckTemplatePart(const char *name, const char *organization_id, TemplatePart pa
 		RaiseParseError(&checked, &error);
 	MustacheVisitNames(checked.parsed, CheckName, &checked);
 	return checked.parsed;
+}
+
+/* ---- When somebody writes a template ---- */
+
+static const OwnTrigger templates_changed = {.function = "templates_changed",
+											 .tables = {"templates", "shipped_templates"},
+											 .insert = true,
+											 .update = true,
+											 .delete_or_truncate = true};
+static const OwnTrigger check_template = {.function = "check_template",
+										  .tables = {"templates"},
+										  .level = TRIGGER_EVENT_ROW,
+										  .insert = true,
+										  .update = true};
+
+/* AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ... FOR EACH STATEMENT on both tables. */
+Datum
+rhesis_notify_templates_changed(PG_FUNCTION_ARGS)
+{
+	CacheInvalidateRelcache(RequireTrigger(fcinfo, &templates_changed)->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+/* NULL for null. The table's owner may have changed its columns. */
+static char *
+ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
+{
+	TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
+	int number = SPI_fnumber(descriptor, column);
+
+	if (number <= 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column \"%s\" of relation \"%s\" does not exist", column,
+							   RelationGetRelationName(trigger->tg_relation)),
+						errhint("CREATE EXTENSION has made it with this column, and mails need "
+								"it: add it again.")));
+	return SPI_getvalue(row, descriptor, number);
+}
+
+/*
+ * AFTER INSERT OR UPDATE ... FOR EACH ROW on templates: when all rows of the statement are there. A dump may hold a template whose
+ * partial was deleted: restoring it must not fail, as with functions, for whose bodies pg_restore turns the same setting off.
+ */
+Datum
+rhesis_notify_check_template(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = RequireTrigger(fcinfo, &check_template);
+	HeapTuple row =
+		TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
+	const char *name = ColumnText(trigger, row, "name");
+	const char *organization_id = ColumnText(trigger, row, "organization_id");
+
+	if (!check_function_bodies)
+		return PointerGetDatum(NULL);
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION), errmsg("the name of a template is null"),
+				 errhint("Templates are found by their names.")));
+
+	/* See the new rows; what the cache keeps of them goes with them if the statement fails. */
+	CacheInvalidateRelcache(trigger->tg_relation);
+	CommandCounterIncrement();
+	BeginTemplates();
+	for (TemplatePart part = 0; part < TEMPLATE_PARTS; part++)
+	{
+		char *source = ColumnText(trigger, row, TemplatePartName(part));
+
+		if (source != NULL)
+			AdviseOnTemplatePart(name, organization_id, part, source,
+								 CheckTemplatePart(name, organization_id, part, source));
+	}
+	return PointerGetDatum(NULL);
 }
