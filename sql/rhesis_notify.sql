@@ -1320,6 +1320,7 @@ COMMENT ON FUNCTION rhesis_notify.metric_samples(text) IS
 	'The same as rows, for exporters that run SQL: one for each sample of metrics(). about: worker, queue or database, the word behind '
 	'rhesis_notify_ in the names; null: all. Anything else is an error (invalid_parameter_value)';
 
+
 ------------------------------------------------------------------------------------------------------------------------
 -- SMTP in the caller's own session
 ------------------------------------------------------------------------------------------------------------------------
