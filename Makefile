@@ -142,8 +142,8 @@ clean:
 	rm -rf build rhesis_notify.so src/*.o src/*.bc src/*/*.o src/*/*.bc $(DATA_built)
 endif
 
-# The directory's own time says that a file was removed.
-sql/rhesis_notify--$(EXTVERSION).sql: sql/rhesis_notify.sql templates $(wildcard templates/*) sql/build-install-script
+# A directory's own time says that a file was removed.
+sql/rhesis_notify--$(EXTVERSION).sql: sql/parts $(wildcard sql/parts/*.sql) templates $(wildcard templates/*) sql/build-install-script
 	sql/build-install-script $< templates > $@
 
 MADE_FOR = build/made-for

@@ -3,8 +3,6 @@
 use strict;
 use warnings FATAL => 'all';
 
-use Cwd qw(abs_path);
-use File::Basename;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Document qw(page_text document_section write_section);
@@ -12,7 +10,6 @@ use RhesisNotify::Reference qw(sections);
 use RhesisNotify::Sources qw(source_text);
 use Test::More;
 
-my $top = abs_path(dirname(__FILE__) . '/../..');
 my $node = RhesisNotify::Cluster->serve('main', environment => { LANG => 'C.UTF-8' });
 
 sub uniq
@@ -49,7 +46,7 @@ my @given = (
 	$sources =~ /(?:\breason|skip_reason) = "(\w+)"/g,
 	$sources =~ /\b(?:Settle|SettleTrouble|GiveBackDeferred)\([^;"]*"(\w+)"/g,
 	$sources =~ /\bTHEN '(\w+_\w+|expired|interrupted)'/g,
-	slurp_file("$top/sql/rhesis_notify.sql") =~ /\bdelivery_reason = '(\w+)'/g,
+	source_text('sql') =~ /\bdelivery_reason = '(\w+)'/g,
 	$sources =~ /^\t+return "(\w+_email|\w+_user|wrong_organization)";/mg);
 
 is_deeply([ uniq(@documented) ], [ uniq(@given) ], 'the reasons are those that the code gives');
@@ -61,7 +58,7 @@ is_deeply(
 		uniq(
 			$sources =~ /\bevent = (?:[^;"]*\? )?"(\w+)"/g,
 			$sources =~ /event = [^;"]*\? "(\w+)" : "(\w+)"/g,
-			slurp_file("$top/sql/rhesis_notify.sql") =~ /INSERT INTO rhesis_notify\.delivery_events[^;]*?VALUES \(\w+\.id, '(\w+)'/g,
+			source_text('sql') =~ /INSERT INTO rhesis_notify\.delivery_events[^;]*?VALUES \(\w+\.id, '(\w+)'/g,
 			$sources =~ /SELECT a\.id, '(\w+)'/g)
 	],
 	'the events are those that the code records');

@@ -1,5 +1,5 @@
 
-# What the extension says to people: each ereport of the C sources and each RAISE of the SQL source, with what comes with it.
+# What the extension says to people: each ereport of the C sources and each RAISE of the SQL sources, with what comes with it.
 package RhesisNotify::Messages;
 
 use strict;
@@ -27,7 +27,7 @@ sub messages_of_sources
 
 	return sort { "$a->{level} $a->{message}" cmp "$b->{level} $b->{message}" }
 	  grep { !$seen{"$_->{level} $_->{message}"}++ }
-	  map { +{ %$_, sqlstates => [ sqlstates_of($_, \%codes) ] } } (map { of_c($_) } source_files('c')), of_sql("$top/sql/rhesis_notify.sql");
+	  map { +{ %$_, sqlstates => [ sqlstates_of($_, \%codes) ] } } (map { of_c($_) } source_files('c')), (map { of_sql($_) } source_files('sql'));
 }
 
 # ---- Style ----
@@ -35,7 +35,7 @@ sub messages_of_sources
 # What people may be shown: the C sources and the SQL scripts that still change, which are those of the version in the making.
 sub sources_of_messages
 {
-	return (source_files(), "$top/sql/rhesis_notify.sql", (sort glob "$top/sql/rhesis_notify--*--*.sql")[-1]);
+	return (source_files(), source_files('sql'), (sort glob "$top/sql/rhesis_notify--*--*.sql")[-1]);
 }
 
 # Their words are fixed: programs look for them.

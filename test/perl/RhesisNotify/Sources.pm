@@ -1,4 +1,4 @@
-# The library's C sources, as test/list-sources has them.
+# The sources, as test/list-sources has them, and the levels of their folders.
 package RhesisNotify::Sources;
 
 use strict;
@@ -22,7 +22,7 @@ sub folder_levels
 	return @levels;
 }
 
-# Full paths; of one extension ("c", "h") or of both.
+# Full paths: of the C sources those of one extension ("c", "h") or of both, or ("sql") the parts of the install script.
 sub source_files
 {
 	my ($extension) = @_;
@@ -32,7 +32,7 @@ sub source_files
 	return map { "$top/$_" } @files;
 }
 
-# Those of one extension, or all, as one text.
+# The same as one text.
 sub source_text
 {
 	my ($extension) = @_;
