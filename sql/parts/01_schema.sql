@@ -1,7 +1,7 @@
 -- rhesis_notify: every SQL object of the extension.
 --
--- The build makes the current version's install script of this file and of templates/. What changes here changes also in the
--- update script from the version before.
+-- The build makes the current version's install script of the files beside this one, in the order of their names, and of templates/.
+-- What changes here changes also in the update script from the version before.
 -- Whatever a user writes lives in tables that are dumped (pg_extension_config_dump); what we ship lives in tables that are not,
 -- and users' rows are laid over it. pg_dump goes by name: custom_task_types and database_pause are called so because they come before the queue,
 -- which a worker may find at any moment while a dump is being restored.
