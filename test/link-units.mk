@@ -1,9 +1,9 @@
-# For Makefiles that link a part of the library into a program or module of their own. A folder of src/ is a link unit: a program
-# takes the whole folder, and what is new in the folder comes along.
+# Makefiles include this file to link a part of the library into a program or module. A folder of src/ is a link unit: a program
+# links the whole folder, so new files of the folder are linked, too.
 #
 #   $(call units,mail/* smtp/*)      the objects of these files of src/, named without .c
 #
-# The Makefile defines TOP, BUILD and MADE_FOR before it includes this, and names its first target before, and its other rules after.
+# The Makefile defines TOP, BUILD, MADE_FOR and its first target before it includes this file. Its other rules come afterwards.
 
 units = $(patsubst $(TOP)/src/%.c,$(BUILD)/src/%.o,$(sort $(wildcard $(patsubst %,$(TOP)/src/%.c,$(1)))))
 
