@@ -12,13 +12,16 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 my $old = 0;
 
-# Finished rows that are older than retention; their task_ids are a word and a number.
-sub finish
+# Finished rows that are older than retention; their task_ids are a word and a number. What follows them stands in their
+# transaction: the worker looks once a minute, and would otherwise now and then remove them before that.
+sub finished
 {
-	my ($word, $count) = @_;
-	$node->sql(qq{INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, finished_at)
-		SELECT '$word ' || n, 'app.task', 'success', 'sent', now() - interval '40 days' + n * interval '1 second' FROM generate_series(1, $count) AS n});
-	return;
+	my ($word, $count, $follows) = @_;
+	return qq{BEGIN;
+		INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, finished_at)
+			SELECT '$word ' || n, 'app.task', 'success', 'sent', now() - interval '40 days' + n * interval '1 second' FROM generate_series(1, $count) AS n;
+		$follows;
+		COMMIT};
 }
 
 # The worker looks once a minute; a new one looks at once.
@@ -42,8 +45,7 @@ sub purges_around
 	my ($removed, $warnings) = ('', '');
 
 	return if $what =~ /takes its time/;
-	finish('purged', 7);
-	$node->psql('postgres', q{SELECT rhesis_notify.purge('30 days')}, stdout => \$removed, stderr => \$warnings);
+	$node->psql('postgres', finished('purged', 7, q{SELECT rhesis_notify.purge('30 days')}), stdout => \$removed, stderr => \$warnings);
 	is($removed, 7, "$what: purge() removes what can be removed, and says how many");
 	is(left(), 'old 7, old 23', "$what: around what cannot");
 	return if $what =~ /suppresses/;
@@ -58,8 +60,7 @@ sub check_retention
 	my ($what, $make, $unmake, $pattern) = @_;
 	my $log_offset = -s $node->logfile;
 
-	finish('old', 40);
-	$node->sql($make);
+	$node->sql(finished('old', 40, $make));
 	purge_now();
 	$node->wait_for("SELECT count(*) = 2 FROM rhesis_notify.task_notifications WHERE finished_at < now() - interval '30 days'");
 	is(left(), 'old 7, old 23', "$what: what can be removed is, around what cannot");
@@ -111,9 +112,9 @@ sub slow_left
 	return $node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id LIKE 'slow%'});
 }
 
-finish('slow', $SLOW);
-$node->sql(qq{CREATE TABLE public.receipt (notification_id bigint REFERENCES rhesis_notify.task_notifications ON DELETE SET NULL);
-	INSERT INTO public.receipt SELECT (SELECT min(id) FROM rhesis_notify.task_notifications WHERE task_id LIKE 'slow%') FROM generate_series(1, $RECEIPTS)});
+$node->sql(finished('slow', $SLOW,
+	qq{CREATE TABLE public.receipt (notification_id bigint REFERENCES rhesis_notify.task_notifications ON DELETE SET NULL);
+	INSERT INTO public.receipt SELECT (SELECT min(id) FROM rhesis_notify.task_notifications WHERE task_id LIKE 'slow%') FROM generate_series(1, $RECEIPTS)}));
 purge_now();
 
 # Mail that comes in while the worker is at it.
