@@ -16,6 +16,7 @@
 
 #include "storage/proc.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/wait_event.h"
 
 /* ---- PostgreSQL 16: settings live in a memory context of their own ---- */
@@ -64,6 +65,31 @@
 #define RhesisMyProcNumber() ((uint32) MyProc->pgprocno)
 #define RhesisCreateWaitEventSet(count) CreateWaitEventSet(TopMemoryContext, count)
 #define RhesisWaitEvent(name) PG_WAIT_EXTENSION
+#endif
+
+/* ---- PostgreSQL 19: signal handlers are told who has sent the signal ---- */
+#if PG_VERSION_NUM >= 190000
+#define RHESIS_SIGNAL_ARGUMENTS postgres_signal_arg, pg_siginfo
+#else
+#define RHESIS_SIGNAL_ARGUMENTS postgres_signal_arg
+#endif
+
+/* ---- PostgreSQL 19: what builds a jsonb keeps the result, too. Begin with {0}. ---- */
+#if PG_VERSION_NUM >= 190000
+typedef JsonbInState RhesisJsonbState;
+#define RhesisPushJsonb(state, token, value) pushJsonbValue(state, token, value)
+#else
+typedef struct RhesisJsonbState
+{
+	JsonbParseState *parser;
+	JsonbValue *result;
+} RhesisJsonbState;
+
+static inline void
+RhesisPushJsonb(RhesisJsonbState *state, JsonbIteratorToken token, JsonbValue *value)
+{
+	state->result = pushJsonbValue(&state->parser, token, value);
+}
 #endif
 
 #endif /* FRONTEND */

@@ -8,6 +8,7 @@
 #include "queue/result_excerpt.h"
 
 #include "access/detoast.h"
+#include "base/compat.h"
 #include "base/count_text.h"
 #include "fmgr.h"
 #include "utils/memutils.h"
@@ -21,7 +22,7 @@ static ResultKeyTest is_needed_key;
 /* The values of the excerpt being made. */
 typedef struct Excerpt
 {
-	JsonbParseState *state;
+	RhesisJsonbState state;
 	int kept;
 	int others; /* of those: keys that the shipped templates do not know */
 	int left_out;
@@ -68,8 +69,8 @@ AddMember(Excerpt *excerpt, JsonbValue *key, JsonbValue *value)
 		return;
 	}
 	excerpt->others += is_other;
-	pushJsonbValue(&excerpt->state, WJB_KEY, key);
-	pushJsonbValue(&excerpt->state, WJB_VALUE, value);
+	RhesisPushJsonb(&excerpt->state, WJB_KEY, key);
+	RhesisPushJsonb(&excerpt->state, WJB_VALUE, value);
 	excerpt->kept++;
 }
 
@@ -81,14 +82,15 @@ ReadMembers(Jsonb *whole, Excerpt *excerpt)
 	JsonbValue key;
 	JsonbValue value;
 
-	pushJsonbValue(&excerpt->state, WJB_BEGIN_OBJECT, NULL);
+	RhesisPushJsonb(&excerpt->state, WJB_BEGIN_OBJECT, NULL);
 	(void) JsonbIteratorNext(&iterator, &key, true); /* the beginning of the object */
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) == WJB_KEY)
 	{
 		(void) JsonbIteratorNext(&iterator, &value, true);
 		AddMember(excerpt, &key, &value);
 	}
-	return pushJsonbValue(&excerpt->state, WJB_END_OBJECT, NULL);
+	RhesisPushJsonb(&excerpt->state, WJB_END_OBJECT, NULL);
+	return excerpt->state.result;
 }
 
 Jsonb *

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "base/call_check.h"
+#include "base/compat.h"
 #include "base/database_text.h"
 #include "delivery/delivery_log.h"
 #include "delivery/outgoing.h"
@@ -48,7 +49,7 @@ RequiredArgument(FunctionCallInfo fcinfo, int argument, const char *name)
 }
 
 static void
-PushPair(JsonbParseState **state, const char *name, const char *value)
+PushPair(RhesisJsonbState *state, const char *name, const char *value)
 {
 	JsonbValue item;
 
@@ -57,22 +58,23 @@ PushPair(JsonbParseState **state, const char *name, const char *value)
 	item.type = jbvString;
 	item.val.string.val = unconstify(char *, name);
 	item.val.string.len = strlen(name);
-	pushJsonbValue(state, WJB_KEY, &item);
+	RhesisPushJsonb(state, WJB_KEY, &item);
 	item.val.string.val = unconstify(char *, value);
 	item.val.string.len = strlen(value);
-	pushJsonbValue(state, WJB_VALUE, &item);
+	RhesisPushJsonb(state, WJB_VALUE, &item);
 }
 
 /* What the original took as arguments and templates read from a task's result. */
 static Jsonb *
 ResultFromArguments(const char *execution_time, const char *test_run_id)
 {
-	JsonbParseState *state = NULL;
+	RhesisJsonbState state = {0};
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	RhesisPushJsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	PushPair(&state, "execution_time", execution_time);
 	PushPair(&state, "test_run_id", test_run_id);
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	RhesisPushJsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 static void

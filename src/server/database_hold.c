@@ -14,6 +14,7 @@
 
 #include "server/database_hold.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "base/compat.h"
 #include "catalog/objectaccess.h"
@@ -32,6 +33,7 @@
 #include "storage/spin.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 

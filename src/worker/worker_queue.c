@@ -17,6 +17,7 @@
 #include "server/claim_journal.h"
 #include "settings/settings.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "worker/worker_orphans.h"

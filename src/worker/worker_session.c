@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/compat.h"
 #include "base/time_limit.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
@@ -50,7 +51,7 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 	if (connecting)
 	{
 		shutdown_was_requested = true;
-		die(postgres_signal_arg);
+		die(RHESIS_SIGNAL_ARGUMENTS);
 	}
 	/* The postmaster signals twice, the process and its group: the second must not hit the transaction that gives back our rows. */
 	if (in_transaction && !shutdown_was_requested)
@@ -71,7 +72,7 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 static void
 HandleWorkerSigusr1(SIGNAL_ARGS)
 {
-	procsignal_sigusr1_handler(postgres_signal_arg);
+	procsignal_sigusr1_handler(RHESIS_SIGNAL_ARGUMENTS);
 	/* It has set the latch. */
 	if (committing && ProcSignalBarrierPending)
 	{
