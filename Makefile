@@ -2,7 +2,7 @@
 #
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make test                 build and run every test (installs what is missing through apt)
-#   make test-versions        the same on PostgreSQL 15, 17 and 18, each in a Debian of its own (VERSIONS="17" picks some)
+#   make test-versions        the same on PostgreSQL 15, 17, 18 and 19, each in a Debian of its own (VERSIONS="17" picks some)
 #   make test-celery          the Celery example alone, with the Celery, SQLAlchemy and driver of each of these Debians
 #   make test-sanitized       the tests with servers once more, all under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make test-loaded          each suite of SUITES while both cores are busy, until it has passed three times in a row

@@ -52,20 +52,50 @@ settle_network()
 	fi
 }
 
+# What PostgreSQL's release candidates need, on a sid: all that is not PostgreSQL's comes from sid. pgTAP is made for older versions only,
+# and is of SQL alone: the same files serve.
+add_experimental()
+{
+	local root=$1 pg=19
+
+	enter_cleanly "$root" DEBIAN_FRONTEND=noninteractive PG=$pg sh -euc '
+		apt-get install -y --no-install-recommends gcc pkg-config libcurl4-openssl-dev
+		echo "deb $0 experimental main" >/etc/apt/sources.list.d/experimental.list
+		apt-get update
+		printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d
+		chmod 755 /usr/sbin/policy-rc.d
+		apt-get install -y --no-install-recommends postgresql-$PG/experimental postgresql-client-$PG/experimental \
+			postgresql-server-dev-$PG/experimental libpq5/experimental libpq-dev/experimental
+		rm /usr/sbin/policy-rc.d
+		cd "$(mktemp -d)"
+		chown _apt .
+		older=$((PG - 1))
+		apt-get download postgresql-$older-pgtap
+		dpkg-deb -R postgresql-$older-pgtap_*.deb pgtap
+		mv "pgtap/usr/share/postgresql/$older" "pgtap/usr/share/postgresql/$PG"
+		sed -i "s/postgresql-$older/postgresql-$PG/" pgtap/DEBIAN/control
+		rm -rf pgtap/usr/share/doc pgtap/DEBIAN/md5sums
+		dpkg-deb -b pgtap pgtap.deb
+		apt-get install -y --no-install-recommends ./pgtap.deb
+		rm -rf "$PWD"' "$mirror"
+}
+
 # A Debian with some packages; without naming any, with what `make` in a checkout begins with. The root gets its name when it is
 # complete.
 make_root()
 {
-	local release=$1 root=$2 unfinished=$2.unfinished
+	local release=$1 root=$2 unfinished=$2.unfinished suite=$1
 	shift 2
+	[ "$release" != experimental ] || suite=sid
 	[ $# -gt 0 ] || set -- ca-certificates make perl debconf-utils
 
 	rm -rf --one-file-system "$unfinished"
 	mkdir -p "$unfinished"
-	debootstrap --variant=minbase "$release" "$unfinished" "$mirror" || return 1
+	debootstrap --variant=minbase "$suite" "$unfinished" "$mirror" || return 1
 	settle_network "$unfinished" || return 1
 	enter_cleanly "$unfinished" sh -c 'apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"' sh "$@" || return 1
 	settle_network "$unfinished" || return 1
+	[ "$release" != experimental ] || add_experimental "$unfinished" || return 1
 	mv "$unfinished" "$root"
 }
 

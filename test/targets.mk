@@ -89,7 +89,7 @@ test-loaded:
 	@PG_CONFIG=$(PG_CONFIG) TESTS="$(TESTS)" ROUNDS=$(ROUNDS) test/loaded $(SUITES)
 
 # test/versions says what it does. The Debians are kept outside the checkout.
-VERSIONS = 15 17 18
+VERSIONS = 15 17 18 19
 ROOTS = /var/cache/rhesis_notify
 
 .PHONY: test-versions
