@@ -16,7 +16,7 @@
 
 PG_MODULE_MAGIC;
 
-/* Declared here for PostgreSQL 15, whose headers don't. */
+/* PostgreSQL 15's headers do not declare it. */
 extern PGDLLEXPORT void _PG_init(void);
 
 void
@@ -25,7 +25,9 @@ _PG_init(void)
 	DefineSettings();
 	KeepResultKeys(IsListedVariable);
 
-	/* Loaded by a session, for its functions: the workers' side needs the server's start. */
+	/*
+	 * A session that loads the library needs only its functions. The rest needs the server's start.
+	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 

@@ -1,7 +1,8 @@
 /*
  * ascii.h - letters and digits of protocols and settings: ASCII alone, whatever the locale says.
  *
- * isalpha() and pg_strncasecmp() ask the locale about bytes beyond ASCII: in a Turkish one, such a byte equals an i.
+ * isalpha() and pg_strncasecmp() ask the locale about bytes beyond ASCII. In a Turkish locale, such
+ * a byte may equal an i.
  */
 #ifndef RHESIS_ASCII_H
 #define RHESIS_ASCII_H
@@ -24,7 +25,10 @@ AsciiLower(char c)
 	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
 }
 
-/* Do the texts begin with the same bytes, in any case of letters? One that ends before length is another. */
+/*
+ * Returns true if the first length bytes of both texts are equal, without regard to case. A text
+ * that ends earlier equals only a text that ends at the same place.
+ */
 static inline bool
 BeginsAlike(const char *text, const char *other, size_t length)
 {

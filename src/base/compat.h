@@ -1,6 +1,6 @@
 /*
- * compat.h - the differences between the versions of PostgreSQL and of libcurl that we build with. No other file asks for a
- * version.
+ * compat.h - the differences between the versions of PostgreSQL and of libcurl that we build with.
+ * No other file asks for a version.
  */
 #ifndef RHESIS_COMPAT_H
 #define RHESIS_COMPAT_H
@@ -97,7 +97,10 @@ RhesisPushJsonb(RhesisJsonbState *state, JsonbIteratorToken token, JsonbValue *v
 /* ---- libcurl, for files that have included <curl/curl.h> before ---- */
 #ifdef LIBCURL_VERSION_NUM
 
-/* 7.87 has CURLOPT_QUICK_EXIT: without it dead DNS stops the process that removes a handle. */
+/*
+ * 7.87 has CURLOPT_QUICK_EXIT. Without it, removing a handle waits for a resolver that gets no
+ * answer.
+ */
 #define OLDEST_LIBCURL_NUM 0x075700
 #define OLDEST_LIBCURL "7.87"
 
@@ -106,8 +109,9 @@ RhesisPushJsonb(RhesisJsonbState *state, JsonbIteratorToken token, JsonbValue *v
 #endif
 
 /*
- * Never wait for a resolver thread, and let so many lookups go on at once. Since 8.20 the threads are the
- * multi handle's, and few; before, each lookup had one of its own.
+ * Never wait for a resolver thread, and allow so many lookups at once. Before libcurl 8.20 each
+ * lookup had a thread of its own. Since 8.20 the multi handle owns the threads, and by default
+ * there are few.
  */
 static inline void
 SetResolverThreads(CURLM *multi, long threads)

@@ -1,8 +1,8 @@
 /*
- * database_text.h - text of the database, in its encoding, and UTF-8, which mails are in.
+ * database_text.h - converts text between the database's encoding and UTF-8, which mails are in.
  *
- * A database in SQL_ASCII does not know what its bytes are. They are taken for UTF-8 and not verified: what is none harms no
- * mail, since message.c replaces it.
+ * A database in SQL_ASCII does not know the encoding of its text. Its bytes are taken for UTF-8,
+ * and are not verified here: message.c replaces bytes that are not valid.
  */
 #ifndef RHESIS_DATABASE_TEXT_H
 #define RHESIS_DATABASE_TEXT_H
@@ -11,7 +11,10 @@
 #include "common/string.h"
 #include "mb/pg_wchar.h"
 
-/* The text itself, or a palloc'd copy. Raises an error for what has no place in UTF-8. */
+/*
+ * Returns the text itself, or a palloc'd copy. Raises an error if a character does not exist in
+ * UTF-8.
+ */
 static inline char *
 DatabaseTextToUtf8(const char *text, int length)
 {
@@ -19,7 +22,7 @@ DatabaseTextToUtf8(const char *text, int length)
 												 : pg_server_to_any(text, length, PG_UTF8);
 }
 
-/* The text itself, or a palloc'd copy; NULL, and no error, for what has no place in UTF-8. */
+/* The same, but returns NULL, and raises no error, if a character does not exist in UTF-8. */
 static inline char *
 TryDatabaseTextToUtf8(const char *text)
 {
@@ -42,7 +45,10 @@ TryDatabaseTextToUtf8(const char *text)
 	return utf8;
 }
 
-/* The text itself, or a palloc'd copy. Raises an error for what the database's encoding does not have. */
+/*
+ * Returns the text itself, or a palloc'd copy. Raises an error if a character does not exist in the
+ * database's encoding.
+ */
 static inline char *
 Utf8ToDatabaseText(const char *text, int length)
 {

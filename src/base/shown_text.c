@@ -8,10 +8,13 @@
 #include "base/utf8.h"
 #include "mb/pg_wchar.h"
 
-/* More blanks than this on one line are one space: they could push what follows to a line of its own. */
+/*
+ * A longer run of blanks on one line becomes one space: it could push the text after it to a new
+ * line.
+ */
 #define MAX_BLANKS 3
 
-/* Of an error message that is too long. */
+/* How much is kept of an error message that is too long: its beginning and its end. */
 #define ERROR_HEAD_CHARS 2400
 #define ERROR_TAIL_CHARS 1500
 #define ERROR_CUT_NOTE "\n\n[... the middle of this message is left out ...]\n\n"
@@ -22,7 +25,10 @@ IsAsciiControl(unsigned char c)
 	return c < ' ' || c == 0x7F;
 }
 
-/* C1 controls, line and paragraph separator, and what changes the direction of the rest of the line. */
+/*
+ * C1 controls, the line and paragraph separators, and the characters that change the direction of
+ * the text after them.
+ */
 static bool
 IsWideControl(const unsigned char *p, int length)
 {
@@ -40,14 +46,20 @@ DatabaseIsUtf8(void)
 	return GetDatabaseEncoding() == PG_UTF8;
 }
 
-/* The character at p, which is within the text: its length. Text of SQL_ASCII may end in the middle of one. */
+/*
+ * Returns the length in bytes of the character at p. p is before end. In SQL_ASCII, text may end in
+ * the middle of a character.
+ */
 static int
 CharLength(const char *p, const char *end)
 {
 	return Min(pg_mblen(p), (int) (end - p));
 }
 
-/* A character that is not shown as it is: a control character, and on one line what ends it or turns it round. */
+/*
+ * True for a character that a mail does not show as it is: a control character; in text of one
+ * line, also a character that ends the line or changes its direction.
+ */
 static bool
 IsUnfit(const char *p, int length, TextShape shape)
 {
@@ -60,7 +72,7 @@ IsUnfit(const char *p, int length, TextShape shape)
 		   IsWideControl((const unsigned char *) p, length);
 }
 
-/* A space of Unicode's, or a character without a picture. */
+/* True for a character that shows nothing: a space of any kind, or an ASCII control character. */
 static bool
 IsBlank(const char *p, int length)
 {
@@ -83,7 +95,7 @@ ShowsNothing(const char *text, int length)
 	return true;
 }
 
-/* More blanks than MAX_BLANKS begin the text: their length in bytes, or 0. */
+/* If more than MAX_BLANKS blanks begin the text, returns their length in bytes; else 0. */
 static int
 LongGap(const char *text, const char *end)
 {
@@ -102,7 +114,7 @@ LongGap(const char *text, const char *end)
 	return blanks > MAX_BLANKS ? length : 0;
 }
 
-/* Where the text is not shown as it is, or its end. */
+/* Returns the first place where the text cannot be shown as it is, or its end. */
 static const char *
 FindUnfit(const char *text, int length, TextShape shape)
 {
@@ -113,7 +125,7 @@ FindUnfit(const char *text, int length, TextShape shape)
 	{
 		int char_length;
 
-		/* Most characters, so every mail is faster for it. */
+		/* The common case first: most characters are printable ASCII. */
 		if (*p > ' ' && *p < 0x7F)
 		{
 			blanks = 0;
@@ -146,7 +158,7 @@ MaxChars(TextShape shape)
 	return max_chars[shape];
 }
 
-/* The part of a name behind its last underscore says what the value is. */
+/* The part of a name after its last underscore tells what kind of value it has. */
 TextShape
 ShapeOfName(const char *name, int name_length)
 {
@@ -192,7 +204,7 @@ FitToShape(const char *text, int length, TextShape shape)
 	char *copy = palloc(Min(length, max_chars * MAX_MULTIBYTE_CHAR_LEN) + strlen(ellipsis) + 1);
 	int chars = 0;
 	int fitting = 0;
-	int before_last = 0; /* bytes that leave a place for the ellipsis */
+	int before_last = 0; /* bytes before the last character, which the ellipsis replaces */
 
 	for (const char *p = text; p < end; chars++)
 	{
@@ -252,7 +264,7 @@ ShownError(const char *message)
 			int head = pg_mbcharcliplen(message, length, ERROR_HEAD_CHARS);
 			int tail = pg_mbcharcliplen(message, length, chars - ERROR_TAIL_CHARS);
 
-			/* The end of a traceback says what happened. */
+			/* Keep the end too: the last lines of a traceback say what happened. */
 			message = psprintf("%.*s" ERROR_CUT_NOTE "%s", head, message, message + tail);
 		}
 	}

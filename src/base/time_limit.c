@@ -12,9 +12,9 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#define TICKS 10 /* in the limit */
+#define TICKS 10 /* per limit */
 
-static TimeoutId time_limit = MAX_TIMEOUTS; /* not registered */
+static TimeoutId time_limit = MAX_TIMEOUTS; /* MAX_TIMEOUTS: not registered yet */
 static volatile sig_atomic_t is_running = false;
 static volatile sig_atomic_t ticks = 0;
 static volatile sig_atomic_t has_passed = false;
@@ -29,7 +29,10 @@ Cancel(void)
 	SetLatch(MyLatch);
 }
 
-/* Whether the timer's signal ends a system call that waits, such as one that opens or reads a pipe. */
+/*
+ * Sets whether the timer's signal interrupts a system call that waits, for example one that opens
+ * or reads a pipe.
+ */
 static void
 InterruptSystemCalls(bool interrupt)
 {
@@ -42,8 +45,9 @@ InterruptSystemCalls(bool interrupt)
 }
 
 /*
- * PostgreSQL reads a file or a program's output (file_fdw, pg_read_file) without looking for interrupts. So from now on the timer
- * interrupts that, and programs that this process has started get what pg_cancel_backend() would send them.
+ * PostgreSQL reads a file or a program's output (file_fdw, pg_read_file) without checking for
+ * interrupts. From now on the timer's signal interrupts such a read. Programs that this process has
+ * started get the signal that pg_cancel_backend() would send them.
  */
 static void
 EndForeignWaits(void)
@@ -108,7 +112,7 @@ StopTimeLimit(void)
 	if (has_passed)
 		InterruptSystemCalls(false);
 
-	/* It ran out when the statement was already done: nothing is left to cancel. */
+	/* If the limit ran out just when the statement had finished, nothing is left to cancel. */
 	if (has_passed)
 		QueryCancelPending = false;
 	if (ends_process)

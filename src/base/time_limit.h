@@ -1,44 +1,52 @@
 /*
- * time_limit.h - ends somebody else's SQL after a while, in any process, beside the session's own statement_timeout.
+ * time_limit.h - ends SQL that other people wrote after a while, in any process.
  *
- * Background workers never arm statement_timeout, and a user's session may have armed its own; so this is a timer apart. When
- * it runs out the running statement is cancelled, and so is each statement that goes on after it has caught that. A statement
- * that is still running after the same time again ends the process (a worker is started anew).
- * Where PostgreSQL waits for a pipe or a program without looking for interrupts, that wait is ended, too.
+ * It has a timer of its own: a background worker never arms statement_timeout, and a user's session
+ * may have armed its own. When the limit runs out, the running statement is cancelled. If the
+ * statement catches the cancellation and goes on, it is cancelled again. If a statement still runs
+ * after the same time again, the process ends; a worker is then started anew. A wait for a pipe or
+ * a program in which PostgreSQL does not check for interrupts is ended, too.
  */
 #ifndef RHESIS_TIME_LIMIT_H
 #define RHESIS_TIME_LIMIT_H
 
-/* Of one look-up of recipients, whatever it takes; a batch needs milliseconds, and the worker does nothing else meanwhile. */
+/*
+ * For one look-up of recipients. A batch needs milliseconds, and the worker does nothing else
+ * meanwhile.
+ */
 #ifndef LOOK_UP_LIMIT_MS
 #define LOOK_UP_LIMIT_MS 10000
 #endif
 
 /*
- * Called a tenth of the limit after its start and again in such intervals until it is stopped, each time in a signal handler; passed:
- * the limit has run out.
+ * Called ten times until the limit runs out, and at the same interval after that, until the limit
+ * is stopped. Each call is in a signal handler. passed: the limit has run out.
  */
 typedef void (*TimeLimitWatcher)(bool passed);
 
-/* Limits are not nested: stop one before the next is started. */
+/* Limits cannot be nested: stop one before you start the next. */
 extern void StartTimeLimit(int milliseconds);
 
-/* It has run out, or was ended: a cancellation that was caught is ours, not an operator's. */
+/*
+ * Returns true if the limit has run out, or was ended. Then a caught cancellation is ours, not an
+ * operator's.
+ */
 extern bool TimeLimitHasPassed(void);
 
 /*
- * For the error context of what is limited: once the limit has passed, each error that is raised asks for the next cancellation. A
- * function that catches one is hit by the next as soon as it has left the block that caught it.
+ * A callback for the error context of limited SQL. Once the limit has passed, each error that is
+ * raised requests the next cancellation. So a function that catches a cancellation gets the next
+ * one when it leaves the block that caught it.
  */
 extern void CancelAgain(void *argument);
 
 /* Call it on every way out. It may be called twice. */
 extern void StopTimeLimit(void);
 
-/* Of this process, from now on. */
+/* Sets this process's watcher for all limits that follow. */
 extern void WatchTimeLimit(TimeLimitWatcher watcher);
 
-/* In a signal handler: end a limit that is running, if one is, as if it had run out. */
+/* For signal handlers: if a limit is running, ends it as if it had run out. */
 extern void ExpireTimeLimit(void);
 
 #endif

@@ -6,13 +6,16 @@
 
 #include "datatype/timestamp.h"
 
-/* "45s", "2m 45s", "1h 3m", "5d 2h"; of a negative time "0s". palloc'd. */
+/* Returns "45s", "2m 45s", "1h 3m" or "5d 2h", palloc'd; "0s" for a negative time. */
 extern char *SpanText(int64 microseconds);
 
-/* "2026-11-25 01:02:03+00 (3m 20s ago)" or "(in 20s)", in the session's time zone and style; palloc'd. */
+/*
+ * Returns "2026-11-25 01:02:03+00 (3m 20s ago)", or "(in 20s)" for a future time, in the session's
+ * time zone and style; palloc'd.
+ */
 extern char *TimeText(TimestampTz time);
 
-/* Times of rows may be any: what is out of range is infinite, or as long as can be told. */
+/* A row may have any time. If a result is out of range, it is infinity, or the largest number. */
 extern TimestampTz TimePlusSeconds(TimestampTz time, int64 seconds);
 extern int64 MicrosecondsBetween(TimestampTz from, TimestampTz to);
 

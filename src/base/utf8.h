@@ -8,10 +8,13 @@
 
 #define UTF8_MAX_BYTES 4
 
-/* U+FFFD, what stands in for bytes that are no character. */
+/* U+FFFD replaces bytes that are not a character. */
 #define UTF8_REPLACEMENT "\xEF\xBF\xBD"
 
-/* The length in bytes of the character at s, which is before end; 0 if there is no legal one. */
+/*
+ * Returns the length in bytes of the character at s, which is before end; 0 if the bytes are not
+ * legal.
+ */
 static inline int
 Utf8CharLength(const char *s, const char *end)
 {
@@ -27,9 +30,10 @@ Utf8CharLength(const char *s, const char *end)
 }
 
 /*
- * Would this character move, hide or reorder what stands around it on one line? Control characters, line and
- * paragraph separators, and the bidirectional embeddings, overrides and isolates. (The marks U+200E, U+200F
- * and U+061C are not: right-to-left text needs them, and they reorder nothing else.)
+ * Returns true for a character that moves, hides or reorders the text around it on one line:
+ * control characters, line and paragraph separators, and bidirectional embeddings, overrides and
+ * isolates. U+200E, U+200F and U+061C are not among them: right-to-left text needs these marks, and
+ * they reorder nothing else.
  */
 static inline bool
 IsUnsafeInLine(pg_wchar c)
@@ -39,8 +43,8 @@ IsUnsafeInLine(pg_wchar c)
 }
 
 /*
- * Does this character show nothing? White space, soft hyphens, marks and overrides of direction, joiners, fillers, the
- * byte order mark.
+ * Returns true for a character that shows nothing: white space, soft hyphens, marks and overrides
+ * of direction, joiners, fillers, the byte order mark.
  */
 static inline bool
 IsBlankCharacter(pg_wchar c)

@@ -1,8 +1,9 @@
 /*
  * blank_body.c - does a mail's body show anything?
  *
- * A template whose only variable does not exist renders to nothing, or to tags around nothing: nobody wants that mail. When in
- * doubt, a body is not blank: the first letter that is shown ends the search.
+ * A template whose only variable does not exist renders to nothing, or to tags with nothing in
+ * them. Nobody wants that mail. When in doubt, a body is not blank. The first letter that is shown
+ * ends the search.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -15,7 +16,7 @@
 #include "base/utf8.h"
 #include "mail/blank_body.h"
 
-/* What HTML calls characters that show nothing; by their numbers, see EntityLength. */
+/* Entities in HTML that show nothing. EntityLength() knows their numeric forms. */
 static const char *const invisible_entities[] = {
 	"&nbsp;",
 	"&ensp;",
@@ -46,7 +47,7 @@ static const char *const hidden_elements[] = {"head", "style", "script", "title"
 static const char *const shown_tags[] = {"img",	  "svg",   "video",	 "object", "iframe",
 										 "embed", "input", "canvas", NULL};
 
-/* The length of the prefix that is in the list; 0: none is. */
+/* Returns the length of the entry in the list that the text begins with; 0 if there is none. */
 static int
 PrefixLength(const char *text, const char *const *list)
 {
@@ -60,7 +61,7 @@ PrefixLength(const char *text, const char *const *list)
 	return 0;
 }
 
-/* The name in the list that the tag at "<" or "</" begins with; NULL: none. */
+/* Returns the entry in the list that is the tag's name; NULL if there is none. */
 static const char *
 TagName(const char *name, const char *const *list)
 {
@@ -68,7 +69,7 @@ TagName(const char *name, const char *const *list)
 	{
 		int length;
 
-		/* Both are letters, which a bit makes small ones. */
+		/* Both are letters; the bit makes them lower case. Cheap, and excludes most names. */
 		if ((name[0] | 0x20) != (*list)[0])
 			continue;
 		length = strlen(*list);
@@ -80,7 +81,9 @@ TagName(const char *name, const char *const *list)
 	return NULL;
 }
 
-/* What is behind the element whose opening tag begins at p; the end of the text where it is not closed. */
+/*
+ * Returns the end of the element whose opening tag begins at p; NULL if the element is not closed.
+ */
 static const char *
 SkipElement(const char *p, const char *name)
 {
@@ -95,7 +98,10 @@ SkipElement(const char *p, const char *name)
 	return p != NULL ? p + 1 : NULL;
 }
 
-/* What is behind the comment or tag at p; NULL: nothing is. */
+/*
+ * Returns the end of the comment or tag at p; NULL if it is not closed. An element whose content is
+ * not shown is skipped whole.
+ */
 static const char *
 SkipTag(const char *p)
 {
@@ -121,7 +127,10 @@ BeginsTag(const char *p)
 						   (p[1] >= 'a' && p[1] <= 'z') || (p[1] >= 'A' && p[1] <= 'Z'));
 }
 
-/* The length of the character at p, if it shows nothing; 0: it shows something, or is none. */
+/*
+ * Returns the length of the character at p if it shows nothing; 0 if it shows something or is not
+ * legal.
+ */
 static int
 BlankLength(const char *p, const char *end)
 {
@@ -130,7 +139,7 @@ BlankLength(const char *p, const char *end)
 	return length > 0 && IsBlankCharacter(utf8_to_unicode((const unsigned char *) p)) ? length : 0;
 }
 
-/* The same for an entity, such as &zwnj; or &#8203; or &#x200B; */
+/* The same for an entity, such as &zwnj;, &#8203; or &#x200B; */
 static int
 EntityLength(const char *p)
 {

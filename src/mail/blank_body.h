@@ -6,13 +6,22 @@
 #ifndef RHESIS_BLANK_BODY_H
 #define RHESIS_BLANK_BODY_H
 
-/* White space, also that of Unicode, and characters without a width. */
+/*
+ * Returns true if the text has only white space, including Unicode's, and characters without a
+ * width.
+ */
 extern bool TextIsBlank(const char *text);
 
-/* The same when tags, comments and what is in head, style, script and title are left out. A picture is something. */
+/*
+ * The same for HTML, without tags, comments and the content of head, style, script, title and
+ * template. A picture shows something.
+ */
 extern bool HtmlIsBlank(const char *html);
 
-/* Is this place of an HTML source inside a comment, a tag or an element whose content is not shown? Mustache tags are passed over. */
+/*
+ * Returns true if place, in an HTML source, is inside a comment, a tag or an element whose content
+ * is not shown. Mustache tags are skipped.
+ */
 extern bool HtmlHidesPlace(const char *html, const char *place);
 
 #endif

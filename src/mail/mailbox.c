@@ -1,8 +1,8 @@
 /*
  * mailbox.c - mail addresses: which ones we send to, and "Name" <address> as settings write them.
  *
- * An address that passes here can be written behind RCPT TO and into a header as it is: it has no byte
- * that could end the command, the line or the address. Must never accept more than mailbox.h says.
+ * An address that is valid here can follow RCPT TO, and stand in a header, as it is: it has no byte
+ * that could end the command, the line or the address. Never accept more than mailbox.h says.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -16,7 +16,7 @@
 #define MAX_LOCAL_PART 64
 #define MAX_LABEL 63
 
-/* RFC 5322 atext: what a local part may have without quotes, besides dots. */
+/* RFC 5322 atext: the characters, besides dots, that a local part may have without quotes. */
 static bool
 IsAtomChar(unsigned char c)
 {
@@ -40,7 +40,10 @@ DotAtomProblem(const char *start, const char *end)
 	return after_dot ? "the part before the @ is empty or ends with a dot" : NULL;
 }
 
-/* Is this, between its quotes, one quoted string? A backslash takes the next character's meaning away. */
+/*
+ * Returns true if the text, which is between quotes, is one quoted string. A backslash makes the
+ * next character an ordinary one.
+ */
 static bool
 QuotesMatch(const char *start, const char *end)
 {
@@ -153,7 +156,7 @@ IsBlank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Narrows a text to what is between its blanks. */
+/* Removes the blanks at both ends. */
 static void
 Trim(const char **start, const char **end)
 {
@@ -163,7 +166,7 @@ Trim(const char **start, const char **end)
 		(*end)--;
 }
 
-/* The display name before an address: a quoted string, or words. NULL if it is neither. */
+/* Returns the display name before an address, a quoted string or words; NULL if it is neither. */
 static char *
 ReadDisplayName(const char *start, const char *end)
 {
@@ -213,7 +216,7 @@ SplitMailbox(const char *text, Mailbox *mailbox, const char **problem)
 		}
 	}
 
-	/* An address has no angle bracket, so the last one in the text opens it. */
+	/* An address has no angle bracket, so the last one in the text begins it. */
 	open = end;
 	if (end > start && end[-1] == '>')
 	{

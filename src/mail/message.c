@@ -1,8 +1,8 @@
 /*
  * message.c - a complete mail: RFC 5322 headers and a multipart/alternative body.
  *
- * The header fields and their order are written in one place, ComposeMessage. Every value that is not ours
- * goes through mime.c, which makes it safe, or is an address that mailbox.c has found valid.
+ * ComposeMessage() alone writes the header fields, in their order. A value that is not ours goes
+ * through mime.c, which makes it safe, or is an address that mailbox.c has found valid.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -27,7 +27,10 @@
 /* No line of quoted-printable contains "=_", so no body can contain a boundary. */
 #define BOUNDARY_FORMAT "=_rhesis_%016" PRIx64
 
-/* RFC 5322 date-time in UTC. Names are written here: strftime's follow the locale. */
+/*
+ * RFC 5322 date-time in UTC. The names are in the code, because those of strftime() follow the
+ * locale.
+ */
 static void
 AppendDate(StringInfo out, int64 date)
 {
@@ -60,7 +63,7 @@ IsMessageId(const char *text)
 	return at != NULL && at > text + 1 && at < text + length - 2 && strchr(at + 1, '@') == NULL;
 }
 
-/* What keeps these parts from being a message, or NULL. */
+/* Returns why these parts cannot become a message; NULL if they can. */
 static const char *
 PartsProblem(const MessageParts *parts)
 {
@@ -136,13 +139,19 @@ MessageIdFor(int64 notification_id, uint64 mac, const char *domain)
 					IsValidDomain(domain) ? domain : "localhost");
 }
 
-/* The end of the line that begins at p: its CR or LF, or end. *newline caches where the next LF is. */
+/*
+ * Returns the end of the line that begins at p: its CR or LF, or end. *newline caches where the
+ * next LF is.
+ */
 static const char *
 LineEnd(const char *p, const char *end, const char **newline)
 {
 	const char *cr;
 
-	/* Looked for again only when passed: a text of bare CRs takes no more time than any other. */
+	/*
+	 * Search again only after the cached LF. So a text of bare CRs takes no more time than any
+	 * other.
+	 */
 	if (*newline < p)
 	{
 		*newline = memchr(p, '\n', end - p);
@@ -158,8 +167,8 @@ AppendDotStuffed(StringInfo out, const char *data, size_t length)
 {
 	const char *p = data;
 	const char *end = data + length;
-	const char *newline = data - 1; /* where the next LF is, once p has passed the last */
-	const char *pending = data;		/* from here on nothing is copied yet */
+	const char *newline = data - 1; /* the next LF; before the data until the first search */
+	const char *pending = data;		/* the first byte that is not copied yet */
 	bool line_begins = true;
 
 	enlargeStringInfo(out, length + length / 64 + 16);

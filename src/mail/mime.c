@@ -1,9 +1,9 @@
 /*
  * mime.c - RFC 2047: header values that are not plain ASCII.
  *
- * Promises: what comes out has no byte beyond printable ASCII but the CRLFs written here, so no text can
- * begin a header field or end the header, whatever it contains. Lines are built in small buffers of known
- * size and appended whole.
+ * The output has only printable ASCII and the CRLFs that this file writes. So no text can begin a
+ * header field or end the header. Lines are built in small buffers of known size, and appended
+ * whole.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -16,11 +16,11 @@
 #include "mail/quoted_printable.h"
 
 #define HEADER_LINE 78		/* RFC 5322, 2.1.1 */
-#define ENCODED_LINE 76		/* RFC 2047, 2: of a line with an encoded word in it */
+#define ENCODED_LINE 76		/* RFC 2047, 2: a line that has an encoded word */
 #define ENCODED_WORD 75		/* RFC 2047, 2 */
 #define ENCODED_OVERHEAD 12 /* =?UTF-8?Q? and ?= */
 #define ELLIPSIS "\xE2\x80\xA6"
-#define MAX_PLAIN_WORD 60 /* longer words could not be folded to 78 bytes: they are encoded */
+#define MAX_PLAIN_WORD 60 /* a longer word is encoded: it cannot be folded to 78 bytes */
 
 static const char base64_digits[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -31,21 +31,27 @@ IsAlnumAscii(unsigned char c)
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/* What a Q-encoded word may show as it is, even in a display name (RFC 2047, 5, rule 3). */
+/*
+ * The characters that a Q-encoded word may have as they are, even in a display name (RFC 2047, 5,
+ * rule 3).
+ */
 static inline bool
 IsQLiteral(unsigned char c)
 {
 	return IsAlnumAscii(c) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
 }
 
-/* RFC 5322 atext and the space: a display name of these needs no quotes. */
+/* RFC 5322 atext and the space: a display name with only these needs no quotes. */
 static inline bool
 IsPhraseLiteral(unsigned char c)
 {
 	return IsAlnumAscii(c) || (c != '\0' && strchr(" !#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
-/* A header value, made safe: no line breaks or controls, single spaces, legal UTF-8, no longer than allowed. */
+/*
+ * A header value, made safe: no line breaks or controls, single spaces, legal UTF-8, not longer
+ * than allowed.
+ */
 typedef struct CleanText
 {
 	int length;
@@ -53,7 +59,7 @@ typedef struct CleanText
 	char bytes[MIME_MAX_HEADER_CHARS * UTF8_MAX_BYTES + 1];
 } CleanText;
 
-/* A header field being written, and how long its current line is. */
+/* A header field that is being written, and the length of its current line. */
 typedef struct HeaderField
 {
 	StringInfo out;
@@ -61,8 +67,8 @@ typedef struct HeaderField
 } HeaderField;
 
 /*
- * Ends a text that is too long with an ellipsis in place of what begins at offset; a letter does not lose
- * its accents.
+ * Cuts a text that is too long at offset, and ends it with an ellipsis. A letter that would lose
+ * its accents is cut, too.
  */
 static void
 CutText(CleanText *clean, int offset)
@@ -80,7 +86,10 @@ CutText(CleanText *clean, int offset)
 	clean->length = offset + strlen(ELLIPSIS);
 }
 
-/* Can it stand in a header as it is: printable ASCII, no encoded word's beginning, words that can be folded? */
+/*
+ * Returns true if the text can stand in a header as it is: printable ASCII, no beginning of an
+ * encoded word, no word that is too long to fold.
+ */
 static bool
 IsPlain(const CleanText *clean)
 {
@@ -174,7 +183,7 @@ Fold(HeaderField *field)
 	field->column = 1;
 }
 
-/* Appends plain words, folded between them; in_quotes: as a quoted string, with its escapes. */
+/* Appends plain words, and folds between them. in_quotes: as a quoted string, with its escapes. */
 static void
 AppendPlain(HeaderField *field, const CleanText *clean, bool in_quotes)
 {
@@ -206,7 +215,7 @@ AppendPlain(HeaderField *field, const CleanText *clean, bool in_quotes)
 	}
 }
 
-/* The bytes that one character takes in a Q-encoded word. */
+/* Returns how many bytes one character takes in a Q-encoded word. */
 static int
 QLength(const char *bytes, int byte_count)
 {
@@ -259,7 +268,9 @@ PutQ(char *to, const char *bytes, int byte_count)
 	return to - start;
 }
 
-/* How many bytes of the text, in whole characters, fit into an encoded word with this much room. */
+/*
+ * Returns how many bytes of the text, in whole characters, fit into room bytes of an encoded word.
+ */
 static int
 FittingBytes(const char *p, const char *end, int room, bool base64)
 {
@@ -278,7 +289,7 @@ FittingBytes(const char *p, const char *end, int room, bool base64)
 	return p - start;
 }
 
-/* Appends the text as encoded words, Q or B as is shorter, each on a line of its own. */
+/* Appends the text as encoded words, each on its own line, in Q or B, whichever is shorter. */
 static void
 AppendEncoded(HeaderField *field, const CleanText *clean)
 {
@@ -316,7 +327,7 @@ AppendTextHeader(StringInfo out, const char *field_name, const char *text, int m
 	appendBinaryStringInfo(out, "\r\n", 2);
 }
 
-/* Can a display name stand without quotes? */
+/* Returns true if a display name needs no quotes. */
 static bool
 IsPhrase(const CleanText *clean)
 {

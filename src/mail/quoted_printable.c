@@ -1,9 +1,9 @@
 /*
  * quoted_printable.c - RFC 2045: text as quoted-printable.
  *
- * Promises: what comes out has no byte beyond printable ASCII but the CRLFs written here, so no text can end the data, whatever
- * it contains. It is most of the work of composing a mail: lines are built in place at the end of the output, and text that
- * needs no encoding is looked at eight bytes at a time.
+ * The output has only printable ASCII and the CRLFs that this file writes. So no text can end the
+ * data. This is most of the work of composing a mail. Therefore lines are built in place at the end
+ * of the output, and text that needs no encoding is checked eight bytes at a time.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -16,17 +16,20 @@
 #include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
 
-#define MAX_CONTENT 75 /* of a line's 76 bytes: room for the = of a soft line break */
-#define STEP 8		   /* bytes that are looked at, and copied, at once */
+#define MAX_CONTENT 75 /* of a line's 76 bytes; the last is for the = of a soft line break */
+#define STEP 8		   /* bytes that are checked, and copied, at once */
 
-/* What quoted-printable shows as it is, wherever it stands in a line (for blanks: not at its end). */
+/* Bytes that quoted-printable shows as they are. (A blank at the end of a line is encoded.) */
 static inline bool
 IsQpLiteral(unsigned char c)
 {
 	return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
 }
 
-/* How many of the next eight bytes, from the first on, are printable ASCII without an equals sign. */
+/*
+ * Returns how many of the next eight bytes, counted from the first, are printable ASCII without an
+ * equals sign.
+ */
 static inline int
 PrintableInStep(const char *p)
 {
@@ -40,15 +43,16 @@ PrintableInStep(const char *p)
 #endif
 
 	/*
-	 * The high bits of: what is beyond ASCII, less than a space, an equals sign, or a delete. A borrow or a carry may set that of the
-	 * byte behind such a one as well, but then that one is not the first.
+	 * Set the high bit of each byte that is beyond ASCII, less than a space, an equals sign or a
+	 * delete. A borrow or a carry may also set the bit of the byte after such a byte, but that byte
+	 * is not the first.
 	 */
 	others = (bytes | (bytes - ones * ' ') | ((bytes ^ (ones * '=')) - ones) | (bytes + ones)) &
 			 (ones * 0x80);
 	return others == 0 ? STEP : pg_rightmost_one_pos64(others) / 8;
 }
 
-/* The output line being written, in place at the end of the output. */
+/* The output line that is being written, in place at the end of the output. */
 typedef struct QpLine
 {
 	StringInfo out;
@@ -56,7 +60,7 @@ typedef struct QpLine
 	int length;
 } QpLine;
 
-/* Room for content, and then "=" CRLF, or a blank as =20 and CRLF. */
+/* Begins a line: makes room for its content, and for "=" CRLF, or for a blank as =20 and CRLF. */
 static void
 BeginLine(QpLine *line)
 {
@@ -65,7 +69,10 @@ BeginLine(QpLine *line)
 	line->length = 0;
 }
 
-/* What ends the line may be nothing: that of the last one. Inline, so that its length is known where it is compiled. */
+/*
+ * Ends the line with end, which is empty for the last line. Inline, so that the compiler knows the
+ * length of end.
+ */
 static pg_attribute_always_inline void
 EndLine(QpLine *line, const char *end)
 {
@@ -77,7 +84,10 @@ EndLine(QpLine *line, const char *end)
 	BeginLine(line);
 }
 
-/* A blank at the end of a line would be lost: it is encoded, on a line of its own if there is no room. */
+/*
+ * A blank at the end of a line would be lost, so it is encoded. If the line has no room, it goes to
+ * a new line.
+ */
 static void
 EncodeLastBlank(QpLine *line)
 {
@@ -93,8 +103,9 @@ EncodeLastBlank(QpLine *line)
 }
 
 /*
- * Copies to the line what can stand in it as it is, up to where something else comes or the line is full; returns its end. Whole
- * steps are copied, also when less of them counts: lines have room for that.
+ * Copies bytes that need no encoding to the line, until another byte comes or the line is full.
+ * Returns where it stopped. It copies whole steps even if only a part of the last one counts: lines
+ * have room for that.
  */
 static inline const char *
 CopyLiterals(QpLine *line, const char *p, const char *end)
@@ -119,14 +130,19 @@ CopyLiterals(QpLine *line, const char *p, const char *end)
 	return p + copied;
 }
 
-/* Relays take a dot at the beginning of a line for the end of the data, and mailboxes "From " for the next mail. */
+/*
+ * Relays take a dot at the beginning of a line for the end of the data, and mailboxes take "From "
+ * for the next mail.
+ */
 static inline bool
 IsMistakable(const char *p, const char *end)
 {
 	return *p == '.' || (*p == 'F' && end - p >= 5 && memcmp(p, "From ", 5) == 0);
 }
 
-/* Puts what can't stand in a line as it is; returns its end, or where it begins if it has to go to the next line. */
+/*
+ * Encodes the character at p. Returns its end; or p, on a new line, if the character did not fit.
+ */
 static const char *
 PutEncoded(QpLine *line, const char *p, const char *end)
 {
@@ -134,7 +150,7 @@ PutEncoded(QpLine *line, const char *p, const char *end)
 	const char *bytes = char_length > 0 ? p : UTF8_REPLACEMENT;
 	int byte_count = char_length > 0 ? char_length : (int) strlen(UTF8_REPLACEMENT);
 
-	/* A character beyond ASCII stays on one line, for the sake of who reads the source. */
+	/* The bytes of a character stay on one line, for people who read the source. */
 	if (line->length + 3 * byte_count > MAX_CONTENT)
 	{
 		EndLine(line, "=\r\n");

@@ -9,13 +9,13 @@
 #include "lib/stringinfo.h"
 
 /*
- * Appends a text as quoted-printable: lines of at most 76 bytes, CRLF for every line break (CRLF, CR or LF)
- * of the text, invalid UTF-8 as U+FFFD. No line begins with a dot or "From ", and none contains "=_". Does
- * not end with a line break unless the text does.
+ * Appends a text as quoted-printable: lines of at most 76 bytes, CRLF for every line break (CRLF,
+ * CR or LF) of the text, invalid UTF-8 as U+FFFD. No line begins with a dot or "From ", and no line
+ * contains "=_". The output ends with a line break only if the text does.
  */
 extern void AppendQuotedPrintable(StringInfo out, const char *text, size_t length);
 
-/* Writes "=" and the byte's two hexadecimal digits; returns where they end. */
+/* Writes "=" and the byte's two hexadecimal digits. Returns where they end. */
 static inline char *
 PutHex(char *to, unsigned char byte)
 {

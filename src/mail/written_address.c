@@ -1,8 +1,10 @@
 /*
- * written_address.c - an address as people wrote it becomes the one that mail goes to: trimmed, its domain in ASCII.
+ * written_address.c - an address as people wrote it becomes the one that mail goes to: trimmed, its
+ * domain in ASCII.
  *
- * It must never make an address of a text that has something else in it, nor another one than was meant. So only
- * its edges are trimmed, and what comes out is judged by AddressProblem.
+ * It must never find an address in a text that has something else in it, and never change an
+ * address into another one. So it trims only the ends of the text, and AddressProblem() judges the
+ * result.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -19,17 +21,17 @@
 #include "mail/mailbox.h"
 #include "mail/written_address.h"
 
-/* Longer ones are no address; a domain can be longer in UTF-8 than in its IDNA form. */
+/* A longer text is not an address. A domain can be longer in UTF-8 than in its IDNA form. */
 #define MAX_WRITTEN 1024
 
 #define SMTPUTF8_PROBLEM \
-	"the part before the @ has a character beyond ASCII, which takes SMTPUTF8: that is not spoken"
+	"the part before the @ has a character beyond ASCII, which needs SMTPUTF8: it is not supported"
 #define NO_IDN_PROBLEM \
 	"the domain has a character beyond ASCII, and this libcurl was built without IDN: write it as xn--..."
 #define IDN_PROBLEM "the domain has a character beyond ASCII and no IDNA form"
 #define ENCODING_PROBLEM "it has bytes that are no character"
 
-/* How many bytes of blanks the text begins with. */
+/* Returns how many bytes of blanks the text begins with. */
 static size_t
 BlanksAtStart(const char *text, const char *end)
 {
@@ -46,7 +48,7 @@ BlanksAtStart(const char *text, const char *end)
 	return p - text;
 }
 
-/* Where the blanks at the end of the text begin. */
+/* Returns where the blanks at the end of the text begin. */
 static const char *
 BlanksAtEnd(const char *text, const char *end)
 {
@@ -77,7 +79,10 @@ IsAscii(const char *text, const char *end)
 	return text == end;
 }
 
-/* UTF-8 throughout? What libcurl is given has no delimiter of a URL, either. */
+/*
+ * Returns what is wrong with the domain, or NULL. libcurl must get only valid UTF-8 without
+ * delimiters of a URL.
+ */
 static const char *
 WrittenDomainProblem(const char *domain, const char *end)
 {
@@ -95,7 +100,7 @@ WrittenDomainProblem(const char *domain, const char *end)
 	return NULL;
 }
 
-/* libcurl's answer, to be freed by curl_free, or NULL. */
+/* Returns the domain's ASCII form, for curl_free(); NULL if libcurl has none. */
 static char *
 AskLibcurl(const char *domain)
 {
@@ -108,7 +113,7 @@ AskLibcurl(const char *domain)
 	if (curl_url_set(url, CURLUPART_HOST, domain, 0) != CURLUE_OK ||
 		curl_url_get(url, CURLUPART_HOST, &ascii, CURLU_PUNYCODE) != CURLUE_OK)
 	{
-		/* libcurl 7.88 leaves the name as it was there when it has no IDNA form. */
+		/* libcurl 7.88 returns the name unchanged if it has no IDNA form. */
 		curl_free(ascii);
 		ascii = NULL;
 	}
@@ -118,8 +123,8 @@ AskLibcurl(const char *domain)
 }
 
 /*
- * libcurl, and libidn2 below it, take text for the locale's: this thread's is UTF-8 meanwhile, whatever the
- * database's is.
+ * libcurl and libidn2 take text to be in the locale's encoding. So set this thread's locale to
+ * UTF-8 during the call, whatever the database's encoding is.
  */
 static char *
 AskLibcurlInUtf8(const char *domain)
@@ -180,7 +185,7 @@ DomainInAscii(const char *domain, size_t length, const char **problem)
 	return result;
 }
 
-/* Where the domain begins, behind the last '@'; NULL: there is none. */
+/* Returns where the domain begins, after the last '@'; NULL if there is none. */
 static const char *
 FindDomain(const char *text, const char *end)
 {

@@ -1,6 +1,6 @@
 /*
- * mustache.c - what can be said about a template without rendering it: the
- * names it uses, and where in it an error is.
+ * mustache.c - what can be said about a template without rendering it: the names it uses, and where
+ * in it an error is.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -14,7 +14,7 @@
 #define MAX_TAG_SHOWN 60
 
 /*
- * The longest prefix of at most "limit" bytes that does not end within a
+ * Returns the length of the longest prefix of at most limit bytes that does not end within a
  * character.
  */
 static int
@@ -31,9 +31,7 @@ ClipLength(const char *text, int length, int limit)
 #endif
 }
 
-/*
- * A tag for an error message: its first line, cut if long.  Palloc'd.
- */
+/* Returns the tag for an error message, palloc'd: its first line, cut if it is long. */
 static char *
 ShownTag(const char *tag, int length)
 {
@@ -165,7 +163,10 @@ IsSection(const Node *node)
 	return node->kind == NODE_SECTION || node->kind == NODE_INVERTED;
 }
 
-/* The outermost node around nodes[index] without which it is not shown, or NULL. What is put into a parent's block is shown. */
+/*
+ * Returns the outermost node around nodes[index] whose content may be left out; NULL: nodes[index]
+ * is always shown. A block inside a parent tag is shown by the parent.
+ */
 static const Node *
 ConditionOf(const MustacheTemplate *template, int index)
 {
@@ -188,7 +189,7 @@ ConditionOf(const MustacheTemplate *template, int index)
 	return NULL;
 }
 
-/* Is one of these sections shown where the other one is not? */
+/* Returns true if one of the two sections is shown exactly when the other one is not. */
 static bool
 AreOpposite(const MustacheTemplate *template, const Node *one, const Node *other)
 {

@@ -1,21 +1,21 @@
 /*
- * mustache.h - the template engine: Mustache, spec 1.4 with inheritance and
- * dynamic names, without lambdas.
+ * mustache.h - the template engine: Mustache, spec 1.4 with inheritance and dynamic names, without
+ * lambdas.
  *
- * A template is parsed once into an immutable MustacheTemplate and rendered as
- * often as wanted.  The engine knows no JSON and no SQL: variables and partials
- * come from a MustacheScope, a handful of callbacks.
+ * A template is parsed once into an immutable MustacheTemplate, and can be rendered many times. The
+ * engine knows no JSON and no SQL: variables and partials come from a MustacheScope, a handful of
+ * callbacks.
  *
- * It promises: no error is raised, errors are values; nesting, partials, output
- * and work are bounded, whatever the template and the data say; nothing but
- * palloc'd memory is held, so a callback may leave by longjmp.
+ * The engine raises no error: errors are values. Nesting, partials, output and work are bounded for
+ * every template and all data. The engine holds only palloc'd memory, so a callback may leave by
+ * longjmp.
  */
 #ifndef RHESIS_MUSTACHE_H
 #define RHESIS_MUSTACHE_H
 
 #include "lib/stringinfo.h"
 
-/* Limits that hold for every template. */
+/* These limits hold for every template. */
 #define MUSTACHE_MAX_TEMPLATE_SIZE 1048576 /* bytes of source */
 #define MUSTACHE_MAX_NESTING 100		   /* sections open at once in a template */
 #define MUSTACHE_MAX_PARTIAL_DEPTH 100	   /* partials within partials */
@@ -31,20 +31,20 @@ typedef struct MustacheTemplate MustacheTemplate;
 typedef enum MustacheErrorCode
 {
 	MUSTACHE_OK = 0,
-	MUSTACHE_SYNTAX_ERROR,	/* the template can't be parsed */
+	MUSTACHE_SYNTAX_ERROR,	/* the template cannot be parsed */
 	MUSTACHE_LIMIT_EXCEEDED /* one of the limits above */
 } MustacheErrorCode;
 
 /*
- * What went wrong, for a person to read.  The strings are palloc'd in the
- * current memory context, but hint, which may be NULL, is static.
+ * What went wrong, for people. The strings are palloc'd in the current memory context, except hint,
+ * which is static and may be NULL.
  */
 typedef struct MustacheError
 {
 	MustacheErrorCode code;
 	char *template_name;
-	int line;			 /* from 1; 0 where no place in the template is to blame */
-	char *tag;			 /* the tag as it stands there, cut if long; NULL without one */
+	int line;			 /* from 1; 0 if the error has no place in the template */
+	char *tag;			 /* the tag as written, cut if it is long; or NULL */
 	const char *message; /* "tag is not closed" */
 	const char *hint;	 /* a full sentence */
 } MustacheError;
@@ -61,8 +61,8 @@ typedef enum MustacheKind
 } MustacheKind;
 
 /*
- * A value of the scope, passed about by copy.  What a field means that isn't
- * explained for a kind is up to the scope.
+ * A value of the scope, passed by copy. The scope may use length and data as it likes, except for
+ * the kinds that the comments below name.
  */
 typedef struct MustacheValue
 {
@@ -72,40 +72,45 @@ typedef struct MustacheValue
 } MustacheValue;
 
 /*
- * Where names are looked up.  Only what is returned by root(), member() and
- * element() is ever passed back; values must stay valid while rendering.
+ * Where names are looked up. The engine passes back only values that root(), member() and element()
+ * returned. Those values must stay valid while rendering.
  */
 typedef struct MustacheScope
 {
 	void *arg; /* passed to each callback */
 
-	/* The value at the bottom of the context stack. */
+	/* Sets the value at the bottom of the context stack. */
 	void (*root)(void *arg, MustacheValue *value);
 
-	/* Member "name" of an object: false if there is none.  (null is one.) */
+	/*
+	 * Sets *value to the object's member of that name. Returns false if there is none; a member
+	 * that is null exists.
+	 */
 	bool (*member)(void *arg, const MustacheValue *object, const char *name, int name_length,
 				   MustacheValue *value);
 
-	/* Element "index" (from 0, always within length) of a list. */
+	/*
+	 * Sets *value to the list's element at index, which counts from 0 and is always within length.
+	 */
 	void (*element)(void *arg, const MustacheValue *list, int index, MustacheValue *value);
 
-	/* Whether a number equals 0. */
+	/* Returns true if the number equals 0. */
 	bool (*is_zero)(void *arg, const MustacheValue *number);
 
 	/*
-	 * Appends the text of a number, list or object; false, with nothing appended,
-	 * if it is longer than max_length.
+	 * Appends the text of a number, list or object. Returns false, and appends nothing, if the text
+	 * is longer than max_length.
 	 */
 	bool (*append_text)(void *arg, const MustacheValue *value, int max_length, StringInfo out);
 
 	/*
-	 * The partial of that name, or NULL.  A partial that can't be had because of
-	 * an error fills in the error (the engine has set it to MUSTACHE_OK).
+	 * Returns the partial of that name; NULL if there is none. If an error prevents it, returns
+	 * NULL and fills in the error, which the engine has set to MUSTACHE_OK before.
 	 */
 	const MustacheTemplate *(*partial)(void *arg, const char *name, int name_length,
 									   MustacheError *error);
 
-	/* Called often while rendering; may be NULL. */
+	/* Called often while rendering. May be NULL. */
 	void (*check_for_interrupts)(void *arg);
 } MustacheScope;
 
@@ -113,13 +118,13 @@ typedef struct MustacheOptions
 {
 	bool escape_html; /* {{name}} is escaped; {{{name}}} and {{&name}} never are */
 	int max_output;	  /* bytes; 0 for the default */
-	int max_steps; /* tags and names looked up, long ones counting as several; 0 for the default */
+	int max_steps;	  /* tags and look-ups, where long names count as several; 0 for the default */
 } MustacheOptions;
 
 /* What a template uses a name for. */
 typedef enum MustacheUse
 {
-	MUSTACHE_USES_VARIABLE, /* the name as written: may be dotted, or "." */
+	MUSTACHE_USES_VARIABLE, /* the name as written; it may be dotted, or "." */
 	MUSTACHE_USES_SECTION,	/* the same for {{#name}} and {{^name}} */
 	MUSTACHE_USES_PARTIAL	/* {{>name}} or {{<name}}; {{>*name}} uses a variable */
 } MustacheUse;
@@ -127,55 +132,53 @@ typedef enum MustacheUse
 typedef void (*MustacheNameVisitor)(void *arg, MustacheUse use, const char *name, int name_length);
 
 /*
- * Parses source, which is copied.  Returns one palloc'd chunk in the current
- * memory context, to be freed by pfree; or NULL, and the error is filled in.
+ * Parses source, and copies it. Returns one palloc'd chunk in the current memory context, which
+ * pfree() frees. On an error, returns NULL and fills in the error.
  */
 extern MustacheTemplate *
 MustacheParse(const char *name, const char *source, size_t length, MustacheError *error);
 
 /*
- * Appends the rendered template to "out".  Returns false if a limit was hit or
- * a partial could not be had: the error is filled in and "out" is as it was.
+ * Appends the rendered template to out. If a limit was exceeded or a partial cannot be had, returns
+ * false, fills in the error and leaves out as it was.
  */
 extern bool MustacheRender(const MustacheTemplate *template, const MustacheScope *scope,
 						   const MustacheOptions *options, StringInfo out, MustacheError *error);
 
 /*
- * Calls visit for each name that rendering may use, in the order of the source,
- * repetitions included.  What a {{<parent}} tag ignores is not visited.
+ * Calls visit for each name that rendering may use, in the order of the source, with repetitions.
+ * Does not visit names that a {{<parent}} tag ignores.
  */
 extern void
 MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg);
 
 /*
- * The line of a section, or of a block that can be filled with something else, that the first block of this name is in, where each
- * one is in such, and no section has its opposite; 0: it is always shown, or there is none.
+ * If every block of this name may be left out, returns the line of the section or replaceable block
+ * that encloses the first of them. Returns 0 if the name is always shown or has no block. Two
+ * blocks in sections of which one is always shown count as always shown.
  */
 extern int
 MustacheConditionalLine(const MustacheTemplate *template, const char *name, int name_length);
 
 /*
- * The line of the first text or tag that a parent encloses beside its blocks, which is not shown; 0: there is none.
+ * Returns the line of the first text or tag that is inside a parent tag but in no block, and so is
+ * never shown; 0: there is none.
  */
 extern int MustacheUnshownLine(const MustacheTemplate *template);
 
-/*
- * Whether it includes {{>partials}}, or parents that a variable names.
- */
+/* Returns true if the template includes {{>partials}}, or parents that a variable names. */
 extern bool MustacheUsesPartials(const MustacheTemplate *template);
 
 /*
- * Calls visit for each block: for one that the template has (parent NULL), and for one that it puts into the parent of that name,
- * which is terminated by nothing.
+ * Calls visit for each block. parent is NULL for a block of the template itself, and else the name
+ * of the parent that the block is put into. The names are not terminated.
  */
 typedef void (*MustacheBlockVisitor)(void *arg, const char *parent, int parent_length,
 									 const char *name, int name_length);
 extern void
 MustacheVisitBlocks(const MustacheTemplate *template, MustacheBlockVisitor visit, void *arg);
 
-/*
- * The line, from 1, of a name that was visited.
- */
+/* Returns the line, from 1, of a name that a visitor got. */
 extern int MustacheLineOfName(const MustacheTemplate *template, const char *name);
 
 #endif /* RHESIS_MUSTACHE_H */

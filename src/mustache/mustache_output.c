@@ -42,9 +42,7 @@ OutputEscaped(Output *output, const char *text, int length)
 	return true;
 }
 
-/*
- * A CR alone breaks no line.
- */
+/* A CR without an LF is not a line break. */
 static bool
 IsLineBreak(const char *text, const char *end)
 {

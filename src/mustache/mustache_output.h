@@ -1,8 +1,8 @@
 /*
  * mustache_output.h - rendered text, bounded, escaped and indented.
  *
- * Every function returns false, with less than all appended, if the output would
- * be too large.
+ * If the output would become too large, each function returns false. A part may then have been
+ * appended already.
  */
 #ifndef RHESIS_MUSTACHE_OUTPUT_H
 #define RHESIS_MUSTACHE_OUTPUT_H
@@ -13,15 +13,15 @@ typedef struct Output
 {
 	StringInfo out;
 	int max_length;		/* of out */
-	bool line_indented; /* the line that starts next has its indentation already */
+	bool line_indented; /* the next line already has its indentation */
 } Output;
 
-/* What becomes of the white space at the start of a template's lines. */
+/* What happens to the white space at the start of a template's lines. */
 typedef struct Indentation
 {
-	const char *text; /* put before each line */
+	const char *text; /* added before each line */
 	int length;
-	int dedent; /* characters taken from each line first */
+	int dedent; /* characters removed from each line first */
 } Indentation;
 
 static inline bool
@@ -33,9 +33,7 @@ OutputAppend(Output *output, const char *text, int length)
 	return true;
 }
 
-/*
- * Starts a line with something else than text of the template.
- */
+/* Starts a line that does not begin with text of the template. */
 static inline bool
 OutputStartLine(Output *output, const Indentation *indentation)
 {
@@ -47,14 +45,12 @@ OutputStartLine(Output *output, const Indentation *indentation)
 	return OutputAppend(output, indentation->text, indentation->length);
 }
 
-/*
- * Appends a value with the five characters special to HTML as entities.
- */
+/* Appends a value, with the five characters special to HTML as entities. */
 extern bool OutputEscaped(Output *output, const char *text, int length);
 
 /*
- * Appends text of the template line by line, each indented.  Empty lines stay
- * empty.  line_start: the text starts a line.
+ * Appends text of the template, and indents each line. Empty lines stay empty. line_start: the text
+ * starts a line.
  */
 extern bool OutputIndented(Output *output, const Indentation *indentation, const char *text,
 						   int length, bool line_start);

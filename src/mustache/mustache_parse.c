@@ -1,16 +1,15 @@
 /*
  * mustache_parse.c - a template's source becomes an array of nodes.
  *
- * One pass from front to back; tags that enclose others wait on a stack of fixed
- * size.  Time is linear in the size of the source, but that each level of nested
- * blocks is read once more for its indentation.
+ * One pass from front to back: tags that enclose others wait on a stack of fixed size. The time is
+ * linear in the size of the source, except that each level of nested blocks is read once more for
+ * its indentation.
  *
- * White space: a tag that stands alone on its line takes the line with it.  For
- * inheritance the spec asks for more.  What a parent tag encloses is not shown
- * where it stands, so a parent stands alone if nothing is before its opening tag
- * and behind its closing tag.  The indentation of a block's content belongs to
- * the place, not to the content: it is taken off where the block is written and
- * that of the replaced content is put on.
+ * White space: if a tag stands alone on its line, the whole line is removed. For inheritance the
+ * spec asks for more. The content of a parent tag is not shown where it stands, so a parent stands
+ * alone if nothing is before its opening tag and nothing is after its closing tag. The indentation
+ * of a block's content belongs to the place, not to the content: it is removed where the content
+ * was written, and the indentation of the replaced content is added.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -24,17 +23,17 @@
 typedef struct OpenTag
 {
 	int node;
-	int part_count;		/* of the parser, before the tag */
+	int part_count;		/* number of the parser's parts before the tag */
 	int content_start;	/* in the source */
 	Span indentation;	/* white space between start of line and tag */
-	bool starts_line;	/* nothing else is before it on its line */
-	int preceding_text; /* parent: node whose text ends with that indentation, or -1 */
+	bool starts_line;	/* only white space is before it on its line */
+	int preceding_text; /* parent: the node whose text ends with the indentation, or -1 */
 } OpenTag;
 
 typedef struct Parser
 {
 	TagReader reader;
-	int position; /* all before it is in the nodes */
+	int position; /* everything before it is in the nodes already */
 
 	Node *nodes;
 	int node_count;
@@ -46,8 +45,8 @@ typedef struct Parser
 	OpenTag open_tags[MUSTACHE_MAX_NESTING];
 	int depth;
 
-	bool line_start; /* nothing of the current line is rendered yet */
-	int unshown; /* where the first text or tag is that a parent encloses beside blocks, or -1 */
+	bool line_start; /* nothing of the current line has been rendered yet */
+	int unshown;	 /* start of the first text that a parent encloses outside of blocks, or -1 */
 } Parser;
 
 static bool
@@ -58,9 +57,7 @@ SameText(const Parser *parser, Span a, Span b)
 	return a.length == b.length && memcmp(source + a.offset, source + b.offset, a.length) == 0;
 }
 
-/*
- * The innermost open tag is a parent: only blocks count here.
- */
+/* Returns true if the innermost open tag is a parent, in which only blocks are used. */
 static bool
 InParent(const Parser *parser)
 {
@@ -112,9 +109,7 @@ AddText(Parser *parser, int start, int end)
 	parser->line_start = parser->reader.source[end - 1] == '\n';
 }
 
-/*
- * Splits a variable's name at its dots into the node's parts.
- */
+/* Splits a variable's name at its dots, and gives the parts to the node. */
 static bool
 AddNameParts(Parser *parser, Node *node)
 {
@@ -147,9 +142,7 @@ AddNameParts(Parser *parser, Node *node)
 	return true;
 }
 
-/*
- * Checks the tag's content as a name and gives it to the node.
- */
+/* Checks that the tag's content is a name, and gives the name to the node. */
 static bool
 SetName(Parser *parser, Node *node, const Tag *tag)
 {
@@ -176,8 +169,8 @@ SetName(Parser *parser, Node *node, const Tag *tag)
 }
 
 /*
- * The white space that all lines from start to end begin with; false if all are
- * blank.
+ * Sets *common to the white space that all lines from start to end begin with. Returns false if all
+ * lines are blank.
  */
 static bool
 CommonIndentation(const Parser *parser, int start, int end, Span *common)
@@ -226,7 +219,7 @@ OpenBody(Parser *parser, NodeKind kind, const Tag *tag)
 		return FailLimit(&parser->reader, tag->whole, "tags are nested too deeply",
 						 "Move a part of the template into a partial.");
 
-	/* Whether a parent stands alone turns out when it is closed. */
+	/* A parent stands alone or not, depending on its closing tag. */
 	if (own_line && kind != NODE_PARENT)
 		text_end = tag->indentation.offset;
 	AddText(parser, parser->position, text_end);
@@ -256,9 +249,7 @@ OpenBody(Parser *parser, NodeKind kind, const Tag *tag)
 	return true;
 }
 
-/*
- * {{/name}} of a block: what its indentation is, as content and as a place.
- */
+/* {{/name}} of a block: determines its indentation, both as content and as a place. */
 static void
 CloseBlock(Parser *parser, const OpenTag *open, const Tag *tag, int content_end)
 {
@@ -280,9 +271,7 @@ CloseBlock(Parser *parser, const OpenTag *open, const Tag *tag, int content_end)
 		node->indents = open->starts_line && tag->line_end >= 0;
 }
 
-/*
- * {{/name}} of a parent: whether it stands alone.
- */
+/* {{/name}} of a parent: determines whether it stands alone. */
 static void
 CloseParent(Parser *parser, const OpenTag *open, const Tag *tag)
 {
@@ -333,7 +322,7 @@ CloseBody(Parser *parser, const Tag *tag)
 	AddText(parser, parser->position, text_end);
 	parser->position = tag->whole.offset + tag->whole.length;
 
-	/* Adding text may have moved the array. */
+	/* AddText() may have moved the array. */
 	node = &parser->nodes[open->node];
 	node->end = parser->node_count;
 	if (node->kind == NODE_PARENT)
@@ -386,9 +375,7 @@ AddLeaf(Parser *parser, NodeKind kind, const Tag *tag)
 	return true;
 }
 
-/*
- * {{! comment}} and {{=<% %>=}}, which leave no node.
- */
+/* {{! comment}} and {{=<% %>=}}: they leave no node. */
 static bool
 SkipTag(Parser *parser, const Tag *tag)
 {
@@ -443,14 +430,12 @@ ParseSource(Parser *parser)
 		const Node *node = &parser->nodes[parser->open_tags[parser->depth - 1].node];
 
 		return FailSyntax(&parser->reader, node->tag, "tag is not closed by a closing tag",
-						  "Add {{/name}} with the same name behind what it encloses.");
+						  "Add {{/name}} with the same name after what it encloses.");
 	}
 	return true;
 }
 
-/*
- * Copies everything into one allocation.
- */
+/* Copies the template into one allocation. */
 static MustacheTemplate *
 BuildTemplate(const Parser *parser)
 {

@@ -1,13 +1,13 @@
 /*
  * mustache_render.c - a parsed template and a scope become text.
  *
- * Rendering walks the node array; a section, partial or block recurses, to a
- * bounded depth.  Each node and each look-up is a step; steps are bounded too,
- * since nested lists and partials can ask for endless work without any output.
- * Long names, and text that is taken away, count as more than one.
+ * Rendering walks the node array. A section, partial or block recurses, to a bounded depth. Each
+ * node and each look-up is a step. Steps are bounded too, since nested lists and partials can ask
+ * for endless work without any output. Long names, and text that is removed, count as more than one
+ * step.
  *
- * Indentation: a frame says what is to be put before each line of the template
- * being rendered.  Values that are put in are never indented.
+ * Indentation: a frame has the text to add before each line of the template that is being rendered.
+ * The values of variables are never indented.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -18,13 +18,13 @@
 #include "mustache/mustache_internal.h"
 #include "mustache/mustache_output.h"
 
-/* How many steps go by between two calls of check_for_interrupts; a power of 2. */
+/* Steps between two calls of check_for_interrupts; a power of 2. */
 #define INTERRUPT_INTERVAL 128
 
-/* What costs time by its length, without being put out, is a step for so many bytes. */
+/* Bytes that cost time but produce no output count as one step for each BYTES_PER_STEP. */
 #define BYTES_PER_STEP 64
 
-/* What is asked of memory before a partial is rendered. */
+/* How much of a partial is prefetched from memory before it is rendered. */
 #define MAX_PREFETCH (16 * 1024)
 #define CACHE_LINE 64
 
@@ -35,7 +35,7 @@ typedef struct Context
 	const struct Context *outer;
 } Context;
 
-/* The blocks that a parent tag hands to its parent, innermost parent first. */
+/* The blocks that a parent tag passes to its parent, innermost parent first. */
 typedef struct Arguments
 {
 	const MustacheTemplate *template;
@@ -43,7 +43,7 @@ typedef struct Arguments
 	const struct Arguments *outer;
 } Arguments;
 
-/* The template being rendered, and how its lines are to be indented. */
+/* The template that is being rendered, and the indentation of its lines. */
 typedef struct Frame
 {
 	const MustacheTemplate *template;
@@ -61,7 +61,7 @@ typedef struct Renderer
 	int depth;
 	Output output;
 	StringInfoData scratch; /* the text of a number, list or object */
-	const char *failure;	/* which limit was hit, if it wasn't the output's */
+	const char *failure;	/* the limit that was exceeded, unless it is the output's */
 	const char *hint;
 	MustacheError *error;
 } Renderer;
@@ -108,9 +108,9 @@ RenderText(Renderer *renderer, const Frame *frame, const Node *node)
 }
 
 /*
- * Looks the node's name up: its first part in the nearest object that has it,
- * the others each in what was found before.  What is missing is null.  Returns
- * false only if the steps are used up.
+ * Looks the node's name up. The first part is looked up in the nearest object that has it, each
+ * further part in the value found before. A missing value is null. Returns false only if the steps
+ * are used up.
  */
 static bool
 LookUp(Renderer *renderer, const Frame *frame, const Context *context, const Node *node,
@@ -168,8 +168,8 @@ IsTrue(const Renderer *renderer, const MustacheValue *value)
 }
 
 /*
- * Points text at the value's text, which is in the value itself or in scratch
- * until the next call.
+ * Points *text at the value's text, which is in the value itself, or in scratch until the next
+ * call. Returns false if the text is too long for the output.
  */
 static bool
 ValueText(Renderer *renderer, const MustacheValue *value, const char **text, int *length)
@@ -252,8 +252,8 @@ RenderSection(Renderer *renderer, const Frame *frame, const Context *context, co
 }
 
 /*
- * Renders nodes of another place where "node" stands, with the indentation that
- * belongs there.  The caller has filled in the rest of the inner frame.
+ * Renders nodes of another place where node stands, with the indentation of that place. The caller
+ * has filled in the rest of the inner frame.
  */
 static bool
 RenderElsewhere(Renderer *renderer, const Frame *frame, const Context *context, const Node *node,
@@ -292,9 +292,9 @@ RenderElsewhere(Renderer *renderer, const Frame *frame, const Context *context, 
 }
 
 /*
- * A partial that was not rendered lately, as one of many layouts, is in no cache
- * of the processor.  Ask for all of it, up to a limit: its lines come at once
- * instead of one by one.
+ * A partial that was not rendered lately (one of many layouts, for example) is in no cache of the
+ * processor. Prefetch all of it, up to a limit: then its cache lines come together instead of one
+ * by one.
  */
 static void
 Prefetch(const MustacheTemplate *template)
@@ -307,9 +307,7 @@ Prefetch(const MustacheTemplate *template)
 		__builtin_prefetch(line);
 }
 
-/*
- * {{>name}} and {{<name}}.  A partial that does not exist renders as nothing.
- */
+/* {{>name}} and {{<name}}. A partial that does not exist is empty. */
 static bool
 RenderPartial(Renderer *renderer, const Frame *frame, const Context *context, const Node *node)
 {
@@ -342,9 +340,9 @@ RenderPartial(Renderer *renderer, const Frame *frame, const Context *context, co
 }
 
 /*
- * The content that replaces a block: the outermost parent tag that has an
- * argument of its name decides.  None: *argument is NULL.  Returns false only
- * if the steps are used up.
+ * Sets *argument to the content that replaces a block, and *arguments to where it is from. If
+ * several parent tags have an argument of that name, the outermost wins. If there is none,
+ * *argument is NULL. Returns false only if the steps are used up.
  */
 static bool
 FindArgument(Renderer *renderer, const Frame *frame, const Node *block, const Arguments **arguments,
@@ -371,9 +369,7 @@ FindArgument(Renderer *renderer, const Frame *frame, const Node *block, const Ar
 	return CountSteps(renderer, steps);
 }
 
-/*
- * {{$name}}: the argument of that name, else what stands here.
- */
+/* {{$name}}: renders the argument of that name, or else the block's own content. */
 static bool
 RenderBlock(Renderer *renderer, const Frame *frame, const Context *context, const Node *node)
 {
@@ -389,7 +385,7 @@ RenderBlock(Renderer *renderer, const Frame *frame, const Context *context, cons
 	if (argument == NULL)
 		return RenderNodes(renderer, frame, context, first, node->end);
 
-	/* What stands in an argument can only be replaced by parent tags further out. */
+	/* Only parent tags further out can replace blocks inside an argument. */
 	inner.template = arguments->template;
 	inner.arguments = arguments->outer;
 	inner.indentation.dedent = argument->dedent;
@@ -433,9 +429,7 @@ RenderNode(Renderer *renderer, const Frame *frame, const Context *context, const
 	return true;
 }
 
-/*
- * Makes an error of what failed, unless that was done further in.
- */
+/* Fills in the error for the node that failed, unless a node further in has done so. */
 static void
 NameFailure(Renderer *renderer, const Frame *frame, const Node *node)
 {
@@ -453,8 +447,8 @@ NameFailure(Renderer *renderer, const Frame *frame, const Node *node)
 }
 
 /*
- * Renders the nodes from first to before end.  On failure the error names the
- * innermost tag that failed.
+ * Renders the nodes from first to before end. On failure, the error names the innermost tag that
+ * failed.
  */
 static bool
 RenderNodes(Renderer *renderer, const Frame *frame, const Context *context, int first, int end)

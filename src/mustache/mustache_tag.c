@@ -1,8 +1,7 @@
 /*
  * mustache_tag.c - finds and reads the tags of a template's source.
  *
- * Offsets in, offsets out: nothing is allocated, and what the tags mean together
- * is not known here.
+ * It takes and returns offsets, and allocates nothing. It does not know how tags belong together.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -40,9 +39,7 @@ TrimSpan(const TagReader *reader, int start, int end)
 	return (Span){start, end - start};
 }
 
-/*
- * Where the delimiter is next found, or -1.
- */
+/* Returns the offset where the delimiter is found next, or -1. */
 static int
 Find(const TagReader *reader, int from, const char *delimiter, int delimiter_length)
 {
@@ -68,9 +65,9 @@ FindTag(const TagReader *reader, int from)
 }
 
 /*
- * {{=<% %>=}} ends with the first closing delimiter behind an equals sign: those that
- * it names may be, or contain, the one in force.  *close is where a first delimiter was
- * found.  Moves *close to the equals sign.
+ * {{=<% %>=}} ends with the first closing delimiter that follows an equals sign: the new delimiters
+ * may be, or contain, the delimiter in force. *close is the first place where the delimiter was
+ * found. Moves *close to the equals sign.
  */
 static bool
 ReadSetDelimiterEnd(const TagReader *reader, int content, int *close, Tag *tag)
@@ -88,8 +85,8 @@ ReadSetDelimiterEnd(const TagReader *reader, int content, int *close, Tag *tag)
 }
 
 /*
- * {{{name}}} has a brace before the closing delimiter; the }} that was found, at *close,
- * may begin with it.  Moves *close to that brace.
+ * {{{name}}} has a brace before the closing delimiter. The }} that was found at *close may begin
+ * with that brace. Moves *close to the brace.
  */
 static bool
 ReadTripleEnd(const TagReader *reader, int content, int *close, Tag *tag)
@@ -104,13 +101,11 @@ ReadTripleEnd(const TagReader *reader, int content, int *close, Tag *tag)
 		tag->whole.length++;
 	else
 		return FailSyntax(reader, tag->whole, "triple mustache is not closed",
-						  "Write {{{name}}}, with as many braces behind as before.");
+						  "Write {{{name}}}, with three braces on each side.");
 	return true;
 }
 
-/*
- * How the tag stands on its line.
- */
+/* Fills in how the tag stands on its line. */
 static void
 SeeLine(const TagReader *reader, Tag *tag)
 {

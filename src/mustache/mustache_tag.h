@@ -6,7 +6,7 @@
 
 #include "mustache/mustache_internal.h"
 
-/* The source being read, and the delimiters in force. */
+/* The source that is read, and the delimiters in force. */
 typedef struct TagReader
 {
 	const char *name; /* the template's */
@@ -26,8 +26,8 @@ typedef struct Tag
 	Span whole;
 	Span content;	  /* between sigil and delimiter, trimmed */
 	Span indentation; /* white space between start of line and tag */
-	bool starts_line; /* nothing but that is before it on its line */
-	int line_end;	  /* behind the line break, if nothing else is behind it; else -1 */
+	bool starts_line; /* only white space is before it on its line */
+	int line_end;	  /* after the line break, if only white space is between; else -1 */
 } Tag;
 
 static inline bool
@@ -42,31 +42,25 @@ IsSpace(char c)
 	return IsBlank(c) || c == '\n' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/*
- * Where the next tag starts at or behind "from", or -1.
- */
+/* Returns where the next tag starts, at from or later; -1: there is none. */
 extern int FindTag(const TagReader *reader, int from);
 
 /*
- * Reads the tag that starts there: its kind and extent, and how it stands on its
- * line.  Returns false and the error if it isn't closed.
+ * Reads the tag that starts there: its kind and extent, and how it stands on its line. If it is not
+ * closed, returns false and fills in the error.
  */
 extern bool ReadTag(const TagReader *reader, int start, Tag *tag);
 
 /*
- * Puts the delimiters that a {{=<% %>=}} tag names in force.  Returns false and
- * the error if they won't do.
+ * Puts the delimiters that a {{=<% %>=}} tag names in force. If they are not allowed, returns false
+ * and fills in the error.
  */
 extern bool SetDelimiters(TagReader *reader, const Tag *tag);
 
-/*
- * The stretch from start to before end without the white space around it.
- */
+/* Returns the stretch from start to before end, without the white space around it. */
 extern Span TrimSpan(const TagReader *reader, int start, int end);
 
-/*
- * Both fill in the error and return false.
- */
+/* Both fill in the error and return false. */
 extern bool FailSyntax(const TagReader *reader, Span tag, const char *message, const char *hint);
 extern bool FailLimit(const TagReader *reader, Span tag, const char *message, const char *hint);
 

@@ -1,9 +1,9 @@
 /*
  * settings.c - every setting of rhesis_notify, with its default from the server's environment.
  *
- * Most settings are PGC_SUSET: ALTER DATABASE … SET works, and a user's session can't point mail elsewhere. A value that the
- * environment supplies is the setting's boot value, so SHOW tells the truth; what is unusable there is a warning and the
- * built-in default, never a server that won't start.
+ * Most settings are PGC_SUSET: ALTER DATABASE … SET works, and a user's session cannot send mail
+ * elsewhere. A value from the environment is the setting's boot value, so SHOW tells the truth. If
+ * that value cannot be used, the server warns, takes the built-in default and starts.
  *
  * The password is kept apart, in settings_password.c.
  */
@@ -71,7 +71,10 @@ static const struct config_enum_entry in_doubt_options[] = {
 
 /* ---- Check hooks ---- */
 
-/* A name or address that goes into a URL or an SMTP command: visible ASCII without delimiters. */
+/*
+ * True for a name or an address that can stand in a URL or an SMTP command: visible ASCII without
+ * delimiters.
+ */
 static bool
 IsHostText(const char *text)
 {
@@ -200,7 +203,10 @@ CheckOrganizationSetting(char **newval, void **extra, GucSource source)
 	return false;
 }
 
-/* A file of the data directory, or a catalog, would travel with a copy and make it pass for the original. */
+/*
+ * Refuses every source that a copy of the database would bring along (a file in the data directory,
+ * a catalog): the copy would pass for the original.
+ */
 static bool
 CheckInstance(char **newval, void **extra, GucSource source)
 {
@@ -422,7 +428,7 @@ DefinePolicySettings(void)
 		&rhesis_retention, 30 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
 }
 
-/* Known from the server's start on, so it can be defined there alone. */
+/* The name must be known from the server's start, so the setting can be defined only then. */
 static void
 DefineInstance(void)
 {

@@ -20,13 +20,13 @@ extern int rhesis_smtp_port;
 extern char *rhesis_smtp_user;
 extern char *rhesis_smtp_ca_file;
 extern char *rhesis_smtp_helo_name;
-extern char *rhesis_smtp_auth; /* empty: what is offered */
+extern char *rhesis_smtp_auth; /* empty: the mechanisms that the server offers */
 extern char *rhesis_reply_to;
 extern char *rhesis_recipients;			  /* empty: the Rhesis schema */
-extern char *rhesis_organization_setting; /* name of the app's tenant setting */
+extern char *rhesis_organization_setting; /* name of the application's tenant setting */
 extern char *rhesis_placeholder_domains;  /* comma-separated */
 extern char *rhesis_redirect_all_to;
-extern char *rhesis_instance; /* NULL where the library was not preloaded */
+extern char *rhesis_instance; /* NULL if the library was not preloaded */
 extern int rhesis_smtp_tls;	  /* SmtpTls */
 extern bool rhesis_smtp_allow_plaintext;
 extern int rhesis_workers;
@@ -39,8 +39,8 @@ extern int rhesis_retry_max_delay; /* ms */
 extern int rhesis_connect_timeout; /* ms */
 extern int rhesis_send_timeout;	   /* ms */
 extern int rhesis_in_doubt;		   /* InDoubtPolicy */
-extern int rhesis_expire_after;	   /* seconds; 0 never */
-extern int rhesis_retention;	   /* seconds; 0 keeps */
+extern int rhesis_expire_after;	   /* seconds; 0: never */
+extern int rhesis_retention;	   /* seconds; 0: notifications are kept */
 extern bool rhesis_log_deliveries;
 
 extern void DefineSettings(void);
@@ -51,21 +51,30 @@ IsSet(const char *setting)
 	return setting != NULL && *setting != '\0';
 }
 
-/* The variable's value if the setting would accept it; else a warning that says why, and the default. */
+/*
+ * Returns the environment variable's value if the setting would accept it. Else warns, with the
+ * reason, and returns the built-in default.
+ */
 extern char *
 EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check);
 
-/* Of the first bytes of a URL's or a setting's host. */
+/* Returns true if the host, the first length bytes at host, is this machine. */
 extern bool IsLoopbackHost(const char *host, size_t length);
 
-/* The sender: from_email, else smtp_user if that is an address, else the default; never without a display name. palloc'd. */
+/*
+ * Sets the sender, palloc'd: from_email, else smtp_user if that is an address, else the default. It
+ * always has a display name.
+ */
 extern void SettingFrom(Mailbox *from);
 extern const char *SettingFromName(void);
 
-/* False: there is no reply_to. */
+/* Returns false if there is no reply_to. */
 extern bool SettingReplyTo(Mailbox *reply_to);
 
-/* Where redirect_all_to sends every mail, palloc'd; NULL: mails go to their recipients. */
+/*
+ * Returns the address that redirect_all_to sends every mail to, palloc'd; NULL if mails go to their
+ * recipients.
+ */
 extern char *SettingRedirect(void);
 
 #endif

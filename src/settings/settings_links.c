@@ -1,8 +1,9 @@
 /*
  * settings_links.c - where links in mails lead: rhesis_notify.frontend_url and allow_http_links.
  *
- * Plain http is good or not by another setting, which may be read later: from postgresql.conf, the environment and ALTER
- * DATABASE it is taken as it is, and judged when it is used. A statement that sets it is refused at once.
+ * Whether plain http is accepted depends on allow_http_links, which may be read later. So a value
+ * from postgresql.conf, the environment or ALTER DATABASE is stored as it is, and judged when it is
+ * used. A statement that sets such a value is refused at once.
  */
 #include "postgres.h"
 
@@ -20,11 +21,16 @@
 static char *frontend_url;
 static bool allow_http_links;
 
-/* Why a value was refused where nobody was there to be told; NULL: none was. */
+/*
+ * Why a value was refused when no session was there to see the error; NULL: no value was refused.
+ */
 static const char *environment_problem;
 static const char *file_problem;
 
-/* How long the host is that a URL has after its scheme; an IPv6 address has brackets around it. */
+/*
+ * Returns the length of the host that follows a URL's scheme. An IPv6 address has brackets around
+ * it.
+ */
 static size_t
 HostLength(const char *host)
 {
@@ -41,7 +47,7 @@ IsPlain(const char *url)
 	return BeginsAlike(url, "http://", 7) && !IsLoopbackHost(url + 7, HostLength(url + 7));
 }
 
-/* What is wrong with what follows the scheme; NULL: nothing. */
+/* Returns what is wrong with the part after the scheme; NULL: nothing. */
 static const char *
 HostProblem(const char *host)
 {
@@ -59,13 +65,13 @@ HostProblem(const char *host)
 	}
 	if (*rest != '\0' && strchr("/?#", *rest) == NULL)
 		return "what follows its host is neither a port nor a path";
-	/* An application whose pages are behind #/ is fine. */
+	/* Accept an application whose pages are after #/. */
 	if (strchr(host, '?') || (anchor && anchor[1] != '\0' && strchr("/!", anchor[1]) == NULL))
 		return "no path can follow a query or an anchor";
 	return NULL;
 }
 
-/* What is wrong with it as a URL; NULL: nothing. */
+/* Returns what is wrong with the URL; NULL: nothing. */
 static const char *
 UrlProblem(const char *url)
 {
@@ -93,7 +99,7 @@ RefuseUrl(const char *problem, GucSource source)
 	return false;
 }
 
-/* What .env files and mounted secrets leave around a value goes. */
+/* Removes the blanks and line ends that .env files and mounted secrets leave around a value. */
 static void
 TrimInPlace(char *text)
 {
@@ -107,7 +113,7 @@ TrimInPlace(char *text)
 	text[length] = '\0';
 }
 
-/* Drops blanks around, and final slashes, so that a path can be put behind the value. */
+/* Removes blanks around the value and slashes at its end, so that a path can follow it. */
 static bool
 CheckFrontendUrl(char **newval, void **extra, GucSource source)
 {
@@ -125,7 +131,7 @@ CheckFrontendUrl(char **newval, void **extra, GucSource source)
 	if (problem != NULL)
 		return RefuseUrl(problem, source);
 
-	/* A statement: outside of one the other setting may still be to come. */
+	/* Judge a statement only: elsewhere, allow_http_links may still be read after this setting. */
 	if (ActivePortal != NULL && IsPlain(url) && !allow_http_links)
 	{
 		GUC_check_errdetail(LINKS_ARE_HTTPS);

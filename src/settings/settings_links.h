@@ -6,21 +6,24 @@
 
 extern void DefineLinkSettings(void);
 
-/* What links begin with, without a final slash: https, or http where that is allowed. Empty: mails have no links. */
+/* Returns the URL that links begin with, without a final slash. Empty: mails have no links. */
 extern const char *FrontendUrl(void);
 
 /*
- * Why mails have no links, in words for people; NULL: they have. was_refused: by a value that is no good, not for want of
- * one.
+ * Returns, in words for people, why mails have no links; NULL if they have. was_refused is true if
+ * a value was refused, false if no value was set.
  */
 extern const char *LinksProblem(bool *was_refused);
 
-/* In words for people: what to do then. */
+/* In words for people: what to do if mails have no links. */
 #define LINKS_ADVICE                                                                                    \
 	"Set rhesis_notify.frontend_url as in https://app.example.com. For plain http in an intranet, set " \
 	"rhesis_notify.allow_http_links."
 
-/* frontend_url, where it is plain http that is not allowed; else NULL. PostgreSQL's own log says nothing of it. */
+/*
+ * Returns frontend_url if it is plain http and that is not allowed; else NULL. PostgreSQL's own log
+ * does not mention this case.
+ */
 extern const char *PlainFrontendUrl(void);
 
 #endif

@@ -1,10 +1,12 @@
 /*
  * settings_password.c - the SMTP password: where it is kept and how it is read.
  *
- * The secret never is a setting's value. The check hook moves it into the setting's "extra" and leaves one constant
- * behind, whatever was set and even if nothing was: a reload then sees no change to log, and SHOW, pg_settings and the
- * boot value have nothing to show. Values that would be stored in pg_db_role_setting, which everybody may read, or that are
- * part of a session's SQL text are refused. The environment's is read when it is needed, never as a boot value.
+ * The secret is never the value of the setting. The check hook moves the secret into the setting's
+ * "extra", and replaces every value, even an empty one, by the same constant. So a reload sees no
+ * change to log, and SHOW, pg_settings and the boot value show only the constant. A value that
+ * would be stored in pg_db_role_setting, which everybody may read, or that is part of a session's
+ * SQL text, is refused. The environment's value is read when it is needed, and is never a boot
+ * value.
  */
 #include "postgres.h"
 
@@ -23,12 +25,15 @@
 
 static char *password_file;
 static char *hidden_password; /* always HIDDEN */
-static const char *password;  /* the extra of the value in force: "" when there is none */
+static const char *password;  /* the extra of the value in force; "" if no password is set */
 
 static bool
 RefuseStoredPassword(GucSource source)
 {
-	/* Raised here and not by the caller, to keep the statement, which has the secret in it, out of the log. */
+	/*
+	 * Raise the error here, not in the caller, to keep the statement out of the log: it contains
+	 * the secret.
+	 */
 	if (source == PGC_S_SESSION || source == PGC_S_TEST || source == PGC_S_INTERACTIVE)
 		ereport(
 			ERROR,
@@ -48,7 +53,9 @@ CheckPassword(char **newval, void **extra, GucSource source)
 	char *kept;
 	char *shown;
 
-	/* The constant itself comes back from a parallel worker's copy of the settings. */
+	/*
+	 * A parallel worker copies the settings of its leader, and so gets the constant as the value.
+	 */
 	if (strcmp(secret, HIDDEN) == 0)
 		secret = "";
 	if (*secret && source >= PGC_S_GLOBAL && source != PGC_S_OVERRIDE)
@@ -140,7 +147,7 @@ ReadSmtpPassword(char **problem)
 	if (path == NULL)
 		return PlainPassword() ? pstrdup(PlainPassword()) : NULL;
 
-	/* Never wait for a FIFO that nobody writes to. */
+	/* O_NONBLOCK: never wait for a FIFO that nobody writes to. */
 	fd = OpenTransientFile(path, O_RDONLY | O_NONBLOCK | PG_BINARY);
 	if (fd < 0)
 	{

@@ -6,16 +6,17 @@
 
 extern void DefinePasswordSettings(void);
 
-/* A password, or a file to read it from, is set somewhere. */
+/* Returns true if a password, or a file to read it from, is set somewhere. */
 extern bool PasswordIsConfigured(void);
 
 /*
- * The password: the mounted file's first line (read now), else the setting, else the environment's; NULL when there is
- * none. palloc'd; give it to ForgetPassword when done. *problem is set (palloc'd) if the file can't be used.
+ * Returns the password, palloc'd: the file's first line, which is read now, else the setting, else
+ * the environment's; NULL if there is none. Give it to ForgetPassword() after use. If the file
+ * cannot be used, returns NULL and sets *problem, palloc'd.
  */
 extern char *ReadSmtpPassword(char **problem);
 
-/* Wipe and free; NULL is fine. */
+/* Wipes and frees a password. NULL is allowed. */
 extern void ForgetPassword(char *password);
 
 #endif

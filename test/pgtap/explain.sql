@@ -97,7 +97,7 @@ FROM (VALUES
 	('jane doe@example.com', 'it has a space or a control character'),
 	(repeat('a', 60) || '@' || repeat('b.', 150) || 'com', 'it is longer than 254 bytes'),
 	(repeat('a', 70) || '@example.com', 'the part before the @ is longer than 64 bytes'),
-	('jäne@example.com', 'the part before the @ has a character beyond ASCII, which takes SMTPUTF8: that is not spoken'),
+	('jäne@example.com', 'the part before the @ has a character beyond ASCII, which needs SMTPUTF8: it is not supported'),
 	('jane@example..com', 'the domain is empty or has an empty label'),
 	('jane@', 'the domain is empty or has an empty label'),
 	('@example.com', 'the part before the @ is empty or ends with a dot'),

@@ -56,7 +56,7 @@ SELECT * FROM no_plan();
 SELECT is(pg_temp.complaint(format('INSERT INTO rhesis_notify.templates (name, %I) VALUES (''x'', %L)', part, source)), says, part || ' is refused: ' || translate(source, E'\n', ' '))
 FROM (VALUES
 	('html', E'a\n{{#open}}', E'html of template "x" cannot be parsed\nLine 2, {{#open}}: tag is not closed by a closing tag.\n'
-		'Add {{/name}} with the same name behind what it encloses.'),
+		'Add {{/name}} with the same name after what it encloses.'),
 	('text', E'\n\n{{/closed}}', E'text of template "x" cannot be parsed\nLine 3, {{/closed}}: closing tag has no opening tag.\n'
 		'Remove it, or open a section of that name before it.'),
 	('html', E'a\n\n {{> no_such}}', E'html of template "x" uses a partial that does not exist\n'
@@ -175,7 +175,7 @@ SELECT pg_temp.notify(jsonb_build_object('template', 'big', 'result', jsonb_buil
 SELECT is(pg_temp.said($$ 'big' $$, $$ html => '{{#a}}{{#a}}{{#a}}{{#a}} {{/a}}{{/a}}{{/a}}{{/a}}' $$, 'last => 1'), NULL, 'what fails as before is no news');
 SELECT is(pg_temp.complaint(format($$ SELECT rhesis_notify.render_diff('task_completion', html => %L) $$, source)), says, 'refused: ' || source)
 FROM (VALUES ('{{#open}}', E'html of template "task_completion" cannot be parsed\nLine 1, {{#open}}: tag is not closed by a closing tag.\n'
-		'Add {{/name}} with the same name behind what it encloses.'),
+		'Add {{/name}} with the same name after what it encloses.'),
 	('{{>no_such}}', E'html of template "task_completion" uses a partial that does not exist\n'
 		'Line 1, {{>no_such}}: there is no template of that name with a part "html".\nAdd the partial first, or both in one statement.')) AS cases (source, says);
 SELECT throws_ok(format('SELECT rhesis_notify.render_diff(%s)', arguments), code, NULL, 'refused: ' || arguments)
