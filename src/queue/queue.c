@@ -267,7 +267,7 @@ AdoptOrphans(bool (*epoch_is_live)(int64 epoch))
 }
 
 int
-ReturnUnsent(int64 epoch, const int64 *ids, int count)
+ReturnClaimedRows(int64 epoch, const int64 *ids, int count)
 {
 	int nest_level = QueueBegin();
 	Datum *elements = palloc_array(Datum, count + 1);
@@ -311,7 +311,7 @@ NoteRowProblem(RowProblems *problems, int64 id, const QueueProblem *problem)
 }
 
 int
-AdoptSingly(bool (*epoch_is_live)(int64 epoch), RowProblems *problems)
+AdoptRowByRow(bool (*epoch_is_live)(int64 epoch), RowProblems *problems)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int nest_level = QueueBegin();

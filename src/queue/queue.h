@@ -91,11 +91,11 @@ typedef struct RowProblems
 	QueueProblem problem;
 } RowProblems;
 
-extern void ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds,
-						MemoryContext context, ClaimResult *result, RowProblems *problems);
+extern void ClaimRowByRow(int64 epoch, int limit, bool patient, const CopyBounds *bounds,
+						  MemoryContext context, ClaimResult *result, RowProblems *problems);
 
 /* Rows that are due since then may have come in, so neither the next claim nor the next look begins behind that time. */
-extern void NoteRowsDueSince(TimestampTz since);
+extern void RewindClaimPosition(TimestampTz since);
 
 /*
  * Record outcomes of rows that are still claimed by the epoch; a row that an operator has cancelled, deleted or taken over
@@ -128,13 +128,13 @@ extern int StillClaimed(int64 epoch, const DeliveryRecord *records, int count, i
 extern int AdoptOrphans(bool (*epoch_is_live)(int64 epoch));
 
 /* The same row by row. Those that could not be adopted stay as they are. */
-extern int AdoptSingly(bool (*epoch_is_live)(int64 epoch), RowProblems *problems);
+extern int AdoptRowByRow(bool (*epoch_is_live)(int64 epoch), RowProblems *problems);
 
 /*
  * Of these rows, those that are claimed by a dead epoch become due again as if they had never been claimed: no mail server has heard
  * of them. Returns their number.
  */
-extern int ReturnUnsent(int64 epoch, const int64 *ids, int count);
+extern int ReturnClaimedRows(int64 epoch, const int64 *ids, int count);
 
 /*
  * Where the sequence of delivery_events would give ids that rows have, as after logical replication, have it go on behind them. For

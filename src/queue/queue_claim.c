@@ -115,7 +115,7 @@ typedef enum NotificationColumn
 } NotificationColumn;
 
 /*
- * $1 epoch, $2 limit, $3 and $4 the mark: behind which row to go on, $5 what was created before it has expired (null: nothing),
+ * $1 epoch, $2 limit, $3 and $4 the claim position: after which row to go on, $5 what was created before it has expired (null: nothing),
  * $6 rows that are meant, or are not; $7 to $9 which rows came with a copy: if one of these did, nothing is decided
  *
  * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index. Triggers of an app may
@@ -202,7 +202,7 @@ static QueueStatement due_rows = {
 	.parameter_types = {INT8ARRAYOID, INT4OID},
 };
 
-/* $1 limit, $2 and $3 the mark, $4 to $6 which rows came with a copy. Whether a claim that took nothing was refused */
+/* $1 limit, $2 and $3 the claim position, $4 to $6 which rows came with a copy. Whether a claim that took nothing was refused */
 static QueueStatement claim_is_refused = {
 	.sql = "SELECT FROM"
 		   " (SELECT n.id, n.created_at FROM rhesis_notify.task_notifications AS n"
@@ -269,10 +269,10 @@ typedef struct QueuePlace
 /* An id may be any number: OVERRIDING SYSTEM VALUE. */
 static const QueuePlace queue_start = {DT_NOBEGIN, PG_INT64_MIN};
 
-static QueuePlace mark = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim goes on */
+static QueuePlace claim_position = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim goes on */
 
 /* No row waited before it at the last look. Not in the future: rows that are deferred may come to lie there. */
-static QueuePlace nothing_before = {DT_NOBEGIN, PG_INT64_MIN};
+static QueuePlace first_waiting_position = {DT_NOBEGIN, PG_INT64_MIN};
 
 /* As QueueText, cut. What is cut off is not read. */
 static char *
@@ -363,15 +363,15 @@ ReadClaimed(uint64 row)
 	return whole ? whole : ReadNotification(row);
 }
 
-/* RETURNING promises no order, so the mark is the greatest of the rows. */
+/* RETURNING promises no order, so the position is that of the greatest row. */
 static void
 AdvanceMark(uint64 row)
 {
 	TimestampTz time = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
 	int64 id = DatumGetInt64(Column(row, COLUMN_ID));
 
-	if (time > mark.time || (time == mark.time && id > mark.id))
-		mark = (QueuePlace){time, id};
+	if (time > claim_position.time || (time == claim_position.time && id > claim_position.id))
+		claim_position = (QueuePlace){time, id};
 }
 
 /* Runs a claim; returns the number of rows that were claimed or settled. */
@@ -423,13 +423,14 @@ PlaceBefore(TimestampTz time, int64 id)
 
 /*
  * Look for the first row that waits, from where it was last on. Nothing is missed: whoever makes a row due behind our back wakes us
- * with the time since when it is due (NoteRowsDueSince), or the row is found from the start of the queue, a little later.
+ * with the time since when it is due (RewindClaimPosition), or the row is found from the start of the queue, a little later.
  */
 static bool
 FindFirstWaiting(TimestampTz *due)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
-	Datum values[3] = {TimestampTzGetDatum(nothing_before.time), Int64GetDatum(nothing_before.id)};
+	Datum values[3] = {TimestampTzGetDatum(first_waiting_position.time),
+					   Int64GetDatum(first_waiting_position.id)};
 	bool is_null;
 	bool found;
 
@@ -440,9 +441,9 @@ FindFirstWaiting(TimestampTz *due)
 
 	*due = found ? DatumGetTimestampTz(QueueValue(0, 1, &is_null)) : DT_NOEND;
 	if (*due <= now)
-		nothing_before = PlaceBefore(*due, DatumGetInt64(QueueValue(0, 2, &is_null)));
+		first_waiting_position = PlaceBefore(*due, DatumGetInt64(QueueValue(0, 2, &is_null)));
 	else
-		nothing_before = (QueuePlace){now, PG_INT64_MIN};
+		first_waiting_position = (QueuePlace){now, PG_INT64_MIN};
 	return found;
 }
 
@@ -453,7 +454,7 @@ GoToFirstWaiting(void)
 	TimestampTz due;
 	bool found = FindFirstWaiting(&due);
 
-	mark = nothing_before;
+	claim_position = first_waiting_position;
 	return found && due <= GetCurrentTransactionStartTimestamp();
 }
 
@@ -468,14 +469,14 @@ NextDueTime(TimestampTz *due)
 }
 
 void
-NoteRowsDueSince(TimestampTz since)
+RewindClaimPosition(TimestampTz since)
 {
 	QueuePlace place = {since, PG_INT64_MIN};
 
-	if (since <= mark.time)
-		mark = place;
-	if (since <= nothing_before.time)
-		nothing_before = place;
+	if (since <= claim_position.time)
+		claim_position = place;
+	if (since <= first_waiting_position.time)
+		first_waiting_position = place;
 }
 
 /* Is what was read into the context enough for one claim? */
@@ -514,7 +515,7 @@ Unclaim(int64 epoch, const LeftOut *left_out)
 												sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	if (QueueExecute(&unclaim, values, NULL) < (uint64) left_out->count)
 		RaiseRowIsKept("update");
-	NoteRowsDueSince(left_out->since);
+	RewindClaimPosition(left_out->since);
 }
 
 /* What the claim has returned is added to the result, in the current memory context. */
@@ -548,15 +549,16 @@ ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds
 	uint64 row_count = 0;
 
 	if (start == CLAIM_FROM_START)
-		nothing_before = queue_start;
+		first_waiting_position = queue_start;
 	memset(result, 0, sizeof(*result));
 	if (start == CLAIM_ONWARDS || GoToFirstWaiting())
 	{
-		row_count = AsideCount() > 0
-						? ExecuteClaim(&claim_others, epoch, limit, mark, AllAside(), bounds)
-						: ExecuteClaim(&claim, epoch, limit, mark, (Datum) 0, bounds);
+		row_count =
+			AsideCount() > 0
+				? ExecuteClaim(&claim_others, epoch, limit, claim_position, AllAside(), bounds)
+				: ExecuteClaim(&claim, epoch, limit, claim_position, (Datum) 0, bounds);
 		if (row_count == 0)
-			result->refused = ClaimIsRefused(limit, mark, bounds);
+			result->refused = ClaimIsRefused(limit, claim_position, bounds);
 	}
 
 	left_out.ids = palloc_array(Datum, row_count + 1);
@@ -673,8 +675,8 @@ SingleId(int64 id)
 }
 
 void
-ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds, MemoryContext context,
-			ClaimResult *result, RowProblems *problems)
+ClaimRowByRow(int64 epoch, int limit, bool patient, const CopyBounds *bounds, MemoryContext context,
+			  ClaimResult *result, RowProblems *problems)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ClaimStep step = {epoch, (Datum) 0, context, result};
@@ -725,7 +727,7 @@ ClaimSingly(int64 epoch, int limit, bool patient, const CopyBounds *bounds, Memo
 	SettleLockedRows(&locked, any, now, problems);
 	if (!result->full)
 		ForgetUntried(now);
-	nothing_before = mark = queue_start;
+	first_waiting_position = claim_position = queue_start;
 }
 
 Notification *

@@ -131,9 +131,9 @@ ForgetUnsent(int *place)
 }
 
 void
-NotePreparing(int count, int64 id, int singly)
+NotePreparing(int count, int64 id, int single_row_claims)
 {
-	my_life->singly = singly;
+	my_life->single_row_claims = single_row_claims;
 	my_life->preparing_id = id;
 	my_life->preparing = count;
 }

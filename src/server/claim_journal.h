@@ -13,10 +13,10 @@
 typedef struct JournalLife
 {
 	Oid database;
-	int64 epoch;		/* 0: nothing */
-	int preparing;		/* so many rows it was looking up and rendering when it ended; 0: none */
-	int64 preparing_id; /* one of them */
-	int singly;			/* so many claims of one row each it was to make, see WorkerState */
+	int64 epoch;		   /* 0: nothing */
+	int preparing;		   /* so many rows it was looking up and rendering when it ended; 0: none */
+	int64 preparing_id;	   /* one of them */
+	int single_row_claims; /* so many claims of one row each it was to make, see WorkerState */
 	int64 unsent[JOURNAL_ROWS]; /* ids; 0: no row */
 } JournalLife;
 
@@ -33,8 +33,8 @@ extern int NoteUnsent(int64 id);
 /* Before a byte of its mail can be sent, and when its outcome is on disk. */
 extern void ForgetUnsent(int *place);
 
-/* So many rows are being prepared from now on (0: none), this one among them, and so many are to be prepared singly. */
-extern void NotePreparing(int count, int64 id, int singly);
+/* So many rows are being prepared from now on (0: none), this one among them, and so many are to be prepared single_row_claims. */
+extern void NotePreparing(int count, int64 id, int single_row_claims);
 
 /*
  * Copy what a dead worker of this database has left, the number-th of such lives. False: there are no more. Call ForgetLife when

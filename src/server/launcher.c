@@ -7,7 +7,7 @@
  *
  *   FREE ──a database needs a worker──▶ IDLE ──start_at has come──▶ STARTING ──the process attaches──▶ RUNNING
  *     ▲                                  ▲ │                            │                                  │
- *     └── surplus, no extension ─────────┘ └◀─ could not be started ────┘   ◀── it ended, with a farewell ─┘
+ *     └── surplus, no extension ─────────┘ └◀─ could not be started ────┘   ◀── it ended, for some reason ────┘
  *
  * A launcher that starts anew finds the slots as they are: workers go on without it.
  */
@@ -44,16 +44,16 @@
 #define LONGEST_LOOK_UP_MS (3 * LOOK_UP_LIMIT_MS)
 
 /* What the launcher alone knows of a slot. */
-typedef struct SlotCare
+typedef struct LauncherSlot
 {
 	TimestampTz start_at;
 	TimestampTz asked_at;
 	int restart_delay; /* ms */
 	bool has_worked;   /* its process found the extension */
 	BackgroundWorkerHandle *handle;
-} SlotCare;
+} LauncherSlot;
 
-static SlotCare *cares;
+static LauncherSlot *launcher_slots;
 static int start_delay;			 /* ms; above 0 while no process is to be had */
 static TimestampTz processes_at; /* when to ask for one again */
 static TimestampTz scan_at;		 /* when to look for new databases again */
@@ -145,7 +145,7 @@ OccupySlot(WorkerSlot *slot, Oid database, int number)
 	slot->number = number;
 	slot->former_database = InvalidOid;
 	slot->activity = WORKER_STOPPED;
-	slot->farewell = FAREWELL_NONE;
+	slot->exit_reason = EXIT_REASON_NONE;
 	slot->last_error[0] = '\0';
 	slot->last_error_at = 0;
 	slot->culprit_at = 0;
@@ -153,15 +153,15 @@ OccupySlot(WorkerSlot *slot, Oid database, int number)
 	slot->backing_off_until = 0;
 	slot->needs_person = false;
 	slot->hint[0] = '\0';
-	slot->complained_of_settings = false;
-	slot->complained_of_links = false;
-	pg_atomic_write_u32(&slot->wishes, 0);
+	slot->settings_problem_logged = false;
+	slot->links_problem_logged = false;
+	pg_atomic_write_u32(&slot->requests, 0);
 	pg_atomic_write_u32(&slot->wanted_workers, 0);
 	pg_atomic_write_u32(&slot->database, database);
 }
 
 static void
-GiveSlot(Oid database, int number)
+AssignSlot(Oid database, int number)
 {
 	int free_slot;
 
@@ -173,9 +173,9 @@ GiveSlot(Oid database, int number)
 
 	if (free_slot >= 0)
 	{
-		cares[free_slot].start_at = GetCurrentTimestamp();
-		cares[free_slot].asked_at = GetCurrentTimestamp();
-		cares[free_slot].restart_delay = 0;
+		launcher_slots[free_slot].start_at = GetCurrentTimestamp();
+		launcher_slots[free_slot].asked_at = GetCurrentTimestamp();
+		launcher_slots[free_slot].restart_delay = 0;
 	}
 }
 
@@ -210,45 +210,47 @@ WantFewerWorkers(Oid database, int count)
 
 /* The process of a slot has ended: decide what comes next. */
 static void
-HeedFarewell(int i, WorkerFarewell farewell)
+HandleWorkerExit(int i, WorkerExitReason exit_reason)
 {
 	WorkerSlot *slot = &rhesis_shared->slots[i];
-	SlotCare *care = &cares[i];
+	LauncherSlot *launcher_slot = &launcher_slots[i];
 	Oid oid = SlotDatabase(i);
 	KnownDatabase *known = FindKnownDatabase(oid);
 	bool steady =
 		slot->started_at != 0 &&
 		TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(), STEADY_AFTER_MS);
 
-	switch (farewell)
+	switch (exit_reason)
 	{
-		case FAREWELL_TERMINATED:
-			care->restart_delay = 0;
-			care->start_at = In(FIRST_RESTART_MS);
+		case EXIT_REASON_TERMINATED:
+			launcher_slot->restart_delay = 0;
+			launcher_slot->start_at = In(FIRST_RESTART_MS);
 			return;
-		case FAREWELL_RELOAD:
-			care->restart_delay = 0;
-			care->start_at = GetCurrentTimestamp();
+		case EXIT_REASON_RELOAD:
+			launcher_slot->restart_delay = 0;
+			launcher_slot->start_at = GetCurrentTimestamp();
 			return;
-		case FAREWELL_NONE:
+		case EXIT_REASON_NONE:
 			/* The database may be to blame: it does not keep a slot from others. */
-			if (slot->number == 0 && !care->has_worked)
+			if (slot->number == 0 && !launcher_slot->has_worked)
 			{
 				NoteFailedStart(known);
 				FreeSlot(i);
 				return;
 			}
-			care->restart_delay = steady || care->restart_delay == 0
-									  ? FIRST_RESTART_MS
-									  : Min(care->restart_delay * 2, LONGEST_RESTART_MS);
-			care->start_at = In(care->restart_delay);
+			launcher_slot->restart_delay =
+				steady || launcher_slot->restart_delay == 0
+					? FIRST_RESTART_MS
+					: Min(launcher_slot->restart_delay * 2, LONGEST_RESTART_MS);
+			launcher_slot->start_at = In(launcher_slot->restart_delay);
 			return;
-		case FAREWELL_NO_EXTENSION:
-		case FAREWELL_MISFIT:
-			KeepAnswer(known, farewell == FAREWELL_MISFIT ? ANSWER_MISFIT : ANSWER_NO_EXTENSION);
+		case EXIT_REASON_NO_EXTENSION:
+		case EXIT_REASON_MISFIT:
+			KeepAnswer(known,
+					   exit_reason == EXIT_REASON_MISFIT ? ANSWER_MISFIT : ANSWER_NO_EXTENSION);
 			FreeSlot(i);
 			return;
-		case FAREWELL_SURPLUS:
+		case EXIT_REASON_SURPLUS:
 			WantFewerWorkers(oid, slot->number);
 			FreeSlot(i);
 			return;
@@ -259,9 +261,9 @@ HeedFarewell(int i, WorkerFarewell farewell)
 static void
 NoteService(int i, KnownDatabase *known)
 {
-	cares[i].has_worked = true;
+	launcher_slots[i].has_worked = true;
 	if (known == NULL)
-		WishOfWorkers(SlotDatabase(i), WISH_RELOAD, DT_NOEND);
+		SendRequests(SlotDatabase(i), WAKE_RELOAD, DT_NOEND);
 	else if (rhesis_shared->slots[i].number == 0)
 	{
 		known->answer = ANSWER_SERVED;
@@ -283,26 +285,26 @@ EndLongLookUp(const WorkerSlot *slot)
 
 /* Take note of processes that have begun or ended. */
 static void
-LookAfterSlots(void)
+CheckSlots(void)
 {
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
 		WorkerSlot *slot = &rhesis_shared->slots[i];
 		Oid oid = SlotDatabase(i);
 		KnownDatabase *known;
-		WorkerFarewell farewell = FAREWELL_NONE;
+		WorkerExitReason exit_reason = EXIT_REASON_NONE;
 		bool ended = false;
 		pid_t pid;
 
 		LockSlots(LW_EXCLUSIVE);
 		if (slot->state == SLOT_IDLE && slot->pid != 0)
 		{
-			/* It left its farewell; 0 marks that it was heeded. */
+			/* It has left its exit reason. A pid of 0 says that the reason was processed. */
 			ended = true;
-			farewell = slot->farewell;
+			exit_reason = slot->exit_reason;
 			slot->pid = 0;
 		}
-		else if (slot->state == SLOT_STARTING && cares[i].handle == NULL)
+		else if (slot->state == SLOT_STARTING && launcher_slots[i].handle == NULL)
 		{
 			/* Asked for by a launcher that is gone: it will find another generation. */
 			ended = true;
@@ -310,7 +312,7 @@ LookAfterSlots(void)
 			slot->generation++;
 		}
 		else if (slot->state == SLOT_STARTING &&
-				 GetBackgroundWorkerPid(cares[i].handle, &pid) == BGWH_STOPPED)
+				 GetBackgroundWorkerPid(launcher_slots[i].handle, &pid) == BGWH_STOPPED)
 		{
 			ended = true;
 			slot->state = SLOT_IDLE;
@@ -320,7 +322,7 @@ LookAfterSlots(void)
 		if (ended)
 		{
 			processes_at = 0; /* one may be free now */
-			HeedFarewell(i, farewell);
+			HandleWorkerExit(i, exit_reason);
 		}
 
 		EndLongLookUp(slot);
@@ -345,7 +347,7 @@ ReserveSlot(WorkerSlot *slot, uint32 *generation)
 	if (free_to_start)
 	{
 		slot->state = SLOT_STARTING;
-		slot->farewell = FAREWELL_NONE;
+		slot->exit_reason = EXIT_REASON_NONE;
 		slot->started_at = 0;
 		*generation = ++slot->generation;
 	}
@@ -380,12 +382,12 @@ StartWorker(int i)
 	if (known)
 		strlcpy(worker.bgw_extra + sizeof(generation), NameStr(known->name), NAMEDATALEN);
 
-	if (cares[i].handle)
-		pfree(cares[i].handle);
-	cares[i].handle = NULL;
-	cares[i].has_worked = false;
-	cares[i].asked_at = GetCurrentTimestamp();
-	if (RegisterDynamicBackgroundWorker(&worker, &cares[i].handle))
+	if (launcher_slots[i].handle)
+		pfree(launcher_slots[i].handle);
+	launcher_slots[i].handle = NULL;
+	launcher_slots[i].has_worked = false;
+	launcher_slots[i].asked_at = GetCurrentTimestamp();
+	if (RegisterDynamicBackgroundWorker(&worker, &launcher_slots[i].handle))
 		return true;
 
 	LockSlots(LW_EXCLUSIVE);
@@ -425,13 +427,13 @@ StartDueWorkers(void)
 
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
-		TimestampTz start_at = Max(cares[i].start_at, processes_at);
+		TimestampTz start_at = Max(launcher_slots[i].start_at, processes_at);
 
 		if (rhesis_shared->slots[i].state != SLOT_IDLE || DatabaseIsHeld(SlotDatabase(i)))
 			continue;
 		if (start_at > now)
 		{
-			all_started = all_started && cares[i].start_at > now;
+			all_started = all_started && launcher_slots[i].start_at > now;
 			wait = Min(wait, WaitUntil(start_at, SCAN_INTERVAL_MS));
 		}
 		else if (!StartWorker(i))
@@ -461,7 +463,8 @@ ProbesWaitUntil(void)
 		if (known == NULL || known->answer != ANSWER_UNKNOWN)
 			continue;
 		if (rhesis_shared->slots[i].state != SLOT_IDLE)
-			until = Max(until, TimestampTzPlusMilliseconds(cares[i].asked_at, PROBE_PATIENCE_MS));
+			until = Max(until,
+						TimestampTzPlusMilliseconds(launcher_slots[i].asked_at, PROBE_PATIENCE_MS));
 		else if (!DatabaseIsHeld(oid))
 			return DT_NOEND; /* it has no process yet */
 	}
@@ -491,7 +494,7 @@ NextToProbe(void)
 
 /* Give slots to the database that is probed next, and to further workers of those that want more than one. */
 static void
-GiveSlots(void)
+AssignSlots(void)
 {
 	HASH_SEQ_STATUS sequence;
 	KnownDatabase *known = NextToProbe();
@@ -500,7 +503,7 @@ GiveSlots(void)
 	if (known && known->probe_at <= now && ProbesWaitUntil() <= now)
 	{
 		known->changed = false;
-		GiveSlot(known->oid, 0);
+		AssignSlot(known->oid, 0);
 	}
 	StartKnownDatabases(&sequence);
 	while ((known = hash_seq_search(&sequence)) != NULL)
@@ -512,7 +515,7 @@ GiveSlots(void)
 		for (int number = 1; number < wanted; number++)
 		{
 			if (FindSlot(known->oid, number) < 0)
-				GiveSlot(known->oid, number);
+				AssignSlot(known->oid, number);
 		}
 	}
 }
@@ -541,8 +544,8 @@ HeedClock(TimestampTz now)
 		HeedClockOfDatabases(now);
 		for (int i = 0; i < rhesis_shared->slot_count; i++)
 		{
-			cares[i].start_at = Min(cares[i].start_at, now);
-			cares[i].asked_at = Min(cares[i].asked_at, now);
+			launcher_slots[i].start_at = Min(launcher_slots[i].start_at, now);
+			launcher_slots[i].asked_at = Min(launcher_slots[i].asked_at, now);
 		}
 	}
 	last_round = now;
@@ -567,7 +570,8 @@ Prepare(void)
 	pgstat_report_activity(STATE_IDLE, "looking after databases and their workers");
 
 	InitKnownDatabases();
-	cares = MemoryContextAllocZero(TopMemoryContext, rhesis_shared->slot_count * sizeof(SlotCare));
+	launcher_slots =
+		MemoryContextAllocZero(TopMemoryContext, rhesis_shared->slot_count * sizeof(LauncherSlot));
 
 	before_shmem_exit(ForgetLauncher, (Datum) 0);
 	pg_atomic_write_u32(&rhesis_shared->launcher, RhesisMyProcNumber());
@@ -600,8 +604,8 @@ RhesisLauncherMain(Datum argument)
 			ScanDatabases();
 			scan_at = In(SCAN_INTERVAL_MS);
 		}
-		LookAfterSlots();
-		GiveSlots();
+		CheckSlots();
+		AssignSlots();
 		wait = Min(StartDueWorkers(), WaitUntil(scan_at, SCAN_INTERVAL_MS));
 		wait = Min(wait, ProbeWait());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,

@@ -7,8 +7,8 @@
 /* What is told when a transaction commits. */
 typedef enum CommitMessage
 {
-	MESSAGE_ROWS_DUE,	  /* WISH_WORK for the workers of this database */
-	MESSAGE_LOOK,		  /* WISH_LOOK for them, too */
+	MESSAGE_ROWS_DUE,	  /* WAKE_ROWS_DUE for the workers of this database */
+	MESSAGE_RETRY_NOW,	  /* WAKE_RETRY_NOW for them, too */
 	MESSAGE_CHANGED,	  /* the extension or a setting of this database */
 	MESSAGE_OTHER_CHANGED /* a setting of another database, or of all */
 } CommitMessage;

@@ -45,7 +45,7 @@ InitializeSlot(WorkerSlot *slot)
 {
 	pg_atomic_init_u32(&slot->database, InvalidOid);
 	pg_atomic_init_u32(&slot->process, NO_PROCESS);
-	pg_atomic_init_u32(&slot->wishes, 0);
+	pg_atomic_init_u32(&slot->requests, 0);
 	pg_atomic_init_u64(&slot->due_since, (uint64) DT_NOEND);
 	pg_atomic_init_u32(&slot->wanted_workers, 0);
 	pg_atomic_init_u32(&slot->in_flight, 0);
@@ -178,7 +178,7 @@ LowerDueSince(WorkerSlot *slot, TimestampTz due_since)
 }
 
 bool
-WishOfWorkers(Oid database, uint32 wishes, TimestampTz due_since)
+SendRequests(Oid database, uint32 requests, TimestampTz due_since)
 {
 	bool found = false;
 
@@ -193,34 +193,35 @@ WishOfWorkers(Oid database, uint32 wishes, TimestampTz due_since)
 		found = true;
 		/* In the reverse of the order in which they are taken. */
 		LowerDueSince(slot, due_since);
-		known = pg_atomic_fetch_or_u32(&slot->wishes, wishes);
-		/* Who left a wish before us wakes the worker, a moment later at the most, unless it sleeps through it. */
-		if (wishes & ~known)
+		known = pg_atomic_fetch_or_u32(&slot->requests, requests);
+		/* If the bits were set already, the process that set them also sets the latch. */
+		if (requests & ~known)
 			WakeProcess(&slot->process);
 	}
 	return found;
 }
 
 uint32
-TakeWishes(WorkerSlot *slot, TimestampTz *due_since)
+ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since)
 {
-	uint32 wishes = pg_atomic_exchange_u32(&slot->wishes, 0);
+	uint32 requests = pg_atomic_exchange_u32(&slot->requests, 0);
 
-	/* Who was too late for this one leaves the wish again: it finds its rows twice, at worst. */
+	/* A process that sets its bit after this line wakes the worker again: it looks twice, at worst. */
 	*due_since = DT_NOEND;
-	if (wishes & WISH_WORK)
+	if (requests & WAKE_ROWS_DUE)
 		*due_since = (TimestampTz) pg_atomic_exchange_u64(&slot->due_since, (uint64) DT_NOEND);
-	return wishes;
+	return requests;
 }
 
 /*
- * A wish that is there already wakes nobody. Whoever left one since they were taken did so before this, and is seen here or wakes us,
- * or does so behind it, and wakes us unless it is one of these. The worker takes these too whenever it wakes, so none gets lost.
+ * Set the bits of these requests: a bit that is set already wakes nobody. A request that came before
+ * this line is seen here. One that comes after it wakes the worker, unless it is one of these. No
+ * request gets lost, as the worker reads all bits whenever it wakes.
  */
 bool
-SleepThrough(WorkerSlot *slot, uint32 wishes)
+SleepThrough(WorkerSlot *slot, uint32 requests)
 {
-	return (pg_atomic_fetch_or_u32(&slot->wishes, wishes) & ~wishes) != 0;
+	return (pg_atomic_fetch_or_u32(&slot->requests, requests) & ~requests) != 0;
 }
 
 void

@@ -22,15 +22,15 @@ typedef enum SlotState
 } SlotState;
 
 /* Why a worker ended, for the launcher to decide what comes next. */
-typedef enum WorkerFarewell
+typedef enum WorkerExitReason
 {
-	FAREWELL_NONE,		   /* it was killed, or failed: again, with backoff */
-	FAREWELL_TERMINATED,   /* by SIGTERM: again, after a moment */
-	FAREWELL_RELOAD,	   /* settings have changed: again, at once */
-	FAREWELL_NO_EXTENSION, /* the database does not have the extension */
-	FAREWELL_MISFIT,	   /* library and SQL objects do not fit: not before something changes */
-	FAREWELL_SURPLUS	   /* fewer workers are wanted */
-} WorkerFarewell;
+	EXIT_REASON_NONE,		  /* it was killed, or failed: again, with backoff */
+	EXIT_REASON_TERMINATED,	  /* by SIGTERM: again, after a moment */
+	EXIT_REASON_RELOAD,		  /* settings have changed: again, at once */
+	EXIT_REASON_NO_EXTENSION, /* the database does not have the extension */
+	EXIT_REASON_MISFIT,		  /* library and SQL objects do not fit: not before something changes */
+	EXIT_REASON_SURPLUS		  /* fewer workers are wanted */
+} WorkerExitReason;
 
 typedef enum WorkerActivity
 {
@@ -49,11 +49,12 @@ typedef enum WorkerActivity
 	WORKER_STOPPED
 } WorkerActivity;
 
-/* Wishes that others leave in a slot; the worker clears them when it has seen them. */
-#define WISH_WORK (1 << 0) /* rows may have become due, see due_since */
-#define WISH_RELOAD \
+/* Wake requests that other processes leave in a slot. The worker clears them when it has read them. */
+#define WAKE_ROWS_DUE (1 << 0) /* rows may have become due, see due_since */
+#define WAKE_RELOAD \
 	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
-#define WISH_LOOK (1 << 2) /* with WISH_WORK, of an operator: try now what is being waited for */
+#define WAKE_RETRY_NOW \
+	(1 << 2) /* with WAKE_ROWS_DUE, by an operator: retry now what the worker waits for */
 
 /* What triggers, rules and constraints of an app, and foreign keys to the queue, keep a worker from. */
 typedef enum RefusalKind
@@ -98,7 +99,7 @@ typedef struct WorkerSlot
 	int number; /* 0 is the database's first worker */
 	uint32 generation;
 	int pid;
-	WorkerFarewell farewell;
+	WorkerExitReason exit_reason;
 	WorkerActivity activity;
 	TimestampTz started_at;
 	TimestampTz backing_off_until; /* 0: is not */
@@ -112,17 +113,17 @@ typedef struct WorkerSlot
 	char last_error[MAX_LAST_ERROR];
 	char hint[MAX_HINT]; /* what to do about what it backs off for; empty: not known */
 	Refusal refusals[REFUSAL_KINDS];
-	bool complained_of_settings; /* the warning was logged: once is enough */
-	bool complained_of_copy;	 /* the same */
-	bool complained_of_links;	 /* the same */
+	bool settings_problem_logged; /* the warning was logged: once is enough */
+	bool copy_logged;			  /* the same */
+	bool links_problem_logged;	  /* the same */
 	Oid former_database; /* of a free slot: whose counters these are, worker `number`'s of it; or InvalidOid */
 
 	/* Read and written without it. */
 	pg_atomic_uint32 database;
 	pg_atomic_uint32 process; /* number of its PGPROC, or NO_PROCESS */
-	pg_atomic_uint32 wishes;
+	pg_atomic_uint32 requests;
 	pg_atomic_uint64
-		due_since; /* WISH_WORK: since when the rows are due that came in, a TimestampTz */
+		due_since; /* WAKE_ROWS_DUE: since when the rows are due that came in, a TimestampTz */
 	pg_atomic_uint32
 		wanted_workers; /* rhesis_notify.workers of the database, known by its worker 0 */
 	pg_atomic_uint32 in_flight;
@@ -194,17 +195,23 @@ extern void LockSlots(LWLockMode mode);
 extern void UnlockSlots(void);
 
 /*
- * Leave wishes for all workers of a database (InvalidOid: of all), with WISH_WORK for rows that are due since the given time, and
- * wake those that had not all of them already. False: the database has none. Never raises an error, allocates nothing: for use
- * after commit.
+ * Leave wake requests for all workers of a database (InvalidOid: of all databases), and wake the
+ * workers that did not have all of them yet. With WAKE_ROWS_DUE: rows are due since the given time.
+ * False: the database has no worker. Raises no error and allocates nothing: for use after commit.
  */
-extern bool WishOfWorkers(Oid database, uint32 wishes, TimestampTz due_since);
+extern bool SendRequests(Oid database, uint32 requests, TimestampTz due_since);
 
-/* What this slot's worker is wished, and forgets. Since when the rows are due that came in; DT_NOEND: none did. */
-extern uint32 TakeWishes(WorkerSlot *slot, TimestampTz *due_since);
+/*
+ * Read and clear the requests to this slot's worker. *due_since: since when rows are due that came in.
+ * DT_NOEND: no row came in.
+ */
+extern uint32 ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since);
 
-/* Before this slot's worker sleeps: who has these wishes is not to wake it. True: it has been wished something else. */
-extern bool SleepThrough(WorkerSlot *slot, uint32 wishes);
+/*
+ * Call this before the slot's worker sleeps: these requests do not wake it. True: it has got another
+ * request.
+ */
+extern bool SleepThrough(WorkerSlot *slot, uint32 requests);
 extern void WakeLauncher(void);
 
 /* Tell the launcher that the extension may have come to or left a database, or that the database is new. Never raises. */

@@ -23,7 +23,7 @@ static const OwnTrigger wake_trigger = {
 	.function = "wake_trigger", .tables = {"task_notifications"}, .insert = true};
 
 static bool callback_registered = false;
-static uint32 wishes = 0; /* of this transaction, for its database's workers */
+static uint32 requests = 0; /* of this transaction, for its database's workers */
 static TimestampTz due_since;
 static int announced_count = 0;
 static Oid announced[MAX_ANNOUNCED];
@@ -33,14 +33,14 @@ AnnounceChange(Oid database)
 {
 	/* The launcher first: a worker may be gone in no time, and its successor not be wanted. */
 	NoteChangedDatabase(database);
-	WishOfWorkers(database, WISH_RELOAD, DT_NOEND);
+	SendRequests(database, WAKE_RELOAD, DT_NOEND);
 }
 
 /* A database that no worker serves yet is the launcher's. */
 static void
-AnnounceWishes(uint32 more_wishes, TimestampTz since)
+AnnounceRequests(uint32 more_requests, TimestampTz since)
 {
-	if (!WishOfWorkers(MyDatabaseId, more_wishes, since))
+	if (!SendRequests(MyDatabaseId, more_requests, since))
 		NoteChangedDatabase(MyDatabaseId);
 }
 
@@ -51,10 +51,10 @@ PassOnCommitMessage(CommitMessage message)
 	{
 		/* Since when its rows are due is not known: the worker looks from the start of the queue. */
 		case MESSAGE_ROWS_DUE:
-			AnnounceWishes(WISH_WORK, DT_NOEND);
+			AnnounceRequests(WAKE_ROWS_DUE, DT_NOEND);
 			return;
-		case MESSAGE_LOOK:
-			AnnounceWishes(WISH_WORK | WISH_LOOK, DT_NOEND);
+		case MESSAGE_RETRY_NOW:
+			AnnounceRequests(WAKE_ROWS_DUE | WAKE_RETRY_NOW, DT_NOEND);
 			return;
 		case MESSAGE_CHANGED:
 			AnnounceChange(MyDatabaseId);
@@ -68,10 +68,10 @@ PassOnCommitMessage(CommitMessage message)
 static void
 KeepForLater(void)
 {
-	if (wishes & WISH_WORK)
+	if (requests & WAKE_ROWS_DUE)
 		KeepForCommitPrepared(MESSAGE_ROWS_DUE);
-	if (wishes & WISH_LOOK)
-		KeepForCommitPrepared(MESSAGE_LOOK);
+	if (requests & WAKE_RETRY_NOW)
+		KeepForCommitPrepared(MESSAGE_RETRY_NOW);
 	for (int i = 0; i < announced_count; i++)
 		KeepForCommitPrepared(announced[i] == MyDatabaseId ? MESSAGE_CHANGED
 														   : MESSAGE_OTHER_CHANGED);
@@ -83,11 +83,11 @@ AtTransactionEnd(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			if (wishes != 0)
-				AnnounceWishes(wishes, due_since);
+			if (requests != 0)
+				AnnounceRequests(requests, due_since);
 			for (int i = 0; i < announced_count; i++)
 				AnnounceChange(announced[i]);
-			wishes = 0;
+			requests = 0;
 			announced_count = 0;
 			break;
 		case XACT_EVENT_PRE_PREPARE:
@@ -95,7 +95,7 @@ AtTransactionEnd(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			wishes = 0;
+			requests = 0;
 			announced_count = 0;
 			break;
 		default:
@@ -112,12 +112,12 @@ RegisterCallback(void)
 }
 
 static void
-WishAtCommit(uint32 more_wishes)
+WakeAtCommit(uint32 more_requests)
 {
 	if (rhesis_shared == NULL)
 		return;
 	RegisterCallback();
-	wishes |= more_wishes;
+	requests |= more_requests;
 	/* What a row's default says. */
 	due_since = GetCurrentTransactionStartTimestamp();
 }
@@ -146,7 +146,7 @@ Datum
 rhesis_notify_wake_trigger(PG_FUNCTION_ARGS)
 {
 	(void) RequireTrigger(fcinfo, &wake_trigger);
-	WishAtCommit(WISH_WORK);
+	WakeAtCommit(WAKE_ROWS_DUE);
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -155,6 +155,6 @@ Datum
 rhesis_notify_wake_workers(PG_FUNCTION_ARGS)
 {
 	RequireStrictArguments(fcinfo, 0);
-	WishAtCommit(WISH_WORK | WISH_LOOK);
+	WakeAtCommit(WAKE_ROWS_DUE | WAKE_RETRY_NOW);
 	PG_RETURN_VOID();
 }

@@ -43,13 +43,13 @@ static WaitEventSet *waits;
 
 /* Finish what is on the wire, however long a server takes to accept it, and leave. */
 static void
-Drain(WorkerFarewell farewell)
+Drain(WorkerExitReason exit_reason)
 {
 	if (!worker.draining)
 		worker.drain_until = After(DRAIN_PATIENCE_MS);
 	worker.draining = true;
-	worker.farewell_when_drained = farewell;
-	GiveBackUnsent();
+	worker.drain_exit_reason = exit_reason;
+	ReturnUnsent();
 }
 
 /*
@@ -66,40 +66,40 @@ DrainUnlessLocked(void)
 		worker.draining = false;
 		worker.claim_at = 0;
 	}
-	if (worker.reload_wished && !locked)
-		Drain(FAREWELL_RELOAD);
+	if (worker.reload_requested && !locked)
+		Drain(EXIT_REASON_RELOAD);
 }
 
 static void
-HeedWishes(void)
+HandleRequests(void)
 {
 	TimestampTz due_since;
-	uint32 wishes;
+	uint32 requests;
 
 	CHECK_FOR_INTERRUPTS();
-	wishes = TakeWishes(my_slot, &due_since);
-	if (ConfigReloadPending || (wishes & WISH_RELOAD))
+	requests = ConsumeRequests(my_slot, &due_since);
+	if (ConfigReloadPending || (requests & WAKE_RELOAD))
 	{
 		ConfigReloadPending = false;
-		worker.reload_wished = true;
+		worker.reload_requested = true;
 	}
-	if (wishes & WISH_WORK)
+	if (requests & WAKE_ROWS_DUE)
 	{
 		worker.claim_at = 0;
 		worker.woken = true;
-		NoteRowsDueSince(due_since);
+		RewindClaimPosition(due_since);
 		/* adopt_database() wakes it too. */
 		if (worker.in_copy)
 			worker.safety_check_at = 0;
 	}
-	if (wishes & WISH_LOOK)
-		TryAtOnce();
+	if (requests & WAKE_RETRY_NOW)
+		RetryNow();
 	/* What is on the wire for it has no row any more. */
-	if ((wishes & WISH_RELOAD) && ExtensionIsGone())
-		Leave(FAREWELL_RELOAD);
+	if ((requests & WAKE_RELOAD) && ExtensionIsGone())
+		WorkerExit(EXIT_REASON_RELOAD);
 	DrainUnlessLocked();
 	if (StandsStill())
-		GiveBackUnsent();
+		ReturnUnsent();
 }
 
 static WorkerActivity
@@ -156,7 +156,8 @@ WakeTime(int64 pace_us)
 }
 
 /*
- * While it can't claim, new rows need not wake it: what keeps it from that ends at a known time, or with WISH_LOOK or WISH_RELOAD.
+ * While it can't claim, new rows need not wake it: what keeps it from that ends at a known
+ * time, or with WAKE_RETRY_NOW or WAKE_RELOAD.
  * What came during the round is for the next one: a lock or a standby that was waited for may have used up the latch.
  */
 static bool
@@ -165,7 +166,7 @@ MaySleep(void)
 	WorkerActivity activity = CurrentActivity();
 	bool cannot_claim = activity >= WORKER_PAUSED && activity <= WORKER_IN_TROUBLE;
 
-	return !ConfigReloadPending && !SleepThrough(my_slot, cannot_claim ? WISH_WORK : 0);
+	return !ConfigReloadPending && !SleepThrough(my_slot, cannot_claim ? WAKE_ROWS_DUE : 0);
 }
 
 static void
@@ -191,14 +192,14 @@ PurgeIsDue(TimestampTz now)
 
 /* One round. Whatever is raised in it is for Recover. */
 static void
-Round(void)
+RunOneIteration(void)
 {
 	int64 pace_us = 0;
 	TimestampTz now;
 	bool claiming;
 
 	HeedClock(GetCurrentTimestamp());
-	HeedWishes();
+	HandleRequests();
 	if (worker.pool)
 	{
 		if (worker.draining && GetCurrentTimestamp() >= worker.drain_until)
@@ -214,7 +215,7 @@ Round(void)
 	if (claiming || RecordingIsDue(now) || LookIsDue(now))
 	{
 		WorkOnQueue(claiming);
-		worker.troubles = 0;
+		worker.consecutive_errors = 0;
 	}
 	/* A SIGTERM during the claim's commit could cancel nothing of what comes next. */
 	if (shutdown_was_requested)
@@ -238,7 +239,10 @@ WasCancelledTwice(const DeliveryBatch *batch)
 	return again;
 }
 
-/* The row may have terminated the worker itself, through a function of a superuser: the first time it is not blamed for that. */
+/*
+ * The row may have terminated the worker itself, through a function of a superuser: the first time that is no
+ * failure of the row.
+ */
 static bool
 WasTerminatedTwice(const DeliveryBatch *batch)
 {
@@ -267,7 +271,7 @@ WatchLookUp(bool passed)
  * Then one at a time: the row that does it again is the one to blame, and the others go on.
  */
 static void
-GiveBackPreparing(const char *message)
+ReturnPreparing(const char *message)
 {
 	DeliveryBatch *batch = worker.preparing;
 
@@ -287,7 +291,7 @@ GiveBackPreparing(const char *message)
 		AppendSettled(&batch->deliveries[i]);
 	}
 	if (batch->count > 1)
-		worker.singly = batch->count;
+		worker.single_row_claims = batch->count;
 }
 
 /* Its claim was not committed. */
@@ -327,16 +331,16 @@ GoesOneByOne(const ErrorData *error)
 	switch (worker.step)
 	{
 		case STEP_RECORD:
-			return !(is_lock && !worker.around_locks) && TurnOn(&worker.recording_singly);
+			return !(is_lock && !worker.around_locks) && TurnOn(&worker.recording_one_by_one);
 		case STEP_ADOPT:
-			return TurnOn(&worker.adopting_singly);
+			return TurnOn(&worker.adopting_one_by_one);
 		case STEP_CLAIM:
-			return TurnOn(&worker.claiming_singly);
+			return TurnOn(&worker.claiming_one_by_one);
 		case STEP_COMMIT:
 			if (worker.settled.count > 0)
-				any = TurnOn(&worker.recording_singly);
-			any |= TurnOn(&worker.adopting_singly);
-			any |= TurnOn(&worker.claiming_singly);
+				any = TurnOn(&worker.recording_one_by_one);
+			any |= TurnOn(&worker.adopting_one_by_one);
+			any |= TurnOn(&worker.claiming_one_by_one);
 			return any;
 		default:
 			return false;
@@ -345,7 +349,7 @@ GoesOneByOne(const ErrorData *error)
 
 /* What worker_status says of it. */
 static const char *
-ComplaintOf(const ErrorData *error)
+ErrorText(const ErrorData *error)
 {
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		return "another session keeps something locked that the queue needs, see pg_locks";
@@ -366,7 +370,7 @@ Recover(void)
 	error = CopyErrorData();
 	cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 	one_by_one = GoesOneByOne(error);
-	if (!cancelled && !one_by_one && IsNewComplaint(ComplaintOf(error)))
+	if (!cancelled && !one_by_one && ShouldLogError(ErrorText(error)))
 		EmitErrorReport();
 	FlushErrorState();
 	StartTimeLimit(LOOK_UP_LIMIT_MS);
@@ -375,7 +379,7 @@ Recover(void)
 	EndSlowLookUp();
 	RESUME_INTERRUPTS();
 
-	/* If it is to end, its successor prepares what is left singly. */
+	/* If this worker is about to exit, its successor prepares what is left row by row. */
 	if (!shutdown_was_requested)
 		NotePreparing(0, 0, 0);
 	worker.step = STEP_OTHER;
@@ -386,15 +390,16 @@ Recover(void)
 	if (step == STEP_PURGE)
 		PurgeFailed();
 	if (worker.preparing)
-		GiveBackPreparing(cancelled ? NULL : error->message);
+		ReturnPreparing(cancelled ? NULL : error->message);
 	FreeErrorData(error);
 	worker.claim_at = 0;
 	/* The queue's notion of where to look may come from what was rolled back. */
 	worker.from_start_at = 0;
 	if (one_by_one || step == STEP_PURGE)
 		return;
-	worker.troubles++;
-	worker.trouble_until = After(Min(100 << Min(worker.troubles, 10), LONGEST_TROUBLE_MS));
+	worker.consecutive_errors++;
+	worker.trouble_until =
+		After(Min(100 << Min(worker.consecutive_errors, 10), LONGEST_TROUBLE_MS));
 }
 
 /* SIGTERM: what is on the wire gets a moment, what came of it is recorded, then we go. */
@@ -405,8 +410,8 @@ ShutDown(void)
 
 	ShowActivity(WORKER_STOPPING);
 	if (worker.preparing)
-		GiveBackPreparing(NULL);
-	GiveBackUnsent();
+		ReturnPreparing(NULL);
+	ReturnUnsent();
 	while (worker.in_flight > 0 && GetCurrentTimestamp() < until)
 	{
 		RunSmtp();
@@ -424,16 +429,16 @@ ShutDown(void)
 /* ---- Start ---- */
 
 static void
-ComplainOfSettings(const char *problem)
+ReportSettingsProblem(const char *problem)
 {
-	bool complained;
+	bool was_logged;
 
 	LockSlots(LW_EXCLUSIVE);
-	complained = my_slot->complained_of_settings;
-	my_slot->complained_of_settings = true;
+	was_logged = my_slot->settings_problem_logged;
+	my_slot->settings_problem_logged = true;
 	UnlockSlots();
 	ShowError(problem);
-	if (!complained)
+	if (!was_logged)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIG_FILE_ERROR),
 				 errmsg("SMTP configuration incomplete. Email notifications will be disabled."),
@@ -448,26 +453,26 @@ TurnMailOn(void)
 
 	if (problem)
 	{
-		ComplainOfSettings(problem);
+		ReportSettingsProblem(problem);
 		return;
 	}
 	LockSlots(LW_EXCLUSIVE);
-	my_slot->complained_of_settings = false;
+	my_slot->settings_problem_logged = false;
 	UnlockSlots();
 }
 
 /* The value of frontend_url is good by another setting, so PostgreSQL's own words about settings do not say that it is refused. */
 static void
-ComplainOfLinks(void)
+ReportLinksProblem(void)
 {
 	const char *url = PlainFrontendUrl();
-	bool complained;
+	bool was_logged;
 
 	LockSlots(LW_EXCLUSIVE);
-	complained = my_slot->complained_of_links;
-	my_slot->complained_of_links = url != NULL;
+	was_logged = my_slot->links_problem_logged;
+	my_slot->links_problem_logged = url != NULL;
 	UnlockSlots();
-	if (url != NULL && !complained && my_slot->number == 0)
+	if (url != NULL && !was_logged && my_slot->number == 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for parameter \"rhesis_notify.frontend_url\": \"%s\"", url),
@@ -511,20 +516,20 @@ Start(int slot, uint32 generation)
 	switch (FindExtension())
 	{
 		case EXTENSION_ABSENT:
-			Leave(FAREWELL_NO_EXTENSION);
+			WorkerExit(EXIT_REASON_NO_EXTENSION);
 		case EXTENSION_MISFIT:
-			Leave(FAREWELL_MISFIT);
+			WorkerExit(EXIT_REASON_MISFIT);
 		case EXTENSION_FITS:
 			break;
 	}
 	error_context_stack = context.previous;
 	if (my_slot->number >= rhesis_workers)
-		Leave(FAREWELL_SURPLUS);
+		WorkerExit(EXIT_REASON_SURPLUS);
 	pg_atomic_write_u32(&my_slot->wanted_workers, rhesis_workers);
 
 	WatchTimeLimit(WatchLookUp);
 	TurnMailOn();
-	ComplainOfLinks();
+	ReportLinksProblem();
 	PublishEpoch();
 	waits = RhesisCreateWaitEventSet(3);
 	AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
@@ -547,14 +552,14 @@ RhesisWorkerMain(Datum argument)
 	{
 		PG_TRY();
 		{
-			Round();
+			RunOneIteration();
 		}
 		PG_CATCH();
 		{
 			Recover();
 			/* Without the extension there is nothing left to record in. */
 			if (worker.draining && ExtensionIsGone())
-				Leave(worker.farewell_when_drained);
+				WorkerExit(worker.drain_exit_reason);
 		}
 		PG_END_TRY();
 	}
@@ -571,5 +576,5 @@ RhesisWorkerMain(Datum argument)
 		Recover();
 	}
 	PG_END_TRY();
-	Leave(shutdown_was_requested ? FAREWELL_TERMINATED : worker.farewell_when_drained);
+	WorkerExit(shutdown_was_requested ? EXIT_REASON_TERMINATED : worker.drain_exit_reason);
 }

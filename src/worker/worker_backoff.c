@@ -93,7 +93,7 @@ BackOff(const char *cause, const char *trouble, const char *hint, int delay_seco
 				 "Mail waits; the next try is in %ld ms.",
 				 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until)),
 			 errhint("%s", hint ? hint : "SELECT * FROM rhesis_notify.check_smtp() tells more.")));
-	GiveBackUnsent();
+	ReturnUnsent();
 }
 
 /* A limit that lasts longer is none of pace; nor has a probe gone too fast. */
@@ -207,7 +207,7 @@ CountTry(TimestampTz try_at)
 }
 
 void
-TryAtOnce(void)
+RetryNow(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz try_at = Max(now, worker.next_try_at);

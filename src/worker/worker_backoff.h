@@ -27,7 +27,7 @@ extern void EndBackoff(void);
  * An operator wants it tried now: whatever the worker waits for (a mail server, recipients, its own tables) is tried at once. Of
  * many such requests, one after the other, few are: what comes too soon after the last one is put off for some seconds.
  */
-extern void TryAtOnce(void);
+extern void RetryNow(void);
 
 /* Was a connection refused while there are others? Then we go on with those: true, and the mail may be submitted again. */
 extern bool UseFewerConnections(const Delivery *delivery, const Outcome *outcome);

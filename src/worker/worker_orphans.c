@@ -17,22 +17,22 @@
 
 /* Whatever ended the worker, this row was all that it was preparing. Returns whether its claim was still there. */
 static bool
-BlameCulprit(const JournalLife *life)
+FailCulprit(const JournalLife *life)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "rhesis_notify culprit", ALLOCSET_SMALL_SIZES);
 	Notification *notification = FetchNotification(life->preparing_id, context);
 	ClaimResult alone = {.notifications = &notification, .count = 1};
 	Delivery *delivery;
-	bool blamed = false;
+	bool failed = false;
 
 	if (notification != NULL)
 	{
 		delivery = MakeBatch(context, &alone)->deliveries;
 		BlameDelivery(delivery, "interrupted", CULPRIT_MESSAGE);
-		blamed = RecordOutcomes(life->epoch, &delivery->record, 1) > 0;
+		failed = RecordOutcomes(life->epoch, &delivery->record, 1) > 0;
 	}
-	if (blamed)
+	if (failed)
 	{
 		NoteCulprit(life->preparing_id);
 		ShowCulprit(life->preparing_id);
@@ -44,7 +44,7 @@ BlameCulprit(const JournalLife *life)
 						 "recipients relation calls for this user. The mail of others goes on.")));
 	}
 	MemoryContextDelete(context);
-	return blamed;
+	return failed;
 }
 
 typedef struct ReturnStep
@@ -60,31 +60,31 @@ ReturnRows(void *argument)
 {
 	ReturnStep *step = argument;
 
-	step->returned += ReturnUnsent(step->life->epoch, step->ids, step->count);
+	step->returned += ReturnClaimedRows(step->life->epoch, step->ids, step->count);
 }
 
 static void
-Blame(void *argument)
+FailRow(void *argument)
 {
 	ReturnStep *step = argument;
 
-	step->returned += BlameCulprit(step->life) ? 1 : 0;
+	step->returned += FailCulprit(step->life) ? 1 : 0;
 }
 
 /* What a trigger or constraint of an app refuses is left to the rule for rows in doubt, which says so. */
 static void
-Try(void (*run)(void *argument), ReturnStep *step, bool singly)
+Try(void (*run)(void *argument), ReturnStep *step, bool one_by_one)
 {
 	QueueProblem problem;
 
-	if (singly)
+	if (one_by_one)
 		(void) QueueTry(run, step, &problem);
 	else
 		run(step);
 }
 
 static int
-GiveBackUnsentOf(const JournalLife *life, bool singly)
+ReturnUnsentOf(const JournalLife *life, bool one_by_one)
 {
 	ReturnStep step = {.life = life};
 
@@ -93,7 +93,7 @@ GiveBackUnsentOf(const JournalLife *life, bool singly)
 		if (life->unsent[place] == 0)
 			continue;
 		step.ids[step.count++] = life->unsent[place];
-		if (singly)
+		if (one_by_one)
 		{
 			Try(ReturnRows, &step, true);
 			step.count = 0;
@@ -105,7 +105,7 @@ GiveBackUnsentOf(const JournalLife *life, bool singly)
 }
 
 void
-TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool singly)
+TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool one_by_one)
 {
 	JournalLife *life = palloc(sizeof(JournalLife));
 	int number = 0;
@@ -118,13 +118,14 @@ TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool singly)
 		if (life->preparing > 0)
 			worker.careful_until = After(CAREFUL_MS);
 		if (life->preparing == 1)
-			Try(Blame, &step, singly);
+			Try(FailRow, &step, one_by_one);
 		/* One of several rows, perhaps; and the others are still to be tried, there may be another one. */
 		if (life->preparing > 1 || step.returned > 0)
-			worker.singly = Max(worker.singly, Max(life->preparing, life->singly));
+			worker.single_row_claims =
+				Max(worker.single_row_claims, Max(life->preparing, life->single_row_claims));
 		if (life->preparing > 1)
 			ForgetPreparing(life->epoch);
-		changed = step.returned + GiveBackUnsentOf(life, singly);
+		changed = step.returned + ReturnUnsentOf(life, one_by_one);
 		/* It is forgotten when the next look finds nothing: this transaction may yet fail. */
 		if (changed > 0)
 			number++;

@@ -7,9 +7,11 @@
 #include "postgres.h"
 
 /*
- * Give such rows back to the queue, in the open transaction. If a worker ended while it prepared several rows, this one prepares them
- * singly; a row that was prepared alone counts an attempt. Singly: row by row, around what an app's triggers refuse.
+ * Return such rows to the queue, in the open transaction. If a worker ended while it prepared several
+ * rows, this worker prepares them one by one. If it prepared one row alone, that row counts an
+ * attempt. one_by_one: change each row in a subtransaction, and pass over rows that a trigger of the
+ * application refuses to change.
  */
-extern void TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool singly);
+extern void TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool one_by_one);
 
 #endif

@@ -54,7 +54,7 @@ static TimeoutId tick = MAX_TIMEOUTS; /* not registered */
 static volatile sig_atomic_t ticks_left;
 static volatile sig_atomic_t cut_short;	   /* by the limit or for mail */
 static volatile sig_atomic_t mail_came_in; /* and that was why */
-static uint32 urgent_wishes;			   /* of others, of this worker: 0 when mail may wait */
+static uint32 urgent_requests;			   /* of others, of this worker: 0 when mail may wait */
 static TimestampTz mail_at; /* when mail is due, by what is known; DT_NOEND: it may wait */
 
 /* Runs in a signal handler. */
@@ -63,7 +63,7 @@ HandleTick(void)
 {
 	if (cut_short)
 		return;
-	mail_came_in = (pg_atomic_read_u32(&my_slot->wishes) & urgent_wishes) != 0 ||
+	mail_came_in = (pg_atomic_read_u32(&my_slot->requests) & urgent_requests) != 0 ||
 				   GetCurrentTimestamp() >= mail_at;
 	if (!mail_came_in && --ticks_left > 0)
 		return;
@@ -87,16 +87,16 @@ FindUrgentWork(void)
 	TimestampTz now = worker.last_round;
 	TimestampTz hindered_until = Max(worker.backing_off_until, worker.recipients_at);
 
-	urgent_wishes = WISH_WORK;
+	urgent_requests = WAKE_ROWS_DUE;
 	mail_at = worker.claim_at > now ? worker.claim_at : DT_NOEND;
 	if (hindered_until > now || StandsStill())
 	{
-		urgent_wishes = WISH_LOOK;
+		urgent_requests = WAKE_RETRY_NOW;
 		mail_at = StandsStill() ? DT_NOEND : hindered_until;
 	}
 	if (MayMailWait())
 	{
-		urgent_wishes = 0;
+		urgent_requests = 0;
 		mail_at = DT_NOEND;
 	}
 }
@@ -144,7 +144,7 @@ NoteTableChanged(Datum argument, Oid relation)
 }
 
 static void
-Complain(int64 id, const QueueProblem *problem)
+ReportKeptRow(int64 id, const QueueProblem *problem)
 {
 	if (strncmp(last_warning, problem->message, sizeof(last_warning) - 1) == 0)
 		return;
@@ -166,7 +166,7 @@ NoteKept(int count, int64 id, QueueProblem *problem)
 {
 	if (cut_short)
 		problem->message = psprintf("removing one takes longer than %d ms", StatementLimit());
-	Complain(id, problem);
+	ReportKeptRow(id, problem);
 	kept += count;
 	ShowRefusal(REFUSED_REMOVAL, kept, id, problem->message);
 }

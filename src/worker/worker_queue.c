@@ -51,7 +51,7 @@ WaitForRecipients(const RecipientsProblem *problem)
 	worker.recipients_sqlstate = problem->sqlstate;
 	if (is_known)
 		ShowError(problem->message);
-	else if (IsNewComplaint(problem->message))
+	else if (ShouldLogError(problem->message))
 		ereport(WARNING,
 				(errcode(problem->sqlstate),
 				 errmsg("notifications wait: recipients cannot be read: %s", problem->message),
@@ -62,17 +62,17 @@ WaitForRecipients(const RecipientsProblem *problem)
 /*
  * A look-up that takes too long may be one row's trouble or the relation's. So the rows of its batch are looked up one by one, and
  * the one that takes too long again counts an attempt. But only one, until a look-up succeeds: if the next takes too long as well,
- * it is the relation. True: the batch was one row, and it was blamed.
+ * it is the relation. True: the batch was one row, and it has failed.
  */
 static bool
-BlameSlowRow(DeliveryBatch *batch, const RecipientsProblem *problem)
+FailSlowRow(DeliveryBatch *batch, const RecipientsProblem *problem)
 {
 	if (problem->sqlstate != ERRCODE_QUERY_CANCELED)
 		return false;
-	worker.singly = Max(worker.singly, batch->count);
-	if (batch->count > 1 || worker.slow_row_blamed)
+	worker.single_row_claims = Max(worker.single_row_claims, batch->count);
+	if (batch->count > 1 || worker.slow_row_failed)
 		return false;
-	worker.slow_row_blamed = true;
+	worker.slow_row_failed = true;
 	worker.claim_at = 0;
 	BlameDelivery(&batch->deliveries[0], "recipients_error", problem->message);
 	return true;
@@ -92,7 +92,7 @@ EpochIsLive(int64 candidate)
 
 /* One warning per cause, for rows that a trigger, rule or constraint of an app refuses to change. A rule is named in the message. */
 static void
-ComplainOfRows(const char *what, RowProblems *problems)
+ReportRowProblems(const char *what, RowProblems *problems)
 {
 	QueueProblem *problem = &problems->problem;
 	QueueRules rules;
@@ -100,7 +100,7 @@ ComplainOfRows(const char *what, RowProblems *problems)
 
 	if (is_rule)
 		problem->message = psprintf("%s: %s", rules.names, problem->message);
-	if (IsNewComplaint(problem->message))
+	if (ShouldLogError(problem->message))
 		ereport(WARNING,
 				(errcode(problem->sqlstate), errmsg("%s: %s", what, problem->message),
 				 problem->source ? errdetail("Notification %lld; %s.", (long long) problems->id,
@@ -118,7 +118,7 @@ static void
 NoteRefused(RefusalKind kind, int count, int64 id, const char *text)
 {
 	if (my_slot->refusals[kind].count > 0 && count == 0)
-		ForgetComplaint();
+		ResetLoggedError();
 	ShowRefusal(kind, count, id, text);
 }
 
@@ -129,14 +129,14 @@ SafetyCheck(void)
 	RowProblems problems = {0};
 	int orphans;
 
-	if (worker.adopting_singly)
+	if (worker.adopting_one_by_one)
 		SkipUsedEventIds();
-	TakeOverUnsent(EpochIsLive, worker.adopting_singly);
-	orphans =
-		worker.adopting_singly ? AdoptSingly(EpochIsLive, &problems) : AdoptOrphans(EpochIsLive);
+	TakeOverUnsent(EpochIsLive, worker.adopting_one_by_one);
+	orphans = worker.adopting_one_by_one ? AdoptRowByRow(EpochIsLive, &problems)
+										 : AdoptOrphans(EpochIsLive);
 	if (problems.count > 0)
-		ComplainOfRows("what another worker has left behind cannot be taken over", &problems);
-	worker.adopting_singly = problems.count > 0;
+		ReportRowProblems("what another worker has left behind cannot be taken over", &problems);
+	worker.adopting_one_by_one = problems.count > 0;
 	if (orphans > 0)
 	{
 		pg_atomic_fetch_add_u64(&my_slot->in_doubt, orphans);
@@ -207,26 +207,26 @@ ClaimOneByOne(int limit, const CopyBounds *bounds, MemoryContext context, ClaimR
 {
 	RowProblems problems;
 
-	ClaimSingly(worker.epoch, limit, worker.troubles < PATIENT_TROUBLES, bounds, context, claim,
-				&problems);
+	ClaimRowByRow(worker.epoch, limit, worker.consecutive_errors < PATIENT_TROUBLES, bounds,
+				  context, claim, &problems);
 	if (problems.count > 0)
-		ComplainOfRows("a notification cannot be claimed", &problems);
+		ReportRowProblems("a notification cannot be claimed", &problems);
 	NoteRefused(REFUSED_CLAIM, AsideCount(), problems.id,
 				problems.count > 0 ? problems.problem.message : NULL);
-	worker.claiming_singly = claim->full && problems.count > 0;
+	worker.claiming_one_by_one = claim->full && problems.count > 0;
 }
 
 /* The log says once that the database is a copy, and what to do. */
 static void
 WarnOfCopy(CopySign sign, const CopyFigures *figures)
 {
-	bool complained;
+	bool was_logged;
 
 	LockSlots(LW_EXCLUSIVE);
-	complained = my_slot->complained_of_copy || my_slot->number > 0;
-	my_slot->complained_of_copy = true;
+	was_logged = my_slot->copy_logged || my_slot->number > 0;
+	my_slot->copy_logged = true;
 	UnlockSlots();
-	if (!complained)
+	if (!was_logged)
 		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rhesis_notify mails nothing in database \"%s\": it is a copy",
@@ -258,10 +258,10 @@ GoOnAsItself(void)
 	if (worker.in_copy)
 		worker.safety_check_at = worker.purge_at = 0;
 	worker.in_copy = false;
-	if (!my_slot->complained_of_copy)
+	if (!my_slot->copy_logged)
 		return;
 	LockSlots(LW_EXCLUSIVE);
-	my_slot->complained_of_copy = false;
+	my_slot->copy_logged = false;
 	UnlockSlots();
 }
 
@@ -315,13 +315,13 @@ Claim(TimestampTz now, const DatabaseState *state)
 	worker.claim_at = worker.paused ? DT_NOEND : TimestampTzPlusMilliseconds(now, UNKNOWN_DUE_MS);
 	if (worker.paused)
 		return;
-	worker.singly = Max(worker.singly - 1, 0);
+	worker.single_row_claims = Max(worker.single_row_claims - 1, 0);
 
 	/* The transaction's until the claim has succeeded: an error leaves nothing behind. */
 	context =
 		AllocSetContextCreate(TopTransactionContext, "rhesis_notify batch", ALLOCSET_DEFAULT_SIZES);
 	began = GetCurrentTimestamp();
-	if (worker.claiming_singly || now >= AsideUntil())
+	if (worker.claiming_one_by_one || now >= AsideUntil())
 		ClaimOneByOne(limit, &state->bounds, context, &claim);
 	else
 		ClaimDueNotifications(worker.epoch, limit, start, &state->bounds, context, &claim);
@@ -352,7 +352,7 @@ FindNextDueTime(TimestampTz now)
 	if (due < TimestampTzPlusMilliseconds(now, -LONG_DUE_MS) && now >= worker.suspects_at)
 	{
 		/* A trigger or a rule may have suppressed its claim. */
-		worker.claiming_singly = true;
+		worker.claiming_one_by_one = true;
 		worker.suspects_at = TimestampTzPlusMilliseconds(now, SUSPECT_MS);
 	}
 	/* Due already: locked by somebody, or it came in just now. Not in a tight loop. */
@@ -444,14 +444,14 @@ RecordOneByOne(void)
 		}
 	}
 	if (problems.count > 0 && IsServersTrouble(problems.problem.sqlstate) &&
-		worker.troubles < PATIENT_TROUBLES)
+		worker.consecutive_errors < PATIENT_TROUBLES)
 	{
 		ForgetRefusals();
 		RaiseProblem(&problems.problem);
 	}
 	if (problems.count > 0)
 	{
-		ComplainOfRows("an outcome cannot be recorded", &problems);
+		ReportRowProblems("an outcome cannot be recorded", &problems);
 		NoteRefused(REFUSED_RECORD, problems.count, problems.id, problems.problem.message);
 	}
 	worker.refusals = recorded > 0 ? 0 : worker.refusals + problems.count;
@@ -472,7 +472,7 @@ RecordSettled(void)
 		delivery->is_locked = delivery->is_refused = false;
 		records[count++] = delivery->record;
 	}
-	if (worker.recording_singly)
+	if (worker.recording_one_by_one)
 		RecordOneByOne();
 	else if (worker.around_locks)
 		RecordAroundLocks(records, count);
@@ -510,7 +510,7 @@ CloseSettled(void)
 	}
 	if (sent)
 		pg_atomic_write_u64(&my_slot->last_sent_at, (uint64) GetCurrentTimestamp());
-	worker.recording_singly = false;
+	worker.recording_one_by_one = false;
 	worker.around_locks = worker.locked.count > 0;
 	worker.locked_until = After(LOCKED_ROWS_MS);
 	NoteRefused(REFUSED_RECORD, worker.refused.count, 0, NULL);
@@ -527,7 +527,7 @@ WorkOnQueue(bool claiming)
 	if (now >= worker.locked_until)
 		SettleLocked();
 	SettleRefused(now);
-	claiming &= !(worker.recording_singly && worker.settled.count > 0);
+	claiming &= !(worker.recording_one_by_one && worker.settled.count > 0);
 	looking = claiming || LookIsDue(now);
 	BeginWork(claiming ? "claiming what is due, recording outcomes" : "recording outcomes");
 	worker.step = STEP_RECORD;
@@ -562,7 +562,7 @@ SetCulpritsApart(DeliveryBatch *batch)
 		return false;
 
 	worker.preparing = NULL;
-	worker.singly = Max(worker.singly, batch->count);
+	worker.single_row_claims = Max(worker.single_row_claims, batch->count);
 	worker.claim_at = 0;
 	for (int i = 0; i < batch->count; i++)
 	{
@@ -584,11 +584,11 @@ PrepareClaimed(void)
 	RecipientsProblem problem = {0};
 	int fitting;
 	bool readable;
-	bool blamed;
+	bool row_failed;
 
 	if (SetCulpritsApart(batch))
 		return;
-	NotePreparing(batch->count, batch->deliveries[0].record.id, worker.singly);
+	NotePreparing(batch->count, batch->deliveries[0].record.id, worker.single_row_claims);
 	BeginWork("looking up recipients, rendering");
 	readable = PrepareBatch(batch, &fitting, &problem);
 	/* A foreign server that was asked is told of the end, and may not answer. */
@@ -607,22 +607,22 @@ PrepareClaimed(void)
 		ForgetCulprit(batch->deliveries[0].record.id);
 	if (fitting < batch->count)
 		NoteFitting(fitting, true);
-	blamed = !readable && BlameSlowRow(batch, &problem);
+	row_failed = !readable && FailSlowRow(batch, &problem);
 	if (readable)
-		worker.slow_row_blamed = false;
-	if (!readable && !blamed)
+		worker.slow_row_failed = false;
+	if (!readable && !row_failed)
 		WaitForRecipients(&problem);
 	else if (readable && worker.recipients_failures > 0)
 	{
 		worker.recipients_failures = 0;
-		ForgetComplaint();
+		ResetLoggedError();
 	}
 
 	for (int i = 0; i < batch->count; i++)
 	{
 		Delivery *delivery = &batch->deliveries[i];
 
-		if (!readable && !blamed)
+		if (!readable && !row_failed)
 			GiveBackDeferred(delivery, "recipients_error");
 		if (readable && delivery->owes_mail)
 			AppendDelivery(&worker.ready, delivery);
@@ -723,7 +723,7 @@ RecordBeforeExit(void)
 	/* Not for a standby that may be away: the shutdown waits for us. */
 	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
 	BeginWork("recording outcomes");
-	worker.recording_singly = true;
+	worker.recording_one_by_one = true;
 	RecordSettled();
 	CommitWork();
 	CloseSettled();

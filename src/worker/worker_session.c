@@ -122,7 +122,7 @@ ReadExtension(Oid *oid, Oid *owner)
 
 /* What the log says of objects that are not of the library's version. */
 static void
-ComplainOfVersion(const char *version, bool served)
+ReportObjectVersion(const char *version, bool served)
 {
 	const char *database = get_database_name(MyDatabaseId);
 
@@ -163,7 +163,7 @@ FindExtension(void)
 	{
 		if (!ServesObjects(version))
 			fit = EXTENSION_MISFIT;
-		ComplainOfVersion(version, fit == EXTENSION_FITS);
+		ReportObjectVersion(version, fit == EXTENSION_FITS);
 	}
 	CommitTransactionCommand();
 	pgstat_report_stat(false);

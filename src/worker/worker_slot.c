@@ -14,7 +14,10 @@
 
 WorkerSlot *my_slot = NULL;
 
-/* The launcher sees the slot idle with a pid in it, which means: it has ended, heed its farewell. */
+/*
+ * Leave pid set: SLOT_IDLE with a pid tells the launcher that the worker has exited and that its exit
+ * reason has yet to be processed.
+ */
 static void
 LeaveSlot(int code, Datum argument)
 {
@@ -25,8 +28,8 @@ LeaveSlot(int code, Datum argument)
 	pg_atomic_write_u64(&my_slot->standby_since, 0);
 	LockSlots(LW_EXCLUSIVE);
 	/* Ended while it was connecting, which no error of its database is. */
-	if (my_slot->farewell == FAREWELL_NONE && shutdown_was_requested)
-		my_slot->farewell = FAREWELL_TERMINATED;
+	if (my_slot->exit_reason == EXIT_REASON_NONE && shutdown_was_requested)
+		my_slot->exit_reason = EXIT_REASON_TERMINATED;
 	my_slot->state = SLOT_IDLE;
 	my_slot->activity = WORKER_STOPPED;
 	my_slot->backing_off_until = 0;
@@ -48,7 +51,7 @@ AttachSlot(int index, uint32 generation)
 	{
 		slot->state = SLOT_RUNNING;
 		slot->pid = MyProcPid;
-		slot->farewell = FAREWELL_NONE;
+		slot->exit_reason = EXIT_REASON_NONE;
 		slot->activity = WORKER_STARTING;
 		slot->started_at = GetCurrentTimestamp();
 		slot->backing_off_until = 0;
@@ -60,10 +63,13 @@ AttachSlot(int index, uint32 generation)
 		return false;
 
 	my_slot = slot;
-	/* Registered before the connection, so it runs behind its end: without the slot's process the database has none of ours. */
+	/*
+	 * Register before connecting: on_shmem_exit callbacks run last-in first-out, so the slot is
+	 * released only after the database connection is gone.
+	 */
 	on_shmem_exit(LeaveSlot, (Datum) 0);
 	/* A predecessor's due_since stays: the first claim begins at the start of the queue, since whenever its rows are due. */
-	pg_atomic_write_u32(&slot->wishes, WISH_WORK);
+	pg_atomic_write_u32(&slot->requests, WAKE_ROWS_DUE);
 	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
 	return true;
 }
@@ -165,10 +171,10 @@ ShowError(const char *text)
 }
 
 void
-Leave(WorkerFarewell farewell)
+WorkerExit(WorkerExitReason exit_reason)
 {
 	LockSlots(LW_EXCLUSIVE);
-	my_slot->farewell = farewell;
+	my_slot->exit_reason = exit_reason;
 	UnlockSlots();
 	proc_exit(0);
 }

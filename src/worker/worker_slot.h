@@ -38,6 +38,6 @@ extern void ShowCulprit(int64 id);
 extern void ShowError(const char *text);
 
 /* End this process, telling the launcher why. */
-RHESIS_NORETURN extern void Leave(WorkerFarewell farewell);
+RHESIS_NORETURN extern void WorkerExit(WorkerExitReason exit_reason);
 
 #endif

@@ -16,7 +16,7 @@ WorkerState worker;
 /* Rows by which it is seen whether recipients can be read again: one alone could not tell its own trouble from everybody's. */
 #define ROWS_TRIED 8
 
-static char last_complaint[256];
+static char logged_error[256];
 
 static void
 InitList(DeliveryList *list)
@@ -92,7 +92,7 @@ SettleRefused(TimestampTz now)
 			AppendDelivery(&worker.refused, delivery);
 			continue;
 		}
-		worker.recording_singly = true;
+		worker.recording_one_by_one = true;
 		AppendSettled(delivery);
 	}
 }
@@ -115,7 +115,7 @@ RefusedUntil(void)
 
 /* Whatever no byte was written of goes back to the queue. */
 void
-GiveBackUnsent(void)
+ReturnUnsent(void)
 {
 	Delivery *delivery;
 	SmtpMail *mail;
@@ -158,7 +158,7 @@ ClaimLimit(void)
 		return worker.probe_is_out || worker.ready.count > 0 ? 0 : 1;
 	if (TooMuchIsRefused())
 		return 0;
-	if (worker.singly > 0)
+	if (worker.single_row_claims > 0)
 		return 1 - Outstanding();
 	if (worker.careful_until != 0 && GetCurrentTimestamp() < worker.careful_until)
 		return Outstanding() > 0 ? 0 : BatchSize();
@@ -188,12 +188,12 @@ HasRoomForClaim(void)
 }
 
 bool
-IsNewComplaint(const char *text)
+ShouldLogError(const char *text)
 {
 	ShowError(text);
-	if (strncmp(last_complaint, text, sizeof(last_complaint) - 1) == 0)
+	if (strncmp(logged_error, text, sizeof(logged_error) - 1) == 0)
 		return false;
-	strlcpy(last_complaint, text, sizeof(last_complaint));
+	strlcpy(logged_error, text, sizeof(logged_error));
 	return true;
 }
 
@@ -227,9 +227,9 @@ HeedClock(TimestampTz now)
 }
 
 void
-ForgetComplaint(void)
+ResetLoggedError(void)
 {
-	last_complaint[0] = '\0';
+	logged_error[0] = '\0';
 }
 
 void

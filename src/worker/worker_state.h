@@ -60,9 +60,9 @@ typedef struct WorkerState
 
 	/* A trigger or constraint of an app may refuse one row: after an error, each is tried alone. */
 	WorkerStep step;
-	bool recording_singly;
-	bool adopting_singly;
-	bool claiming_singly;
+	bool recording_one_by_one;
+	bool adopting_one_by_one;
+	bool claiming_one_by_one;
 	DeliveryList refused;	 /* outcomes that could not be recorded; each has its time */
 	int refusals;			 /* since an outcome was recorded */
 	TimestampTz suspects_at; /* when to look for rows that claims leave behind without an error */
@@ -90,19 +90,19 @@ typedef struct WorkerState
 	int recipients_failures;
 	int recipients_sqlstate; /* of the last of them */
 	int64 cancelled_id;		 /* the look-up of this row alone was cancelled last */
-	bool slow_row_blamed;	 /* for a look-up that took too long, and none has succeeded since */
+	bool slow_row_failed;	 /* for a look-up that took too long, and none has succeeded since */
 	TimestampTz recipients_at;
-	int troubles;
+	int consecutive_errors;
 	TimestampTz trouble_until;
 	int tries;				   /* that operators wanted, one soon after the other */
 	TimestampTz next_try_at;   /* when the next of them may be */
-	int singly;				   /* so many claims of one row each, to find the one that does harm */
+	int single_row_claims;	   /* so many claims of one row each, to find the row that fails */
 	TimestampTz careful_until; /* until then, nothing is prepared while a mail is on the wire */
 
-	bool reload_wished;		 /* settings or the extension may have changed */
+	bool reload_requested;	 /* settings or the extension may have changed */
 	bool draining;			 /* finish what is on its way, then leave */
 	TimestampTz drain_until; /* then connections are cut on which nothing has been sent yet */
-	WorkerFarewell farewell_when_drained;
+	WorkerExitReason drain_exit_reason;
 } WorkerState;
 
 extern WorkerState worker;
@@ -144,14 +144,14 @@ extern int ClaimLimit(void);
 extern bool HasRoomForClaim(void);
 
 /* Whatever no byte was written of is settled as given back to the queue. */
-extern void GiveBackUnsent(void);
+extern void ReturnUnsent(void);
 
 /*
  * Show a trouble in worker_status. True when it is to be logged too: a cause is logged once, until another one comes up or
- * ForgetComplaint says that all is well again.
+ * ResetLoggedError says that all is well again.
  */
-extern bool IsNewComplaint(const char *text);
-extern void ForgetComplaint(void);
+extern bool ShouldLogError(const char *text);
+extern void ResetLoggedError(void);
 
 /* That many milliseconds from now. */
 extern TimestampTz After(int64 milliseconds);

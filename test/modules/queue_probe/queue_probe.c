@@ -131,7 +131,7 @@ queue_probe_claim_from_first(PG_FUNCTION_ARGS)
 Datum
 queue_probe_note_rows_due_since(PG_FUNCTION_ARGS)
 {
-	NoteRowsDueSince(PG_GETARG_TIMESTAMPTZ(0));
+	RewindClaimPosition(PG_GETARG_TIMESTAMPTZ(0));
 	PG_RETURN_VOID();
 }
 
