@@ -104,7 +104,7 @@ TryAsideAtOnce(void)
 		rows[i] = (AsideRow){.id = rows[i].id};
 }
 
-/* Those that wait until later than the given time. */
+/* Returns the ids of the rows that wait until later than time. */
 static Datum
 IdsAsideAfter(TimestampTz time)
 {

@@ -1,8 +1,9 @@
 /*
  * queue_aside.h - rows that could not be claimed, and when each is tried again.
  *
- * A trigger or constraint of an app fails for such a row. It is left out of claims for a while, so that it does not fail those of
- * others. Only this process knows it.
+ * A trigger or a constraint of the application fails for such a row. The row is left out of claims
+ * for a while, so that it does not make the claims of other rows fail. Only this process knows
+ * these rows.
  */
 #ifndef RHESIS_QUEUE_ASIDE_H
 #define RHESIS_QUEUE_ASIDE_H
@@ -11,21 +12,28 @@
 
 extern int AsideCount(void);
 
-/* When the first of them is to be tried again; DT_NOEND: there is none. */
+/* Returns when the first of these rows is tried again; DT_NOEND if there is none. */
 extern TimestampTz AsideUntil(void);
 
-/* It failed, again or for the first time; for a short while, if that may be the server's. False: there are too many. */
+/*
+ * Sets aside a row whose claim failed, for the first time or again. Each failure doubles the wait.
+ * briefly: it may be the server's fault, so the wait stays short. Returns false if there are too
+ * many rows already.
+ */
 extern bool SetAside(int64 id, TimestampTz now, bool briefly);
 
 extern void TakeFromAside(int64 id);
 
-/* Those whose time has come but were not tried are none any more: finished, deleted, or not due. */
+/*
+ * Forgets the rows whose time has come but that were not found among the due rows: they are
+ * finished, deleted or not due.
+ */
 extern void ForgetUntried(TimestampTz now);
 
-/* They may be tried at once: triggers or constraints have changed. */
+/* Triggers or constraints have changed: these rows may be tried at once. */
 extern void TryAsideAtOnce(void);
 
-/* Their ids as a bigint[]: all, or those whose time has not come. */
+/* Return ids as a bigint[]: all of them, or those whose time has not come. */
 extern Datum AllAside(void);
 extern Datum StillAside(TimestampTz now);
 

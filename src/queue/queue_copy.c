@@ -1,9 +1,10 @@
 /*
  * queue_copy.c - whether this database is itself, or a copy of another one.
  *
- * database_identity is dumped, its twin database_birth is not. So a restore brings an identity whose token is not that of the birth;
- * a copy of files keeps both, and is told by the database's oid or by rhesis_notify.instance. While a restore is going on the
- * queue's rows may be there before the identity: they are older than the birth, or have ids that no sequence has given here.
+ * A dump contains database_identity, but not its twin database_birth. So a restored database has an
+ * identity whose token is not that of its birth. A copy of files has both; the database's oid or
+ * rhesis_notify.instance gives it away. During a restore, the queue's rows may be there before the
+ * identity. Such rows are older than the birth, or have ids that no sequence has given here.
  */
 #include "postgres.h"
 
@@ -32,9 +33,8 @@ typedef enum StateColumn
 } StateColumn;
 
 /*
- * In the order of StateColumn. $1 system identifier, $2 the database's oid, $3 rhesis_notify.instance
- *
- * A row for each identity; usually one.
+ * $1 system identifier, $2 the database's oid, $3 rhesis_notify.instance. Columns in the order of
+ * StateColumn. One row for each identity; usually there is one.
  */
 static QueueStatement database_state = {
 	.sql = "SELECT EXISTS (SELECT FROM rhesis_notify.database_pause), b.born,"
@@ -48,7 +48,7 @@ static QueueStatement database_state = {
 	.parameter_types = {INT8OID, OIDOID, TEXTOID},
 };
 
-/* $1 the database's oid. For a queue that has given no id */
+/* $1 the database's oid. Only for a queue that has given no id. */
 static QueueStatement has_subscription = {
 	.sql =
 		"SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription AS u WHERE u.subdbid OPERATOR(pg_catalog.=) $1)",
@@ -64,8 +64,8 @@ static QueueStatement is_paused = {
 /*
  * $1 the database's oid
  *
- * Whether the queue's first row was written after the database was made: then its template's queue had given no id. What comes with a
- * template is older than the row of pg_database.
+ * True if the queue's first row was written after the database was created: then the queue of its
+ * template had given no id. Rows that come with a template are older than the row of pg_database.
  */
 static QueueStatement grew_from_nothing = {
 	.sql =
@@ -84,7 +84,10 @@ static QueueStatement renew_after_upgrade = {
 	.parameter_types = {INT8OID},
 };
 
-/* $1 system identifier, $2 the database's oid, $3 instance. A token of its own tells it from what else is made from the template. */
+/*
+ * $1 system identifier, $2 the database's oid, $3 instance. The new token distinguishes this
+ * database from others that are created from the same template.
+ */
 static QueueStatement adopt_itself = {
 	.sql = "WITH new AS MATERIALIZED (SELECT pg_catalog.gen_random_uuid() AS token), birth AS ("
 		   " UPDATE rhesis_notify.database_birth AS b SET token = new.token FROM new"
@@ -96,25 +99,25 @@ static QueueStatement adopt_itself = {
 	.parameter_types = {INT8OID, OIDOID, TEXTOID},
 };
 
+#define N_IS_COPIED ROW_IS_COPIED("n", "$1", "$2", "$3")
+
 /* $1 to $3 the bounds, $4 limit */
 static QueueStatement copy_figures = {
-	.sql =
-		"SELECT pg_catalog.count(*), pg_catalog.min(n.created_at),"
-		" pg_catalog.max(n.created_at) FILTER (WHERE n.is_copied) "
-		"FROM"
-		" (SELECT n.created_at,"
-		"   n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now() AND " ROW_IS_COPIED(
-			"n", "$1", "$2",
-			"$3") " AS is_copied"
-				  "  FROM rhesis_notify.task_notifications AS n"
-				  "  WHERE n.finished_at IS NULL"
-				  "   AND pg_catalog.enum_ne(n.delivery_status, 'held'::rhesis_notify.delivery_state)"
-				  "  ORDER BY n.next_attempt_at, n.id LIMIT $4) AS n",
+	.sql = "SELECT pg_catalog.count(*), pg_catalog.min(n.created_at),"
+		   " pg_catalog.max(n.created_at) FILTER (WHERE n.is_copied) "
+		   "FROM"
+		   " (SELECT n.created_at,"
+		   "   n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now() AND " N_IS_COPIED
+		   "    AS is_copied"
+		   "  FROM rhesis_notify.task_notifications AS n"
+		   "  WHERE n.finished_at IS NULL"
+		   "   AND pg_catalog.enum_ne(n.delivery_status, 'held'::rhesis_notify.delivery_state)"
+		   "  ORDER BY n.next_attempt_at, n.id LIMIT $4) AS n",
 	.parameter_count = 4,
 	.parameter_types = {TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT4OID},
 };
 
-/* $1 when the newest row was created that came with a copy */
+/* $1 creation time of the newest row that came with a copy */
 static QueueStatement remember_old_rows = {
 	.sql =
 		"UPDATE rhesis_notify.database_birth SET born = $1 OPERATOR(pg_catalog.+) '1 microsecond'::interval",
@@ -122,7 +125,7 @@ static QueueStatement remember_old_rows = {
 	.parameter_types = {TIMESTAMPTZOID},
 };
 
-/* $1 since when rows are this database's own */
+/* $1 rows that were created since then are this database's own */
 static QueueStatement set_birth = {
 	.sql = "UPDATE rhesis_notify.database_birth SET born = $1",
 	.parameter_count = 1,
@@ -133,7 +136,7 @@ static QueueStatement remembered_instance = {
 	.sql = "SELECT i.instance FROM rhesis_notify.database_identity AS i",
 };
 
-/* Objects of 1.0 do not have it. */
+/* The objects of 1.0 have no identity. */
 static bool
 IdentityIsKept(void)
 {
@@ -150,7 +153,7 @@ FillIdentity(Datum *values)
 	values[2] = CStringGetTextDatum(rhesis_instance ? rhesis_instance : "");
 }
 
-/* False for null, too. */
+/* Returns false for null, too. */
 static bool
 IsTrue(uint64 row, StateColumn column)
 {
@@ -169,7 +172,10 @@ IsNull(uint64 row, StateColumn column)
 	return is_null;
 }
 
-/* A standby has its primary's identity, and an instance of its own for the time after its promotion: that is health()'s to tell. */
+/*
+ * Returns how the identity shows a copy. A standby has its primary's identity, but may have an
+ * instance for the time after its promotion: health() reports that.
+ */
 static CopySign
 SignOfIdentity(uint64 row)
 {
@@ -196,7 +202,7 @@ SetBirth(CopyBounds *bounds, TimestampTz born, bool has_subscription)
 		bounds->unnumbered_until = bounds->born + BIRTH_ALLOWANCE;
 }
 
-/* A statement about this database that says yes or no. */
+/* Runs a statement about this database that answers true or false. */
 static bool
 IsTrueOfDatabase(QueueStatement *statement)
 {
@@ -221,7 +227,7 @@ ReadIdentity(DatabaseState *state)
 	born = DatumGetTimestampTz(QueueValue(0, STATE_BORN, &is_null));
 	if (is_null)
 		born = DT_NOBEGIN;
-	/* Where there are several identities, the others are not this database's. */
+	/* If there are several identities, the additional ones belong to other databases. */
 	for (uint64 row = 0; row < count && state->copy != COPY_OF_TOKEN; row++)
 		state->copy = SignOfIdentity(row);
 	state->is_upgraded = state->copy == NO_COPY && !IsTrue(0, STATE_SAME_SYSTEM);

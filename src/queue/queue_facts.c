@@ -1,7 +1,9 @@
 /*
- * queue_facts.c - what the queue knows of one notification, for explain(): how it was opted in, where it stands, what happened.
+ * queue_facts.c - what the queue knows about one notification, for explain(): how it was opted in,
+ * its state, its events.
  *
- * It only reads. That a task is opted in is decided by the claim; here is only told by which registration.
+ * It only reads. The claim decides whether a task is opted in; this file only says by which
+ * registration.
  */
 #include "postgres.h"
 
@@ -33,7 +35,7 @@ typedef enum FactColumn
 	FACT_DUE_BEFORE
 } FactColumn;
 
-/* In the order of FactColumn. $1 id, $2 how many of those that are due before it are counted */
+/* $1 id, $2 how many due rows before it are counted at most. Columns in the order of FactColumn. */
 static QueueStatement facts_of = {
 	.sql =
 		"SELECT n.delivery_status::text, n.delivery_reason, n.attempts, n.next_attempt_at, n.finished_at, n.claimed_by,"
@@ -73,7 +75,7 @@ static QueueStatement events_of = {
 	.parameter_types = {INT8OID, INT4OID},
 };
 
-/* Any type that is passed by value; 0 for null. */
+/* Returns a value of a type that is passed by value; 0 for null. */
 static Datum
 ValueAt(uint64 row, int column)
 {
@@ -141,7 +143,7 @@ FetchEvents(int64 id, int limit, MemoryContext context, int *count, int64 *total
 	events = palloc_array(NotificationEvent, *count + 1);
 	for (int i = 0; i < *count; i++)
 	{
-		/* They come the latest first. */
+		/* The statement returns the latest event first. */
 		NotificationEvent *event = &events[*count - 1 - i];
 
 		event->occurred_at = DatumGetTimestampTz(ValueAt(i, 1));

@@ -1,29 +1,29 @@
 /*
- * queue_facts.h - what the queue knows of one notification, for explain(): how it was opted in, where it stands, what happened.
+ * queue_facts.h - what the queue knows about one notification, for explain(): how it was opted in,
+ * its state, its events.
  */
 #ifndef RHESIS_QUEUE_FACTS_H
 #define RHESIS_QUEUE_FACTS_H
 
 #include "datatype/timestamp.h"
 
-/* Strings that are NULL are null in the row. */
+/* A string is NULL if the row's column is null. */
 typedef struct NotificationFacts
 {
 	char *state; /* a label of delivery_state */
 	char *reason;
 	int attempts;
 	TimestampTz next_attempt_at;
-	TimestampTz finished_at; /* 0: it is not */
-	int64 claimed_by;		 /* 0: by nobody */
+	TimestampTz finished_at; /* 0: it is not finished */
+	int64 claimed_by;		 /* 0: it is not claimed */
 	char *recipient_email;
 	char *message_id;
 	char *smtp_reply;
-	int64
-		due_before; /* how many are due before it, counted up to MOST_DUE_BEFORE; 0 where it is not due itself */
+	int64 due_before; /* rows due before it, counted up to MOST_DUE_BEFORE; 0 if it is not due */
 
-	bool names_template; /* the row itself does */
+	bool names_template; /* the row itself names one */
 	bool names_subject;
-	char *registered_name; /* the registration that the claim goes by; NULL: there is none */
+	char *registered_name; /* the registration that the claim uses; NULL: there is none */
 	bool registered_silent;
 	bool registered_shipped;
 
@@ -42,10 +42,16 @@ typedef struct NotificationEvent
 	char *by;	   /* who did it; NULL: the worker */
 } NotificationEvent;
 
-/* The facts, palloc'd in context; NULL: there is no such notification. As the current user, in the open transaction. */
+/*
+ * Returns the facts, palloc'd in context; NULL if there is no such notification. Reads as the
+ * current user, in the open transaction.
+ */
 extern NotificationFacts *FetchFacts(int64 id, MemoryContext context);
 
-/* The last events, at most limit, the oldest of them first, palloc'd in context; *count are returned, there are *total. */
+/*
+ * Returns the last events, at most limit, in the order of time, palloc'd in context. *count is
+ * their number, *total the number of all events.
+ */
 extern NotificationEvent *
 FetchEvents(int64 id, int limit, MemoryContext context, int *count, int64 *total);
 

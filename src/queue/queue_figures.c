@@ -1,5 +1,6 @@
 /*
- * queue_figures.c - the queue in figures, and what its tables need of the server, for health() and metrics().
+ * queue_figures.c - the queue in figures, and what its tables need from the server, for health()
+ * and metrics().
  */
 #include "postgres.h"
 
@@ -13,8 +14,9 @@
 /*
  * $1 limit
  *
- * What is due is counted in its index, with what is being sent or held. What is being sent has been due for longer than what waits
- * behind it. What is held has an event that says why: few rows to look through, with an index of their own.
+ * The number of due rows is a count in the index, which includes rows that are being sent or held;
+ * these are subtracted. A row that is being sent became due before the rows that wait. A held row
+ * has an event that says why: those are few rows, with an index of their own.
  */
 static QueueStatement queue_figures = {
 	.sql =
@@ -63,7 +65,7 @@ static QueueStatement queue_failures = {
 	.parameter_types = {INT4OID},
 };
 
-/* A table's TOAST table counts for its ages. */
+/* The ages include those of the TOAST tables. */
 static QueueStatement table_figures = {
 	.sql =
 		"SELECT pg_catalog.current_setting('autovacuum')::boolean AND pg_catalog.current_setting('track_counts')::boolean"
@@ -88,12 +90,16 @@ static QueueStatement table_figures = {
 		" AND c.relnamespace OPERATOR(pg_catalog.=) 'rhesis_notify'::regnamespace",
 };
 
-/* Of one table: its name, its greatest id, and the last one that its sequence has given. */
+/* For one table: its name, its greatest id, and the last id that its sequence has given. */
 #define SEQUENCE_OF(table)                                                                     \
 	"SELECT '" table "' AS name,"                                                              \
 	" (SELECT n.id FROM rhesis_notify." table " AS n ORDER BY n.id DESC LIMIT 1) AS greatest," \
 	" CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END"  \
 	"  AS given FROM rhesis_notify." table "_id_seq AS s"
+
+#define SEQUENCES                     \
+	SEQUENCE_OF("task_notifications") \
+	" UNION ALL " SEQUENCE_OF("delivery_events") " UNION ALL " SEQUENCE_OF("templates")
 
 static QueueStatement sequence_lags = {
 	.sql =
@@ -101,9 +107,7 @@ static QueueStatement sequence_lags = {
 		"  s.name, s.greatest OPERATOR(pg_catalog.-) s.given), '; '),"
 		" pg_catalog.string_agg(pg_catalog.format("
 		"  'SELECT pg_catalog.setval(''rhesis_notify.%s_id_seq'', %s);', s.name, s.greatest), ' ') "
-		"FROM (" SEQUENCE_OF("task_notifications") " UNION ALL " SEQUENCE_OF(
-			"delivery_events") " UNION ALL " SEQUENCE_OF("templates") ") AS s"
-																	  " WHERE s.greatest OPERATOR(pg_catalog.>) s.given",
+		"FROM (" SEQUENCES ") AS s WHERE s.greatest OPERATOR(pg_catalog.>) s.given",
 };
 
 static QueueStatement installed_versions = {
@@ -113,7 +117,7 @@ static QueueStatement installed_versions = {
 		"WHERE e.extname OPERATOR(pg_catalog.=) 'rhesis_notify'",
 };
 
-/* A column of the only row: passed by value, 0 for null. */
+/* Returns a column of the only row, of a type that is passed by value; 0 for null. */
 static Datum
 Figure(int column)
 {
@@ -123,7 +127,7 @@ Figure(int column)
 	return is_null ? (Datum) 0 : value;
 }
 
-/* NULL for null. */
+/* Returns NULL for null. */
 static char *
 FigureText(int column, MemoryContext context)
 {

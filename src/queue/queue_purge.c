@@ -1,7 +1,8 @@
 /*
  * queue_purge.c - see queue_purge.h.
  *
- * Rows are picked and locked first, then removed in a subtransaction: a trigger or a foreign key of an app may refuse that.
+ * Rows are picked and locked first. A subtransaction then deletes them, because a trigger or a
+ * foreign key of the application may refuse that.
  */
 #include "postgres.h"
 
@@ -15,7 +16,7 @@
 #include "utils/array.h"
 #include "utils/timestamp.h"
 
-/* $1 finished before, $2 limit, $3 and $4: after which row (time finished, id) */
+/* $1 finished before, $2 limit, $3 and $4 the row (time finished, id) after which to go on */
 static QueueStatement pick_finished = {
 	.sql =
 		"SELECT o.ctid, o.finished_at, o.id FROM rhesis_notify.task_notifications AS o"
@@ -26,7 +27,7 @@ static QueueStatement pick_finished = {
 	.parameter_types = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT8OID},
 };
 
-/* $1 what was picked */
+/* $1 the picked rows */
 static QueueStatement remove_picked = {
 	.sql = "DELETE FROM rhesis_notify.task_notifications AS n"
 		   " WHERE n.ctid OPERATOR(pg_catalog.=) ANY ($1) RETURNING n.id",
@@ -43,7 +44,7 @@ typedef struct PurgePlace
 static const PurgePlace oldest = {DT_NOBEGIN, PG_INT64_MIN};
 
 static PurgePlace place = {DT_NOBEGIN, PG_INT64_MIN};
-static PurgePlace picked_until; /* the last of the rows that were picked last */
+static PurgePlace picked_until; /* the last row of the last pick */
 
 static int removed_count;
 
@@ -57,7 +58,7 @@ RemovePicked(void *argument)
 	QueueEnd(nest_level);
 }
 
-/* The ctids of up to limit rows, in the caller's memory; their number in result. */
+/* Returns the ctids of up to limit rows, in the caller's memory. Their number is in the result. */
 static Datum
 PickFinished(int limit, PurgeResult *result)
 {

@@ -1,5 +1,6 @@
 /*
- * queue_purge.h - retention: finished rows leave in batches, around those that cannot go.
+ * queue_purge.h - retention: finished rows are deleted in batches, and rows that cannot be deleted
+ * are passed over.
  */
 #ifndef RHESIS_QUEUE_PURGE_H
 #define RHESIS_QUEUE_PURGE_H
@@ -8,23 +9,23 @@
 
 typedef struct PurgeResult
 {
-	int picked;	 /* rows that are old enough and that nobody has locked */
-	int removed; /* of these; 0 after a failure */
+	int picked;	 /* rows that are old enough and that no other session has locked */
+	int removed; /* how many of them were deleted; 0 after a failure */
 	bool failed;
-	QueueProblem problem; /* of a failure */
+	QueueProblem problem; /* the failure's */
 	int64 id;			  /* of the first picked row */
 } PurgeResult;
 
 /*
- * Remove up to limit finished rows older than rhesis_notify.retention. A failure leaves all of them. The next batch begins after
- * what this one has looked at, unless it failed.
+ * Deletes up to limit finished rows that are older than rhesis_notify.retention. A failure deletes
+ * none of them. The next batch begins after the last row of this one, unless it failed.
  */
 extern void PurgeBatch(int limit, PurgeResult *result);
 
-/* The batch that failed was one row: the next one begins after it. */
+/* The batch that failed had one row: begins the next batch after it. */
 extern void PassOverPurged(void);
 
-/* The next batch begins at the oldest row again. */
+/* Begins the next batch at the oldest row again. */
 extern void RestartPurge(void);
 
 #endif

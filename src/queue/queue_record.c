@@ -1,7 +1,8 @@
 /*
- * queue_record.c - writes what became of claimed notifications, a batch in one statement.
+ * queue_record.c - writes the outcomes of claimed notifications, a batch in one statement.
  *
- * What a mail server said is foreign text: it is made printable here, whatever its bytes are, before it is stored.
+ * A mail server's reply is foreign text. It is made printable here, whatever its bytes are, before
+ * it is stored.
  */
 #include "postgres.h"
 
@@ -38,7 +39,7 @@
 /*
  * $1 epoch
  *
- * A claimed row is `sending` (a constraint sees to that), so the epoch alone is the guard.
+ * A claimed row is always `sending` (a constraint ensures it), so comparing the epoch is enough.
  */
 #define RECORDED_FROM(outcomes)                                                                             \
 	", recorded AS ("                                                                                       \
@@ -67,6 +68,28 @@
 	" WHERE o.event IS NOT NULL"                                                                            \
 	")"
 
+#define RECORDED_ROWS "SELECT r.id, r.is_due FROM recorded AS r WHERE r.claimed_by IS NULL"
+
+/* The rows that no other session has locked, and their outcomes. */
+#define UNLOCKED                                              \
+	", unlocked AS MATERIALIZED ("                            \
+	" SELECT n.id FROM rhesis_notify.task_notifications AS n" \
+	"  JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id" \
+	" WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"           \
+	" FOR NO KEY UPDATE OF n SKIP LOCKED"                     \
+	")"
+#define UNLOCKED_OUTCOMES "outcome AS o JOIN unlocked AS u ON u.id OPERATOR(pg_catalog.=) o.id"
+
+/*
+ * The rows that were not recorded, or that a trigger has made due again. This SELECT sees the rows as
+ * they were before the statement: all of them look claimed.
+ */
+#define CLAIMED_ROWS                                                                         \
+	"SELECT n.id, r.is_due FROM rhesis_notify.task_notifications AS n"                       \
+	" JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"                                 \
+	" LEFT JOIN recorded AS r ON r.id OPERATOR(pg_catalog.=) n.id AND r.claimed_by IS NULL " \
+	"WHERE n.claimed_by OPERATOR(pg_catalog.=) $1 AND r.is_due IS NOT FALSE"
+
 #define PARAMETERS                                                                                \
 	.parameter_count = 14,                                                                        \
 	.parameter_types = {INT8OID,		  INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, \
@@ -74,23 +97,13 @@
 						INT4ARRAYOID,	  TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 
 static QueueStatement record_outcomes = {
-	.sql = OUTCOMES RECORDED_FROM(
-		"outcome AS o") "SELECT r.id, r.is_due FROM recorded AS r WHERE r.claimed_by IS NULL",
+	.sql = OUTCOMES RECORDED_FROM("outcome AS o") RECORDED_ROWS,
 	PARAMETERS,
 };
 
-/* The rows that nobody has locked; returns those that are claimed still. */
+/* Records the rows that no other session has locked. Returns the rows that are still claimed. */
 static QueueStatement record_unlocked_outcomes = {
-	.sql = OUTCOMES
-	", unlocked AS MATERIALIZED ("
-	" SELECT n.id FROM rhesis_notify.task_notifications AS n JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"
-	" WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"
-	" FOR NO KEY UPDATE OF n SKIP LOCKED"
-	")" RECORDED_FROM(
-		"outcome AS o JOIN unlocked AS u ON u.id OPERATOR(pg_catalog.=) o.id") "SELECT n.id, r.is_due FROM rhesis_notify.task_notifications AS n JOIN outcome AS o ON n.id OPERATOR(pg_catalog.=) o.id"
-																			   " LEFT JOIN recorded AS r ON r.id OPERATOR(pg_catalog.=) n.id AND r.claimed_by IS NULL"
-																			   " WHERE n.claimed_by OPERATOR(pg_catalog.=) $1"
-																			   "  AND r.is_due IS NOT FALSE",
+	.sql = OUTCOMES UNLOCKED RECORDED_FROM(UNLOCKED_OUTCOMES) CLAIMED_ROWS,
 	PARAMETERS,
 };
 
@@ -103,7 +116,7 @@ static QueueStatement still_claimed = {
 	.parameter_types = {INT8OID, INT8ARRAYOID},
 };
 
-/* $1 ids of what is sent or given up */
+/* $1 ids of rows that are sent or given up */
 static QueueStatement due_again = {
 	.sql =
 		"SELECT FROM rhesis_notify.task_notifications AS n "
@@ -122,7 +135,7 @@ static QueueStatement skip_used_event_ids = {
 		"  CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END",
 };
 
-/* The values of one field of all records, as they become an array. */
+/* The values of one field in all records, as they become an array. */
 typedef struct Field
 {
 	Datum *values;
@@ -156,7 +169,10 @@ FieldArray(const Field *field, Oid type, int length, bool by_value, char alignme
 											  type, length, by_value, alignment));
 }
 
-/* Any bytes as text: without control characters, in the database's encoding, at most MAX_STORED_CHARACTERS long. */
+/*
+ * Returns any bytes as text: without control characters, in the database's encoding, at most
+ * MAX_STORED_CHARACTERS long.
+ */
 static text *
 PrintableText(const char *bytes)
 {
@@ -177,7 +193,7 @@ PrintableText(const char *bytes)
 		printable, pg_mbcharcliplen(printable, strlen(printable), MAX_STORED_CHARACTERS));
 }
 
-/* The strings at the given offset of each record, as a text[]. */
+/* Returns the strings at that offset of each record, as a text[]. */
 static Datum
 TextArray(const DeliveryRecord *records, int count, size_t offset)
 {
@@ -223,7 +239,7 @@ IntervalFromMilliseconds(int64 milliseconds)
 	return IntervalPGetDatum(interval);
 }
 
-/* Each field of the records as an array, from values[1] on. */
+/* Puts each field of the records into values, as an array, from values[1] on. */
 static void
 CollectFields(const DeliveryRecord *records, int count, Datum *values)
 {
@@ -259,7 +275,10 @@ CollectFields(const DeliveryRecord *records, int count, Datum *values)
 	values[13] = TextArray(records, count, offsetof(DeliveryRecord, event_detail));
 }
 
-/* An app's trigger has made a row due again that is sent, or was given up: it would be mailed again and again. */
+/*
+ * A trigger of the application has made a row due again that is sent or given up. It would be
+ * mailed again and again.
+ */
 static void
 RaiseDueAgain(void)
 {
@@ -268,7 +287,7 @@ RaiseDueAgain(void)
 						   "what is sent or given up")));
 }
 
-/* By what the statement has returned: what triggers did before they let it change the row. */
+/* Checks what the statement returned: that shows what triggers did before the change of the row. */
 static void
 RequireNoneIsDue(uint64 count)
 {
@@ -281,7 +300,10 @@ RequireNoneIsDue(uint64 count)
 	}
 }
 
-/* Has an application a trigger on this table of ours that runs after such a change? */
+/*
+ * Returns true if the application has a trigger on this table of ours that fires after such a
+ * change.
+ */
 static bool
 HasTriggerAfter(const char *table, int16 change)
 {
@@ -301,7 +323,7 @@ HasTriggerAfter(const char *table, int16 change)
 	return found;
 }
 
-/* By the rows themselves, where a trigger may have changed them after the statement did. */
+/* Checks the rows themselves if a trigger may have changed them after the statement did. */
 static void
 RequireNoneBecameDue(const DeliveryRecord *records, int count)
 {

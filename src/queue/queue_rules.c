@@ -7,7 +7,10 @@
 
 #include "queue/queue_internal.h"
 
-/* Updates of the queue and inserts of events. A rule that is for replicas alone, or disabled, is not asked. */
+/*
+ * Rules for updates of the queue and inserts of events, except rules that are for replicas only, or
+ * disabled.
+ */
 static QueueStatement stopping_rules = {
 	.sql =
 		"SELECT pg_catalog.string_agg(pg_catalog.format('rule %I of rhesis_notify.%I', r.rulename, c.relname),"

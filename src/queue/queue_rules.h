@@ -1,8 +1,9 @@
 /*
- * queue_rules.h - rules (CREATE RULE) of an app that stop the worker's statements for all rows.
+ * queue_rules.h - rules (CREATE RULE) of the application that stop the worker's statements for all
+ * rows.
  *
- * A statement that is rewritten by a rule may have no WITH and no RETURNING, which claims and records need. PostgreSQL's error does
- * not name the rule.
+ * PostgreSQL does not allow WITH and RETURNING in a statement that a rule rewrites, but claims and
+ * records need both. PostgreSQL's error does not name the rule.
  */
 #ifndef RHESIS_QUEUE_RULES_H
 #define RHESIS_QUEUE_RULES_H
@@ -10,13 +11,16 @@
 typedef struct QueueRules
 {
 	char *names;
-	char *advice; /* how to get rid of them */
+	char *advice; /* how to drop them */
 } QueueRules;
 
-/* The rules that a claim or a record meets, palloc'd in the current context; false: there are none. */
+/*
+ * Reads the rules that apply to a claim or a record, palloc'd in the current context. Returns false
+ * if there are none.
+ */
 extern bool ReadQueueRules(QueueRules *rules);
 
-/* Is that what PostgreSQL, or the worker, says of a statement that a rule has changed? */
+/* Returns true if the error may come from a rule that has rewritten a statement. */
 extern bool MayBeRules(int sqlstate);
 
 #endif

@@ -12,7 +12,9 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-/* Have deferred triggers run now: at the commit, they would take the whole transaction with them. */
+/*
+ * Runs deferred triggers now: at the commit, an error of theirs would abort the whole transaction.
+ */
 static void
 CheckDeferred(void)
 {
@@ -23,7 +25,10 @@ CheckDeferred(void)
 	AfterTriggerSetState(all_immediate);
 }
 
-/* The first line of where it happened: of a function in PL/pgSQL its name and the line in it. */
+/*
+ * Returns where the error was raised: the constraint, or the first line of the context, which names
+ * a function in PL/pgSQL and the line in it. NULL: not known.
+ */
 static char *
 SourceOf(const ErrorData *error)
 {
@@ -94,7 +99,7 @@ IsServersTrouble(int sqlstate)
 		case ERRCODE_TO_CATEGORY(ERRCODE_INVALID_TRANSACTION_STATE):
 			return true;
 		default:
-			/* A lock is waited for because of another session, not of the row. */
+			/* Another session holds the lock, so the row is not at fault. */
 			return sqlstate == ERRCODE_ADMIN_SHUTDOWN || sqlstate == ERRCODE_CRASH_SHUTDOWN ||
 				   sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
 	}

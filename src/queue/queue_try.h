@@ -1,12 +1,14 @@
 /*
- * queue_try.h - a statement on the queue that may fail for one row: in a subtransaction, so that the others go on.
+ * queue_try.h - a statement on the queue that may fail for one row: in a subtransaction, so that
+ * other rows go on.
  *
- * An app may put triggers, rules and constraints on our tables. What they raise for one row must not keep others from being mailed.
+ * The application may put triggers, rules and constraints on our tables. An error that they raise
+ * for one row must not keep other rows from being mailed.
  */
 #ifndef RHESIS_QUEUE_TRY_H
 #define RHESIS_QUEUE_TRY_H
 
-/* What was raised; strings are palloc'd. */
+/* The error that was raised; strings are palloc'd. */
 typedef struct QueueProblem
 {
 	int sqlstate;
@@ -15,18 +17,22 @@ typedef struct QueueProblem
 } QueueProblem;
 
 /*
- * Run a step, with the constraints and triggers that are deferred to the commit, in a subtransaction. False: it raised, nothing of
- * it is left, and *problem says what, in the current memory context. FATAL ends the process as ever.
+ * Runs a step in a subtransaction, together with the constraints and triggers that are deferred to
+ * the commit. If an error is raised, undoes the step, fills in *problem in the current memory
+ * context and returns false. A FATAL error ends the process as usual.
  */
 extern bool QueueTry(void (*step)(void *argument), void *argument, QueueProblem *problem);
 
-/* Raised by a step whose statement left the row as it was, without an error. */
+/* Raises an error for a statement that left the row unchanged without an error. */
 extern void RaiseRowIsKept(const char *statement);
 
-/* Is this about the server and not about a row: a full disk, too little memory, a shutdown? */
+/*
+ * Returns true if the error is about the server, not about a row: a full disk, too little memory, a
+ * shutdown, a lock.
+ */
 extern bool IsServersTrouble(int sqlstate);
 
-/* Raise it again, for who deals with the server's troubles. */
+/* Raises the error again, for a caller that handles errors of the server. */
 extern void RaiseProblem(const QueueProblem *problem);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * result_excerpt.c - the small keys of a result that is too large to be read whole.
  *
- * A mail needs of a result its ids, counts and names. A task that returns megabytes of other data as well still gets its link.
+ * A mail needs only ids, counts and names from a result. If a task returns megabytes of other data
+ * as well, its mail still gets its link.
  */
 #include "postgres.h"
 
@@ -14,17 +15,17 @@
 #include "utils/memutils.h"
 
 #define MAX_READ_BYTES (16 * 1024 * 1024)
-#define MAX_SMALL_BYTES 1000 /* of a key or a string */
-#define MAX_OTHER_KEYS 200	 /* beside those that the shipped templates show */
+#define MAX_SMALL_BYTES 1000 /* for a key or a string */
+#define MAX_OTHER_KEYS 200	 /* besides the keys that shipped templates show */
 
 static ResultKeyTest is_needed_key;
 
-/* The values of the excerpt being made. */
+/* The values of the excerpt that is being built. */
 typedef struct Excerpt
 {
 	RhesisJsonbState state;
 	int kept;
-	int others; /* of those: keys that the shipped templates do not know */
+	int others; /* of those, keys that the shipped templates do not know */
 	int left_out;
 } Excerpt;
 
@@ -45,7 +46,10 @@ IsSmall(const JsonbValue *value)
 	}
 }
 
-/* The keys that a verdict, a link and the shipped templates need are kept, however many others there are. */
+/*
+ * Keys that a verdict, a link or a shipped template needs are kept, however many other keys there
+ * are.
+ */
 static bool
 IsNeeded(const JsonbValue *key)
 {
@@ -83,7 +87,7 @@ ReadMembers(Jsonb *whole, Excerpt *excerpt)
 	JsonbValue value;
 
 	RhesisPushJsonb(&excerpt->state, WJB_BEGIN_OBJECT, NULL);
-	(void) JsonbIteratorNext(&iterator, &key, true); /* the beginning of the object */
+	(void) JsonbIteratorNext(&iterator, &key, true); /* skips the beginning of the object */
 	while ((token = JsonbIteratorNext(&iterator, &key, true)) == WJB_KEY)
 	{
 		(void) JsonbIteratorNext(&iterator, &value, true);

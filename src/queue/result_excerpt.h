@@ -6,16 +6,20 @@
 
 #include "utils/jsonb.h"
 
-/* A key that mails read: an excerpt keeps its value, however many other keys there are. */
+/*
+ * Returns true for a key that mails read. An excerpt keeps the value of such a key, however many
+ * other keys there are.
+ */
 typedef bool (*ResultKeyTest)(const char *key, size_t length);
 
-/* For the load of the library. Until then no key is kept for its name. */
+/* Called when the library is loaded. Before that, no key counts as needed. */
 extern void KeepResultKeys(ResultKeyTest is_needed);
 
 /*
- * The ids, counts, names and other small values of the result's top level, in the current memory context; NULL where it is too
- * large even for that, or has none. *remark says what was left out, palloc'd. The datum may be toasted; reading it takes as much
- * memory as it has bytes, until this returns.
+ * Returns the ids, counts, names and other small values of the result's top level, in the current
+ * memory context. Returns NULL if the result is too large even for that. *remark says what was left
+ * out, palloc'd. The datum may be toasted. While this runs, it takes as much memory as the result
+ * has bytes.
  */
 extern Jsonb *ExcerptOfResult(Datum result, char **remark);
 

@@ -1,10 +1,12 @@
 /*
  * recipients.c - who gets a notification's mail, or why nobody does.
  *
- * Decides from rows that recipients_relation.c reads: one statement for the people of a batch and, in the Rhesis schema, one
- * for their organizations. When a statement fails the batch is halved until the rows that make it fail stand alone:
- * they get the error, the others their verdict. What is wrong with a relation as a whole is a problem instead: an error of a kind
- * that a relation raises for everybody, and none of several users could be looked up without it.
+ * The verdicts come from rows that recipients_relation.c reads: one statement reads the people of a
+ * batch, and in the Rhesis schema a second one reads their organizations. If a statement fails, the
+ * batch is halved until the rows that make it fail are alone. Those rows get the error, the others
+ * their verdicts. An error counts as a problem of the whole relation in two cases: its kind
+ * concerns the relation and no tried user can be read without it, or several users were tried and
+ * all got the same error.
  */
 #include "postgres.h"
 
@@ -21,17 +23,20 @@
 #include "settings/settings.h"
 
 /*
- * What we read of a value, in characters. An address that is cut is still too long to be valid, so that no other address is
- * ever made of it.
+ * How many characters of a value are read. An address that is cut is still too long to be valid, so
+ * cutting never makes a valid address out of an invalid one.
  */
 #define ADDRESS_MAX_CHARS 1000
 #define NAME_MAX_CHARS 256
 #define TIMEZONE_MAX_CHARS 64
 
-/* Users of a batch that are looked up alone to tell a relation's trouble from a row's. */
+/*
+ * How many users of a batch are looked up alone, to tell whether an error is about the relation or
+ * about one row.
+ */
 #define OTHERS_TRIED 8
 
-#define CULPRITS_KEPT 256
+#define FAILING_ROWS_KEPT 256
 
 typedef enum PersonColumn
 {
@@ -97,7 +102,7 @@ static AppRelation named_recipients = {
 	.column_count = lengthof(recipients_columns),
 };
 
-/* One call of LookUpRecipients. */
+/* One call of LookUpRecipients(). */
 typedef struct LookUp
 {
 	Notification *const *notifications;
@@ -105,10 +110,10 @@ typedef struct LookUp
 	RecipientsProblem *problem;
 	AppRelation *people;
 	const char *people_name;
-	AppRelation *organizations; /* NULL: people have their organization's name beside them */
+	AppRelation *organizations; /* NULL: the rows of people have the organizations' names */
 
-	int answered;		  /* rows that a relation was read for */
-	ErrorData *row_error; /* the first that was a row's own, and whose */
+	int answered;		  /* rows for which a relation could be read */
+	ErrorData *row_error; /* the first error that counts as a row's own */
 	Reading row_reading;
 	const char *failed_user;
 	bool several_users_failed;
@@ -136,14 +141,14 @@ IsTrue(const char *flag)
 	return flag != NULL && strcmp(flag, "true") == 0;
 }
 
-/* Null does not say that somebody is inactive. */
+/* Null does not mean inactive. */
 static bool
 IsFalse(const char *flag)
 {
 	return flag != NULL && strcmp(flag, "false") == 0;
 }
 
-/* Is the listed domain, which may be written in any form, that of an address? */
+/* Returns true if the listed domain, which may be written in any form, is the address's domain. */
 static bool
 IsDomain(const char *listed, size_t length, const char *domain)
 {
@@ -181,8 +186,8 @@ IsPlaceholder(const char *address)
 }
 
 /*
- * The row of people that counts for a user and an organization; NULL, with *reason, when there is none. Of several rows with
- * the same pair one that is not inactive comes first.
+ * Returns the row of people for a user and an organization. If there is none, returns NULL and sets
+ * *reason. If several rows have the same pair, a row that is not inactive wins.
  */
 static char **
 ChoosePerson(const AppRows *people, const char *user_key, const char *organization_id,
@@ -225,8 +230,8 @@ ChoosePerson(const AppRows *people, const char *user_key, const char *organizati
 }
 
 /*
- * Reads the address into recipient->email, as it goes into the envelope; what is none stays as it is. Returns why no
- * mail is owed to it, or NULL.
+ * Sets recipient->email to the address as the envelope has it; an address that is not valid stays
+ * as it is written. Returns why no mail is owed to it, or NULL.
  */
 static const char *
 ReadAddress(Recipient *recipient, char *written)
@@ -240,7 +245,7 @@ ReadAddress(Recipient *recipient, char *written)
 	else if (IsOnlyBlanks(utf8, strlen(utf8)))
 		return "no_email";
 	else if (pg_mbstrlen(written) >= ADDRESS_MAX_CHARS)
-		recipient->email_problem = "it is longer than 254 bytes"; /* and was cut */
+		recipient->email_problem = "it is longer than 254 bytes"; /* it was cut */
 	if (recipient->email_problem != NULL)
 		return "invalid_email";
 
@@ -283,7 +288,7 @@ Keep(char **text)
 		*text = pstrdup(*text);
 }
 
-/* The rows, of which there may be many, are let go. */
+/* Copies the values, because the rows, which may be many, are freed. */
 static void
 KeepRecipient(Recipient *recipient)
 {
@@ -294,7 +299,10 @@ KeepRecipient(Recipient *recipient)
 	Keep(&recipient->timezone);
 }
 
-/* Verdicts for notifications[first .. first + count), people read in one statement. NULL, or the error. */
+/*
+ * Reads people for notifications[first .. first + count) in one statement, and sets the verdicts.
+ * Returns NULL, or the error.
+ */
 static ErrorData *
 JudgePeople(LookUp *look_up, int first, int count, int *answered, Reading *reading)
 {
@@ -347,7 +355,10 @@ JudgePeople(LookUp *look_up, int first, int count, int *answered, Reading *readi
 	return error;
 }
 
-/* Organizations' names for those of recipients[first .. first + count) that a mail is owed to. NULL, or the error. */
+/*
+ * Reads the organizations' names for recipients[first .. first + count) that are owed a mail.
+ * Returns NULL, or the error.
+ */
 static ErrorData *
 NameOrganizations(LookUp *look_up, int first, int count, Reading *reading)
 {
@@ -393,49 +404,50 @@ NameOrganizations(LookUp *look_up, int first, int count, Reading *reading)
 }
 
 /*
- * Rows that failed while others of the same look-up did not: when such a row is tried again and is alone, its error is its own still.
- * With too many, the oldest is forgotten, and counts as any other.
+ * Rows that failed while other rows of the same look-up did not. If such a row is tried again
+ * alone, its error still counts as its own. If there are too many, the oldest is forgotten, and
+ * counts like any other row again.
  */
-static int64 culprits[CULPRITS_KEPT];
-static int culprit_count = 0;
+static int64 failing_rows[FAILING_ROWS_KEPT];
+static int failing_row_count = 0;
 
 static bool
-IsKnownCulprit(const Notification *notification)
+IsKnownToFail(const Notification *notification)
 {
-	for (int i = 0; i < Min(culprit_count, CULPRITS_KEPT); i++)
+	for (int i = 0; i < Min(failing_row_count, FAILING_ROWS_KEPT); i++)
 	{
-		if (culprits[i] == notification->id)
+		if (failing_rows[i] == notification->id)
 			return true;
 	}
 	return false;
 }
 
 static void
-RememberCulprits(const LookUp *look_up, int count)
+RememberFailingRows(const LookUp *look_up, int count)
 {
 	for (int i = 0; i < count && look_up->answered > 0; i++)
 	{
 		const Notification *notification = look_up->notifications[i];
 
-		/* What is no row of the queue, such as a preview, has no id. */
+		/* A preview, for example, is not a row of the queue, and has no id. */
 		if (notification->id != 0 && look_up->recipients[i].error != NULL &&
-			!IsKnownCulprit(notification))
-			culprits[culprit_count++ % CULPRITS_KEPT] = notification->id;
+			!IsKnownToFail(notification))
+			failing_rows[failing_row_count++ % FAILING_ROWS_KEPT] = notification->id;
 	}
 }
 
 static bool
-AreKnownCulprits(const LookUp *look_up, int first, int count)
+AreKnownToFail(const LookUp *look_up, int first, int count)
 {
 	for (int i = first; i < first + count; i++)
 	{
-		if (!IsKnownCulprit(look_up->notifications[i]))
+		if (!IsKnownToFail(look_up->notifications[i]))
 			return false;
 	}
 	return true;
 }
 
-/* The error is this notification's alone. */
+/* Sets the error of this notification alone. */
 static void
 ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *reading)
 {
@@ -444,8 +456,8 @@ ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *readin
 
 	memset(recipient, 0, sizeof(Recipient));
 	recipient->error = DescribeRowError(error);
-	/* It says nothing about the relation that this one fails again. */
-	if (IsKnownCulprit(look_up->notifications[row]))
+	/* If a row that is known to fail fails again, that says nothing about the relation. */
+	if (IsKnownToFail(look_up->notifications[row]))
 		return;
 	if (look_up->row_error == NULL)
 	{
@@ -461,15 +473,16 @@ ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *readin
 }
 
 /*
- * An error that speaks of the relation may be one row's all the same: its view calls a function that reads a table of this user's
- * tenant alone. So others of the slice are tried, a few all over it. True: somebody was found in this look-up.
+ * An error that seems to concern the relation may still be one row's: for example, its view calls a
+ * function that reads a table of this user's tenant. So try a few other rows, spread over the
+ * slice. Returns true if a row of this look-up could be read.
  */
 static bool
 IsReadableForOthers(LookUp *look_up, int first, int count, const ErrorData *error)
 {
 	int step = Max(count / OTHERS_TRIED, 1);
 
-	if (AreKnownCulprits(look_up, first, count))
+	if (AreKnownToFail(look_up, first, count))
 		return true;
 	/* Each try would wait for the lock as long. */
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
@@ -478,19 +491,22 @@ IsReadableForOthers(LookUp *look_up, int first, int count, const ErrorData *erro
 	{
 		Reading reading = {0};
 		int answered = 0;
-		ErrorData *trouble = JudgePeople(look_up, i, 1, &answered, &reading);
+		ErrorData *failure = JudgePeople(look_up, i, 1, &answered, &reading);
 
-		if (trouble == NULL && look_up->organizations != NULL)
-			trouble = NameOrganizations(look_up, i, 1, &reading);
-		if (TimeLimitHasPassed() || (trouble && IsCancellation(trouble)))
+		if (failure == NULL && look_up->organizations != NULL)
+			failure = NameOrganizations(look_up, i, 1, &reading);
+		if (TimeLimitHasPassed() || (failure && IsCancellation(failure)))
 			return false;
-		if (trouble == NULL)
+		if (failure == NULL)
 			look_up->answered += answered;
 	}
 	return look_up->answered > 0;
 }
 
-/* Fill recipients[first .. first + count). False: there is a problem with a relation as a whole. */
+/*
+ * Fills recipients[first .. first + count). Returns false if there is a problem with a relation as
+ * a whole.
+ */
 static bool
 LookUpSlice(LookUp *look_up, int first, int count)
 {
@@ -525,9 +541,11 @@ LookUpSlice(LookUp *look_up, int first, int count)
 		   LookUpSlice(look_up, first + count / 2, count - count / 2);
 }
 
-/* The same error for every one of several users says that the relation is at fault, not their rows. */
+/*
+ * If several users were tried and all got the same error, the relation is at fault, not their rows.
+ */
 static bool
-EveryoneFailsAlike(const LookUp *look_up)
+AllFailAlike(const LookUp *look_up)
 {
 	return look_up->answered == 0 && look_up->several_users_failed && !look_up->errors_differ;
 }
@@ -583,8 +601,8 @@ LookUpRecipients(Notification *const *notifications, int count, Recipient *recip
 	error_context_stack = context.previous;
 
 	if (is_readable)
-		RememberCulprits(&look_up, count);
-	if (is_readable && EveryoneFailsAlike(&look_up))
+		RememberFailingRows(&look_up, count);
+	if (is_readable && AllFailAlike(&look_up))
 	{
 		ReportProblem(problem, look_up.row_error, &look_up.row_reading);
 		is_readable = false;

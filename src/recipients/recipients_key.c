@@ -11,7 +11,7 @@
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
-/* -1: no hexadecimal digit. */
+/* Returns -1 if it is not a hexadecimal digit. */
 static int
 HexValue(char digit)
 {
@@ -22,7 +22,8 @@ HexValue(char digit)
 }
 
 /*
- * As uuid_in reads it: 32 hexadecimal digits, a hyphen allowed after each group of four, braces allowed around.
+ * Reads what uuid_in reads: 32 hexadecimal digits, with an optional hyphen after each group of
+ * four, and optional braces around.
  */
 static bool
 ReadUuid(const char *id, unsigned char *bytes)
@@ -71,7 +72,10 @@ ParseUuid(const char *id, Datum *value)
 	return canonical;
 }
 
-/* Decimal digits with a sign and blanks around, as every version of PostgreSQL reads integers. */
+/*
+ * Reads decimal digits with an optional sign, and blanks around, as every version of PostgreSQL
+ * reads integers.
+ */
 static char *
 ParseInteger(const char *id, int64 min, int64 max, int64 *number)
 {
@@ -128,7 +132,7 @@ ParseText(const char *id, Datum *value)
 	return pstrdup(id);
 }
 
-/* varchar has no operators of its own: its indexes are searched with those of text. */
+/* varchar has no operators of its own: its indexes are searched with the operators of text. */
 static const KeyType key_types[] = {
 	{UUIDOID, UUIDOID, ParseUuid}, {INT8OID, INT8OID, ParseInt8}, {INT4OID, INT4OID, ParseInt4},
 	{INT2OID, INT2OID, ParseInt2}, {TEXTOID, TEXTOID, ParseText}, {VARCHAROID, TEXTOID, ParseText},

@@ -1,31 +1,35 @@
 /*
- * recipients_key.h - ids, which tasks write as text, as keys of the types that apps use.
+ * recipients_key.h - ids, which tasks write as text, as keys of the types that applications use.
  *
- * Keys are checked here, in C, before they reach SQL: PostgreSQL 15 can't cast one bad id of a batch without failing the
- * whole statement. No id makes anything here raise an error.
+ * Keys are checked here, in C, before they reach SQL: in PostgreSQL 15, one id that cannot be cast
+ * makes the statement fail for the whole batch. No id makes this code raise an error.
  */
 #ifndef RHESIS_RECIPIENTS_KEY_H
 #define RHESIS_RECIPIENTS_KEY_H
 
-/* What messages say about a column of another type. */
+/* The types that a key can have, for messages. */
 #define KEY_TYPE_NAMES "uuid, bigint, integer, smallint, text or character varying"
 
-/* A longer text is nobody's key: an index can't hold much more. */
+/* A longer text cannot be a key: an index cannot hold much more. */
 #define KEY_MAX_BYTES 1024
 
 typedef struct KeyType
 {
 	Oid column_type;
-	Oid element_type; /* of the array that the column is compared with, so that the column's index serves */
+	Oid element_type; /* of the array that the column's index is searched for */
 
 	/*
-	 * An id as a value of the type, and, returned, as the type itself writes it: two ids are the same key exactly if these
-	 * texts are equal. Both palloc'd. NULL, and *value unset: the id is no value of this type.
+	 * Sets *value to the id as a value of the type, and returns the text that the type itself
+	 * writes for it. Two ids are the same key exactly if these texts are equal. Both are palloc'd.
+	 * Returns NULL, and does not set *value, if the id is not a value of the type.
 	 */
 	char *(*parse)(const char *id, Datum *value);
 } KeyType;
 
-/* The key type of a column; a domain counts as its base type. NULL: a column of this type can't be a key. */
+/*
+ * Returns the key type of a column; a domain counts as its base type. NULL: a column of this type
+ * cannot be a key.
+ */
 extern const KeyType *KeyTypeOf(Oid column_type);
 
 #endif

@@ -9,7 +9,7 @@
 #include "recipients/recipients_problem.h"
 #include "utils/builtins.h"
 
-/* What is passed on of a foreign error's texts. */
+/* How much of a foreign error's texts is passed on. */
 #define TEXT_MAX_BYTES 1000
 
 bool
@@ -30,7 +30,7 @@ IsRowError(const ErrorData *error)
 		case ERRCODE_FDW_ERROR:
 			return false;
 		default:
-			/* Also what a function makes up: RAISE knows any code. */
+			/* This includes codes that a function invents: RAISE accepts any code. */
 			return true;
 	}
 }
@@ -45,7 +45,7 @@ IsCancellation(const ErrorData *error)
 static const char *
 HintFor(const ErrorData *error)
 {
-	/* message_id is the message before it is translated. */
+	/* message_id is the message before its translation. */
 	if (error->message_id != NULL && strstr(error->message_id, "row-level security") != NULL)
 		return "Give the owner of the relation that is read BYPASSRLS, or name a view in "
 			   "rhesis_notify.recipients whose owner sees every recipient.";
@@ -74,7 +74,7 @@ HintFor(const ErrorData *error)
 	}
 }
 
-/* A foreign text for a log line: cut. NULL stays NULL. */
+/* Returns a foreign text cut for a log line; NULL for NULL. */
 static char *
 CopyCut(const char *text)
 {

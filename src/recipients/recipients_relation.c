@@ -1,14 +1,17 @@
 /*
  * recipients_relation.c - see recipients_relation.h.
  *
- * What keeps a hostile relation in its cage:
- *  - The relation is locked before its owner is read, and the statement refuses to run on any other relation than that
- *    one: nobody can swap another in behind the name and have it read with this owner's rights.
- *  - It runs as the owner in a security-restricted operation, as REFRESH MATERIALIZED VIEW does: no way back to the
- *    session's user, no temporary objects, no deferred triggers.
- *  - The subtransaction is read-only, which can't be undone inside it, so that even a superuser's view changes nothing,
- *    and is rolled back whatever happened: this also takes back the user, the settings, the locks and notifications.
- *  - row_security is off: where a policy would hide rows PostgreSQL raises an error instead.
+ * These rules confine a hostile relation:
+ *  - The relation is locked before its owner is read, and the statement refuses to run on any other
+ *    relation. So nobody can put another relation in its place and have it read with this owner's
+ *    rights.
+ *  - The statement runs as the owner in a security-restricted operation, like REFRESH MATERIALIZED
+ *    VIEW. It cannot return to the session's user, and cannot use temporary objects or deferred
+ *    triggers.
+ *  - The subtransaction is read-only, which cannot be undone inside it, so even a superuser's view
+ *    changes nothing. It is always rolled back, which also restores the user, the settings, the
+ *    locks and the notifications.
+ *  - row_security is off: if a policy would hide rows, PostgreSQL raises an error instead.
  */
 #include "postgres.h"
 
@@ -34,7 +37,9 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-/* More than this for one statement is an error: what a relation may cost us in memory is bounded. */
+/*
+ * If one statement returns more than this, it is an error: a relation must not exhaust our memory.
+ */
 #define MAX_ROWS 10000
 #define MAX_ROWS_BYTES (8 * 1024 * 1024)
 
@@ -45,8 +50,8 @@ SetInSubtransaction(const char *name, const char *value)
 }
 
 /*
- * Settings for the rest of the subtransaction. A migration may hold a lock on the app's tables for long: waiting for it
- * is the queue's business, not ours.
+ * Settings for the rest of the subtransaction. A migration may lock the application's tables for a
+ * long time. Do not wait for it here: the queue waits.
  */
 static void
 RestrictSubtransaction(void)
@@ -54,15 +59,24 @@ RestrictSubtransaction(void)
 	SetInSubtransaction("search_path", "pg_catalog, pg_temp");
 	SetInSubtransaction("row_security", "off");
 	SetInSubtransaction("lock_timeout", "1s");
-	/* The plan is kept: it must be as good for a table that has grown, and when all its users are asked for. */
+	/*
+	 * The plan is kept. It must still be good when the table has grown, and for any number of
+	 * users.
+	 */
 	SetInSubtransaction("enable_seqscan", "off");
-	/* A small table is read sequentially all the same, which looks dear enough to compile. */
+	/*
+	 * A small table is read sequentially nevertheless, and that looks so costly that PostgreSQL
+	 * would compile the plan.
+	 */
 	SetInSubtransaction("jit", "off");
-	/* Not as a setting: PostgreSQL 17 has it set for whole transactions only. The subtransaction's end puts it back. */
+	/*
+	 * Not through the setting: PostgreSQL 17 can set it only for whole transactions. The end of the
+	 * subtransaction restores it.
+	 */
 	XactReadOnly = true;
 }
 
-/* For the rest of the subtransaction. */
+/* Changes the user for the rest of the subtransaction. */
 static void
 BecomeRestricted(Oid user)
 {
@@ -74,10 +88,10 @@ BecomeRestricted(Oid user)
 }
 
 /*
- * Open and lock the relation of this name. NULL: there is none and it is optional.
+ * Opens and locks the relation of this name. Returns NULL if there is none and it is optional.
  *
- * The name means the same whoever asks: no search path, and no right to see the schema is needed. The owner's rights are
- * checked when the statement runs.
+ * The name has the same meaning for every caller: it uses no search path, and needs no right to use
+ * the schema. The owner's rights are checked when the statement runs.
  */
 static Relation
 OpenAppRelation(const AppRelation *wanted, const char *name)
@@ -108,7 +122,7 @@ OpenAppRelation(const AppRelation *wanted, const char *name)
 	}
 }
 
-/* The attribute of a wanted column; NULL: the relation has no such column. */
+/* Returns the attribute of a wanted column; NULL if the relation has no such column. */
 static const FormData_pg_attribute *
 FindColumn(Relation relation, const AppColumn *column)
 {
@@ -124,7 +138,10 @@ FindColumn(Relation relation, const AppColumn *column)
 	return NULL;
 }
 
-/* Raises an error when the column can't be used as what it is wanted for. Returns its key type, if it is a key. */
+/*
+ * Raises an error if the column cannot be used for its purpose. Returns its key type if it is a
+ * key.
+ */
 static const KeyType *
 CheckColumn(Relation relation, const AppColumn *column, Oid type)
 {
@@ -159,7 +176,9 @@ AppendColumn(StringInfo statement, const AppColumn *column, bool exists)
 		appendStringInfo(statement, "pg_catalog.left(r.%s::pg_catalog.text, %d)", name,
 						 column->max_chars);
 	else if (column->form == APP_COLUMN_KEY)
-		/* One that is longer equals no id that is asked for, and need not be in memory to tell. */
+		/*
+		 * A longer value equals no id that is asked for, so its first bytes are enough to see that.
+		 */
 		appendStringInfo(statement, "pg_catalog.left(r.%s::pg_catalog.text, %d)", name,
 						 KEY_MAX_BYTES + 1);
 	else if (column->form == APP_COLUMN_IS_SET)
@@ -168,7 +187,10 @@ AppendColumn(StringInfo statement, const AppColumn *column, bool exists)
 		appendStringInfo(statement, "r.%s::pg_catalog.text", name);
 }
 
-/* Fills rows->key_types. NULL: the optional relation has not even a key. */
+/*
+ * Returns the statement, and fills in rows->key_types. Returns NULL if the optional relation has no
+ * key column.
+ */
 static char *
 BuildStatement(const AppRelation *wanted, Relation relation, AppRows *rows)
 {
@@ -199,7 +221,10 @@ BuildStatement(const AppRelation *wanted, Relation relation, AppRows *rows)
 	return statement.data;
 }
 
-/* Fills rows->keys. Returns the array of those that are values of the key's type; *count says how many. */
+/*
+ * Fills in rows->keys. Returns the array of the keys that are values of the key's type. *count is
+ * their number.
+ */
 static ArrayType *
 BuildKeyArray(const KeyType *type, const char *const *ids, int id_count, AppRows *rows, int *count)
 {
@@ -220,8 +245,9 @@ BuildKeyArray(const KeyType *type, const char *const *ids, int id_count, AppRows
 }
 
 /*
- * The statement's parameter, whenever PostgreSQL parses it, for the first time or anew. Schemas can be renamed in spite of
- * our lock, so this is where we insist that the name still means the relation whose owner we are.
+ * Returns the statement's parameter. PostgreSQL calls this each time it parses the statement.
+ * Schemas can be renamed in spite of our lock, so check here that the name still means the relation
+ * whose owner we have become.
  */
 static Node *
 MakeKeysParam(ParseState *parse_state, ParamRef *reference)
@@ -248,7 +274,9 @@ SetUpParser(ParseState *parse_state, void *wanted)
 	parse_state->p_paramref_hook = MakeKeysParam;
 }
 
-/* Prepare the statement unless this session has it. The plan outlives the subtransaction. */
+/*
+ * Prepares the statement unless this session has it already. The plan outlives the subtransaction.
+ */
 static void
 PrepareStatement(AppRelation *wanted, const char *statement)
 {
@@ -273,7 +301,7 @@ PrepareStatement(AppRelation *wanted, const char *statement)
 	wanted->plan = plan;
 }
 
-/* Takes the statement's rows as they come, so that none is in memory twice, and none too many. */
+/* Takes the statement's rows one by one, so that no row is in memory twice, and the limits hold. */
 typedef struct RowReceiver
 {
 	DestReceiver receiver;
@@ -295,8 +323,8 @@ GrowRows(RowReceiver *self)
 }
 
 /*
- * A row was found by its key, and yet the key may be null: a view's function that is not what its label says gives another value when
- * it is called again.
+ * A row was found by its key, but its key may still be null here: a view's function that is wrongly
+ * labelled immutable or stable may return another value when it is called again.
  */
 static bool
 ReceiveRow(TupleTableSlot *slot, DestReceiver *receiver)

@@ -1,8 +1,10 @@
 /*
- * recipients_relation.h - reads rows of one relation of the app, by key, as the relation's owner.
+ * recipients_relation.h - reads rows of one relation of the application, by key, as the relation's
+ * owner.
  *
- * The relation, and whatever functions its view calls, is not trusted: it runs with its owner's rights and no more, in a
- * security-restricted, read-only subtransaction that is always rolled back. What it raises comes back as a value.
+ * The relation, and the functions that its view calls, are not trusted. They run only with the
+ * owner's rights, in a security-restricted, read-only subtransaction that is always rolled back.
+ * Their errors are returned as values.
  */
 #ifndef RHESIS_RECIPIENTS_RELATION_H
 #define RHESIS_RECIPIENTS_RELATION_H
@@ -28,14 +30,17 @@ typedef struct AppColumn
 	bool is_required;
 } AppColumn;
 
-/* A kind of relation: what we read of it, and the statement that this session has prepared for it. */
+/*
+ * A kind of relation: which columns are read, and the statement that this session has prepared for
+ * it.
+ */
 typedef struct AppRelation
 {
-	const AppColumn *columns; /* the first is the key that rows are looked up by */
+	const AppColumn *columns; /* the first one is the key that rows are looked up by */
 	int column_count;
-	bool is_optional; /* a missing relation, or one without its key, has no rows */
+	bool is_optional; /* a missing relation, or one without its key, counts as empty */
 
-	/* The room's own: */
+	/* Used only by recipients_relation.c: */
 	Oid relid;
 	Oid planned_relid;
 	Oid key_array_type;
@@ -47,25 +52,29 @@ typedef char *AppValues[APP_COLUMNS_MAX]; /* a row: text or NULL for each column
 
 typedef struct AppRows
 {
-	MemoryContext context; /* of all that follows; NULL: nothing was read */
+	MemoryContext context; /* has all that follows; NULL: nothing was read */
 	Oid owner;			   /* whose rights were used; InvalidOid: the relation was not opened */
-	const KeyType *key_types[APP_COLUMNS_MAX]; /* of the key columns that exist */
-	char **keys; /* each id as the key column writes it; NULL: no value of its type */
+	const KeyType *key_types[APP_COLUMNS_MAX]; /* for the key columns that exist */
+	char **keys; /* each id as the key column writes it; NULL: not a value of its type */
 	int count;
 	AppValues *values; /* in the order of their keys */
 } AppRows;
 
 /*
- * Read the rows of the ids from the relation of this name (schema-qualified; without a schema, in public), with one
- * statement and its index. Returns NULL with *rows filled, or the error that came up, in the current memory context. The error may
- * be a cancellation: the caller knows whose. The rows live until FreeAppRows. Needs an open transaction.
+ * Reads the rows of the ids from the relation of this name (with its schema; without one, in
+ * public), in one statement over its index. Returns NULL and fills in *rows, or returns the error,
+ * palloc'd in the current memory context. The error may be a cancellation: the caller knows whether
+ * it is its own. The rows live until FreeAppRows(). Needs an open transaction.
  */
 extern ErrorData *ReadAppRelation(AppRelation *relation, const char *name, const char *const *ids,
 								  int id_count, AppRows *rows);
 
 extern void FreeAppRows(AppRows *rows);
 
-/* The index of the first row whose key is not less than this one: where this key's rows begin, if it has any. */
+/*
+ * Returns the index of the first row whose key is not less than key. If key has rows, they begin
+ * there.
+ */
 extern int FirstRowOfKey(const AppRows *rows, const char *key);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * copy_sign.c - by what this database is taken for a copy, for SQL: rhesis_notify.copy_sign(), which adopt_database() asks.
+ * copy_sign.c - by which sign this database is taken for a copy: rhesis_notify.copy_sign(), which
+ * adopt_database() uses.
  */
 #include "postgres.h"
 
@@ -11,7 +12,7 @@
 
 PG_FUNCTION_INFO_V1(rhesis_notify_copy_sign);
 
-/* rhesis_notify.copy_sign() returns text: null where the database is itself. */
+/* rhesis_notify.copy_sign() returns text: null if the database is itself. */
 Datum
 rhesis_notify_copy_sign(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,11 @@
 /*
  * explain.c - why a notification is where it is: rhesis_notify.explain().
  *
- * One row for each decision, in the order in which the worker takes them, made by the worker's own code: the claim's reasons, the
- * look-up of the recipient as the relations' owners, the rendering. They are taken anew, as of now, and nothing is changed; what
- * was decided then is in the rows of the attempts and of the state. What the workers know is read from shared memory; nothing is
- * asked of a mail server. SECURITY DEFINER, as preview().
+ * It returns one row for each decision, in the order in which the worker decides. The worker's own
+ * code decides: the claim's reasons, the look-up of the recipient as the relations' owners, the
+ * rendering. The decisions are made again, for the present time, and nothing is changed. The rows
+ * about attempts and the state say what was decided earlier. What the workers know is read from
+ * shared memory. No mail server is contacted. SECURITY DEFINER, like preview().
  */
 #include "postgres.h"
 
@@ -34,7 +35,7 @@
 
 #define COLUMNS 4
 
-/* Names and ids may be as long as a task likes. */
+/* A task may report names and ids of any length. */
 #define MAX_TEXT_BYTES 2000
 
 #define MOST_EVENTS 50
@@ -45,15 +46,15 @@ typedef struct Explanation
 	const Notification *notification;
 	const NotificationFacts *facts;
 
-	/* Looked at now: why no mail would be sent; NULL: nothing stands against it. */
+	/* Why no mail would be sent now; NULL: no reason is known. */
 	const char *obstacle;
-	bool recipients_unreadable; /* the obstacle is not the row's, and passes */
-	bool in_copy;				/* nothing is decided in this database */
+	bool recipients_unreadable; /* the obstacle is temporary and not the row's */
+	bool in_copy;				/* in a copy, nothing is decided */
 } Explanation;
 
 PG_FUNCTION_INFO_V1(rhesis_notify_explain);
 
-/* Append a row; detail and advice may be NULL. */
+/* Appends a row. detail and advice may be NULL. */
 static void
 AppendDecision(const Explanation *explanation, const char *step, const char *decision,
 			   const char *detail, const char *advice)
@@ -73,21 +74,24 @@ AppendDecision(const Explanation *explanation, const char *step, const char *dec
 						 nulls);
 }
 
-/* Is the notification in this state? */
+/* Returns true if the notification is in this state. */
 static bool
 IsInState(const Explanation *explanation, const char *state)
 {
 	return strcmp(explanation->facts->state, state) == 0;
 }
 
-/* pending or deferred: the worker is still to decide. */
+/* Returns true for pending and deferred: the worker has yet to decide. */
 static bool
 IsWaiting(const Explanation *explanation)
 {
 	return IsInState(explanation, "pending") || IsInState(explanation, "deferred");
 }
 
-/* An obstacle ends the explanation's first half where it ended, or will end, the notification. */
+/*
+ * Returns true if the obstacle ended the notification, or will end it. Then no further decisions
+ * about the mail are shown.
+ */
 static bool
 IsOver(const Explanation *explanation)
 {
@@ -106,7 +110,7 @@ ExplainTask(const Explanation *explanation)
 				   NULL);
 }
 
-/* By what the task is opted in, or that it is not. */
+/* Shows how the task is opted in, or that it is not. */
 static void
 ExplainOptIn(const Explanation *explanation)
 {
@@ -160,7 +164,7 @@ ExplainAge(const Explanation *explanation)
 					   : "Raise rhesis_notify.expire_after before retry(), if it is still of use.");
 }
 
-/* What to do about a reason for which somebody gets no mail. */
+/* Returns what to do about a reason why a user gets no mail; or NULL. */
 static const char *
 AdviceForReason(const char *reason)
 {
@@ -184,7 +188,7 @@ AdviceForReason(const char *reason)
 	return NULL;
 }
 
-/* "user 7, organization 9, looked up in public.users" */
+/* Returns "user 7, organization 9, looked up in public.users". */
 static char *
 WhoWasLookedUp(const Notification *notification, const Recipient *recipient)
 {
@@ -200,7 +204,7 @@ WhoWasLookedUp(const Notification *notification, const Recipient *recipient)
 					RecipientsRelationName());
 }
 
-/* The relations can't be read now: nothing is decided. */
+/* The relations cannot be read now, so nothing is decided. */
 static void
 ExplainProblem(Explanation *explanation, const RecipientsProblem *problem)
 {
@@ -212,7 +216,7 @@ ExplainProblem(Explanation *explanation, const RecipientsProblem *problem)
 				   problem->hint);
 }
 
-/* Whose mail it is; what was decided then comes first where a mail has gone out. */
+/* Shows whose mail it is. If the last attempt was to another address, shows that, too. */
 static void
 ExplainRecipient(Explanation *explanation, Recipient *recipient)
 {
@@ -285,7 +289,7 @@ ExplainTemplate(Explanation *explanation, const Recipient *recipient)
 	RenderedMail mail = {0};
 	const char *sources;
 
-	/* Who is gone since then does not matter to the template. */
+	/* A recipient who no longer exists does not matter to the template. */
 	RenderNotification(notification, recipient->email ? recipient : &somebody, &mail);
 	if (mail.error)
 	{
@@ -306,7 +310,7 @@ ExplainTemplate(Explanation *explanation, const Recipient *recipient)
 								 : NULL);
 }
 
-/* That the mail has no link, whatever the task reports. */
+/* If mails have no links now, shows why. */
 static void
 ExplainLinks(const Explanation *explanation)
 {
@@ -357,7 +361,7 @@ ExplainPause(const Explanation *explanation)
 					   "SELECT rhesis_notify.resume();");
 }
 
-/* Of a notification that was being sent it matters only in a copy. */
+/* For a notification that is being sent, this matters only in a copy. */
 static void
 ExplainCopy(Explanation *explanation)
 {
@@ -517,7 +521,7 @@ ExplainState(const Explanation *explanation, const Service *service)
 
 /* ---- What comes next ---- */
 
-/* What the worker will do with a notification that waits. */
+/* Shows what the worker will do with a waiting notification. */
 static void
 ExplainWaiting(const Explanation *explanation, const Service *service)
 {
@@ -562,7 +566,10 @@ ExplainWaiting(const Explanation *explanation, const Service *service)
 	AppendDecision(explanation, "next", decision, when, advice);
 }
 
-/* A trigger or constraint of an app may have refused it, or a rule refuses all. True: that was said. */
+/*
+ * Shows that a trigger or constraint of the application refuses this notification, or that a rule
+ * refuses all. Returns true if so.
+ */
 static bool
 ExplainRefusal(const Explanation *explanation, const Service *service, RefusalKind kind,
 			   const char *decision)
@@ -610,7 +617,7 @@ ExplainSending(const Explanation *explanation, const Service *service)
 					   holds ? "Then retry() or cancel() it." : NULL);
 }
 
-/* The calls that take it out of a state in which it stands still. */
+/* Returns the calls that take the notification out of a final or held state. */
 static char *
 AdviceToRetry(const Explanation *explanation)
 {
@@ -671,7 +678,9 @@ ExplainNext(const Explanation *explanation, const Service *service)
 		ExplainFinished(explanation);
 }
 
-/* The rows from the queue on: pause, workers, mail server, attempts, state, and what comes next. */
+/*
+ * The second half of the rows: pause, workers, mail server, attempts, state, and what comes next.
+ */
 static void
 ExplainDelivery(Explanation *explanation)
 {

@@ -1,5 +1,6 @@
 /*
- * functions.c - SQL-callable functions that speak SMTP in the caller's session: send_task_completion_email and check_smtp.
+ * functions.c - SQL functions that use SMTP in the caller's session: send_task_completion_email and
+ * check_smtp.
  */
 #include "postgres.h"
 
@@ -64,7 +65,7 @@ PushPair(RhesisJsonbState *state, const char *name, const char *value)
 	RhesisPushJsonb(state, WJB_VALUE, &item);
 }
 
-/* What the original took as arguments and templates read from a task's result. */
+/* Returns as a result the arguments that templates read from a task's result. */
 static Jsonb *
 ResultFromArguments(const char *execution_time, const char *test_run_id)
 {
@@ -105,7 +106,10 @@ ReadArguments(FunctionCallInfo fcinfo, Notification *notification, Recipient *re
 		recipient->name = recipient->email;
 }
 
-/* Render with another frontend_url for this one mail. False: it is refused, and a WARNING has said why. */
+/*
+ * Renders the mail with another frontend_url. Returns false if that is refused; a WARNING then says
+ * why.
+ */
 static bool
 RenderWithFrontend(const Notification *notification, const Recipient *recipient,
 				   const char *frontend_url, RenderedMail *rendered)
@@ -121,7 +125,7 @@ RenderWithFrontend(const Notification *notification, const Recipient *recipient,
 	return accepted;
 }
 
-/* Why it was not sent, or NULL. */
+/* Returns why the mail was not sent; NULL if it was. */
 static const char *
 SendNow(const Recipient *recipient, const RenderedMail *rendered)
 {
@@ -166,13 +170,19 @@ rhesis_notify_send_task_completion_email(PG_FUNCTION_ARGS)
 	CopySign sign;
 
 	ReadArguments(fcinfo, &notification, &recipient);
-	/* Without rhesis_notify.instance, which a session cannot read, a copied data directory would not be known. */
+	/*
+	 * Without the preload, rhesis_notify.instance is not known, and so a copied data directory is
+	 * not recognised.
+	 */
 	if (rhesis_shared == NULL)
 	{
 		LogMailFailed(recipient.email, PRELOAD_PROBLEM, NULL, PRELOAD_HINT);
 		PG_RETURN_BOOL(false);
 	}
-	/* Staging's copy of production's data must not mail production's users past the queue either. */
+	/*
+	 * A copy (staging with production's data, for example) must not mail production's users, not
+	 * even without the queue.
+	 */
 	sign = FindCopySign(NULL);
 	if (sign != NO_COPY)
 	{
@@ -214,7 +224,7 @@ PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, co
 
 	values[0] = CStringGetTextDatum(step);
 	values[1] = BoolGetDatum(ok);
-	/* A reply may end its own sentence. */
+	/* A reply may have its own full stop. */
 	if (hint != NULL)
 		detail = psprintf("%s%s %s", detail, EndsSentence(detail) ? "" : ".", hint);
 	values[2] = CStringGetTextDatum(detail);
@@ -223,8 +233,9 @@ PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, co
 }
 
 /*
- * A refusal that is about this one recipient says nothing about others: our own address need not be a mailbox. A
- * server that relays for nobody like us says it of every other one.
+ * Returns true if the refusal says nothing about other recipients: the probe's address need not be
+ * a mailbox. (A server that relays for nobody like us refuses every other address, and then has a
+ * hint.)
  */
 static bool
 RefusesThisRecipientAlone(const SmtpEvent *event, const Outcome *outcome)
@@ -234,7 +245,7 @@ RefusesThisRecipientAlone(const SmtpEvent *event, const Outcome *outcome)
 		   outcome->hint == NULL;
 }
 
-/* What a step that is well should be told about; NULL: nothing. */
+/* Returns a warning for a step that succeeded; or NULL. */
 static const char *
 WarningForStep(SmtpProbeStepName step, const SmtpProbe *probe, bool refused)
 {
@@ -267,7 +278,10 @@ PutProbe(ReturnSetInfo *result, const SmtpProbe *probe)
 	}
 }
 
-/* Whom the probe names: all mail's address, or our own, which no stranger is bothered with. */
+/*
+ * Returns the address that the probe names: that of redirect_all_to, or our own, so that no
+ * stranger is concerned.
+ */
 static const char *
 ProbeRecipient(const Mailbox *from)
 {

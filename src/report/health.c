@@ -1,8 +1,9 @@
 /*
  * health.c - is mail going out, and if not, why: rhesis_notify.health().
  *
- * One row per check, with what to do where it is not well. It opens no connection: of the mail server it tells what the workers
- * know, and how old that is. SECURITY DEFINER: the figures are of all rows, whoever asks.
+ * It returns one row per check, with advice if the check fails. It opens no connection: it reports
+ * what the workers know about the mail server, and how old that knowledge is. SECURITY DEFINER: the
+ * figures include all rows, for every caller.
  */
 #include "postgres.h"
 
@@ -26,25 +27,33 @@
 
 #define COLUMNS 4
 
-/* Mail goes out within a second; for so long a server in trouble, a long queue or a pause is nobody's business. */
+/*
+ * Normally mail goes out within a second. A back-off, a long queue or a pause is reported only
+ * after this time.
+ */
 #define LONG_DUE_MINUTES 5
 
 /* A look-up needs milliseconds. */
 #define LONG_LOOK_UP_MS 2000
 
-/* Autovacuum begins at a tenth of the rows, as the tables' definition says; at three times that it can't keep up. */
+/*
+ * Autovacuum begins at a tenth of the rows, as the tables' definitions say. At three times that, it
+ * cannot keep up.
+ */
 #define DEAD_ROWS_ALLOWED 10000
 #define DEAD_SHARE_ALLOWED 0.3
 
-/* More than one mail in so many that has failed is a trouble of all. */
+/* If more than one mail in so many has failed, the cause probably concerns all mails. */
 #define MANY_FAILURES 20
 
-/* Freezing begins at autovacuum_freeze_max_age; at twice that it has failed for long. */
+/*
+ * Freezing begins at autovacuum_freeze_max_age. At so many times that age, it has failed for long.
+ */
 #define FREEZE_ALLOWANCE 2
 
 PG_FUNCTION_INFO_V1(rhesis_notify_health);
 
-/* Append a row; of a check that is well the advice is not needed. */
+/* Appends a row. The advice is omitted if the check is ok. */
 static void
 AppendCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value, const char *advice)
 {
@@ -60,7 +69,7 @@ AppendCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value,
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The same of what is in the queue's tables: it is the primary's to mend. */
+/* The same for a check of the queue's tables, which only the primary can change. */
 static void
 AppendQueueCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value,
 				 const char *advice)
@@ -106,7 +115,7 @@ CheckSettings(ReturnSetInfo *result, const Service *service)
 				"server's environment; reload, or restart for the environment.");
 }
 
-/* Mails may go without links on purpose: a setting that is not there is well, and said. */
+/* Mails may go without links on purpose. So a missing setting is ok, but is mentioned. */
 static void
 CheckLinks(ReturnSetInfo *result)
 {
@@ -143,7 +152,7 @@ CheckWorkers(ReturnSetInfo *result, const Service *service)
 		"for each worker; a database that somebody works on as a whole has none meanwhile.");
 }
 
-/* Commits of the worker wait for a standby that does not answer: nothing is mailed meanwhile. */
+/* If the worker's commits wait for a standby that does not answer, nothing is mailed. */
 static void
 CheckReplication(ReturnSetInfo *result, const Service *service)
 {
@@ -226,7 +235,10 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 		"mend it. Mail waits meanwhile.");
 }
 
-/* Rows that triggers, rules, constraints or foreign keys of an app keep as they are. True: there are some. */
+/*
+ * Reports rows that triggers, rules, constraints or foreign keys of the application keep as they
+ * are. Returns true if there are any.
+ */
 static bool
 AppendRefusals(ReturnSetInfo *result, const Service *service)
 {
@@ -262,7 +274,10 @@ AppendRefusals(ReturnSetInfo *result, const Service *service)
 	return first->count > 0 || removal->count > 0;
 }
 
-/* After logical replication, sequences give ids that rows have: tasks can't report. True: some do. */
+/*
+ * After logical replication, sequences may give ids that rows already have, and then tasks cannot
+ * report. Returns true if so.
+ */
 static bool
 AppendSequenceLags(ReturnSetInfo *result)
 {
@@ -315,7 +330,7 @@ CheckCopy(ReturnSetInfo *result)
 					 ADOPT_HINT);
 }
 
-/* After a failover the instance of this server counts. */
+/* After a promotion, this server's own instance is what matters. */
 static void
 CheckStandby(ReturnSetInfo *result)
 {

@@ -1,8 +1,10 @@
 /*
- * metrics.c - figures for monitoring: rhesis_notify.metrics(), in Prometheus' text format, and metric_samples(), the same as rows.
+ * metrics.c - figures for monitoring: rhesis_notify.metrics(), in Prometheus' text format, and
+ * metric_samples(), the same as rows.
  *
- * Names follow Prometheus' conventions: base units, _total for what only grows. Counters are those of shared memory: they begin
- * with the start of the server. No address, no reply and no setting is in them: whoever monitors need not read those.
+ * Names follow Prometheus' conventions: base units, and _total for counters. The counters are in
+ * shared memory, so they begin at the start of the server. The figures contain no address, reply or
+ * setting, because a monitoring role must not read those.
  */
 #include "postgres.h"
 
@@ -30,12 +32,12 @@
 PG_FUNCTION_INFO_V1(rhesis_notify_metrics);
 PG_FUNCTION_INFO_V1(rhesis_notify_metric_samples);
 
-/* What a metric is about is the word behind rhesis_notify_ in its name. */
+/* The word after rhesis_notify_ in a metric's name says what the metric is about. */
 #define ABOUT_WORKER "worker"
 #define ABOUT_QUEUE "queue"
 #define ABOUT_DATABASE "database"
 
-/* Of both functions' results, in this order. Samples of one metric are next to each other. */
+/* In the order of both functions' results. Samples of one metric are next to each other. */
 typedef enum MetricId
 {
 	WORKER_UP,
@@ -131,10 +133,10 @@ typedef struct Sample
 typedef struct Samples
 {
 	const char *database;
-	List *of[METRIC_COUNT]; /* of Sample * */
+	List *of[METRIC_COUNT]; /* lists of Sample * */
 } Samples;
 
-/* Every sample has the database; label may be NULL. */
+/* Adds a sample. Every sample has the label "database". A further label may be NULL. */
 static void
 AddSample(Samples *samples, MetricId metric, const char *label, const char *value_of_label,
 		  double value)
@@ -182,7 +184,7 @@ CollectQueue(Samples *samples, const QueueFigures *figures)
 	AddSample(samples, QUEUE_NOTIFICATIONS, "state", "held", figures->held);
 }
 
-/* By its identity, or by rows that a worker has found. */
+/* Returns true if the identity shows a copy, or a worker has found rows of a copy. */
 static bool
 IsCopy(const Service *service)
 {
@@ -226,7 +228,7 @@ IsAbout(const char *asked, const char *about)
 	return asked == NULL || strcmp(asked, about) == 0;
 }
 
-/* What was asked for; NULL: all. */
+/* Collects the samples that the caller asked for; NULL: all. */
 static void
 Collect(Samples *samples, const char *asked)
 {
@@ -250,7 +252,7 @@ Collect(Samples *samples, const char *asked)
 
 /* ---- As text ---- */
 
-/* The text format wants backslash, quote and line feed escaped. */
+/* The text format needs backslash, quote and line feed escaped. */
 static void
 AppendLabelValue(StringInfo out, const char *value)
 {
@@ -267,7 +269,7 @@ AppendLabelValue(StringInfo out, const char *value)
 	}
 }
 
-/* As short as it can be without a loss. */
+/* Returns the shortest text that keeps the exact value. */
 static char *
 ValueText(double value)
 {

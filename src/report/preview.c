@@ -1,8 +1,9 @@
 /*
- * preview.c - what would be sent, without sending: rhesis_notify.preview(), preview_message() and render_template().
+ * preview.c - what would be sent, without sending: rhesis_notify.preview(), preview_message() and
+ * render_template().
  *
- * All are SECURITY DEFINER: they read templates as the extension's owner; the app's relations are read as their owners, as
- * the worker does it.
+ * All are SECURITY DEFINER: they read templates as the extension's owner. The application's
+ * relations are read as their owners, as the worker does.
  */
 #include "postgres.h"
 
@@ -23,7 +24,7 @@ PG_FUNCTION_INFO_V1(rhesis_notify_preview);
 PG_FUNCTION_INFO_V1(rhesis_notify_preview_message);
 PG_FUNCTION_INFO_V1(rhesis_notify_render_template);
 
-/* The same columns in both functions' results, as far as they go. */
+/* Both functions' results have these columns; render_template() has only the first ones. */
 enum
 {
 	COLUMN_SUBJECT,
@@ -39,7 +40,7 @@ typedef struct PreviewRow
 	const char *columns[COLUMN_COUNT]; /* in the database's encoding; NULL: null */
 } PreviewRow;
 
-/* The row as the function's result. */
+/* Returns the row as the function's result. */
 static Datum
 FormRow(FunctionCallInfo fcinfo, const PreviewRow *row)
 {
@@ -60,7 +61,8 @@ FormRow(FunctionCallInfo fcinfo, const PreviewRow *row)
 }
 
 /*
- * All characters of a subject come from the database but for the ellipsis of one that was cut, which not every encoding has.
+ * A subject's characters come from the database, except the ellipsis of a subject that was cut,
+ * which some encodings do not have.
  */
 const char *
 StorableSubject(const char *subject)
@@ -108,7 +110,7 @@ LookUpForPreview(Notification *const *notifications, int count, Recipient *recip
 					problem.hint != NULL ? errhint("%s", problem.hint) : 0));
 }
 
-/* Why no mail is owed or can be rendered, or NULL with the mail rendered. */
+/* Returns why no mail is owed or can be rendered; NULL if the mail was rendered. */
 static const char *
 RenderForPreview(Notification *notification, Recipient *recipient, RenderedMail *mail)
 {
@@ -131,7 +133,7 @@ RenderForPreview(Notification *notification, Recipient *recipient, RenderedMail 
 	return mail->error;
 }
 
-/* The notification whose id is the function's only argument. */
+/* Returns the notification whose id is the function's only argument. */
 static Notification *
 RequireNotification(FunctionCallInfo fcinfo)
 {
@@ -147,7 +149,10 @@ RequireNotification(FunctionCallInfo fcinfo)
 	return notification;
 }
 
-/* rhesis_notify.preview(notification_id bigint) returns (subject, html, text, recipient_email, reason) */
+/*
+ * rhesis_notify.preview(notification_id bigint) returns (subject, html, text, recipient_email,
+ * reason)
+ */
 Datum
 rhesis_notify_preview(PG_FUNCTION_ARGS)
 {
@@ -187,7 +192,10 @@ rhesis_notify_preview_message(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* rhesis_notify.render_template(name text, variables jsonb, organization_id text) returns (subject, html, text) */
+/*
+ * rhesis_notify.render_template(name text, variables jsonb, organization_id text) returns (subject,
+ * html, text)
+ */
 Datum
 rhesis_notify_render_template(PG_FUNCTION_ARGS)
 {

@@ -1,8 +1,9 @@
 /*
- * render_diff.c - what a change of a template would do to the mails that it was used for: rhesis_notify.render_diff().
+ * render_diff.c - what a change of a template would do to the mails that it was used for:
+ * rhesis_notify.render_diff().
  *
- * SECURITY DEFINER, as the previews are. Notifications are read a few at a time and rendered one by one, twice, in memory that
- * is let go after each.
+ * SECURITY DEFINER, like the previews. Notifications are read a few at a time, and each is rendered
+ * twice, in memory that is freed after each mail.
  */
 #include "postgres.h"
 
@@ -19,7 +20,7 @@
 
 PG_FUNCTION_INFO_V1(rhesis_notify_render_diff);
 
-/* So many results of tasks are in memory at once. */
+/* How many results of tasks are in memory at once. */
 #define BATCH_SIZE 20
 
 #define MAX_LAST 1000000
@@ -37,7 +38,7 @@ enum
 	ARGUMENT_COUNT
 };
 
-/* A mail of a notification, as it is now or would be. */
+/* A notification's mail, as it is now or as it would be. */
 typedef struct Version
 {
 	RenderedMail mail;
@@ -72,7 +73,9 @@ RequireTemplate(const TemplateProposal *proposal)
 			 errhint("For a template that only an organization has, name the organization.")));
 }
 
-/* The row that the arguments propose; what would be refused when it is written is refused here. */
+/*
+ * Reads the row that the arguments propose. Refuses what would be refused if the row was written.
+ */
 static void
 ReadProposal(FunctionCallInfo fcinfo, TemplateProposal *proposal)
 {
@@ -112,7 +115,10 @@ ReadLast(FunctionCallInfo fcinfo)
 	return last;
 }
 
-/* A template without a subject, such as layout, is made to be a partial: any mail may use it. */
+/*
+ * Returns true if the template has no subject: then it is a partial (layout, for example), and any
+ * mail may use it.
+ */
 static bool
 IsPartial(const TemplateProposal *proposal)
 {
@@ -147,7 +153,10 @@ PartDiffers(const Version *current, const Version *proposed, TemplatePart part)
 	return strcmp(one, other) != 0;
 }
 
-/* Why the proposed mail can't be what it should be, unless the current one can't for the same reason; else NULL. */
+/*
+ * Returns why the proposed mail cannot be rendered as it should be; NULL if it can, or the current
+ * mail fails for the same reason.
+ */
 static const char *
 Failure(const Version *current, const Version *proposed)
 {
@@ -159,7 +168,10 @@ Failure(const Version *current, const Version *proposed)
 	return after;
 }
 
-/* "html: task_id, status; text: task_id" of variables that only the current mail uses; NULL: none. */
+/*
+ * Returns the variables that only the current mail uses, as "html: task_id, status; text: task_id";
+ * NULL if there are none.
+ */
 static const char *
 LostVariables(const Version *current, const Version *proposed)
 {
@@ -186,7 +198,7 @@ LostVariables(const Version *current, const Version *proposed)
 	return lost.len > 0 ? lost.data : NULL;
 }
 
-/* "subject, html" of parts that are not the same; NULL: all are. */
+/* Returns the parts that differ, as "subject, html"; NULL if none does. */
 static const char *
 DifferentParts(const Version *current, const Version *proposed)
 {
@@ -219,7 +231,7 @@ PutDifference(ReturnSetInfo *result, int64 id, const char *what, const char *det
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* One row at most: the worst that there is to say of the notification. */
+/* Adds at most one row: the most serious difference of the notification. */
 static void
 Compare(const Notification *notification, const Recipient *recipient,
 		const TemplateProposal *proposal, ReturnSetInfo *result)
@@ -246,7 +258,10 @@ Compare(const Notification *notification, const Recipient *recipient,
 		PutDifference(result, notification->id, what, detail, &current, &proposed);
 }
 
-/* A few notifications; those that owe no mail, because of their recipient, or are gone meanwhile, are passed over. */
+/*
+ * Compares the mails of a few notifications. Skips those that are owed no mail because of their
+ * recipient, or that no longer exist.
+ */
 static void
 CompareBatch(const int64 *ids, int count, const TemplateProposal *proposal, ReturnSetInfo *result)
 {

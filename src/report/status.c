@@ -33,7 +33,10 @@ PutTime(Datum *values, bool *nulls, int column, TimestampTz time)
 	nulls[column] = time == 0;
 }
 
-/* What a worker of a database in another encoding has written may be no text here. */
+/*
+ * Returns text that a worker has written. The worker's database may have another encoding, so bytes
+ * that are not valid here become question marks.
+ */
 static char *
 InThisEncoding(const char *text)
 {
@@ -50,8 +53,8 @@ InThisEncoding(const char *text)
 }
 
 /*
- * A mail server's reply without its words, which may name anybody's address: its code, and its enhanced code. Of an error that is
- * no reply: that there is one.
+ * Returns a mail server's reply without its words, which may contain any user's address: its code
+ * and enhanced code. For another error, says only that there is one.
  */
 static char *
 WithoutWords(const char *error)
@@ -113,8 +116,8 @@ MayBeSeen(const WorkerSlot *slot)
 }
 
 /*
- * May the user read the notifications of every organization, as the queue's policies decide it? The queue of another database has
- * operators that are not known here.
+ * Returns true if the user may read the notifications of every organization, by the queue's
+ * policies. It knows only this database's operators, not those of another database's queue.
  */
 static bool
 ReadsEveryOrganization(void)
@@ -133,8 +136,9 @@ ReadsEveryOrganization(void)
 }
 
 /*
- * rhesis_notify.worker_slots(): one row per slot that belongs to a database, of other databases for pg_read_all_stats. The words of
- * an error are for those who may read what they may be about.
+ * rhesis_notify.worker_slots(): one row per slot that has a database; rows of other databases only
+ * for pg_read_all_stats. The words of an error are shown only to users who may read the
+ * notifications that they may be about.
  */
 Datum
 rhesis_notify_worker_slots(PG_FUNCTION_ARGS)

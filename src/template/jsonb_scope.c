@@ -1,8 +1,8 @@
 /*
  * jsonb_scope.c - a jsonb value as a template's variables.
  *
- * Members are read in place: a look-up allocates nothing.  Strings are not
- * copied, so the jsonb must stay where it is while a template is rendered.
+ * Members are read in place: a look-up allocates nothing. Strings are not copied, so the jsonb must
+ * stay where it is while a template is rendered.
  */
 #include "postgres.h"
 
@@ -49,7 +49,7 @@ SetValue(const JsonbValue *jsonb, MustacheValue *value)
 	}
 }
 
-/* The backend's functions on containers only read, but don't say so. */
+/* PostgreSQL's functions for containers only read them, but their parameters are not const. */
 static JsonbContainer *
 ContainerOf(const MustacheValue *value)
 {
@@ -100,7 +100,10 @@ JsonbMember(const JsonbScope *scope, const MustacheValue *object, const char *na
 	return true;
 }
 
-/* Where the search for a variable of this name begins. It goes on to the next slot, up to an empty one. */
+/*
+ * Returns the slot where the search for a variable of this name begins. The search goes on from
+ * slot to slot until an empty one.
+ */
 static unsigned int
 SlotOf(const char *name, int name_length)
 {
@@ -150,16 +153,14 @@ PlainMember(void *arg, const MustacheValue *object, const char *name, int name_l
 	return JsonbMember(arg, object, name, name_length, value);
 }
 
-/* Is this a value that a variable of the caller's gives way to? */
+/* Returns true if a replaceable variable gives way to this value. */
 static bool
 Replaces(const MustacheValue *value)
 {
 	return value->kind == MUSTACHE_NUMBER || (value->kind == MUSTACHE_STRING && value->length > 0);
 }
 
-/*
- * The same where the root has the caller's variables on top.
- */
+/* The same when the caller's variables are above the root's members. */
 static bool
 LayeredMember(void *arg, const MustacheValue *object, const char *name, int name_length,
 			  MustacheValue *value)
@@ -212,9 +213,7 @@ AppendNumber(const void *number, StringInfo out)
 	pfree(text);
 }
 
-/*
- * Of a string that is too long, no more than shows that it is.
- */
+/* If a string is too long, appends only enough of it to exceed the limit. */
 static void
 AppendJsonString(const JsonbValue *string, int max_length, StringInfo out)
 {
@@ -245,9 +244,9 @@ AppendJsonScalar(const JsonbValue *scalar, int max_length, StringInfo out)
 }
 
 /*
- * A list or object as jsonb prints it, given up when it is longer than
- * max_length: a few bytes of jsonb can be a number of 100,000 digits, so jsonb's
- * own output could take all memory.
+ * Appends a list or object as jsonb prints it, and stops when the text is longer than max_length.
+ * Do not use jsonb's own output function: a few bytes of jsonb can be a number of 100,000 digits,
+ * so the text could take all memory.
  */
 static void
 AppendJson(JsonbContainer *container, int max_length, StringInfo out)
@@ -282,9 +281,7 @@ AppendJson(JsonbContainer *container, int max_length, StringInfo out)
 	}
 }
 
-/*
- * What is longer than the scope prints ends with an ellipsis.
- */
+/* Cuts a text that is longer than the scope allows, and ends it with an ellipsis. */
 static void
 CutText(const JsonbScope *scope, int start, StringInfo out)
 {

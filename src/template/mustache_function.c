@@ -1,8 +1,8 @@
 /*
  * mustache_function.c - the SQL function rhesis_notify.mustache().
  *
- * It renders one template with nothing of this extension in it: variables and
- * partials are the caller's.
+ * It renders one template without anything else of this extension: variables and partials are the
+ * caller's.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 
 PG_FUNCTION_INFO_V1(rhesis_notify_mustache);
 
-/* Where a partial's source is; the jsonb that it is in outlives the table. */
+/* Where a partial's source is, in the caller's jsonb, which outlives the table. */
 typedef struct PartialKey
 {
 	const void *source;
@@ -30,12 +30,10 @@ typedef struct ParsedPartial
 typedef struct JsonbPartials
 {
 	Jsonb *sources;
-	HTAB *parsed; /* made when the first partial is asked for */
+	HTAB *parsed; /* created for the first partial */
 } JsonbPartials;
 
-/*
- * Raises the error.  The template that is the function's argument has no name.
- */
+/* Raises the error. The template that is the function's argument has no name. */
 static void
 RaiseMustacheError(const MustacheError *error)
 {
@@ -70,10 +68,7 @@ EnterPartial(JsonbPartials *partials, const JsonbValue *source, bool *found)
 	return hash_search(partials->parsed, &key, HASH_ENTER, found);
 }
 
-/*
- * A PartialSource over a jsonb object: each partial is parsed when it is first
- * asked for.
- */
+/* A PartialSource over a jsonb object. Each partial is parsed at its first use. */
 static const MustacheTemplate *
 FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 {

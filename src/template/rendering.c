@@ -1,8 +1,9 @@
 /*
  * rendering.c - a notification, its recipient and its template become subject, HTML and text.
  *
- * Everything is rendered in the database's encoding and converted at the end. A mail goes out whenever one can be rendered:
- * where the asked-for template fails, all its parts come from what ships, so that they fit together.
+ * Everything is rendered in the database's encoding, and converted at the end. If the requested
+ * template fails, all parts come from the shipped template, so that they fit together: a mail goes
+ * out whenever one can be rendered.
  */
 #include "postgres.h"
 
@@ -15,33 +16,36 @@
 #include "template/templates.h"
 #include "template/variables.h"
 
-/* What of a name or a template's source is shown in a message. */
+/* How many bytes of a name or a template's source a message shows. */
 #define MAX_SHOWN_BYTES 200
 
 /*
- * What rendering one part may cost, and how long a subject may be before it is cut: a hostile template holds its worker up for
- * a tenth of a second, no longer.
+ * How many steps one part may take, and how long a subject may be before it is cut. A hostile
+ * template keeps its worker busy for a tenth of a second at most.
  */
 #define MAX_STEPS_PER_PART 500000
 #define MAX_UNCUT_SUBJECT 100000
 
-/* Of more variables than this, and of longer names, nobody can be told. */
+/* Only so many used variables, and no longer names, are noted. */
 #define MAX_NOTED_NAMES 500
 #define MAX_NOTED_NAME 100
 
-/* A mail being rendered. */
+/* A mail that is being rendered. */
 typedef struct Rendering
 {
 	const char *name; /* of the template */
 	TemplateSearch search;
 	Variables *variables;
-	UsedVariables *used; /* NULL: nobody wants to know */
-	bool with_default;	 /* what the template lacks comes from the default one */
-	TemplatePart part;	 /* the one being rendered: its partials come from the same part */
+	UsedVariables *used; /* NULL: uses are not noted */
+	bool with_default;	 /* parts that the template lacks come from the default template */
+	TemplatePart part;	 /* the part that is being rendered; its partials are of the same part */
 	PartSource sources[TEMPLATE_PARTS];
 } Rendering;
 
-/* A name or a template's source as a message shows it: not longer than a line or two. palloc'd. */
+/*
+ * Returns a name or a template's source as a message shows it, at most a line or two long,
+ * palloc'd.
+ */
 static char *
 Shown(const char *text, int length)
 {
@@ -56,12 +60,12 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 	Rendering *rendering = arg;
 	const StoredPart *found;
 
-	if (name_length == 0) /* a dynamic name that is empty */
+	if (name_length == 0) /* a dynamic name without a value */
 		return NULL;
 	found = FindTemplate(&rendering->search, name, name_length, rendering->part);
 	if (found == NULL)
 	{
-		/* Mustache would render nothing: half a mail is worse than the shipped one. */
+		/* Mustache would render nothing here. Half a mail is worse than the shipped template. */
 		error->code = MUSTACHE_SYNTAX_ERROR;
 		error->template_name = pstrdup(rendering->name);
 		error->message = rendering->search.too_many
@@ -79,7 +83,7 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 	return rendering->part == TEMPLATE_SUBJECT ? SubjectMustache(found->subject) : found->body;
 }
 
-/* A subject has names of its own on top of all variables. */
+/* Looks up a member. In a subject, names of the single-brace form come first. */
 static bool
 SubjectMember(void *arg, const MustacheValue *object, const char *name, int name_length,
 			  MustacheValue *value)
@@ -93,7 +97,7 @@ SubjectMember(void *arg, const MustacheValue *object, const char *name, int name
 	return scope->scope.member(arg, object, name, name_length, value);
 }
 
-/* Null, false, and what is empty: nothing that a mail could lose. */
+/* Returns true if a mail would lose something without the value: it is not null, false or empty. */
 static bool
 HasValue(const MustacheValue *value)
 {
@@ -137,7 +141,7 @@ IsUsed(const UsedVariables *used, TemplatePart part, const char *name)
 	return false;
 }
 
-/* Looks up what the part may name, and notes it. */
+/* Looks up a member, and notes its use. */
 static bool
 NotedMember(void *arg, const MustacheValue *object, const char *name, int name_length,
 			MustacheValue *value)
@@ -153,7 +157,7 @@ NotedMember(void *arg, const MustacheValue *object, const char *name, int name_l
 	return found;
 }
 
-/* Render in the current memory context. NULL with *problem set when it fails. */
+/* Renders a part in the current memory context. On a failure, returns NULL and sets *problem. */
 static char *
 RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplatePart part,
 			   char **problem)
@@ -187,7 +191,10 @@ RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplateP
 	return NULL;
 }
 
-/* The part of the template, else, where that is wanted, of the default one; NULL: there is none. */
+/*
+ * Returns the template's part, or, if with_default is set, the default template's; NULL if there is
+ * none.
+ */
 static const StoredPart *
 FindPart(Rendering *rendering, TemplatePart part)
 {
@@ -207,7 +214,7 @@ FindPart(Rendering *rendering, TemplatePart part)
 	return found;
 }
 
-/* "html of template "x": what is wrong", palloc'd. */
+/* Returns "html of template "x": what is wrong", palloc'd. */
 static char *
 PartProblem(const Rendering *rendering, TemplatePart part, const char *problem)
 {
@@ -221,8 +228,9 @@ IsBlank(const char *body, TemplatePart part)
 }
 
 /*
- * NULL with *problem set when the part can't be rendered or would show nothing. A template without that part is a problem only where the default
- * one was to stand in.
+ * Returns the rendered part. If it cannot be rendered or would show nothing, returns NULL and sets
+ * *problem. If the template has no such part, returns NULL, which is a problem only with
+ * with_default.
  */
 static char *
 RenderBody(Rendering *rendering, TemplatePart part, char **problem)
@@ -244,7 +252,7 @@ RenderBody(Rendering *rendering, TemplatePart part, char **problem)
 	return NULL;
 }
 
-/* The same for a subject, which must have something to show. */
+/* The same for a subject, which must not be empty. */
 static char *
 RenderSubject(Rendering *rendering, const SubjectTemplate *subject, char **problem)
 {
@@ -285,7 +293,7 @@ RenderStoredSubject(Rendering *rendering, char **problem)
 	return subject;
 }
 
-/* The subject that the row or its registration asks for. */
+/* Renders the subject that the row or its registration asks for. */
 static char *
 RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
 {
@@ -302,7 +310,10 @@ RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
 	return subject;
 }
 
-/* Say why something else is used than what was asked for. The same template may fail at each origin: say it once. */
+/*
+ * Notes why something else is used than what was asked for. The same template may fail in the same
+ * way at each origin: note that once.
+ */
 static void
 NoteFallback(RenderedMail *mail, char *problem)
 {
@@ -321,7 +332,7 @@ Fail(RenderedMail *mail, char *problem)
 	mail->error = problem;
 }
 
-/* HTML and text. False with *problem set when one of them can't be rendered. */
+/* Renders HTML and text. If one of them cannot be rendered, returns false and sets *problem. */
 static bool
 RenderBodies(Rendering *rendering, RenderedMail *mail, char **problem)
 {
@@ -332,7 +343,9 @@ RenderBodies(Rendering *rendering, RenderedMail *mail, char **problem)
 	return *problem == NULL;
 }
 
-/* Where the next templates come from when those of this origin failed. False: nothing is left. */
+/*
+ * After templates of one origin failed, goes on to the next origin. Returns false if none is left.
+ */
 static bool
 GoToNextOrigin(Rendering *rendering)
 {
@@ -343,8 +356,8 @@ GoToNextOrigin(Rendering *rendering)
 }
 
 /*
- * All three parts, falling back as far as need be: both bodies go on together to the templates of the next origin, so that they
- * fit together.
+ * Renders all three parts, with fallbacks as needed. HTML and text go on to the next origin
+ * together, so that they fit together.
  */
 static void
 RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)

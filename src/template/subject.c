@@ -1,9 +1,11 @@
 /*
  * subject.c - subjects in Mustache and in the single-brace form: {task_name}, {status.title()}.
  *
- * The single-brace form is translated into Mustache tags before anything is filled in, so that there is one pass and what
- * a value contains is never expanded: {status.title()} becomes {{status:title}}, {status} becomes {{status:}}, where the colon
- * stands for a character that no source has. Names with one are looked up here, at the top level, and cut there.
+ * The single-brace form is translated into Mustache tags before anything is rendered:
+ * {status.title()} becomes {{status:title}}, {status} becomes {{status:}}. (The colon stands for a
+ * character that no source contains.) So there is one pass, and the content of a value is never
+ * expanded. LookUpSubjectName() looks up the translated names, at the top level, and splits them at
+ * the separator.
  */
 #include "postgres.h"
 
@@ -13,12 +15,12 @@
 #include "mb/pg_wchar.h"
 #include "utils/formatting.h"
 
-/* A subject is cut much shorter: no need to change the case of a novel. */
+/* A subject is cut to far less, so changing the case of more text is wasted. */
 #define MAX_CHANGED_CHARS 1000
 
 /*
- * Between name and method. Only the translation writes it, so methods are only called where their result is put out: the limit
- * of the output is one of their work too.
+ * Between name and method. Only the translation writes this character. So a method is called only
+ * where its result is output, and the output's limit also bounds the work of methods.
  */
 #define METHOD_SEPARATOR '\x1F'
 
@@ -28,15 +30,15 @@ struct SubjectTemplate
 {
 	MustacheTemplate *mustache;
 	int name_count;
-	char **names; /* the translated ones */
+	char **names; /* the translated names */
 };
 
 #define ASCII_UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define ASCII_LOWER "abcdefghijklmnopqrstuvwxyz"
 
 /*
- * Does the database's locale change ASCII letters into each other? In Turkish, the upper case of i is another letter. Encodings and
- * locales of a database do not change.
+ * Returns true if the database's locale changes the case of ASCII letters as English does. (In
+ * Turkish, the upper case of i is another letter.) A database's encoding and locale never change.
  */
 static bool
 LocaleKeepsAscii(void)
@@ -58,8 +60,9 @@ LocaleKeepsAscii(void)
 }
 
 /*
- * ASCII letters as in English, the others as in the database's locale: names of tasks and the words for a status are no words of a
- * language. In an encoding of a database, all bytes of a character beyond ASCII have the high bit.
+ * Changes the case of ASCII letters as in English, and of other letters as the database's locale
+ * does: names of tasks and the words for a status are not words of a language. In every encoding of
+ * a database, all bytes of a non-ASCII character have the high bit.
  */
 static char *
 ChangeAroundAscii(const char *text, int length, char *(*change)(const char *, size_t, Oid),
@@ -103,7 +106,9 @@ LowerText(const char *text, int length)
 	return ChangeAroundAscii(text, length, str_tolower, pg_ascii_tolower);
 }
 
-/* A character that has a case: what words are made of for Python's str.title(). */
+/*
+ * Returns true if the character has a case. For Python's str.title(), such characters form words.
+ */
 static bool
 IsCased(const char *character, int length)
 {
@@ -122,7 +127,7 @@ IsCased(const char *character, int length)
 	return cased;
 }
 
-/* As in Python, and unlike initcap(), a letter behind a digit or an apostrophe begins a word. */
+/* As in Python, and unlike in initcap(), a letter after a digit or an apostrophe begins a word. */
 static char *
 TitleText(const char *text, int length)
 {
@@ -169,7 +174,7 @@ static const struct
 	{"capitalize", CapitalizeText},
 };
 
-/* NULL: there is no such method. */
+/* Returns NULL if there is no such method. */
 static TextMethod
 FindMethod(const char *name, int length)
 {
@@ -188,7 +193,7 @@ IsNameByte(char c, bool first)
 		   (!first && c >= '0' && c <= '9');
 }
 
-/* The length of the identifier that begins at p; 0: none does. */
+/* Returns the length of the identifier that begins at p; 0 if none does. */
 static int
 IdentifierLength(const char *p)
 {
@@ -199,7 +204,7 @@ IdentifierLength(const char *p)
 	return length;
 }
 
-/* Reads {name} or {name.method()} at p. Returns what is behind it and the translated name, or NULL. */
+/* Reads {name} or {name.method()} at p. Returns its end, and the translated name; or NULL. */
 static const char *
 ReadPlaceholder(const char *p, char **name)
 {
@@ -226,7 +231,10 @@ ReadPlaceholder(const char *p, char **name)
 	return p + 1;
 }
 
-/* What is behind the Mustache tag that begins at p. A tag that changes the delimiters, or has no end, takes all the rest. */
+/*
+ * Returns the end of the Mustache tag that begins at p. A tag that changes the delimiters, or is
+ * not closed, extends to the end of the source.
+ */
 static const char *
 SkipTag(const char *p)
 {
@@ -236,7 +244,10 @@ SkipTag(const char *p)
 	return end != NULL ? end + strlen(closing) : p + strlen(p);
 }
 
-/* A copy in which the separator is a space, as control characters of a subject are in the end. */
+/*
+ * Returns a copy with spaces for the separator character. (Control characters of a subject become
+ * spaces anyway.)
+ */
 static char *
 WithoutSeparators(const char *source)
 {

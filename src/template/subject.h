@@ -10,23 +10,30 @@
 typedef struct SubjectTemplate SubjectTemplate;
 
 /*
- * Only {name} and {name.method()} are special, other braces are literal or Mustache's. NULL with the error filled in if the
- * source can't be parsed. Lives in the current memory context.
+ * Parses a subject into the current memory context. Only {name} and {name.method()} are special;
+ * other braces are literal, or Mustache's. If the source cannot be parsed, returns NULL and fills
+ * in the error.
  */
 extern SubjectTemplate *ParseSubject(const char *name, const char *source, MustacheError *error);
 
-/* The Mustache template that the subject was translated to. */
+/* Returns the Mustache template that the subject was translated into. */
 extern const MustacheTemplate *SubjectMustache(const SubjectTemplate *subject);
 
-/* NULL if everything in single braces can be filled in, else what can't, palloc'd. */
+/*
+ * Returns NULL if every placeholder in single braces can be filled in. Else returns what is wrong,
+ * palloc'd.
+ */
 extern char *SubjectProblem(const SubjectTemplate *subject, const Variables *variables);
 
-/* The length of the variable's name in a name that MustacheVisitNames shows of a subject. */
+/*
+ * Returns the length of the variable's name in a name that MustacheVisitNames() passes for a
+ * subject.
+ */
 extern int SubjectNameLength(const char *name, int name_length);
 
 /*
- * Looks up what ParseSubject made of something in single braces. False: the name is none of those, or there is no such
- * variable.
+ * Looks up a name that ParseSubject() made of a placeholder in single braces. Returns false if the
+ * name is not such a name, or there is no such variable.
  */
 extern bool LookUpSubjectName(const Variables *variables, const char *name, int name_length,
 							  MustacheValue *value);

@@ -1,8 +1,9 @@
 /*
- * template_advice.c - what in a template is legal, and probably not meant.
+ * template_advice.c - finds what is legal in a template but probably not meant.
  *
- * In Mustache a name that does not exist prints nothing. So the words of other template languages, a misspelt block and an
- * invisible character in a tag go unnoticed until somebody reads the mail.
+ * In Mustache, a name that does not exist prints nothing. So nobody notices the keywords of other
+ * template languages, a misspelt block or an invisible character in a tag until somebody reads the
+ * mail.
  */
 #include "postgres.h"
 
@@ -14,7 +15,7 @@
 #include "miscadmin.h"
 #include "template/variable_list.h"
 
-#define MAX_NOTICES 10 /* of a part: more would hide the first ones */
+#define MAX_NOTICES 10 /* per part; more notices would hide the first ones */
 #define MAX_PARENT_DEPTH 10
 #define MAX_SHOWN_NAME 60
 
@@ -22,7 +23,7 @@
 #define LAYOUT "layout"
 #define CONTENT "content"
 
-/* The part that is looked at. */
+/* The part that is checked. */
 typedef struct Advice
 {
 	const char *template_name;
@@ -32,7 +33,7 @@ typedef struct Advice
 	int notices;
 } Advice;
 
-/* Looking for a block in a template and in those that it inherits from. */
+/* A search for a block in a template and in the templates that it inherits from. */
 typedef struct BlockSearch
 {
 	TemplateSearch search;
@@ -44,7 +45,7 @@ typedef struct BlockSearch
 	int next_length;
 } BlockSearch;
 
-/* Words of Handlebars, Jinja and Liquid that are no names here. */
+/* Keywords of Handlebars, Jinja and Liquid, which are not names here. */
 static const struct
 {
 	const char *word;
@@ -97,7 +98,7 @@ static const struct
 	{"[", "an element has no name of its own in Mustache: {{#list}}{{.}}{{/list}}"},
 };
 
-/* The first occurrence of a sign in the name. */
+/* Returns true if the name contains the sign. */
 static bool
 Contains(const char *name, int name_length, const char *sign)
 {
@@ -111,7 +112,7 @@ Contains(const char *name, int name_length, const char *sign)
 	return false;
 }
 
-/* The first invisible character of a name, or 0. Text is UTF-8. */
+/* Returns the first invisible character of a name; 0 if there is none. The name is UTF-8. */
 static pg_wchar
 FindInvisible(const char *name, int name_length)
 {
@@ -129,7 +130,10 @@ FindInvisible(const char *name, int name_length)
 	return 0;
 }
 
-/* The same letters and digits, in any case and whatever is between them: taskName, Task-Name. */
+/*
+ * Returns true if both have the same letters and digits, without regard to case and separators:
+ * taskName, Task-Name.
+ */
 static bool
 IsSameSpelling(const char *name, int name_length, const char *listed)
 {
@@ -148,7 +152,9 @@ IsSameSpelling(const char *name, int name_length, const char *listed)
 	}
 }
 
-/* One letter is missing, too much, another one, or has changed places with the next one. */
+/*
+ * Returns true if one letter is missing, added or different, or two neighbours have changed places.
+ */
 static bool
 IsOneSlipAway(const char *name, int name_length, const char *listed)
 {
@@ -168,13 +174,16 @@ IsOneSlipAway(const char *name, int name_length, const char *listed)
 		return (rest_length > 0 && memcmp(rest + 1, listed + 1, rest_length - 1) == 0) ||
 			   (rest_length > 1 && rest[0] == listed[1] && rest[1] == listed[0] &&
 				memcmp(rest + 2, listed + 2, rest_length - 2) == 0);
-	/* One letter behind the name, as in a plural, is another name. */
+	/* One more letter at the end makes another name: a plural, for example. */
 	if (rest_length == listed_rest + 1)
 		return listed_rest > 0 && memcmp(rest + 1, listed, listed_rest) == 0;
 	return rest_length + 1 == listed_rest && memcmp(rest, listed + 1, rest_length) == 0;
 }
 
-/* The variable that is probably meant by a name that is none; NULL: it may be a key of the result. */
+/*
+ * Returns the listed variable that is probably meant by an unknown name. NULL: there is none; the
+ * name may be a key of the result.
+ */
 static const char *
 FindMeant(const char *name, int name_length)
 {
@@ -193,7 +202,7 @@ FindMeant(const char *name, int name_length)
 	return NULL;
 }
 
-/* The length of what is before the first dot. */
+/* Returns the length of the part before the first dot. */
 static int
 HeadLength(const char *name, int name_length)
 {
@@ -202,7 +211,10 @@ HeadLength(const char *name, int name_length)
 	return dot != NULL ? (int) (dot - name) : name_length;
 }
 
-/* The variable that is written as a part of what it comes from, {{result.total_tests}}; NULL: it is not. */
+/*
+ * For {{result.total_tests}}, for example, returns the variable total_tests: authors write it as a
+ * part of its source. NULL: the name is not of this kind.
+ */
 static const char *
 FindPartOfSource(const char *name, int name_length)
 {
@@ -256,7 +268,7 @@ AdviceOnName(const char *name, int name_length)
 	return meant != NULL ? psprintf("the name of the variable is %s", meant) : NULL;
 }
 
-/* A name as a message shows it. */
+/* Returns a name as a message shows it. */
 static char *
 ShownName(const char *name, int name_length)
 {
@@ -306,7 +318,10 @@ SeeBlock(void *arg, const char *parent, int parent_length, const char *name, int
 		search->found = true;
 }
 
-/* Whether a block of that name can be filled in the template. Where that is not known, it can. */
+/*
+ * Returns true if the template has a block of that name that can be filled, or if that is not
+ * known.
+ */
 static bool
 HasBlock(Advice *advice, const char *template_name, int template_length, const char *name,
 		 int name_length)
@@ -353,7 +368,7 @@ NoticeBlock(void *arg, const char *parent, int parent_length, const char *name, 
 							   ShownName(name, name_length), ShownName(parent, parent_length))));
 }
 
-/* {task_name} in HTML or text: printed as it is there. */
+/* {task_name} in HTML or text is printed as it is. */
 static void
 NoticeSingleBraces(Advice *advice, const char *source)
 {
@@ -380,7 +395,7 @@ NoticeSingleBraces(Advice *advice, const char *source)
 	}
 }
 
-/* {status.title} and {status:>10} in a subject: neither a variable nor one of its methods. */
+/* {status.title} and {status:>10} in a subject are neither variables nor method calls. */
 static void
 NoticeSubjectBraces(Advice *advice, const char *source)
 {
@@ -412,13 +427,13 @@ NoticeSubjectBraces(Advice *advice, const char *source)
 	}
 }
 
-/* Tags of other template languages, which are text here. */
+/* Tags of other template languages are plain text here. */
 static void
 NoticeForeignTags(Advice *advice, const char *source)
 {
 	static const char *const tags[] = {"{%", "<%=", "<% ", "{#"};
 
-	/* Mustache's own delimiters may have been changed to such. */
+	/* The template may have changed Mustache's delimiters to these. */
 	if (strstr(source, "{{=") != NULL)
 		return;
 	for (int i = 0; i < (int) lengthof(tags); i++)
@@ -437,7 +452,7 @@ NoticeForeignTags(Advice *advice, const char *source)
 	}
 }
 
-/* {{! this comment ends behind {{task_name}}, and the rest is printed }} */
+/* {{! this comment ends after {{task_name}}, and the rest is printed }} */
 static void
 NoticeTagsInComments(Advice *advice, const char *source)
 {
@@ -463,7 +478,7 @@ NoticeTagsInComments(Advice *advice, const char *source)
 	}
 }
 
-/* What stands beside the blocks of {{<parent}} is not shown. */
+/* Text inside {{<parent}} that is in no block is not shown. */
 static void
 NoticeUnshown(Advice *advice)
 {
@@ -477,7 +492,10 @@ NoticeUnshown(Advice *advice)
 					 errhint("Put it into a block, such as {{$%s}}...{{/%s}}.", CONTENT, CONTENT)));
 }
 
-/* Is each {{$content}} of this HTML in a comment, a tag or an element that is not shown? */
+/*
+ * Returns true if each {{$content}} of this HTML is in a comment, a tag or an element that is not
+ * shown.
+ */
 static bool
 HidesContent(const char *source)
 {

@@ -1,17 +1,20 @@
 /*
- * template_advice.h - what in a template is legal, and probably not meant.
+ * template_advice.h - finds what is legal in a template but probably not meant.
  */
 #ifndef RHESIS_TEMPLATE_ADVICE_H
 #define RHESIS_TEMPLATE_ADVICE_H
 
 #include "template/templates.h"
 
-/* Why a variable or section of this name prints nothing, or something else than its author expects; NULL: it may well do. */
+/*
+ * Returns why a variable or section of this name prints nothing, or not what its author expects;
+ * NULL if nothing is known against it.
+ */
 extern const char *AdviceOnName(const char *name, int name_length);
 
 /*
- * Sends NOTICEs about tags that are probably not meant, and a WARNING about a layout without its content. The part was parsed
- * without an error. BeginTemplates goes before.
+ * Sends NOTICEs about tags that are probably not meant, and a WARNING about a layout without its
+ * content. The part must have been parsed without an error. Call BeginTemplates() before.
  */
 extern void AdviseOnTemplatePart(const char *name, const char *organization_id, TemplatePart part,
 								 const char *source, const MustacheTemplate *parsed);

@@ -1,9 +1,10 @@
 /*
  * template_check.c - what is wrong with a template can be said before it is used.
  *
- * A template that can't be parsed, or names a partial that does not exist, is refused when it is written; of what is probably not
- * meant, its author is told. What depends on the data (limits, names that a value makes up) only shows when a mail is rendered.
- * When a template is written, every session lets go of those that it keeps.
+ * A template that cannot be parsed, or that names a partial that does not exist, is refused when it
+ * is written. Its author also gets notices about what is probably not meant. Errors that depend on
+ * data (limits, names that are values) appear only when a mail is rendered. When a template is
+ * written, every session drops its cached templates.
  */
 #include "postgres.h"
 
@@ -23,11 +24,11 @@
 PG_FUNCTION_INFO_V1(rhesis_notify_templates_changed);
 PG_FUNCTION_INFO_V1(rhesis_notify_check_template);
 
-/* What is being checked, for the visitor of its names. */
+/* The part that is checked, for the visitor of its names. */
 typedef struct CheckedPart
 {
 	const char *name;
-	const char *organization_id; /* NULL: for everybody */
+	const char *organization_id; /* NULL: for all organizations */
 	TemplatePart part;
 	const MustacheTemplate *parsed;
 } CheckedPart;
@@ -45,7 +46,7 @@ RaiseParseError(const CheckedPart *checked, const MustacheError *error)
 					error->hint != NULL ? errhint("%s", error->hint) : 0));
 }
 
-/* '>' or '<' of the tag that the name stands in; white space may be between them. */
+/* Returns '>' or '<', from the tag that has the name. White space may be between them. */
 static char
 SigilBefore(const char *name)
 {
@@ -121,7 +122,7 @@ rhesis_notify_templates_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* NULL for null. The table's owner may have changed its columns. */
+/* Returns NULL for null. The table's owner may have changed its columns. */
 static char *
 ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
 {
@@ -138,8 +139,9 @@ ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
 }
 
 /*
- * AFTER INSERT OR UPDATE ... FOR EACH ROW on templates: when all rows of the statement are there. A dump may hold a template whose
- * partial was deleted: restoring it must not fail, as with functions, for whose bodies pg_restore turns the same setting off.
+ * AFTER INSERT OR UPDATE ... FOR EACH ROW on templates, so all rows of the statement are there. A
+ * dump may have a template whose partial was deleted, and restoring it must not fail. So do not
+ * check if check_function_bodies is off: pg_restore turns it off.
  */
 Datum
 rhesis_notify_check_template(PG_FUNCTION_ARGS)
@@ -157,7 +159,7 @@ rhesis_notify_check_template(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NOT_NULL_VIOLATION), errmsg("the name of a template is null"),
 				 errhint("Templates are found by their names.")));
 
-	/* See the new rows; what the cache keeps of them goes with them if the statement fails. */
+	/* Make the new rows visible. If the statement fails, what the cache has of them is dropped. */
 	CacheInvalidateRelcache(trigger->tg_relation);
 	CommandCounterIncrement();
 	BeginTemplates();

@@ -7,8 +7,8 @@
 #include "template/templates.h"
 
 /*
- * Raises an error, with line and tag, if the source can't be parsed or names a partial that the organization (NULL: everybody)
- * does not have. Else returns the parsed part. BeginTemplates goes before.
+ * Returns the parsed part. Raises an error, with line and tag, if the source cannot be parsed, or
+ * names a partial that the organization (NULL: all) does not have. Call BeginTemplates() before.
  */
 extern const MustacheTemplate *CheckTemplatePart(const char *name, const char *organization_id,
 												 TemplatePart part, const char *source);

@@ -1,8 +1,9 @@
 /*
- * template_variables.c - what a template uses and what it could use: rhesis_notify.template_variables().
+ * template_variables.c - what a template uses and what it could use:
+ * rhesis_notify.template_variables().
  *
- * A template is followed into its partials, part by part, as rendering would do it. SECURITY DEFINER: templates are read as the
- * extension's owner.
+ * It follows a template into its partials, part by part, like rendering. SECURITY DEFINER:
+ * templates are read as the extension's owner.
  */
 #include "postgres.h"
 
@@ -20,10 +21,12 @@ PG_FUNCTION_INFO_V1(rhesis_notify_template_variables);
 
 #define RESULT_COLUMNS 7
 
-/* What is longer is cut: a name may be as long as a template. */
+/* A longer name is cut: a name may be as long as a template. */
 #define MAX_SHOWN_NAME 200
 
-/* One use of a name; a template that uses it twice in the same way says so once. */
+/*
+ * One use of a name. If a template uses the name several times in the same way, it is listed once.
+ */
 typedef struct NameUse
 {
 	const char *name;
@@ -37,11 +40,11 @@ typedef struct Listing
 {
 	TemplateSearch search;
 	TemplatePart part;
-	const char *template_name; /* whose names are visited */
+	const char *template_name; /* the template whose names are visited */
 	const MustacheTemplate *parsed;
 	List *uses;		 /* of NameUse *, in the order of the sources */
-	int visited;	 /* the first of uses that is of this template and part */
-	List *templates; /* of char *: those of this part that are, or are to be, visited */
+	int visited;	 /* index of the first use from this template and part */
+	List *templates; /* of char *: templates of this part that were visited, or will be */
 } Listing;
 
 static const char *
@@ -108,7 +111,9 @@ NoteName(void *arg, MustacheUse use, const char *source, int length)
 	listing->uses = lappend(listing->uses, noted);
 }
 
-/* A part of a template and all its partials. False: the template has no such part. */
+/*
+ * Visits a part of a template and all its partials. Returns false if the template has no such part.
+ */
 static bool
 VisitPart(Listing *listing, const char *name, TemplatePart part)
 {
@@ -134,14 +139,14 @@ VisitPart(Listing *listing, const char *name, TemplatePart part)
 	return any;
 }
 
-/* The variable that a name as it is written in a template begins with; NULL: none that is listed. */
+/* Returns the listed variable with which a name begins; NULL if there is none. */
 static const ListedVariable *
 VariableOf(const char *name)
 {
 	return FindListedVariable(pnstrdup(name, strcspn(name, ".")));
 }
 
-/* use NULL: the variable is available, and not used. */
+/* use is NULL if the variable is available but not used. */
 static void
 PutRow(ReturnSetInfo *result, const char *name, const NameUse *use, const ListedVariable *listed)
 {

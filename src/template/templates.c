@@ -1,9 +1,10 @@
 /*
  * templates.c - which template a mail gets, part by part, and the cache of parsed ones.
  *
- * The cache holds rows of our two tables, also the absence of a row, each with its parts parsed. It is dropped as a whole when
- * one of the tables changes: a statement trigger on them sends a relation cache invalidation, which reaches every session at
- * commit and this one at once, at a rollback too.
+ * The cache has rows of our two tables, each with its parts parsed, and also notes which rows do
+ * not exist. It is dropped as a whole when one of the tables changes. A statement trigger on the
+ * tables sends a relation cache invalidation, which reaches every session at commit. It reaches
+ * this session at once, and also at a rollback.
  */
 #include "postgres.h"
 
@@ -20,10 +21,13 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* The cache begins anew when it is larger than this. */
+/* The cache is dropped if it is larger than this. */
 #define MAX_CACHE_BYTES (16 * 1024 * 1024)
 
-/* A mail may read this many rows that are not in the cache, and as much: a template can make up names as it goes. */
+/*
+ * How many uncached rows, and how many bytes, one mail may read: a template can generate names
+ * while it is rendered.
+ */
 #define MAX_LOADS_PER_MAIL 200
 #define MAX_BYTES_OF_MAIL (MAX_CACHE_BYTES + 8 * 1024 * 1024)
 
@@ -31,7 +35,7 @@ typedef struct StoredKey
 {
 	TemplateOrigin origin;
 	int name_length;
-	const char *name; /* not terminated when a key is looked up */
+	const char *name; /* not terminated when it is looked up */
 	const char *organization_id;
 } StoredKey;
 
@@ -48,7 +52,7 @@ static Oid overrides_relation = InvalidOid;
 static Oid shipped_relation = InvalidOid;
 static int loads_of_mail = 0;
 
-/* Of a part that is larger than a template may be, one byte more than that: enough to be refused. */
+/* If a part is larger than a template may be, only one byte more is loaded: enough to refuse it. */
 #define LOADED(part)                                                                     \
 	"CASE WHEN pg_catalog.octet_length(" part ") OPERATOR(pg_catalog.<=) " CppAsString2( \
 		MUSTACHE_MAX_TEMPLATE_SIZE) " THEN " part " ELSE pg_catalog.left(" part          \
@@ -168,7 +172,7 @@ BeginTemplates(void)
 		MemoryContextMemAllocated(cache_context, true) <= MAX_CACHE_BYTES)
 		return;
 	DropCache();
-	/* What changes from here on makes it stale again. */
+	/* Changes after this point make the cache stale again. */
 	cache_is_stale = false;
 	CreateCache();
 }
@@ -187,7 +191,10 @@ ParsePart(StoredPart *stored, const char *name, TemplatePart part, const char *s
 		stored->problem = DescribeTemplateError(&error);
 }
 
-/* Read and parse the row of that key, if there is one, into the entry; all that is kept goes into the cache's context. */
+/*
+ * Reads and parses the row with the entry's key, if there is one. All that is kept is in the
+ * cache's context.
+ */
 static void
 LoadTemplate(StoredTemplate *entry)
 {
@@ -210,7 +217,10 @@ LoadTemplate(StoredTemplate *entry)
 	if (argument_count == 2)
 		arguments[1] = CStringGetTextDatum(entry->key.organization_id);
 
-	/* The latest rows, even if the transaction's snapshot is older: what is read here is kept. */
+	/*
+	 * Read the latest rows even if the transaction's snapshot is older, because the cache keeps
+	 * them.
+	 */
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	if (SPI_execute_snapshot(load_plans[origin], arguments, NULL, snapshot, InvalidSnapshot, true,
 							 false, 1) != SPI_OK_SELECT)
@@ -234,7 +244,7 @@ LoadTemplate(StoredTemplate *entry)
 	SPI_finish();
 }
 
-/* NULL: the mail has read too many rows. */
+/* Returns NULL if the mail has read too many rows. */
 static StoredTemplate *
 FindStored(const StoredKey *key)
 {
@@ -258,7 +268,7 @@ FindStored(const StoredKey *key)
 	return entry;
 }
 
-/* The proposed part, if that is what the origin would have. */
+/* Returns the proposed part, if the proposal belongs to this origin. */
 static const StoredPart *
 FindProposed(const TemplateSearch *search, const char *name, int name_length, TemplatePart part,
 			 TemplateOrigin origin)

@@ -1,8 +1,9 @@
 /*
  * templates.h - which template a mail gets, part by part, and the cache of parsed ones.
  *
- * A part comes from the organization's override, else from everybody's, else from what ships. Parsed templates are kept until
- * a table changes: an invalidation, not a check per mail.
+ * A part comes from the organization's override, else from the override for all organizations, else
+ * from the shipped template. Parsed templates are kept until a table changes. An invalidation tells
+ * us so; nothing is checked per mail.
  */
 #ifndef RHESIS_TEMPLATES_H
 #define RHESIS_TEMPLATES_H
@@ -19,7 +20,7 @@ typedef enum TemplatePart
 
 #define TEMPLATE_PARTS 3
 
-/* In the order in which they are asked. */
+/* In the order of the search. */
 typedef enum TemplateOrigin
 {
 	TEMPLATE_OF_ORGANIZATION,
@@ -29,23 +30,26 @@ typedef enum TemplateOrigin
 
 #define TEMPLATE_ORIGINS 3
 
-/* The template that a mail gets if the one it asks for does not exist or can't be rendered. */
+/* The template that a mail gets if the requested one does not exist or cannot be rendered. */
 #define DEFAULT_TEMPLATE "task_completion"
 
 /* One part of one row. */
 typedef struct StoredPart
 {
 	bool present;			  /* the row has it */
-	SubjectTemplate *subject; /* of TEMPLATE_SUBJECT; NULL: it can't be parsed */
-	MustacheTemplate *body;	  /* of the other parts; likewise */
-	char *problem;			  /* why it can't be parsed */
+	SubjectTemplate *subject; /* for TEMPLATE_SUBJECT; NULL: it cannot be parsed */
+	MustacheTemplate *body;	  /* for the other parts; likewise */
+	char *problem;			  /* why it cannot be parsed */
 } StoredPart;
 
-/* A row of templates that is not there: parts that are not present are those of the row that is. */
+/*
+ * A row of templates that does not exist yet. Parts that are not present come from the existing
+ * row.
+ */
 typedef struct TemplateProposal
 {
 	const char *name;
-	const char *organization_id; /* NULL: for everybody */
+	const char *organization_id; /* NULL: for all organizations */
 	StoredPart parts[TEMPLATE_PARTS];
 } TemplateProposal;
 
@@ -54,30 +58,30 @@ typedef struct TemplateSearch
 	const char *organization_id; /* NULL: none */
 	TemplateOrigin first;
 	const TemplateProposal *proposal; /* NULL: none */
-	TemplateOrigin found;			  /* where the part came from that was found last */
-	bool too_many; /* set when a mail has read more rows than one can reasonably need */
+	TemplateOrigin found;			  /* the origin of the part that was found last */
+	bool too_many;					  /* set if the mail has read too many rows */
 } TemplateSearch;
 
 /*
- * To be called before a mail is rendered: lets go of what has changed, or grown too large. What FindTemplate has returned is
- * valid until then.
+ * Call this before a mail is rendered. It drops the cache if a template has changed or it has grown
+ * too large. Results of FindTemplate() are valid until the next call.
  */
 extern void BeginTemplates(void);
 
 /*
- * The part, from the first origin that has it, beginning with the search's; NULL: none has it, or too many were read, which is
- * an error that the caller reports. Reads our tables as the current user, which must be the extension's owner, in the open
- * transaction.
+ * Returns the part from the first origin that has it, beginning with search->first. Returns NULL if
+ * none has it, or if search->too_many was set, which the caller must report. Reads our tables in
+ * the open transaction as the current user, who must be the extension's owner.
  */
 extern const StoredPart *
 FindTemplate(TemplateSearch *search, const char *name, int name_length, TemplatePart part);
 
-/* Parse one part into the current memory context. */
+/* Parses one part into the current memory context. */
 extern void ParsePart(StoredPart *stored, const char *name, TemplatePart part, const char *source);
 
 extern const char *TemplatePartName(TemplatePart part);
 
-/* "line 3, {{#name}}: section is not closed", palloc'd. */
+/* Returns "line 3, {{#name}}: section is not closed", palloc'd. */
 extern char *DescribeTemplateError(const MustacheError *error);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * test_verdict.c - what the counts in a task's result say about a test run.
  *
- * What is not known is not mentioned, and never taken for 0.
+ * An unknown count is not mentioned, and never taken for 0.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -34,7 +34,7 @@ ParseCount(const char *text, int length)
 	return i == length ? count : COUNT_UNKNOWN;
 }
 
-/* True when this is the word, in any case. */
+/* Returns true if the text is this word, in any case. */
 static bool
 IsWord(const char *text, int length, const char *word)
 {
@@ -65,7 +65,7 @@ StatusOfWord(const char *text, int length)
 	return IsOneOf(text, length, partial) ? EXECUTION_PARTIAL : EXECUTION_UNKNOWN;
 }
 
-/* What "not" and this word say: "not successful", "not failed", "not started". */
+/* Returns what "not" followed by this word says: "not successful", "not failed", "not started". */
 static ExecutionStatus
 StatusOfOpposite(const char *text, int length)
 {
@@ -76,7 +76,7 @@ StatusOfOpposite(const char *text, int length)
 	return StatusOfWord(text, length) == EXECUTION_UNKNOWN ? EXECUTION_PARTIAL : EXECUTION_UNKNOWN;
 }
 
-/* Of letters of any language, and digits. */
+/* Returns the length of a word: letters of any language, and digits. */
 static int
 WordLength(const char *text, const char *end)
 {
@@ -95,7 +95,7 @@ ParseExecutionStatus(const char *text, int length)
 	const char *end = text + length;
 	bool is_opposite = false;
 
-	/* The first word that says something decides: "Completed with errors", "ResultStatus.FAILED". */
+	/* The first meaningful word decides: "Completed with errors", "ResultStatus.FAILED". */
 	while (text < end)
 	{
 		int word_length = WordLength(text, end);
@@ -120,7 +120,7 @@ Tests(int64 count)
 	return count == 1 ? "test" : "tests";
 }
 
-/* "3 of 39 tests", where the total can be one of these. */
+/* Appends "3 of 39 tests" if the total is at least the count, else "3 tests". */
 static void
 AppendShare(StringInfo words, int64 count, int64 total)
 {
@@ -146,7 +146,7 @@ JudgeFailures(const TestCounts *counts, StringInfo words)
 	return VERDICT_BAD;
 }
 
-/* Without a count of failures: what the others say. */
+/* Judges by the other counts if there is no count of failures. */
 static VerdictTone
 JudgeRest(const TestCounts *counts, StringInfo words)
 {

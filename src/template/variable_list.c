@@ -1,7 +1,8 @@
 /*
- * variable_list.c - the variables that a template's author can count on, for the author to read.
+ * variable_list.c - the variables that a template's author can rely on, as documentation for the
+ * author.
  *
- * What they hold is made in variables.c; a test sees to it that the two agree.
+ * variables.c sets their values. A test checks that both files name the same variables.
  */
 #include "postgres.h"
 

@@ -1,5 +1,6 @@
 /*
- * variable_list.h - the variables that a template's author can count on, for the author to read.
+ * variable_list.h - the variables that a template's author can rely on, as documentation for the
+ * author.
  */
 #ifndef RHESIS_VARIABLE_LIST_H
 #define RHESIS_VARIABLE_LIST_H
@@ -11,13 +12,16 @@ typedef struct ListedVariable
 	const char *example; /* as a mail shows it, in ASCII */
 } ListedVariable;
 
-/* Ours, then the keys of a task's result that the shipped templates know; ends with a NULL name. */
+/*
+ * Our variables, then the keys of a task's result that the shipped templates use. The last entry
+ * has a NULL name.
+ */
 extern const ListedVariable listed_variables[];
 
-/* Whether one has the name, which need not end with a zero byte. */
+/* Returns true if a variable has this name, which need not be terminated. */
 extern bool IsListedVariable(const char *name, size_t length);
 
-/* NULL: there is none of that name. */
+/* Returns NULL if there is no variable of this name. */
 extern const ListedVariable *FindListedVariable(const char *name);
 
 #endif

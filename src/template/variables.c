@@ -1,8 +1,10 @@
 /*
- * variables.c - what a template can name: our variables, and the keys of a task's result beneath them.
+ * variables.c - what a template can name: our variables, and the keys of a task's result below
+ * them.
  *
- * Every variable of ours is always there, empty where there is nothing to say: a key of the result must not be able to
- * take its place. Every value is made fit for a mail (shown_text.h). Text is in the database's encoding.
+ * Each of our variables always exists, and is empty if there is nothing to say: a key of the result
+ * must not take its place. Each value is made fit for a mail (shown_text.h). Text is in the
+ * database's encoding.
  */
 #include "postgres.h"
 
@@ -19,13 +21,13 @@
 #include "template/test_verdict.h"
 #include "utils/timestamp.h"
 
-/* What takes longer has not run for so long: a time is wrong. In seconds: ten years. */
+/* A longer execution, in seconds, means that one of the times is wrong: ten years. */
 #define LONGEST_EXECUTION (3650 * INT64CONST(86400))
 
-/* What is longer is no id. */
+/* A longer text is not an id. */
 #define MAX_LINKED_ID 255
 
-/* What is longer is no count and no status. */
+/* A longer text is not a count or a status. */
 #define MAX_SHORT_TEXT 255
 
 static void
@@ -35,7 +37,7 @@ AddVariable(Variables *variables, ScopeVariable variable)
 	variables->own[variables->own_count++] = variable;
 }
 
-/* NULL is the empty string. */
+/* Adds a string; NULL becomes the empty string. */
 static void
 AddString(Variables *variables, const char *name, const char *text)
 {
@@ -59,8 +61,8 @@ AddBool(Variables *variables, const char *name, bool flag)
 }
 
 /*
- * The StringFilter of variables. A template may ask for a value again and again, so the copy that is shown is kept, and there are
- * only so many.
+ * The StringFilter of variables. A template may use a value many times, so the copy that it shows
+ * is kept, and the number of copies is limited.
  */
 static void
 ShowString(void *arg, const char *name, int name_length, MustacheValue *value)
@@ -112,7 +114,7 @@ InitScope(Variables *variables, int own_count)
 	variables->scope.max_text = MAX_TEXT_CHARS;
 }
 
-/* Variables with nothing of ours yet: what is looked up comes from the jsonb. */
+/* Returns variables that do not have ours yet: a look-up reads the jsonb. */
 static Variables *
 BeginVariables(const Jsonb *values)
 {
@@ -126,7 +128,7 @@ BeginVariables(const Jsonb *values)
 	return variables;
 }
 
-/* Lay ours over it. */
+/* Puts our variables above the jsonb. */
 static Variables *
 FinishVariables(Variables *variables)
 {
@@ -160,8 +162,10 @@ FormatExecutionTime(TimestampTz started_at, TimestampTz completed_at)
 }
 
 /*
- * A zone of the time zone database; NULL: there is none of that name. PostgreSQL keeps each zone that it was asked for, and takes
- * rules such as XYZ4:05 for zones too: a relation of the app could make up endless ones. All rules have digits; of names, few.
+ * Returns a zone of the time zone database; NULL if there is none of that name. PostgreSQL keeps
+ * each zone that it was asked for, and takes rules such as XYZ4:05 for zones, too. So a relation of
+ * the application could create endless zones. All rules contain digits, but few names do, so only
+ * those names may.
  */
 static pg_tz *
 FindZone(const char *name)
@@ -181,7 +185,10 @@ FindZone(const char *name)
 	return zone != NULL && pg_tz_acceptable(zone) ? zone : NULL;
 }
 
-/* In the recipient's time zone if it is a known one, else in UTC; never without saying which. */
+/*
+ * Formats the time in the recipient's time zone if that is known, else in UTC. The text always
+ * names the zone.
+ */
 static char *
 FormatTime(TimestampTz time, const char *timezone)
 {
@@ -204,8 +211,9 @@ FormatTime(TimestampTz time, const char *timezone)
 }
 
 /*
- * A time of the task's own without a zone, as Python writes it: "2024-01-15 14:30:25", with a T or a fraction too.
- * Shown with UTC; NULL if the result has none, or it says more than that.
+ * Returns the task's own time from the result with "UTC" appended, if it has no zone, as Python
+ * writes it: "2024-01-15 14:30:25", perhaps with a T or a fraction. NULL: the result has none, or
+ * its form is another.
  */
 static char *
 ResultTimeInUtc(const Variables *variables)
@@ -231,7 +239,10 @@ ResultTimeInUtc(const Variables *variables)
 	return psprintf("%.10s %.8s UTC", time, time + 11);
 }
 
-/* The id that the JSON has under this name, as the end of a URL; NULL: none. */
+/*
+ * Returns the id that the JSON has under this name, encoded for the end of a URL; NULL if there is
+ * none.
+ */
 static char *
 LinkedId(const Variables *variables, const char *name)
 {
@@ -251,7 +262,7 @@ LinkedId(const Variables *variables, const char *name)
 	else if (id.kind == MUSTACHE_NUMBER)
 		scope->append_text(scope->arg, &id, MAX_LINKED_ID, &text);
 	utf8 = DatabaseTextToUtf8(text.data, text.len);
-	/* The last two would lead to another page. */
+	/* "." and ".." would lead to another page. */
 	if (TextIsBlank(utf8) || strcmp(utf8, ".") == 0 || strcmp(utf8, "..") == 0)
 		return NULL;
 	initStringInfo(&encoded);
@@ -286,7 +297,7 @@ ResultUrl(const Variables *variables)
 	return NULL;
 }
 
-/* A mark for plain text; a database that cannot hold the emoji has one in ASCII. */
+/* Returns a symbol for plain text. If the database's encoding has no emoji, it is ASCII. */
 static const char *
 Symbol(VerdictTone tone)
 {
@@ -302,7 +313,10 @@ Symbol(VerdictTone tone)
 	return tone == VERDICT_GOOD ? "*" : "!";
 }
 
-/* The text of a string or a number of the result; false: it is something else, or too long to be read here. */
+/*
+ * Reads a string or a number of the result as text. Returns false if it is something else, or too
+ * long.
+ */
 static bool
 ReadShortText(const Variables *variables, const char *name, StringInfo text)
 {
@@ -320,7 +334,10 @@ ReadShortText(const Variables *variables, const char *name, StringInfo text)
 	return true;
 }
 
-/* A count of the result, also as a text, which is a value in a section where it is 0, and whether it is more. */
+/*
+ * Adds a count of the result as a text (in a section, the text "0" is a value) and a flag that it
+ * is more than 0. Returns the count.
+ */
 static int64
 AddCount(Variables *variables, const char *key, const char *shown_name, const char *flag_name,
 		 StringInfo text)
@@ -353,7 +370,7 @@ ReadCounts(Variables *variables, TestCounts *counts)
 	pfree(text.data);
 }
 
-/* What the counts say is worth a headline only if the task itself succeeded. */
+/* The counts make a verdict only if the task itself succeeded. */
 static void
 AddVerdict(Variables *variables, bool is_success)
 {
@@ -443,7 +460,10 @@ GivenVariables(const Jsonb *given)
 	AddString(variables, "from_name", SettingFromName());
 	for (int i = 0; i < variables->own_count; i++)
 		variables->own[i].replaceable = true;
-	/* What follows from the counts is not given: an example of it would contradict them. */
+	/*
+	 * The caller cannot give the variables that follow from the counts: examples would contradict
+	 * the counts.
+	 */
 	AddVerdict(variables, is_success);
 	return FinishVariables(variables);
 }

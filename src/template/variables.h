@@ -1,5 +1,6 @@
 /*
- * variables.h - what a template can name: our variables, and the keys of a task's result beneath them.
+ * variables.h - what a template can name: our variables, and the keys of a task's result below
+ * them.
  */
 #ifndef RHESIS_VARIABLES_H
 #define RHESIS_VARIABLES_H
@@ -11,10 +12,13 @@
 
 #define MAX_OWN_VARIABLES 40
 
-/* So many values of the result are made fit for a mail by copying them; of more, no more is shown than can be without. */
+/*
+ * Values of the result that do not fit a mail are shown as copies that fit, up to this many.
+ * Further values are cut where they stop fitting.
+ */
 #define MAX_SHOWN_COPIES 40
 
-/* A string of the result, and the copy that is shown. */
+/* A string of the result, and the copy that is shown instead. */
 typedef struct ShownCopy
 {
 	const void *source;
@@ -35,19 +39,21 @@ typedef struct Variables
 } Variables;
 
 /*
- * The variables of a notification's mail, in the current memory context. They point into the notification, the recipient
- * and the settings. Text is in the database's encoding.
+ * Returns the variables of a notification's mail, in the current memory context. They point into
+ * the notification, the recipient and the settings. Text is in the database's encoding.
  */
 extern Variables *
 NotificationVariables(const Notification *notification, const Recipient *recipient);
 
 /*
- * Variables given as a jsonb object; those of ours that follow from them or from the settings are added where they are
- * absent or null.
+ * Returns variables that are given as a jsonb object. Where a variable of ours is absent or null,
+ * it is added if it follows from the others or from the settings.
  */
 extern Variables *GivenVariables(const Jsonb *given);
 
-/* A variable as the top level of a template sees it. False: there is none of that name. */
+/*
+ * Looks up a variable at the top level of a template. Returns false if there is none of that name.
+ */
 extern bool
 LookUpVariable(const Variables *variables, const char *name, int name_length, MustacheValue *value);
 
