@@ -2,7 +2,7 @@
 -- The library
 ------------------------------------------------------------------------------------------------------------------------
 
--- The library that the server has loaded knows these objects, or nothing is done.
+-- Refuse these objects unless the library that the server has loaded knows them.
 DO $do$
 BEGIN
 	CREATE FUNCTION rhesis_notify.require_library(version text) RETURNS void
@@ -11,7 +11,7 @@ BEGIN
 EXCEPTION WHEN undefined_function THEN
 	RAISE EXCEPTION 'the library of rhesis_notify that the server has loaded is older than version 1.2 of its objects'
 		USING ERRCODE = 'object_not_in_prerequisite_state',
-			HINT = 'Restart the server, so that it loads the one that is installed.';
+			HINT = 'Restart the server, so that it loads the installed library.';
 END
 $do$;
 SELECT rhesis_notify.require_library('1.2');

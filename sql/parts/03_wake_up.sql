@@ -6,9 +6,10 @@ CREATE FUNCTION rhesis_notify.wake_workers() RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'rhesis_notify_wake_workers';
 COMMENT ON FUNCTION rhesis_notify.wake_workers() IS
-	'Wakes this database''s workers when the current transaction commits, and has them try at once what they wait for: a mail server '
-	'that is left alone, recipients that cannot be read. It is tried again some seconds later when that is called often. An insert '
-	'into task_notifications wakes those that could send its mail';
+	'Wakes this database''s workers when the current transaction commits. They then try at once '
+	'what they wait for: a mail server after a back-off, or recipients that could not be read. If '
+	'this is called often, they try some seconds later. An insert into task_notifications wakes '
+	'the workers that could send its mail';
 
 CREATE FUNCTION rhesis_notify.wake_trigger() RETURNS trigger
 LANGUAGE c

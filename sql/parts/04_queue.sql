@@ -5,22 +5,24 @@
 CREATE TYPE rhesis_notify.delivery_state AS ENUM
 	('pending', 'sending', 'deferred', 'held', 'sent', 'failed', 'skipped', 'cancelled');
 COMMENT ON TYPE rhesis_notify.delivery_state IS
-	'pending: waiting for a worker; sending: claimed by a worker, on its way; deferred: a temporary failure, due again at '
-	'next_attempt_at; held: stands still until retry() or cancel(); sent: accepted by the SMTP server; failed: given up, '
-	'since it was refused, its attempts are used up or it cannot be rendered; skipped: no mail is owed, the reason says '
-	'why; cancelled: stopped by cancel(), or in a copy by adopt_database()';
+	'pending: waits for a worker; sending: claimed by a worker; deferred: a temporary failure, '
+	'due again at next_attempt_at; held: waits for retry() or cancel(); sent: accepted by the '
+	'SMTP server; failed: given up, because it was refused, its attempts are used up or it cannot '
+	'be rendered; skipped: no mail is owed, and the reason says why; cancelled: stopped by '
+	'cancel(), or in a copy by adopt_database()';
 
 CREATE TABLE rhesis_notify.task_notifications
 (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	-- What the task writes. Its id is no word of a language, and compared byte by byte its index costs less.
+	-- The task writes these columns. Its id is not a word of a language, and an index in bytewise
+	-- order is cheaper.
 	task_id text COLLATE "C" NOT NULL UNIQUE
 		CONSTRAINT task_id_has_1_to_500_characters CHECK (pg_catalog.length(task_id) BETWEEN 1 AND 500),
 	task_name text NOT NULL
 		CONSTRAINT task_name_has_1_to_100000_characters CHECK (pg_catalog.length(task_name) BETWEEN 1 AND 100000),
 	status text NOT NULL
 		CONSTRAINT status_is_success_or_failed CHECK (status IN ('success', 'failed')),
-	-- No key, name or subject is longer; a row must not be able to fill the worker's memory.
+	-- No real key, name or subject is longer, and a row must not fill the worker's memory.
 	user_id text
 		CONSTRAINT user_id_has_at_most_100000_characters CHECK (pg_catalog.length(user_id) <= 100000),
 	organization_id text
@@ -34,7 +36,7 @@ CREATE TABLE rhesis_notify.task_notifications
 	error_message text,
 	started_at timestamptz,
 	completed_at timestamptz DEFAULT pg_catalog.now(),
-	-- What the database and the worker write.
+	-- The database and the worker write these columns.
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	delivery_status rhesis_notify.delivery_state NOT NULL DEFAULT 'pending',
 	delivery_reason text,
@@ -50,8 +52,10 @@ CREATE TABLE rhesis_notify.task_notifications
 	CONSTRAINT finished_in_a_final_state CHECK
 		((finished_at IS NOT NULL) = (delivery_status IN ('sent', 'failed', 'skipped', 'cancelled')))
 )
--- Vacuum follows a queue closely and finishes soon, but it reads the indexes of all that is kept: with a long history it waits for a
--- tenth of that. The claim does not wait for it. Half of each page is kept for the new versions of its rows: a claim writes to no index.
+-- Vacuum runs often on the queue, and soon finishes. But it reads the indexes of all rows that are
+-- kept, so with a long history it waits until a tenth of the rows has changed. The claim does not
+-- wait for vacuum. Half of each page is kept free for new versions of its rows, so that a claim
+-- writes to no index.
 WITH (
 	autovacuum_vacuum_threshold = 1000,
 	autovacuum_vacuum_insert_threshold = 10000,
@@ -73,25 +77,29 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.task_name IS
 COMMENT ON COLUMN rhesis_notify.task_notifications.status IS
 	'The task''s final outcome: success or failed. A task that will be retried writes nothing';
 COMMENT ON COLUMN rhesis_notify.task_notifications.user_id IS
-	'Who submitted the task, as text whatever type the app''s key has. Null or empty: nobody, so no mail';
+	'The user who submitted the task, as text, whatever type the application''s key has. Null or '
+	'empty: no user, so no mail';
 COMMENT ON COLUMN rhesis_notify.task_notifications.organization_id IS 'The tenant';
 COMMENT ON COLUMN rhesis_notify.task_notifications.template IS
-	'Which template to use; setting it opts this task in. Null or empty: the registration of the task''s name decides';
+	'The template to use, which opts this task in. Null or empty: the registration of the task''s '
+	'name decides';
 COMMENT ON COLUMN rhesis_notify.task_notifications.subject_template IS
-	'Subject for this mail; null or empty: the registration''s, else the template''s';
+	'The subject of this mail. Null or empty: the registration''s, else the template''s';
 COMMENT ON COLUMN rhesis_notify.task_notifications.result IS
-	'What the task returned, an object: further variables for the template. Read up to 1 MB';
+	'The task''s result, an object: its keys are further variables for the template. Read up to 1 '
+	'MB';
 COMMENT ON COLUMN rhesis_notify.task_notifications.error_message IS
-	'Why a failed task failed. Any size; a mail shows its beginning';
+	'Why the task failed. Any size; a mail shows the beginning and the end of a long text';
 COMMENT ON COLUMN rhesis_notify.task_notifications.started_at IS
 	'When the task began; with completed_at it gives the execution time';
 COMMENT ON COLUMN rhesis_notify.task_notifications.completed_at IS 'When the task ended';
 COMMENT ON COLUMN rhesis_notify.task_notifications.created_at IS
 	'When the row was written; rhesis_notify.expire_after counts from here';
-COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS 'Where the mail is, see type delivery_state';
+COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS
+	'The state of the mail, see type delivery_state';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
-	'Why it was deferred, held, failed, skipped or, in a copy, cancelled: a code, such as silent_task or smtp_permanent; null while '
-	'pending and once sent';
+	'Why it was deferred, held, failed, skipped or, in a copy, cancelled: a code, such as '
+	'silent_task or smtp_permanent. Null in the states pending and sent';
 COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS
 	'SMTP attempts made for this message; retry() starts again from 0';
 COMMENT ON COLUMN rhesis_notify.task_notifications.next_attempt_at IS 'When the mail is due, or was due last';
@@ -103,7 +111,8 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.smtp_reply IS
 	'The SMTP server''s last reply, printable and cut at 1,000 characters';
 COMMENT ON COLUMN rhesis_notify.task_notifications.finished_at IS
 	'When the state became final; rhesis_notify.retention counts from here';
-COMMENT ON CONSTRAINT task_id_has_1_to_500_characters ON rhesis_notify.task_notifications IS 'The index has to hold it';
+COMMENT ON CONSTRAINT task_id_has_1_to_500_characters ON rhesis_notify.task_notifications IS
+	'An index entry must have space for it';
 COMMENT ON CONSTRAINT task_name_has_1_to_100000_characters ON rhesis_notify.task_notifications IS 'Registrations are found by it';
 COMMENT ON CONSTRAINT user_id_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
 	'A row must not be able to fill the worker''s memory';
@@ -117,24 +126,27 @@ COMMENT ON CONSTRAINT status_is_success_or_failed ON rhesis_notify.task_notifica
 COMMENT ON CONSTRAINT result_is_an_object ON rhesis_notify.task_notifications IS 'Its keys become template variables';
 COMMENT ON CONSTRAINT attempts_are_not_negative ON rhesis_notify.task_notifications IS 'They are counted up from 0';
 COMMENT ON CONSTRAINT claimed_while_sending ON rhesis_notify.task_notifications IS
-	'A row that is being sent names the worker that answers for it; no other row does';
+	'A row names its worker exactly while it is being sent';
 COMMENT ON CONSTRAINT finished_in_a_final_state ON rhesis_notify.task_notifications IS
-	'A final state has its time, so that retention finds it; no other state does';
+	'A row has finished_at exactly while its state is final: retention finds it by that';
 
--- The claim reads the head of this index and nothing else; its condition is repeated in src/queue/queue_internal.h. No index knows whether a
--- row waits or is being sent, so that a claim changes none (it is a HOT update).
+-- The claim reads only the head of this index. src/queue/queue_internal.h repeats its condition. No
+-- index depends on whether a row waits or is being sent, so a claim changes none (it is a HOT
+-- update).
 CREATE INDEX task_notifications_due ON rhesis_notify.task_notifications (next_attempt_at, id)
 	WHERE finished_at IS NULL;
-COMMENT ON INDEX rhesis_notify.task_notifications_due IS 'What is not finished, in the order in which it is worked off';
+COMMENT ON INDEX rhesis_notify.task_notifications_due IS
+	'Unfinished notifications, in the order in which they are mailed';
 
 CREATE INDEX task_notifications_finished ON rhesis_notify.task_notifications (finished_at)
 	WHERE finished_at IS NOT NULL;
-COMMENT ON INDEX rhesis_notify.task_notifications_finished IS 'Finds what retention removes';
+COMMENT ON INDEX rhesis_notify.task_notifications_finished IS
+	'Finds the notifications that retention removes';
 
 CREATE TRIGGER wake_workers AFTER INSERT ON rhesis_notify.task_notifications
 	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.wake_trigger();
 COMMENT ON TRIGGER wake_workers ON rhesis_notify.task_notifications IS
-	'Costs the task nothing but a flag; the workers wake when its transaction commits';
+	'Only sets a flag in the task''s transaction. The workers wake when that commits';
 
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.task_notifications', '');
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.task_notifications_id_seq', '');
@@ -153,15 +165,18 @@ CREATE TABLE rhesis_notify.delivery_events
 	detail jsonb
 );
 COMMENT ON TABLE rhesis_notify.delivery_events IS
-	'What happened on the way: each attempt that did not succeed, and what else an operator should know. Rows are only added, and '
-	'leave with their notification. A successful send has no row: the notification says it all';
+	'The history of notifications: each attempt that did not succeed, and other events that an '
+	'operator should know. Rows are only added, and are deleted with their notification. A '
+	'successful attempt has no row';
 COMMENT ON COLUMN rhesis_notify.delivery_events.id IS 'Given by the database';
 COMMENT ON COLUMN rhesis_notify.delivery_events.notification_id IS 'The row of task_notifications';
 COMMENT ON COLUMN rhesis_notify.delivery_events.occurred_at IS 'When it happened';
 COMMENT ON COLUMN rhesis_notify.delivery_events.event IS
-	'deferred: an attempt that is to be repeated; failed: an attempt after which the mail was given up; in_doubt: the SMTP '
-	'server may or may not have accepted the mail; template_fallback: a template or subject could not be used and '
-	'another one was; result_cut: the result is too large to be read whole; retried: somebody called retry(); cancelled: somebody called cancel(), or in a copy adopt_database()';
+	'deferred: an attempt that will be repeated; failed: an attempt after which the mail was '
+	'given up; in_doubt: the SMTP server may or may not have accepted the mail; '
+	'template_fallback: another template or subject replaced one that could not be used; '
+	'result_cut: the result was too large to be read whole; retried: somebody called retry(); '
+	'cancelled: somebody called cancel(), or in a copy adopt_database()';
 COMMENT ON COLUMN rhesis_notify.delivery_events.smtp_code IS 'The server''s reply code, such as 451';
 COMMENT ON COLUMN rhesis_notify.delivery_events.enhanced_code IS 'The server''s enhanced status code, such as 4.7.1';
 COMMENT ON COLUMN rhesis_notify.delivery_events.reply IS 'The server''s reply, printable and cut at 1,000 characters';
@@ -171,7 +186,8 @@ CREATE INDEX delivery_events_notification ON rhesis_notify.delivery_events (noti
 COMMENT ON INDEX rhesis_notify.delivery_events_notification IS 'The events of one notification';
 
 CREATE INDEX delivery_events_in_doubt ON rhesis_notify.delivery_events (notification_id) WHERE event = 'in_doubt';
-COMMENT ON INDEX rhesis_notify.delivery_events_in_doubt IS 'Finds what may be held: only what was in doubt is';
+COMMENT ON INDEX rhesis_notify.delivery_events_in_doubt IS
+	'Finds held notifications: each of them has an event in_doubt';
 
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.delivery_events', '');
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.delivery_events_id_seq', '');
@@ -180,8 +196,9 @@ COMMENT ON SEQUENCE rhesis_notify.delivery_events_id_seq IS 'Numbers delivery_ev
 
 CREATE SEQUENCE rhesis_notify.worker_epoch;
 COMMENT ON SEQUENCE rhesis_notify.worker_epoch IS
-	'Numbers workers, one number for each start of one. It begins with the microsecond at which the extension was created and is '
-	'not dumped, so that the rows of a restored dump never name a worker of the new database';
+	'Numbers workers: each start of a worker gets a number. It begins with the microsecond at '
+	'which the extension was created, and is not dumped. So the rows of a restored dump never '
+	'name a worker of the new database';
 SELECT pg_catalog.setval('rhesis_notify.worker_epoch',
 						 (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint);
 
@@ -198,8 +215,8 @@ AS $function$
 DECLARE
 	refused_by text;
 BEGIN
-	-- Neither a conflict target nor RETURNING: both would ask the policy for reading, which hides the rows of every
-	-- organization while the tenant setting is not set.
+	-- Use neither a conflict target nor RETURNING: both need the policy for reading, which hides
+	-- the rows of every organization while the tenant setting is not set.
 	INSERT INTO rhesis_notify.task_notifications
 		(task_id, task_name, status, user_id, organization_id, template, subject_template, result, error_message, started_at,
 		 completed_at)
@@ -210,7 +227,8 @@ BEGIN
 		 COALESCE(task_completed.completed_at, pg_catalog.now()))
 	ON CONFLICT DO NOTHING;
 
-	-- Any unique index can do that, also that of the id. Once more, to learn which: it costs a subtransaction, and happens seldom.
+	-- Any unique index, even that of the id, can cause this. Insert again to learn which one: that
+	-- costs a subtransaction, but is rare.
 	IF NOT FOUND THEN
 		BEGIN
 			INSERT INTO rhesis_notify.task_notifications
@@ -227,7 +245,7 @@ BEGIN
 				RETURN NULL;
 			END IF;
 			IF refused_by OPERATOR(pg_catalog.=) 'task_notifications_pkey' THEN
-				RAISE EXCEPTION 'the ids of rhesis_notify.task_notifications are used up to beyond its sequence'
+				RAISE EXCEPTION 'the sequence of rhesis_notify.task_notifications.id is behind the rows'
 					USING ERRCODE = 'object_not_in_prerequisite_state',
 						DETAIL = 'The task was not reported. Logical replication copies rows, but not the state of a sequence.',
 						HINT = 'SELECT pg_catalog.setval(''rhesis_notify.task_notifications_id_seq'', '
@@ -239,15 +257,17 @@ BEGIN
 			RAISE EXCEPTION 'a trigger or a rule of table "task_notifications" suppresses the insert'
 				USING ERRCODE = 'triggered_action_exception',
 					DETAIL = 'The task was not reported.',
-					HINT = 'Look for triggers and rules that were added to rhesis_notify.task_notifications. Without them, begin a new session.';
+					HINT = 'Look for triggers and rules that were added to rhesis_notify.task_notifications. If there are none, begin a new session.';
 		END IF;
 	END IF;
 	RETURN pg_catalog.currval('rhesis_notify.task_notifications_id_seq');
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.task_completed(text, text, text, text, text, jsonb, text, timestamptz, timestamptz, text, text) IS
-	'Reports a finished task, in the transaction of its last write: inserts into task_notifications and returns the new id, '
-	'or null when a task of this task_id has reported before. The arguments are the columns of that name; completed_at is '
-	'now() where none is given. What the table refuses, such as a status that is neither success nor failed, is its error '
-	'(check_violation). An id that the sequence gives a second time is an error too (object_not_in_prerequisite_state), and so is a '
-	'trigger or a rule of yours that suppresses the row (triggered_action_exception)';
+	'Reports a finished task, in the transaction of its last write: inserts into '
+	'task_notifications and returns the new id, or null if a task with this task_id has reported '
+	'before. The arguments are the columns of the same name; completed_at is now() if it is null. '
+	'A value that the table refuses, such as a status that is neither success nor failed, is the '
+	'table''s error (check_violation). It is also an error if the sequence gives an id a second '
+	'time (object_not_in_prerequisite_state), or if a trigger or a rule of yours suppresses the '
+	'row (triggered_action_exception)';

@@ -10,11 +10,14 @@ CREATE TABLE rhesis_notify.shipped_task_types
 	display_name text
 );
 COMMENT ON TABLE rhesis_notify.shipped_task_types IS
-	'The tasks that are mailed from the start. Not dumped: email_notification() and silence() lay your own choice over it';
-COMMENT ON COLUMN rhesis_notify.shipped_task_types.task_name IS 'The task''s full name, or its last part after a dot';
+	'The tasks that are mailed by default. Not dumped: email_notification() and silence() write '
+	'your own choices to custom_task_types, which replace these rows';
+COMMENT ON COLUMN rhesis_notify.shipped_task_types.task_name IS
+	'The task''s full name, or the part after its last dot';
 COMMENT ON COLUMN rhesis_notify.shipped_task_types.template IS 'The template of its mails';
 COMMENT ON COLUMN rhesis_notify.shipped_task_types.subject_template IS 'Subject of its mails; null: the template''s';
-COMMENT ON COLUMN rhesis_notify.shipped_task_types.display_name IS 'What its mails call it; null: the task''s name';
+COMMENT ON COLUMN rhesis_notify.shipped_task_types.display_name IS
+	'The task''s name in its mails; null: the name that it reports';
 
 INSERT INTO rhesis_notify.shipped_task_types (task_name, template, display_name)
 VALUES
@@ -32,15 +35,19 @@ CREATE TABLE rhesis_notify.custom_task_types
 	CONSTRAINT silent_or_with_a_template CHECK (silent = (template IS NULL))
 );
 COMMENT ON TABLE rhesis_notify.custom_task_types IS
-	'What email_notification() and silence() have written, laid over shipped_task_types';
-COMMENT ON COLUMN rhesis_notify.custom_task_types.task_name IS 'The task''s full name, or its last part after a dot';
-COMMENT ON COLUMN rhesis_notify.custom_task_types.silent IS 'Not mailed, whatever is shipped';
+	'Registrations by email_notification() and silence(). A row replaces that of the same name in '
+	'shipped_task_types';
+COMMENT ON COLUMN rhesis_notify.custom_task_types.task_name IS
+	'The task''s full name, or the part after its last dot';
+COMMENT ON COLUMN rhesis_notify.custom_task_types.silent IS
+	'True: the task is not mailed, even if it is in shipped_task_types';
 COMMENT ON COLUMN rhesis_notify.custom_task_types.template IS 'The template of its mails';
 COMMENT ON COLUMN rhesis_notify.custom_task_types.subject_template IS 'Subject of its mails; null: the template''s';
-COMMENT ON COLUMN rhesis_notify.custom_task_types.display_name IS 'What its mails call it; null: the task''s name';
+COMMENT ON COLUMN rhesis_notify.custom_task_types.display_name IS
+	'The task''s name in its mails; null: the name that it reports';
 COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.custom_task_types IS 'Registrations are found by it';
 COMMENT ON CONSTRAINT silent_or_with_a_template ON rhesis_notify.custom_task_types IS
-	'A task that is mailed needs a template, one that is not needs none';
+	'A task that is mailed needs a template, and a silent task has none';
 
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.custom_task_types', '');
 
@@ -53,13 +60,15 @@ CREATE VIEW rhesis_notify.task_types WITH (security_invoker = true) AS
 	WHERE NOT EXISTS
 		(SELECT FROM rhesis_notify.custom_task_types AS registered WHERE registered.task_name = shipped.task_name);
 COMMENT ON VIEW rhesis_notify.task_types IS
-	'Which tasks are mailed, and how. A task is looked up by its full name, then by the last part of it after a dot; a row of '
-	'task_notifications with a template of its own is mailed in any case';
-COMMENT ON COLUMN rhesis_notify.task_types.task_name IS 'The task''s full name, or its last part after a dot';
-COMMENT ON COLUMN rhesis_notify.task_types.silent IS 'Not mailed';
+	'Which tasks are mailed, and how. A task is looked up by its full name, else by the part '
+	'after its last dot. A row of task_notifications that names a template is mailed in any case';
+COMMENT ON COLUMN rhesis_notify.task_types.task_name IS
+	'The task''s full name, or the part after its last dot';
+COMMENT ON COLUMN rhesis_notify.task_types.silent IS 'True: the task is not mailed';
 COMMENT ON COLUMN rhesis_notify.task_types.template IS 'The template of its mails';
 COMMENT ON COLUMN rhesis_notify.task_types.subject_template IS 'Subject of its mails; null: the template''s';
-COMMENT ON COLUMN rhesis_notify.task_types.display_name IS 'What its mails call it; null: the task''s name';
+COMMENT ON COLUMN rhesis_notify.task_types.display_name IS
+	'The task''s name in its mails; null: the name that it reports';
 COMMENT ON COLUMN rhesis_notify.task_types.origin IS 'shipped with the extension, or registered here';
 
 CREATE FUNCTION rhesis_notify.email_notification(task_name text, template text DEFAULT 'task_completion',
@@ -91,9 +100,10 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.email_notification(text, text, text, text) IS
-	'Registers a task''s name, in full or its last part after a dot: from now on every finished task of that name is '
-	'mailed. Registering it again replaces that. template has to exist (else undefined_object); subject_template, null or '
-	'empty: the template''s subject; display_name, what its mails call it, null or empty: the task''s name';
+	'Registers a task''s full name, or the part after its last dot: from now on every finished '
+	'task of that name is mailed. Another call replaces the registration. template must exist '
+	'(else undefined_object). subject_template: null or empty means the template''s subject. '
+	'display_name is the task''s name in its mails: null or empty means the name that it reports';
 
 CREATE FUNCTION rhesis_notify.silence(task_name text) RETURNS void
 LANGUAGE plpgsql
@@ -108,5 +118,6 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.silence(text) IS
-	'Takes a registration back, a shipped one too: from now on finished tasks of that name, in full or its last part after '
-	'a dot, are skipped (silent_task), unless their row names a template';
+	'Ends a registration, even a shipped one: from now on finished tasks of that name (a full '
+	'name, or the part after the last dot) are skipped (silent_task), unless their row names a '
+	'template';

@@ -22,7 +22,8 @@ BEGIN
 				HINT = 'Name a user: SELECT rhesis_notify.email_notification_test(user_id => ''...'').';
 	END IF;
 
-	-- Without the library in the server, nobody would mail it: then this is an error that says what to do.
+	-- Without the library in the server, no worker runs. worker_slots() then raises an error that
+	-- says what to do.
 	PERFORM FROM rhesis_notify.worker_slots();
 	organization := NULLIF(pg_catalog.current_setting(
 		NULLIF(pg_catalog.current_setting('rhesis_notify.organization_setting'), ''), true), '');
@@ -42,5 +43,6 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.email_notification_test(text, text) IS
-	'Queues a test mail and returns the notification''s id. It goes to the user given, else to the one in the setting '
-	'app.current_user, in the session''s organization; the message is the template''s variable of that name';
+	'Queues a test mail and returns the notification''s id. It goes to the given user, else to '
+	'the user in the setting app.current_user, in the session''s organization. The template shows '
+	'the message as its variable message';

@@ -1,5 +1,5 @@
 ------------------------------------------------------------------------------------------------------------------------
--- An operator's hand
+-- Operator functions
 ------------------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION rhesis_notify.skip_used_event_ids() RETURNS void
@@ -16,8 +16,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.skip_used_event_ids() IS
-	'Where the sequence of delivery_events.id is behind the rows, as after logical replication, has it go on behind them. '
-	'retry(), cancel() and adopt_database() call it, so that what they do has its events';
+	'If the sequence of delivery_events.id is behind the rows, as after logical replication, '
+	'moves it past them. retry(), cancel() and adopt_database() call it, so that they can record '
+	'their events';
 
 CREATE FUNCTION rhesis_notify.retry(id bigint) RETURNS boolean
 LANGUAGE plpgsql
@@ -28,7 +29,8 @@ DECLARE
 	expire_after interval;
 	notification record;
 BEGIN
-	-- Without the library in the server, nobody would mail it: then this is an error that says what to do.
+	-- Without the library in the server, no worker runs. worker_slots() then raises an error that
+	-- says what to do.
 	PERFORM FROM rhesis_notify.worker_slots();
 	expire_after := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
 
@@ -73,10 +75,11 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry(bigint) IS
-	'Makes a notification due at once, with all its attempts before it: one that is held, deferred, failed, skipped or cancelled. '
-	'A mail server that is left alone is tried at once, with one mail (again some seconds later when this is called '
-	'often). False, with a notice, when it is pending, sending, sent or older than rhesis_notify.expire_after. id is '
-	'that of task_notifications (else no_data_found)';
+	'Makes a notification that is held, deferred, failed, skipped or cancelled due at once, with '
+	'all its attempts again. If the worker is backing off from the mail server, it tries the '
+	'server at once with one mail (some seconds later if this is called often). Returns false, '
+	'with a notice, if the notification is pending, sending, sent or older than '
+	'rhesis_notify.expire_after. id is that of task_notifications (else no_data_found)';
 
 CREATE FUNCTION rhesis_notify.retry_all(since timestamptz, state rhesis_notify.delivery_state) RETURNS bigint
 LANGUAGE plpgsql
@@ -93,7 +96,8 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				HINT = 'Use ''failed'', ''skipped'' or ''cancelled''.';
 	END IF;
-	-- Without the library in the server, nobody would mail it: then this is an error that says what to do.
+	-- Without the library in the server, no worker runs. worker_slots() then raises an error that
+	-- says what to do.
 	PERFORM FROM rhesis_notify.worker_slots();
 	expire_after := pg_catalog.current_setting('rhesis_notify.expire_after')::interval;
 
@@ -113,8 +117,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry_all(timestamptz, rhesis_notify.delivery_state) IS
-	'Retries the notifications that have become failed, skipped or cancelled since the given time, but for those older than '
-	'rhesis_notify.expire_after; returns how many. Any other state is an error (invalid_parameter_value)';
+	'Retries the notifications that became failed, skipped or cancelled since the given time, '
+	'except those older than rhesis_notify.expire_after. Returns their number. Any other state is '
+	'an error (invalid_parameter_value)';
 
 CREATE FUNCTION rhesis_notify.retry_failed(since timestamptz) RETURNS bigint
 LANGUAGE plpgsql
@@ -126,8 +131,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.retry_failed(timestamptz) IS
-	'Retries the notifications that have failed since the given time, but for those older than rhesis_notify.expire_after; returns '
-	'how many';
+	'Retries the notifications that failed since the given time, except those older than '
+	'rhesis_notify.expire_after. Returns their number';
 
 CREATE FUNCTION rhesis_notify.cancel(id bigint) RETURNS boolean
 LANGUAGE plpgsql
@@ -167,8 +172,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
-	'Stops a notification that is pending, deferred or held: when it says true, no mail of it goes out. False, with a '
-	'notice, when it is sending or already finished. id is that of task_notifications (else no_data_found)';
+	'Stops a notification that is pending, deferred or held. If it returns true, the mail is not '
+	'sent. Returns false, with a notice, if the notification is sending or already finished. id '
+	'is that of task_notifications (else no_data_found)';
 
 CREATE FUNCTION rhesis_notify.purge(older_than interval) RETURNS bigint
 LANGUAGE plpgsql
@@ -194,17 +200,17 @@ DECLARE
 	state text;
 	message text;
 BEGIN
-	-- Foreign keys do not act in a replica's session.
+	-- Foreign keys do nothing in a replica's session.
 	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 
-	-- At the commit, a constraint would refuse all of it.
+	-- Check deferred constraints early: at the commit, one row would undo the whole deletion.
 	SELECT 'SET CONSTRAINTS ' OPERATOR(pg_catalog.||)
 		pg_catalog.string_agg(pg_catalog.format('%I.%I', s.nspname, c.conname), ', ') OPERATOR(pg_catalog.||) ' IMMEDIATE'
 	INTO deferred
 	FROM pg_catalog.pg_constraint AS c JOIN pg_catalog.pg_namespace AS s ON s.oid OPERATOR(pg_catalog.=) c.connamespace
 	WHERE c.confrelid OPERATOR(pg_catalog.=) 'rhesis_notify.task_notifications'::regclass AND c.condeferrable;
 
-	-- All at once, if nothing of the application refuses that.
+	-- Delete all rows at once, if no constraint or trigger of the application refuses that.
 	BEGIN
 		DELETE FROM rhesis_notify.task_notifications AS n
 		WHERE n.finished_at OPERATOR(pg_catalog.<) before;
@@ -214,14 +220,16 @@ BEGIN
 		END IF;
 		done := true;
 	EXCEPTION WHEN OTHERS THEN
-		-- Not what is the server's trouble, or another session's.
+		-- Handle only errors that may be about a row, not those of the server or of another
+		-- session.
 		IF pg_catalog.left(SQLSTATE, 2) OPERATOR(pg_catalog.=) ANY ('{08,25,40,53,54,55,57,58,F0,XX}'::text[]) THEN
 			RAISE;
 		END IF;
 		removed := 0;
 	END;
 
-	-- Else in batches, each halved until the rows that cannot go stand alone.
+	-- Otherwise delete in batches. Halve a batch that fails, until rows that cannot be deleted are
+	-- alone.
 	WHILE NOT done LOOP
 		SELECT pg_catalog.array_agg(o.id ORDER BY o.finished_at, o.id),
 			pg_catalog.array_agg(o.finished_at ORDER BY o.finished_at, o.id)
@@ -265,16 +273,17 @@ BEGIN
 		RAISE WARNING 'finished notifications cannot be removed: %', problem
 			USING ERRCODE = problem_state,
 				DETAIL = pg_catalog.format('Kept: %s; the first is notification %s.', kept, first_kept),
-				HINT = 'A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL and an index; a trigger must not refuse the deletion. What can be removed is.';
+				HINT = 'A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or SET NULL and an index; a trigger must not refuse the deletion. All other rows were removed.';
 	END IF;
 	PERFORM pg_catalog.set_config('session_replication_role', role, true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 	RETURN removed;
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
-	'Removes what was finished longer ago than that, with its events, in one transaction; returns how many notifications. Those that '
-	'a foreign key or a trigger of the application keeps stay, with one WARNING that says why. rhesis_notify.retention does the same by '
-	'itself, in small batches';
+	'Removes notifications that were finished longer ago than that, with their events, in one '
+	'transaction. Returns their number. Notifications that a foreign key or a trigger of the '
+	'application keeps stay, with one WARNING that says why. rhesis_notify.retention does the '
+	'same automatically, in small batches';
 
 CREATE TABLE rhesis_notify.database_pause
 (
@@ -283,7 +292,8 @@ CREATE TABLE rhesis_notify.database_pause
 	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	paused_by text NOT NULL DEFAULT SESSION_USER
 );
-COMMENT ON TABLE rhesis_notify.database_pause IS 'Holds a row while this database''s mail is paused; see pause() and resume()';
+COMMENT ON TABLE rhesis_notify.database_pause IS
+	'Has one row while this database''s mail is paused; see pause() and resume()';
 COMMENT ON COLUMN rhesis_notify.database_pause.paused IS 'Always true: there is one row or none';
 COMMENT ON COLUMN rhesis_notify.database_pause.since IS 'When pause() was called';
 COMMENT ON COLUMN rhesis_notify.database_pause.paused_by IS 'The role that called it';
@@ -307,8 +317,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.pause() IS
-	'Stops this database''s mail: rows wait, until resume(), also over a restart or a failover. What is on the wire goes '
-	'out. True; false, with a notice, when it was paused already';
+	'Stops this database''s mail: rows wait until resume(), even across a restart or a failover. '
+	'Mails that are being sent are still sent. Returns true; false, with a notice, if the mail '
+	'was paused already';
 
 CREATE FUNCTION rhesis_notify.resume() RETURNS boolean
 LANGUAGE plpgsql
@@ -319,7 +330,7 @@ DECLARE
 	role text := pg_catalog.current_setting('session_replication_role');
 	was_paused boolean;
 BEGIN
-	-- In a replica's session the trigger keep_own_pause would keep the row.
+	-- In a replica's session, the trigger keep_own_pause would keep the row.
 	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 	DELETE FROM rhesis_notify.database_pause;
 	was_paused := FOUND;
@@ -334,4 +345,4 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.resume() IS
-	'Takes pause() back. True; false, with a notice, when the mail was not paused';
+	'Ends pause(). Returns true; false, with a notice, if the mail was not paused';

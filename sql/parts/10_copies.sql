@@ -11,15 +11,18 @@ CREATE TABLE rhesis_notify.database_identity
 	adopted_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE rhesis_notify.database_identity IS
-	'Which database this is. Dumped: a restored dump brings the row of its original, whose token is not that of database_birth, and so '
-	'the database is known to be a copy. adopt_database() replaces it; nobody else writes to it';
+	'Which database this is. It is dumped: a restored dump has the row of its original, whose '
+	'token is not that of database_birth, and so the database is recognised as a copy. '
+	'adopt_database() replaces the row';
 COMMENT ON COLUMN rhesis_notify.database_identity.token IS 'The same as in database_birth, or this database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.system_identifier IS
-	'The server''s, see pg_control_system(). Another one is that of a server that pg_upgrade has made: the worker takes it over';
+	'The server''s identifier, see pg_control_system(). If it differs, pg_upgrade has made the '
+	'server, and the worker updates this column';
 COMMENT ON COLUMN rhesis_notify.database_identity.database_oid IS
-	'The database''s oid in pg_database; another one is that of a copy by CREATE DATABASE ... TEMPLATE';
+	'The database''s oid in pg_database. If it differs, CREATE DATABASE ... TEMPLATE has made a '
+	'copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.instance IS
-	'rhesis_notify.instance as it was then, empty for none; with another one the database is a copy';
+	'rhesis_notify.instance at that time; empty: none. If it differs, the database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.adopted_at IS 'When the extension was created, or adopt_database() was called';
 
 CREATE TABLE rhesis_notify.database_birth
@@ -28,13 +31,15 @@ CREATE TABLE rhesis_notify.database_birth
 	born timestamptz NOT NULL
 );
 COMMENT ON TABLE rhesis_notify.database_birth IS
-	'The twin of database_identity, which is not dumped: it is as old as this database''s extension';
+	'The twin of database_identity. It is not dumped, so it is as old as this database''s '
+	'extension';
 COMMENT ON COLUMN rhesis_notify.database_birth.token IS 'The same as in database_identity, or this database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_birth.born IS
-	'A minute before the extension was created: a notification that is due and was created before came with a restore or with the '
-	'first copy of a subscription. -infinity after adopt_database(), and after an update from 1.0';
+	'A minute before the extension was created. A due notification that was created before came '
+	'with a restore, or with the first copy of a subscription. -infinity after adopt_database(), '
+	'and after an update from 1.0';
 
--- The rows of a database that is nobody's copy.
+-- This database is not a copy.
 WITH identity AS
 	(INSERT INTO rhesis_notify.database_identity (token, system_identifier, database_oid, instance)
 	 SELECT pg_catalog.gen_random_uuid(), control.system_identifier, this.oid,
@@ -52,8 +57,8 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rhesis_notify_copy_sign';
 COMMENT ON FUNCTION rhesis_notify.copy_sign() IS
-	'By what this database is taken for a copy of another one, in words; null: it is itself. Of what waits the first 100,000 '
-	'notifications are looked through';
+	'The sign that this database is a copy of another one, in words; null: it is itself. At most '
+	'100,000 unfinished notifications are examined';
 
 CREATE FUNCTION rhesis_notify.adopt_database(send_pending boolean) RETURNS bigint
 LANGUAGE plpgsql
@@ -77,15 +82,16 @@ BEGIN
 						WHERE n.finished_at IS NULL)
 	THEN
 		RAISE NOTICE 'nothing is changed: this database is not a copy'
-			USING HINT = 'A copied data directory is told from its original by rhesis_notify.instance alone. Single '
-				'notifications are stopped by rhesis_notify.cancel(id).';
+			USING HINT = 'Only rhesis_notify.instance distinguishes a copied data directory from its original. To stop single '
+				'notifications, call rhesis_notify.cancel(id).';
 		RETURN 0;
 	END IF;
 
-	-- In a replica's session the triggers ignore_replicated would keep the rows.
+	-- In a replica's session, the triggers ignore_replicated would keep the rows.
 	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 
-	-- pg_restore --disable-triggers leaves all triggers of a table as ordinary ones, which do not see what replication brings.
+	-- pg_restore --disable-triggers turns all triggers of a table into ordinary ones, which do not
+	-- fire for replicated changes.
 	IF EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
 			   WHERE t.tgrelid OPERATOR(pg_catalog.=) ANY ('{rhesis_notify.templates,rhesis_notify.database_pause}'::regclass[])
 				AND t.tgname OPERATOR(pg_catalog.=) ANY ('{templates_changed,keep_own_pause}'::name[])
@@ -107,7 +113,8 @@ BEGIN
 	INSERT INTO rhesis_notify.database_birth (token, born)
 	SELECT token, '-infinity' FROM identity;
 
-	-- What was being sent may have been mailed by the original: with true the worker decides, as after a crash.
+	-- The original may have mailed a notification that was being sent. With true, the worker
+	-- decides about it, as after a crash.
 	IF send_pending THEN
 		SELECT pg_catalog.count(*) INTO decided
 		FROM rhesis_notify.task_notifications AS n
@@ -139,7 +146,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.adopt_database(boolean) IS
-	'Ends that this database is a copy, in which nothing is mailed: true sends what waits, with this database''s templates; what was '
-	'being sent when it was copied is in doubt, as after a crash, and what is held stays so. false cancels all of it (reason copied; '
-	'retry_all() takes it back). Returns how many notifications these are. A pause stays. Nothing is changed, with a notice, where '
-	'the database is not a copy. send_pending must not be null (null_value_not_allowed)';
+	'Makes a copy, in which nothing is mailed, a database of its own. true sends what waits, with '
+	'this database''s templates: a notification that was being sent when the copy was made is in '
+	'doubt, as after a crash, and a held one stays held. false cancels all of them (reason '
+	'copied; retry_all() makes them due again). Returns the number of these notifications. A '
+	'pause stays. If the database is not a copy, changes nothing and gives a notice. send_pending '
+	'must not be null (null_value_not_allowed)';

@@ -2,8 +2,9 @@
 -- Logical replication
 ------------------------------------------------------------------------------------------------------------------------
 
--- A publication FOR ALL TABLES publishes each server's own rows, too. REPLICA triggers see what replication brings, and nothing else.
--- The functions look for themselves: pg_restore --disable-triggers leaves each trigger enabled as an ordinary one.
+-- A publication FOR ALL TABLES also publishes the rows that belong to each server alone. REPLICA
+-- triggers fire only for replicated changes. The functions check that again, because pg_restore
+-- --disable-triggers turns each trigger into an ordinary one.
 CREATE FUNCTION rhesis_notify.ignore_replicated() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -16,7 +17,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.ignore_replicated() IS
-	'Trigger function: leaves out what replication brings for a table whose rows are each server''s own';
+	'Trigger function: ignores replicated changes of a table whose rows belong to each server '
+	'alone';
 
 CREATE FUNCTION rhesis_notify.keep_own_pause() RETURNS trigger
 LANGUAGE plpgsql
@@ -34,28 +36,29 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.keep_own_pause() IS
-	'Trigger function: a pause that replication brings is taken over where there is none, its end is not';
+	'Trigger function: accepts a replicated pause if there is none, and ignores its end';
 
 CREATE TRIGGER ignore_replicated BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.shipped_templates
 	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.ignore_replicated();
 ALTER TABLE rhesis_notify.shipped_templates ENABLE REPLICA TRIGGER ignore_replicated;
 COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.shipped_templates IS
-	'They came with this servers own extension';
+	'The rows came with this server''s own extension';
 
 CREATE TRIGGER ignore_replicated BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.shipped_task_types
 	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.ignore_replicated();
 ALTER TABLE rhesis_notify.shipped_task_types ENABLE REPLICA TRIGGER ignore_replicated;
 COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.shipped_task_types IS
-	'They came with this servers own extension';
+	'The rows came with this server''s own extension';
 
 CREATE TRIGGER ignore_replicated BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.database_birth
 	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.ignore_replicated();
 ALTER TABLE rhesis_notify.database_birth ENABLE REPLICA TRIGGER ignore_replicated;
 COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.database_birth IS
-	'A publishers identity makes this database a copy; its birth must not';
+	'A publisher''s identity makes this database a copy, so a publisher''s birth must not come '
+	'with it';
 
 CREATE TRIGGER keep_own_pause BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.database_pause
 	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.keep_own_pause();
 ALTER TABLE rhesis_notify.database_pause ENABLE REPLICA TRIGGER keep_own_pause;
 COMMENT ON TRIGGER keep_own_pause ON rhesis_notify.database_pause IS
-	'A pause ends where somebody says so';
+	'A pause ends only where resume() is called';

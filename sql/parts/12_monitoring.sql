@@ -1,5 +1,5 @@
 ------------------------------------------------------------------------------------------------------------------------
--- Looking at it
+-- Monitoring
 ------------------------------------------------------------------------------------------------------------------------
 
 CREATE VIEW rhesis_notify.delivery_status WITH (security_invoker = true) AS
@@ -18,11 +18,13 @@ CREATE VIEW rhesis_notify.delivery_status WITH (security_invoker = true) AS
 	ORDER BY task_notifications.id DESC;
 COMMENT ON VIEW rhesis_notify.delivery_status IS 'One line per notification, the newest first, for reading';
 COMMENT ON COLUMN rhesis_notify.delivery_status.id IS
-	'The row of task_notifications; what retry(), cancel() and preview() take';
+	'The id in task_notifications, for retry(), cancel() and preview()';
 COMMENT ON COLUMN rhesis_notify.delivery_status.created_at IS 'When the task reported';
 COMMENT ON COLUMN rhesis_notify.delivery_status.task IS 'The last part of the task''s name';
-COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS 'The address used, or the user as long as no address was';
-COMMENT ON COLUMN rhesis_notify.delivery_status.state IS 'Where the mail is, see type delivery_state';
+COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS
+	'The address used; before that, the user';
+COMMENT ON COLUMN rhesis_notify.delivery_status.state IS
+	'The state of the mail, see type delivery_state';
 COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
 	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent';
 COMMENT ON COLUMN rhesis_notify.delivery_status.attempts IS 'SMTP attempts made';
@@ -56,7 +58,7 @@ COMMENT ON COLUMN rhesis_notify.queue_status.state IS 'See type delivery_state';
 COMMENT ON COLUMN rhesis_notify.queue_status.notifications IS 'How many are in it';
 COMMENT ON COLUMN rhesis_notify.queue_status.due IS 'How many of them should be sent now';
 COMMENT ON COLUMN rhesis_notify.queue_status.oldest_due IS
-	'For how long the oldest of those has been due: seconds when all is well';
+	'For how long the oldest of them has been due: normally some seconds';
 
 CREATE FUNCTION rhesis_notify.worker_slots()
 RETURNS TABLE (pid integer, database name, worker_number integer, epoch bigint, state text, in_flight integer,
@@ -66,7 +68,7 @@ LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 ROWS 10
 AS 'MODULE_PATHNAME', 'rhesis_notify_worker_slots';
 COMMENT ON FUNCTION rhesis_notify.worker_slots() IS
-	'The worker processes of this server, as shared memory has them; see worker_status';
+	'The worker processes of this server, from shared memory; see worker_status';
 
 CREATE VIEW rhesis_notify.worker_status WITH (security_invoker = true) AS
 	SELECT pid, database, worker_number AS worker, state, in_flight, connections, sent, deferred, failed, in_doubt,
@@ -75,29 +77,34 @@ CREATE VIEW rhesis_notify.worker_status WITH (security_invoker = true) AS
 	WHERE database = pg_catalog.current_database() OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 	ORDER BY database, worker_number;
 COMMENT ON VIEW rhesis_notify.worker_status IS
-	'One row per worker process; counts are those since the start of the server. Other databases'' workers are shown to '
-	'pg_read_all_stats, which pg_monitor has';
+	'One row per worker process. The counts begin at the start of the server. Workers of other '
+	'databases are shown only to pg_read_all_stats, which pg_monitor has';
 COMMENT ON COLUMN rhesis_notify.worker_status.pid IS 'The process, as in pg_stat_activity';
 COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database it serves';
 COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to rhesis_notify.workers';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
-	'What it is doing: starting, idle, sending, looking up recipients (for longer than usual), paused, a copy (nothing is mailed until adopt_database()), mail off (settings are incomplete), backing off (the SMTP server is '
-	'in trouble), waiting for recipients (the app''s relations cannot be read), waiting after an error (of the queue''s '
-	'own), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
-COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails on the wire';
+	'What it is doing: starting, idle, sending, looking up recipients (for longer than usual), '
+	'paused, a copy (nothing is mailed until adopt_database()), mail off (settings are '
+	'incomplete), backing off (the SMTP server has failed), waiting for recipients (the '
+	'application''s relations cannot be read), waiting after an error (of a statement on the '
+	'queue), waiting for a standby (a commit waits for a synchronous one), stopping or stopped';
+COMMENT ON COLUMN rhesis_notify.worker_status.in_flight IS 'Mails that are being sent';
 COMMENT ON COLUMN rhesis_notify.worker_status.connections IS 'Connections to the SMTP server';
 COMMENT ON COLUMN rhesis_notify.worker_status.sent IS 'Mails that the server has accepted';
 COMMENT ON COLUMN rhesis_notify.worker_status.deferred IS
-	'Attempts that are to be repeated, and mails given back since the server is in trouble';
+	'Attempts that will be repeated, and mails returned to the queue because the SMTP server has '
+	'failed';
 COMMENT ON COLUMN rhesis_notify.worker_status.failed IS 'Mails that were given up';
 COMMENT ON COLUMN rhesis_notify.worker_status.in_doubt IS 'Mails that the server may or may not have accepted';
 COMMENT ON COLUMN rhesis_notify.worker_status.last_error IS
-	'The last trouble, of the server or of ours; kept when it is over, see last_error_at. Its words may name anybody''s address: they are '
-	'for roles that may read every organization''s notifications, such as an operator. Others see a reply''s code';
+	'The last error, of the SMTP server or of our own statements. It stays after its cause is '
+	'gone, see last_error_at. Its words may contain any user''s address: only roles that may read '
+	'every organization''s notifications, such as an operator, see them. Others see a reply''s '
+	'code';
 COMMENT ON COLUMN rhesis_notify.worker_status.last_error_at IS 'When it happened';
 COMMENT ON COLUMN rhesis_notify.worker_status.paused IS 'pause() was called in its database';
 COMMENT ON COLUMN rhesis_notify.worker_status.backing_off_until IS
-	'It leaves the SMTP server alone until then; null when it does not';
+	'It does not use the SMTP server until then; null: it is not backing off';
 COMMENT ON COLUMN rhesis_notify.worker_status.started_at IS 'When the process started';
 
 
@@ -108,10 +115,12 @@ SET search_path = pg_catalog, pg_temp
 ROWS 12
 AS 'MODULE_PATHNAME', 'rhesis_notify_explain';
 COMMENT ON FUNCTION rhesis_notify.explain(bigint) IS
-	'Why a notification is where it is: one row for each decision, in the worker''s order: task, opted in, age, recipient, template; '
-	'pause, worker, mail server and pace while it waits; its attempts with the server''s replies; its state; what comes next, and '
-	'when. Decisions are taken anew, as of now, and nothing is changed; attempts and state are what was recorded. advice says what '
-	'to do. The error no_data_found (P0002) when there is no such notification';
+	'Why a notification is where it is: one row for each decision, in the worker''s order: task, '
+	'opted in, age, recipient, template; while it waits also pause, worker, mail server and pace; '
+	'its attempts with the server''s replies; its state; what comes next, and when. Decisions are '
+	'made again, for the present time, and nothing is changed; attempts and state are what was '
+	'recorded. advice says what to do. The error is no_data_found (P0002) if there is no such '
+	'notification';
 
 
 CREATE FUNCTION rhesis_notify.health()
@@ -121,19 +130,21 @@ SET search_path = pg_catalog, pg_temp
 ROWS 12
 AS 'MODULE_PATHNAME', 'rhesis_notify_health';
 COMMENT ON FUNCTION rhesis_notify.health() IS
-	'Whether this database''s mail goes out: one row for each check, with what was found and, where it is not ok, what to do. It opens '
-	'no connection: of the mail server it tells what the workers know, and since when. Not ok are also: a pause, a mail that has been '
-	'due for 5 minutes, a mail that is held, and more than one failed mail in 20 within an hour. It costs what metrics() does, and the '
-	'reading of what ended in the last hour, at most 100,000 rows';
+	'Whether this database''s mail goes out: one row for each check, with what was found and, if '
+	'it is not ok, what to do. It opens no connection: it reports what the workers know about the '
+	'mail server, and since when. These are also not ok: a pause, a mail that has been due for 5 '
+	'minutes, a held mail, and more than one failed mail in 20 within an hour. It costs as much '
+	'as metrics(), and also reads the notifications that ended in the last hour, at most 100,000';
 
 CREATE FUNCTION rhesis_notify.metrics() RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'rhesis_notify_metrics';
 COMMENT ON FUNCTION rhesis_notify.metrics() IS
-	'This database''s workers and queue in Prometheus'' text format. Times are in seconds; counters end in _total and begin with the '
-	'start of the server. No address, reply or setting is in it. What is due is counted in its index: a million take about 0.1 s. Of '
-	'rows that are not finished at most 100,000 are read, and counted; the rows that are finished cost nothing';
+	'This database''s workers and queue in Prometheus'' text format. Times are in seconds. '
+	'Counters end in _total and begin at the start of the server. No address, reply or setting is '
+	'included. Due notifications are counted in their index: a million take about 0.1 s. At most '
+	'100,000 unfinished rows are read and counted; finished rows cost nothing';
 
 CREATE FUNCTION rhesis_notify.metric_samples(about text DEFAULT NULL)
 RETURNS TABLE (name text, type text, help text, labels jsonb, value double precision)
@@ -142,5 +153,6 @@ SET search_path = pg_catalog, pg_temp
 ROWS 25
 AS 'MODULE_PATHNAME', 'rhesis_notify_metric_samples';
 COMMENT ON FUNCTION rhesis_notify.metric_samples(text) IS
-	'The same as rows, for exporters that run SQL: one for each sample of metrics(). about: worker, queue or database, the word behind '
-	'rhesis_notify_ in the names; null: all. Anything else is an error (invalid_parameter_value)';
+	'The same as rows, for exporters that run SQL: one row for each sample of metrics(). about is '
+	'worker, queue or database, the word after rhesis_notify_ in the names; null: all. Any other '
+	'value is an error (invalid_parameter_value)';

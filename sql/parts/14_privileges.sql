@@ -46,8 +46,9 @@ BEGIN
 		EXECUTE pg_catalog.format('GRANT SELECT ON rhesis_notify.delivery_events, rhesis_notify.shipped_templates, '
 			'rhesis_notify.database_pause TO %s', grantee);
 		EXECUTE pg_catalog.format('GRANT SELECT, INSERT, UPDATE, DELETE ON rhesis_notify.templates TO %s', grantee);
-		-- Each function by its name, so that none is granted by accident: a trigger function is for our triggers alone. A new
-		-- function of an operator is added here, and in the update script's copy; test/pgtap/privileges.sql says if one is missing.
+		-- Name each function, so that none is granted by accident: trigger functions are only for
+		-- our triggers. Add a new function for operators here, and in the update script's copy.
+		-- test/pgtap/privileges.sql fails if one is missing.
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION rhesis_notify.adopt_database, rhesis_notify.cancel, rhesis_notify.check_smtp, '
 			'rhesis_notify.copy_sign, rhesis_notify.retry_all, '
 			'rhesis_notify.email_notification, rhesis_notify.email_notification_test, rhesis_notify.explain, '
@@ -60,25 +61,30 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
-	'Gives a role what it needs. ''task'': to report tasks (not who is mailed, nor the state of a mail) and to see what became of '
-	'those of its organization. ''operator'': to see every organization''s, and to call every function of the extension but this '
-	'one and those of its triggers. ''monitor'': to call metrics() and metric_samples(), which tell no address; the role may be pg_monitor. DROP OWNED BY takes all of it back';
+	'Gives a role the privileges that it needs. ''task'': to report tasks (but not to set the '
+	'address or the state of a mail), and to see what became of its organization''s. '
+	'''operator'': to see every organization''s, and to call every function of the extension '
+	'except this one and trigger functions. ''monitor'': to call metrics() and metric_samples(), '
+	'which show no address; the role may be pg_monitor. DROP OWNED BY revokes all of it';
 
--- Row security keeps one organization's rows from another's requests. It guards against mistakes of the app: a role that may SET
--- the setting can choose its organization. The owner is not bound. The setting's name is itself a setting; its default is
--- repeated here, so that tasks go on where the library is not loaded. Functions of ours would have to be granted to who inserts.
+-- Row security keeps one organization's rows from another's requests. It guards against mistakes of
+-- the application: a role that may SET the setting can choose its organization. The owner is not
+-- bound. The setting's name is itself a setting. Its default is repeated here, so that tasks still
+-- report if the library is not loaded. The policies call no function of ours, because every role
+-- that inserts would need a grant for it.
 ALTER TABLE rhesis_notify.task_notifications ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY read_own_organization ON rhesis_notify.task_notifications FOR SELECT
 	USING (organization_id IS NOT DISTINCT FROM (SELECT NULLIF(pg_catalog.current_setting(NULLIF(COALESCE(
 		pg_catalog.current_setting('rhesis_notify.organization_setting', true), 'app.current_organization'), ''), true), '')));
 COMMENT ON POLICY read_own_organization ON rhesis_notify.task_notifications IS
-	'A role reads the rows of the organization that its session has set; those without one while it is not set or empty';
+	'A role reads the rows of the organization that its session has set. If that is not set or '
+	'empty, it reads the rows without an organization';
 
 CREATE POLICY read_as_operator ON rhesis_notify.task_notifications FOR SELECT
 	USING ((SELECT pg_catalog.has_function_privilege('rhesis_notify.retry(bigint)'::regprocedure, 'EXECUTE')));
 COMMENT ON POLICY read_as_operator ON rhesis_notify.task_notifications IS
-	'A role that works the queue (one that may call retry) reads the rows of every organization';
+	'An operator (a role that may call retry) reads the rows of every organization';
 
 CREATE POLICY insert_own_organization ON rhesis_notify.task_notifications FOR INSERT
 	WITH CHECK (
@@ -88,17 +94,19 @@ CREATE POLICY insert_own_organization ON rhesis_notify.task_notifications FOR IN
 		OR organization_id IS NOT DISTINCT FROM pg_catalog.current_setting(COALESCE(
 			pg_catalog.current_setting('rhesis_notify.organization_setting', true), 'app.current_organization'), true));
 COMMENT ON POLICY insert_own_organization ON rhesis_notify.task_notifications IS
-	'A role inserts rows of the organization that its session has set, and of any while it is not set or empty';
+	'A role inserts rows of the organization that its session has set. If that is not set or '
+	'empty, it inserts rows of any organization';
 
--- What PostgreSQL grants to PUBLIC by default. Keep this last: it covers everything above. (Not the types of tables' and views'
--- rows: their privileges mean nothing, and pg_dump warns of those that an extension has changed.)
+-- Revoke what PostgreSQL grants to PUBLIC by default. Keep this last: it covers everything above.
+-- (Leave out the row types of tables and views: their privileges have no effect, and pg_dump warns
+-- if an extension has changed them.)
 REVOKE ALL ON ALL TABLES IN SCHEMA rhesis_notify FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA rhesis_notify FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rhesis_notify FROM PUBLIC;
 REVOKE ALL ON TYPE rhesis_notify.delivery_state FROM PUBLIC;
 
--- ALTER DEFAULT PRIVILEGES of the role that creates the extension may have given other roles something: that takes the place of
--- grant_to for nobody.
+-- ALTER DEFAULT PRIVILEGES of the creating role may have granted something to other roles. Revoke
+-- it: privileges come from grant_to() alone.
 DO $do$
 DECLARE
 	other text;

@@ -56,11 +56,11 @@ RequireTrigger(FunctionCallInfo fcinfo, const OwnTrigger *own)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			 errmsg("function \"%s\" was called by a trigger that it is not for", own->function),
+			 errmsg("function \"%s\" was called by a wrong trigger", own->function),
 			 errdetail("It was called by trigger \"%s\" of relation \"%s\".",
 					   trigger->tg_trigger->tgname, RelationGetRelationName(trigger->tg_relation)),
-			 errhint("Only the triggers that CREATE EXTENSION has made may call it: drop this "
-					 "one.")));
+			 errhint("Only the triggers that CREATE EXTENSION has created may call it. Drop "
+					 "this one.")));
 	return trigger;
 }
 

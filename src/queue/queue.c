@@ -193,7 +193,8 @@ RequireQueueType(int column, Oid type)
 			 errmsg("column \"%s\" is of type %s, not %s", SPI_fname(SPI_tuptable->tupdesc, column),
 					format_type_be(SPI_gettypeid(SPI_tuptable->tupdesc, column)),
 					format_type_be(type)),
-			 errhint("CREATE EXTENSION has made it so, and mails need it: change it back.")));
+			 errhint("The worker needs the type that CREATE EXTENSION has created. Change it "
+					 "back.")));
 }
 
 static int64

@@ -283,8 +283,8 @@ static void
 RaiseDueAgain(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-					errmsg("a trigger or a rule of table \"task_notifications\" makes due again "
-						   "what is sent or given up")));
+					errmsg("a trigger or a rule of table \"task_notifications\" makes "
+						   "finished notifications due again")));
 }
 
 /* Checks what the statement returned: that shows what triggers did before the change of the row. */

@@ -135,8 +135,8 @@ ExplainOptIn(const Explanation *explanation)
 
 	if (explanation->notification->template_name == NULL)
 		advice = psprintf(
-			"If it is to be mailed: SELECT rhesis_notify.email_notification(%s); or have the "
-			"task name a template.",
+			"To mail it: SELECT rhesis_notify.email_notification(%s); or let the task name a "
+			"template.",
 			quote_literal_cstr(last_part));
 	AppendDecision(explanation, "opted in", explanation->notification->template_name ? "yes" : "no",
 				   detail, advice);
@@ -161,7 +161,8 @@ ExplainAge(const Explanation *explanation)
 				   psprintf("not mailed after %s", TimeText(expires_at)),
 				   decided_at <= expires_at
 					   ? NULL
-					   : "Raise rhesis_notify.expire_after before retry(), if it is still of use.");
+					   : "If the mail is still useful, raise rhesis_notify.expire_after "
+						 "before retry().");
 }
 
 /* Returns what to do about a reason why a user gets no mail; or NULL. */
@@ -169,15 +170,16 @@ static const char *
 AdviceForReason(const char *reason)
 {
 	static const char *const advices[][2] = {
-		{"no_user", "The task has to report a user_id."},
-		{"unknown_user", "Look the id up in the relation; a user who is deleted gets no mail."},
-		{"inactive_user", "Active users are mailed only."},
+		{"no_user", "The task must report a user_id."},
+		{"unknown_user", "Look the id up in the relation. A user who is deleted gets no mail."},
+		{"inactive_user", "Only active users get mail."},
 		{"no_email", "Give the user an address."},
 		{"invalid_email", "Correct the user's address."},
 		{"placeholder_email",
-		 "Addresses in rhesis_notify.placeholder_domains get no mail; give the user another."},
-		{"wrong_organization", "The user has to belong to the organization that the row names; "
-							   "without one, to a single organization."},
+		 "Addresses in rhesis_notify.placeholder_domains get no mail. Give the user another "
+		 "address."},
+		{"wrong_organization", "The user must belong to the organization that the row names; "
+							   "without one, to exactly one organization."},
 	};
 
 	for (int i = 0; i < (int) lengthof(advices); i++)
@@ -235,7 +237,8 @@ ExplainRecipient(Explanation *explanation, Recipient *recipient)
 	{
 		explanation->obstacle = "recipients_error";
 		AppendDecision(explanation, "recipient", "recipients_error", recipient->error,
-					   "This user's row makes the relation fail: mend the row, or the view.");
+					   "This user's row makes the relation fail. Correct the row, or the "
+					   "view.");
 		return;
 	}
 
@@ -273,7 +276,7 @@ SourceText(const Explanation *explanation, const RenderedMail *mail, TemplatePar
 			origin = "rhesis_notify.templates";
 			break;
 		case TEMPLATE_SHIPPED:
-			origin = "what ships";
+			origin = "the shipped template";
 			break;
 	}
 	if (strcmp(source->template_name, asked) == 0)
@@ -295,7 +298,8 @@ ExplainTemplate(Explanation *explanation, const Recipient *recipient)
 	{
 		explanation->obstacle = explanation->obstacle ? explanation->obstacle : "render_error";
 		AppendDecision(explanation, "template", "cannot be rendered", mail.error,
-					   "Not even what ships can be rendered with these values; see preview().");
+					   "Not even the shipped template can be rendered with these values; see "
+					   "preview().");
 		return;
 	}
 	sources = psprintf("%s; %s; %s", SourceText(explanation, &mail, TEMPLATE_SUBJECT),
@@ -303,7 +307,7 @@ ExplainTemplate(Explanation *explanation, const Recipient *recipient)
 					   SourceText(explanation, &mail, TEMPLATE_TEXT));
 	if (notification->result_remark)
 		AppendDecision(explanation, "result", "too large", notification->result_remark,
-					   "Return less from the task: ids, counts and names are what a mail shows.");
+					   "Let the task return less: a mail shows only ids, counts and names.");
 	AppendDecision(explanation, "template", notification->template_name,
 				   mail.fallback ? psprintf("%s. %s", mail.fallback, sources) : sources,
 				   mail.fallback ? "The mail falls back to another template: correct this one."
@@ -385,18 +389,18 @@ ExplainWorkers(const Explanation *explanation, const Service *service)
 
 	if (service->running == 0)
 		AppendDecision(explanation, "worker", "none is running", NULL,
-					   "SELECT * FROM rhesis_notify.health() tells why.");
+					   "SELECT * FROM rhesis_notify.health() says why.");
 	else if (service->waiting_for_standby)
 		AppendDecision(
 			explanation, "worker", WorkerActivityName(service->waiting_for_standby->activity),
 			psprintf("since %s", TimeText(StandbySince(service->waiting_for_standby))),
-			"No standby of synchronous_standby_names answers: start it, or take it off that "
-			"setting and reload.");
+			"No standby of synchronous_standby_names answers: start it, or remove it from "
+			"that setting and reload.");
 	else if (hindered)
 		AppendDecision(explanation, "worker", WorkerActivityName(hindered->activity),
 					   psprintf("%s, %s", hindered->last_error, TimeText(hindered->last_error_at)),
-					   "It goes on by itself when the cause is gone; to try it at once: SELECT "
-					   "rhesis_notify.wake_workers();");
+					   "It continues by itself when the cause is gone. To try at once: "
+					   "SELECT rhesis_notify.wake_workers();");
 	else
 		AppendDecision(explanation, "worker", psprintf("%d running", service->running), NULL, NULL);
 }
@@ -416,7 +420,7 @@ ExplainServer(const Explanation *explanation, const Service *service)
 	{
 		AppendDecision(
 			explanation, "mail server",
-			psprintf("left alone until %s", TimeText(service->backing_off->backing_off_until)),
+			psprintf("backing off until %s", TimeText(service->backing_off->backing_off_until)),
 			psprintf("%s, %s: %s", server, TimeText(service->backing_off->last_error_at),
 					 service->backing_off->last_error),
 			psprintf("%s%s%s", service->backing_off->hint, *service->backing_off->hint ? " " : "",
@@ -449,11 +453,11 @@ ExplainPace(const Explanation *explanation)
 			explanation, "pace", psprintf("%g mails a second", limit),
 			ahead ? psprintf("rhesis_notify.max_rate; %s", ahead) : "rhesis_notify.max_rate", NULL);
 	else
-		AppendDecision(
-			explanation, "pace", psprintf("%.1f mails a second", limit),
-			ahead ? psprintf("the mail server asked for a slower pace; %s", ahead)
-				  : "the mail server asked for a slower pace",
-			"It grows by itself; set rhesis_notify.max_rate to what the provider allows.");
+		AppendDecision(explanation, "pace", psprintf("%.1f mails a second", limit),
+					   ahead ? psprintf("the mail server asked for a slower pace; %s", ahead)
+							 : "the mail server asked for a slower pace",
+					   "It rises again by itself. Set rhesis_notify.max_rate to what the provider "
+					   "allows.");
 }
 
 static void
@@ -510,7 +514,7 @@ ExplainState(const Explanation *explanation, const Service *service)
 	if (holder)
 		appendStringInfo(&detail, ", by worker %d, process %d", holder->number + 1, holder->pid);
 	else if (facts->claimed_by)
-		appendStringInfo(&detail, ", by a worker that is gone (number " INT64_FORMAT ")",
+		appendStringInfo(&detail, ", by a worker that has ended (number " INT64_FORMAT ")",
 						 facts->claimed_by);
 	if (facts->smtp_reply)
 		appendStringInfo(&detail, "; %s", facts->smtp_reply);
@@ -583,8 +587,8 @@ ExplainRefusal(const Explanation *explanation, const Service *service, RefusalKi
 	AppendDecision(explanation, "next", decision,
 				   psprintf("refused since %s: %s", TimeText(refusal->since), refusal->text),
 				   is_rule ? rules.advice
-						   : "Mend or drop the trigger, rule or constraint that was added to "
-							 "rhesis_notify.task_notifications.");
+						   : "Correct or drop the trigger, rule or constraint that was added "
+							 "to rhesis_notify.task_notifications.");
 	return true;
 }
 
@@ -613,7 +617,8 @@ ExplainSending(const Explanation *explanation, const Service *service)
 					   NULL);
 	else
 		AppendDecision(explanation, "next", holds ? "is held, in_doubt" : "is sent again, in doubt",
-					   "within a minute, when a worker looks for what others have left behind",
+					   "within a minute, when a worker looks for rows of workers that have "
+					   "ended",
 					   holds ? "Then retry() or cancel() it." : NULL);
 }
 
@@ -626,7 +631,8 @@ AdviceToRetry(const Explanation *explanation)
 	if (rhesis_expire_after > 0 && explanation->notification->created_at <
 									   GetCurrentTimestamp() - rhesis_expire_after * USECS_PER_SEC)
 		return pstrdup(
-			"retry() refuses what is older than rhesis_notify.expire_after: raise it first.");
+			"retry() refuses notifications older than rhesis_notify.expire_after: raise that "
+			"first.");
 	if (IsInState(explanation, "held"))
 		return psprintf("Look for its Message-ID in the mail server's log, then SELECT "
 						"rhesis_notify.retry(" INT64_FORMAT
@@ -637,8 +643,7 @@ AdviceToRetry(const Explanation *explanation)
 						");",
 						explanation->obstacle, id);
 	return psprintf(
-		"Nothing stands against it now. To send it: SELECT rhesis_notify.retry(" INT64_FORMAT ");",
-		id);
+		"Nothing prevents it now. To send it: SELECT rhesis_notify.retry(" INT64_FORMAT ");", id);
 }
 
 static void
@@ -652,8 +657,8 @@ ExplainFinished(const Explanation *explanation)
 	if (IsInState(explanation, "sent"))
 		AppendDecision(
 			explanation, "next", "nothing", detail,
-			psprintf("If it did not arrive, ask the mail server for Message-ID %s, and look "
-					 "into the spam folder.",
+			psprintf("If it did not arrive, search the mail server's log for Message-ID %s, "
+					 "and look into the spam folder.",
 					 explanation->facts->message_id ? explanation->facts->message_id
 													: "(unknown)"));
 	else
@@ -672,7 +677,7 @@ ExplainNext(const Explanation *explanation, const Service *service)
 	else if (IsInState(explanation, "sending"))
 		ExplainSending(explanation, service);
 	else if (IsInState(explanation, "held"))
-		AppendDecision(explanation, "next", "nothing", "it stands still until somebody decides",
+		AppendDecision(explanation, "next", "nothing", "it waits for retry() or cancel()",
 					   AdviceToRetry(explanation));
 	else
 		ExplainFinished(explanation);

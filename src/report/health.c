@@ -146,10 +146,10 @@ CheckWorkers(ReturnSetInfo *result, const Service *service)
 	else
 		value = psprintf("none is running, the launcher %s",
 						 service->has_launcher ? "is" : "is not either");
-	AppendCheck(
-		result, "workers", ok, value,
-		"See the server's log. max_worker_processes must have one for the launcher and one "
-		"for each worker; a database that somebody works on as a whole has none meanwhile.");
+	AppendCheck(result, "workers", ok, value,
+				"See the server's log. max_worker_processes must have one for the launcher and one "
+				"for each worker; a database has no worker while it is dropped, renamed, moved or "
+				"copied.");
 }
 
 /* If the worker's commits wait for a standby that does not answer, nothing is mailed. */
@@ -162,9 +162,9 @@ CheckReplication(ReturnSetInfo *result, const Service *service)
 				waiting ? psprintf("worker %d waits for a synchronous standby, since %s",
 								   waiting->number + 1, TimeText(StandbySince(waiting)))
 						: "no worker waits for one",
-				"No standby of synchronous_standby_names answers: see pg_stat_replication. Start "
-				"the standby, or take it off synchronous_standby_names and reload. Mail waits "
-				"meanwhile, as every commit does.");
+				"No standby of synchronous_standby_names answers: see pg_stat_replication. "
+				"Start the standby, or remove it from synchronous_standby_names and reload. "
+				"Mail waits meanwhile, as every commit does.");
 }
 
 static void
@@ -178,8 +178,9 @@ CheckServer(ReturnSetInfo *result, const Service *service)
 	if (troubled)
 		AppendCheck(
 			result, "mail server", false,
-			psprintf("left alone until %s, after %s: %s; %s", TimeText(troubled->backing_off_until),
-					 TimeText(troubled->last_error_at), troubled->last_error, last),
+			psprintf("backing off until %s, after %s: %s; %s",
+					 TimeText(troubled->backing_off_until), TimeText(troubled->last_error_at),
+					 troubled->last_error, last),
 			psprintf(
 				"%s%s%s", troubled->hint, *troubled->hint ? " " : "",
 				troubled->needs_person
@@ -187,11 +188,11 @@ CheckServer(ReturnSetInfo *result, const Service *service)
 					  "what has to be corrected: this does not pass by itself. Mail waits, and "
 					  "no attempt is used up."
 					: "SELECT * FROM rhesis_notify.check_smtp() tries it step by step. Mail "
-					  "waits, no attempt is used up, and it goes on by itself."));
+					  "waits, no attempt is used up, and the worker tries again by itself."));
 	else if (service->running == 0 || service->mail_off)
 		AppendCheck(result, "mail server", service->running == 0 && RecoveryInProgress(),
 					psprintf("not asked; %s", last),
-					"No worker speaks to it: see settings and workers.");
+					"No worker is connected: see settings and workers.");
 	else
 		AppendCheck(result, "mail server", true,
 					psprintf("%s, %s on them; %s",
@@ -212,9 +213,9 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 	{
 		AppendCheck(result, "recipients", false,
 					psprintf("being read since %s", TimeText(looking->looking_up_since)),
-					"The relation that tells users' addresses does not answer: see what its view "
-					"reads, a foreign server perhaps, and its plan with EXPLAIN. Mail waits "
-					"meanwhile.");
+					"The relation with the users' addresses does not answer. See what its "
+					"view reads (perhaps a foreign server), and its plan with EXPLAIN. Mail "
+					"waits meanwhile.");
 		return;
 	}
 	if (waiting == NULL && culprit != NULL)
@@ -222,17 +223,17 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 		AppendCheck(result, "recipients", false,
 					psprintf("a worker ended while it prepared notification " INT64_FORMAT ", %s",
 							 culprit->culprit_id, TimeText(culprit->culprit_at)),
-					"See what the log says before that time, and what the functions do that the "
-					"recipients relation calls for this user. The mail of others goes on. This is "
-					"said for an hour.");
+					"See the log before that time, and the functions that the recipients "
+					"relation calls for this user. Other mail goes on. This check reports it "
+					"for an hour.");
 		return;
 	}
 	AppendCheck(
 		result, "recipients", waiting == NULL,
 		waiting ? psprintf("%s, %s", waiting->last_error, TimeText(waiting->last_error_at))
-				: "no trouble reading them",
-		"The application's tables cannot be read; explain() of a row that waits says how to "
-		"mend it. Mail waits meanwhile.");
+				: "they can be read",
+		"The application's tables cannot be read; explain() of a row that waits says what to "
+		"do. Mail waits meanwhile.");
 }
 
 /*
@@ -257,9 +258,9 @@ AppendRefusals(ReturnSetInfo *result, const Service *service)
 					ReadQueueRules(&rules)
 						? rules.advice
 						: "A trigger, a rule or a constraint that was added to "
-						  "rhesis_notify.task_notifications or delivery_events refuses these rows: "
-						  "mend or drop it. They are tried again by themselves; the mail of others "
-						  "goes on.");
+						  "rhesis_notify.task_notifications or delivery_events refuses these "
+						  "rows: correct or drop it. The worker tries again automatically. "
+						  "Other mail goes on.");
 	else if (removal->count > 0)
 		AppendCheck(
 			result, "queue", false,
@@ -296,13 +297,13 @@ CheckStatements(ReturnSetInfo *result, const Service *service)
 
 	if (AppendSequenceLags(result) || AppendRefusals(result, service))
 		return;
-	AppendCheck(
-		result, "queue", troubled == NULL,
-		troubled ? psprintf("%s, %s", troubled->last_error, TimeText(troubled->last_error_at))
-				 : "no trouble with its tables",
-		"A statement on the queue fails: a full disk, a lock that a session keeps, or row security "
-		"that binds the tables' owner, too (ALTER TABLE ... NO FORCE ROW LEVEL SECURITY). It is "
-		"tried again by itself.");
+	AppendCheck(result, "queue", troubled == NULL,
+				troubled
+					? psprintf("%s, %s", troubled->last_error, TimeText(troubled->last_error_at))
+					: "its tables can be read and written",
+				"A statement on the queue fails: a full disk, a lock that a session keeps, or row "
+				"security that also binds the tables' owner (ALTER TABLE ... NO FORCE ROW LEVEL "
+				"SECURITY). The worker tries again automatically.");
 }
 
 static void
@@ -348,9 +349,9 @@ CheckStandby(ReturnSetInfo *result)
 				same ? "its rhesis_notify.instance is the primary's"
 					 : psprintf("its rhesis_notify.instance is \"%s\", the primary's \"%s\"",
 								rhesis_instance, remembered),
-				"Promoted, it would take this database for a copy and mail nothing: set "
-				"RHESIS_NOTIFY_INSTANCE in this server's environment to the primary's, and restart "
-				"it.");
+				"After a promotion, it would take this database for a copy and mail nothing. "
+				"Set RHESIS_NOTIFY_INSTANCE in this server's environment to the primary's, "
+				"and restart it.");
 }
 
 static void
@@ -366,7 +367,7 @@ CheckDue(ReturnSetInfo *result, const QueueFigures *figures)
 									 open < MOST_COUNTED ? "" : "at least ", figures->deferred)
 						  : psprintf("%s due, the oldest for %s",
 									 CountText(figures->due, "is", "are"), SpanText(waiting)),
-		"Where the other checks are well there is more mail than is sent: raise "
+		"If the other checks are ok, there is more mail than can be sent: raise "
 		"rhesis_notify.smtp_connections, or max_rate if the provider allows it.");
 }
 
@@ -377,8 +378,8 @@ CheckDoubt(ReturnSetInfo *result, const QueueFigures *figures, const Service *se
 		result, "in doubt", figures->held == 0,
 		psprintf(INT64_FORMAT " held; " UINT64_FORMAT " in doubt since the start of the server",
 				 figures->held, service->in_doubt),
-		"Nobody knows whether these were delivered: look for their Message-IDs in the mail "
-		"server's log, then retry(id) or cancel(id).");
+		"It is not known whether these were delivered. Look for their Message-IDs in the "
+		"mail server's log, then retry(id) or cancel(id).");
 }
 
 static void
@@ -419,8 +420,8 @@ CheckVacuum(ReturnSetInfo *result, const TableFigures *tables)
 			? "It cannot keep up: look for old transactions, SELECT pid, xact_start, query FROM "
 			  "pg_stat_activity WHERE backend_xmin IS NOT NULL ORDER BY xact_start, for "
 			  "replication slots and prepared transactions."
-			: "The queue's tables need it: turn on autovacuum and track_counts, and take "
-			  "autovacuum_enabled = false off them.");
+			: "The queue's tables need it: turn on autovacuum and track_counts, and remove "
+			  "autovacuum_enabled = false from them.");
 }
 
 static void
@@ -436,7 +437,7 @@ CheckWraparound(ReturnSetInfo *result, const TableFigures *tables)
 				 CountText(tables->frozen_age, "transaction", "transactions"),
 				 CountText(tables->multixact_age, "multixact", "multixacts")),
 		ok ? NULL
-		   : psprintf("VACUUM (FREEZE) %s; and find out what keeps autovacuum from it.",
+		   : psprintf("Run VACUUM (FREEZE) %s, and find out what keeps autovacuum from it.",
 					  tables->unfrozen));
 }
 

@@ -76,15 +76,16 @@ static const Metric metrics[METRIC_COUNT] = {
 		{"rhesis_notify_worker_start_time_seconds", "gauge",
 		 "When the worker process started, in Unix time; absent while there is none."},
 	[WORKER_BACKS_OFF] = {"rhesis_notify_worker_backing_off", "gauge",
-						  "Whether the worker leaves the mail server alone after trouble."},
+						  "Whether the worker is backing off from the mail server after an "
+						  "error."},
 	[WORKER_CONNECTIONS] = {"rhesis_notify_worker_connections", "gauge",
 							"Connections of the worker to the mail server."},
 	[WORKER_IN_FLIGHT] = {"rhesis_notify_worker_in_flight_mails", "gauge",
-						  "Mails of the worker that are on the wire."},
+						  "Mails that the worker is sending."},
 	[WORKER_SENT] = {"rhesis_notify_worker_sent_total", "counter",
 					 "Mails that the mail server has accepted, since the start of the server."},
 	[WORKER_DEFERRED] = {"rhesis_notify_worker_deferred_total", "counter",
-						 "Attempts that are to be repeated, since the start of the server."},
+						 "Attempts that will be repeated, since the start of the server."},
 	[WORKER_FAILED] = {"rhesis_notify_worker_failed_total", "counter",
 					   "Mails that were given up, since the start of the server."},
 	[WORKER_IN_DOUBT] =
@@ -99,7 +100,7 @@ static const Metric metrics[METRIC_COUNT] = {
 	[DATABASE_IN_RECOVERY] = {"rhesis_notify_database_in_recovery", "gauge",
 							  "Whether this is a standby: it sends nothing until it is promoted."},
 	[DATABASE_WORKERS_WANTED] = {"rhesis_notify_database_workers_wanted", "gauge",
-								 "Worker processes that there should be; 0 until one has run."},
+								 "Worker processes that should run; 0 until one has run."},
 	[DATABASE_PAUSED] = {"rhesis_notify_database_paused", "gauge", "Whether pause() was called."},
 	[DATABASE_COPY] = {"rhesis_notify_database_copy", "gauge",
 					   "Whether it is a copy of another database: it mails nothing until "
@@ -107,7 +108,7 @@ static const Metric metrics[METRIC_COUNT] = {
 	[DATABASE_DUE] = {"rhesis_notify_database_due_notifications", "gauge",
 					  "Notifications that should be sent now."},
 	[DATABASE_OLDEST_DUE] = {"rhesis_notify_database_oldest_due_seconds", "gauge",
-							 "For how long the oldest of them has been due; 0 when none is."},
+							 "For how long the oldest of them has been due; 0 if none is due."},
 	[DATABASE_LAST_SENT] =
 		{"rhesis_notify_database_last_sent_timestamp_seconds", "gauge",
 		 "When a mail was last sent, in Unix time; absent before the first one."},
@@ -362,8 +363,8 @@ rhesis_notify_metric_samples(PG_FUNCTION_ARGS)
 		strcmp(about, ABOUT_DATABASE) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("there are no metrics about \"%s\"", about),
-						errhint("Metrics are about \"worker\", \"queue\" or \"database\"; null is "
-								"all of them.")));
+						errhint("Use \"worker\", \"queue\" or \"database\", or null for all "
+								"of them.")));
 	result = BeginRows(fcinfo, COLUMNS);
 	Collect(&samples, about);
 	for (int i = 0; i < METRIC_COUNT; i++)

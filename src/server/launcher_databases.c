@@ -184,8 +184,8 @@ NoteFailedStart(KnownDatabase *known)
 			 errmsg("rhesis_notify cannot start a worker in database \"%s\"", NameStr(known->name)),
 			 errdetail("If the database has the extension, its mail waits. Other databases are "
 					   "not affected."),
-			 errhint("The message that names this database in its CONTEXT says why. It is "
-					 "tried again, later and later.")));
+			 errhint("The message that names this database in its CONTEXT says why. The "
+					 "launcher tries again at growing intervals.")));
 }
 
 void

@@ -50,12 +50,11 @@ rhesis_notify_require_library(PG_FUNCTION_ARGS)
 	version = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	RequirePreload();
 	if (!ServesObjects(version))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the library of rhesis_notify that the server has loaded is older "
-						"than version %s of its objects",
-						version),
-				 errdetail("The library is version %s.", RHESIS_NOTIFY_VERSION),
-				 errhint("Restart the server, so that it loads the one that is installed.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the library of rhesis_notify that the server has loaded is older "
+							   "than version %s of its objects",
+							   version),
+						errdetail("The library is version %s.", RHESIS_NOTIFY_VERSION),
+						errhint("Restart the server, so that it loads the installed library.")));
 	PG_RETURN_VOID();
 }

@@ -92,7 +92,8 @@ CheckHost(char **newval, void **extra, GucSource source)
 	if (*newval == NULL || IsHostText(*newval))
 		return true;
 	GUC_check_errdetail("A host is a name or an address, without scheme, port, user or path.");
-	GUC_check_errhint("For example \"smtp.sendgrid.net\"; the port is rhesis_notify.smtp_port.");
+	GUC_check_errhint("Write it as in \"smtp.sendgrid.net\". The port is "
+					  "rhesis_notify.smtp_port.");
 	return false;
 }
 
@@ -120,8 +121,8 @@ CheckMechanisms(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail(
 		"A login mechanism is not known, needs more than a password, or is listed twice.");
-	GUC_check_errhint(
-		"Available: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256, NTLM.");
+	GUC_check_errhint("Available mechanisms are PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, "
+					  "SCRAM-SHA-256, NTLM.");
 	return false;
 }
 
@@ -179,7 +180,7 @@ CheckRecipients(char **newval, void **extra, GucSource source)
 	pfree(copy);
 	if (acceptable)
 		return true;
-	GUC_check_errdetail("It is no name of a relation with its schema.");
+	GUC_check_errdetail("It is not the name of a relation with its schema.");
 	GUC_check_errhint("Name a table or a view with its schema, like app.notification_recipients.");
 	return false;
 }
@@ -198,8 +199,9 @@ CheckOrganizationSetting(char **newval, void **extra, GucSource source)
 	}
 	if (acceptable)
 		return true;
-	GUC_check_errdetail("It is no name of a setting of an application: these have a dot in them.");
-	GUC_check_errhint("For example \"app.current_organization\".");
+	GUC_check_errdetail("It is not the name of an application's setting, which must contain "
+						"a dot.");
+	GUC_check_errhint("Write it as in \"app.current_organization\".");
 	return false;
 }
 
@@ -215,19 +217,20 @@ CheckInstance(char **newval, void **extra, GucSource source)
 	if (source != PGC_S_DEFAULT && source != PGC_S_DYNAMIC_DEFAULT && source != PGC_S_ENV_VAR &&
 		source != PGC_S_ARGV)
 	{
-		GUC_check_errdetail("A configuration file would travel with a copy of the data directory.");
-		GUC_check_errhint("Set the environment variable RHESIS_NOTIFY_INSTANCE of the server, or "
-						  "start it with -c rhesis_notify.instance=...");
+		GUC_check_errdetail("A copy of the data directory would contain the configuration "
+							"file, and pass for the original.");
+		GUC_check_errhint("Set the environment variable RHESIS_NOTIFY_INSTANCE of the "
+						  "server, or start it with -c rhesis_notify.instance=NAME.");
 		return false;
 	}
 	for (const char *p = name; *p; p++)
 	{
 		if (*p <= ' ' || *p >= 0x7f || p - name >= MAX_INSTANCE)
 		{
-			GUC_check_errdetail("It is a name of at most %d visible ASCII characters, without "
+			GUC_check_errdetail("A name has at most %d visible ASCII characters, without "
 								"spaces.",
 								MAX_INSTANCE);
-			GUC_check_errhint("For example \"production\".");
+			GUC_check_errhint("Write it as in \"production\".");
 			return false;
 		}
 	}
@@ -322,29 +325,29 @@ DefineServerSettings(void)
 	DefineCustomEnumVariable("rhesis_notify.smtp_tls",
 							 "How the connection is encrypted: auto is implicit TLS on port 465 "
 							 "and STARTTLS, required, on all others.",
-							 "The value none is for loopback hosts, unless "
+							 "The value none is allowed only for loopback hosts, unless "
 							 "rhesis_notify.smtp_allow_plaintext is on.",
 							 &rhesis_smtp_tls, SMTP_TLS_AUTO, tls_options, PGC_SUSET, 0, NULL, NULL,
 							 NULL);
 	DefineCustomBoolVariable("rhesis_notify.smtp_allow_plaintext",
-							 "Allows rhesis_notify.smtp_tls = none for hosts beyond loopback.",
+							 "Allows rhesis_notify.smtp_tls = none for hosts other than "
+							 "loopback.",
 							 NULL, &rhesis_smtp_allow_plaintext, false, PGC_SUSET, 0, NULL, NULL,
 							 NULL);
 	DefineString("rhesis_notify.smtp_ca_file",
 				 "File with the certificates (PEM) that the SMTP server's certificate must lead "
 				 "to. Empty: the system's.",
 				 &rhesis_smtp_ca_file, "", NULL);
-	DefineString(
-		"rhesis_notify.smtp_helo_name",
-		"What EHLO says (RFC 5321, 4.1.1.1). Empty: the machine's name. Some servers refuse a "
-		"name without a dot.",
-		&rhesis_smtp_helo_name, "", CheckHost);
+	DefineString("rhesis_notify.smtp_helo_name",
+				 "The name that EHLO gives (RFC 5321, 4.1.1.1). Empty: the machine's name. Some "
+				 "servers refuse a name without a dot.",
+				 &rhesis_smtp_helo_name, "", CheckHost);
 	DefineInt("rhesis_notify.smtp_connections",
 			  "Connections to the SMTP server, at most, per worker.", &rhesis_smtp_connections, 8,
 			  1, 256, 0);
 	DefineInt("rhesis_notify.messages_per_connection",
-			  "Mails sent over one connection, at most, before it is closed and a new one opened; "
-			  "fewer where the server was seen to take fewer.",
+			  "Mails sent over one connection, at most, before it is closed and a new one is "
+			  "opened; fewer if the server has taken fewer.",
 			  &rhesis_messages_per_connection, 500, 1, INT_MAX, 0);
 	DefineInt("rhesis_notify.connect_timeout",
 			  "Time until a connection must be open, encrypted and logged in.",
@@ -371,24 +374,23 @@ DefineMailSettings(void)
 	DefineString("rhesis_notify.reply_to", "Reply-To address (RFC 5322, 3.6.2). Empty: none.",
 				 &rhesis_reply_to, "", CheckMailbox);
 	DefineLinkSettings();
-	DefineString(
-		"rhesis_notify.recipients",
-		"Table or view with users' addresses, named with its schema. It has user_id and email, "
-		"and if you like name, organization_id, "
-		"organization_name, active and timezone. Empty: the Rhesis schema, public.\"user\" and "
-		"public.organization.",
-		&rhesis_recipients, "", CheckRecipients);
-	DefineString(
-		"rhesis_notify.organization_setting",
-		"Name of the application's setting that holds the current organization's id; row security "
-		"of the notifications goes by it.",
-		&rhesis_organization_setting, "app.current_organization", CheckOrganizationSetting);
+	DefineString("rhesis_notify.recipients",
+				 "Table or view with users' addresses, named with its schema. It has user_id and "
+				 "email, and optionally name, organization_id, organization_name, active and "
+				 "timezone. Empty: the Rhesis schema, public.\"user\" and public.organization.",
+				 &rhesis_recipients, "", CheckRecipients);
+	DefineString("rhesis_notify.organization_setting",
+				 "Name of the application's setting that holds the current organization's id; row "
+				 "security of the notifications uses it.",
+				 &rhesis_organization_setting, "app.current_organization",
+				 CheckOrganizationSetting);
 	DefineString("rhesis_notify.placeholder_domains",
-				 "Domains, comma-separated, whose addresses get no mail: they are skipped as "
-				 "placeholder_email.",
+				 "Domains, comma-separated, whose addresses get no mail: their notifications "
+				 "are skipped as placeholder_email.",
 				 &rhesis_placeholder_domains, "placeholder.rhesis.ai", NULL);
 	DefineString("rhesis_notify.redirect_all_to",
-				 "For staging: every mail goes to this address, the original one in a header.",
+				 "For staging: every mail goes to this address, and a header has the "
+				 "original one.",
 				 &rhesis_redirect_all_to, "", CheckAddress);
 	DefineCustomBoolVariable(
 		"rhesis_notify.log_deliveries",
@@ -403,24 +405,24 @@ DefinePolicySettings(void)
 			  "Worker processes per database; each takes one of max_worker_processes.",
 			  &rhesis_workers, 1, 1, 64, 0);
 	DefineInt("rhesis_notify.max_attempts",
-			  "SMTP attempts per notification, at most; a server's own trouble uses up none.",
+			  "SMTP attempts per notification, at most. An error of the server itself uses "
+			  "up none.",
 			  &rhesis_max_attempts, 12, 1, 1000, 0);
 	DefineInt("rhesis_notify.retry_delay",
 			  "Time before the second attempt; it doubles with each further one.",
 			  &rhesis_retry_delay, 30000, 10, INT_MAX, GUC_UNIT_MS);
 	DefineInt("rhesis_notify.retry_max_delay",
-			  "Time between two attempts, at most, also where the mail server asks for more.",
+			  "Time between two attempts, at most, even if the mail server asks for more.",
 			  &rhesis_retry_max_delay, 4 * 3600 * 1000, 10, INT_MAX, GUC_UNIT_MS);
 	DefineCustomEnumVariable("rhesis_notify.in_doubt",
-							 "What becomes of a mail that the server may or may not have accepted: "
-							 "resend it, or hold it until retry() or cancel().",
+							 "What to do with a mail that the server may or may not have "
+							 "accepted: resend it, or hold it until retry() or cancel().",
 							 NULL, &rhesis_in_doubt, IN_DOUBT_RESEND, in_doubt_options, PGC_SUSET,
 							 0, NULL, NULL, NULL);
-	DefineInt(
-		"rhesis_notify.expire_after",
-		"Notifications that were created longer ago than this are not mailed any more: they are "
-		"skipped as expired. 0: never too old.",
-		&rhesis_expire_after, 3 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
+	DefineInt("rhesis_notify.expire_after",
+			  "Notifications that were created longer ago than this are not mailed: they are "
+			  "skipped as expired. 0: none expires.",
+			  &rhesis_expire_after, 3 * SECS_PER_DAY, 0, INT_MAX, GUC_UNIT_S);
 	DefineInt(
 		"rhesis_notify.retention",
 		"Notifications that were finished longer ago than this are removed, with their events. 0: "

@@ -150,15 +150,15 @@ DefineLinkSettings(void)
 	DefineCustomStringVariable(
 		"rhesis_notify.frontend_url",
 		"Where the application's pages are (environment: FRONTEND_URL): https, or http for "
-		"localhost; a port and a path may follow. Links in mails begin with it; empty: there "
-		"are none.",
+		"localhost; a port and a path may follow. Links in mails begin with it. Empty: mails "
+		"have no links.",
 		"Other http URLs need rhesis_notify.allow_http_links.", &frontend_url,
 		EnvironmentDefault("FRONTEND_URL", "", CheckFrontendUrl), PGC_SUSET, 0, CheckFrontendUrl,
 		NULL, NULL);
 	DefineCustomBoolVariable(
 		"rhesis_notify.allow_http_links",
-		"Allows plain http in rhesis_notify.frontend_url for hosts beyond localhost, as in an "
-		"intranet. Off: mails then go without links.",
+		"Allows plain http in rhesis_notify.frontend_url for hosts other than localhost, as "
+		"in an intranet. Off: with such a URL, mails have no links.",
 		NULL, &allow_http_links, false, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 

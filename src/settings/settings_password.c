@@ -123,8 +123,8 @@ DefinePasswordSettings(void)
 	DefineCustomStringVariable(
 		"rhesis_notify.smtp_password_file",
 		"File whose first line is the password for SMTP authentication (environment: "
-		"SMTP_PASSWORD_FILE); read again at each login. "
-		"It goes before a password that is set otherwise.",
+		"SMTP_PASSWORD_FILE); read again at each login. It takes precedence over a password "
+		"that is set otherwise.",
 		NULL, &password_file, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 }
 

@@ -360,7 +360,7 @@ NoticeBlock(void *arg, const char *parent, int parent_length, const char *name, 
 	if (parent == NULL || advice->notices >= MAX_NOTICES ||
 		HasBlock(advice, parent, parent_length, name, name_length) || !MaySayMore(advice))
 		return;
-	ereport(NOTICE, (errmsg("%s of template \"%s\" fills a block that is nowhere",
+	ereport(NOTICE, (errmsg("%s of template \"%s\" fills a block that does not exist",
 							TemplatePartName(advice->part), advice->template_name),
 					 errdetail("Line %d, {{$%s}}: template \"%s\" has no block of that name, so it "
 							   "is not shown.",
@@ -388,8 +388,8 @@ NoticeSingleBraces(Advice *advice, const char *source)
 			continue;
 		ereport(NOTICE, (errmsg("%s of template \"%s\" has a variable in single braces",
 								TemplatePartName(advice->part), advice->template_name),
-						 errdetail("{%.*s} is printed as it stands there; only subjects have "
-								   "single braces.",
+						 errdetail("{%.*s} is printed as it is: only subjects have single "
+								   "braces.",
 								   length, start),
 						 errhint("Write {{%.*s}}.", length, start)));
 	}
@@ -418,7 +418,8 @@ NoticeSubjectBraces(Advice *advice, const char *source)
 		if (known || length == 0 || strchr(end, '}') == NULL ||
 			FindListedVariable(pnstrdup(p + 1, length)) == NULL || !MaySayMore(advice))
 			continue;
-		ereport(NOTICE, (errmsg("subject of template \"%s\" has single braces that are no variable",
+		ereport(NOTICE, (errmsg("subject of template \"%s\" has single braces that are not a "
+								"variable",
 								advice->template_name),
 						 errdetail("They begin with {%.*s.", length, p + 1),
 						 errhint("Write {%.*s} or {{%.*s}}, or call title(), upper(), lower() or "
@@ -446,7 +447,7 @@ NoticeForeignTags(Advice *advice, const char *source)
 			continue;
 		ereport(NOTICE, (errmsg("%s of template \"%s\" has a tag of another template language",
 								TemplatePartName(advice->part), advice->template_name),
-						 errdetail("%s is printed as it stands there.", tags[i]),
+						 errdetail("%s is printed as it is.", tags[i]),
 						 errhint("Tags of Mustache are in double braces: {{task_name}}, "
 								 "{{#is_failed}}...{{/is_failed}}.")));
 	}
@@ -472,7 +473,7 @@ NoticeTagsInComments(Advice *advice, const char *source)
 			ereport(NOTICE,
 					(errmsg("%s of template \"%s\" has a tag in a comment",
 							TemplatePartName(advice->part), advice->template_name),
-					 errdetail("The comment ends with that tag, at %s: what follows is printed.",
+					 errdetail("The comment ends with that tag, at %s. The rest is printed.",
 							   ShownName(tag, (int) (end + 2 - tag)))));
 		comment = end;
 	}
@@ -486,9 +487,9 @@ NoticeUnshown(Advice *advice)
 
 	if (line == 0 || !MaySayMore(advice))
 		return;
-	ereport(NOTICE, (errmsg("%s of template \"%s\" has something beside the blocks of its parent",
+	ereport(NOTICE, (errmsg("%s of template \"%s\" has text outside the blocks of its parent",
 							TemplatePartName(advice->part), advice->template_name),
-					 errdetail("From line %d on: it is not shown.", line),
+					 errdetail("It begins in line %d, and is not shown.", line),
 					 errhint("Put it into a block, such as {{$%s}}...{{/%s}}.", CONTENT, CONTENT)));
 }
 
@@ -535,8 +536,8 @@ WarnOfLayout(Advice *advice, const char *source)
 		ereport(WARNING,
 				(errmsg("%s of template \"%s\" does not always have its block {{$%s}}",
 						TemplatePartName(advice->part), advice->template_name, CONTENT),
-				 errdetail("It is in a section or in another block, from line %d on: mails for "
-						   "which that is not shown lose their content.",
+				 errdetail("It is in a section or in another block, which begins in line %d. "
+						   "Mails that do not show that lose their content.",
 						   conditional_line),
 				 errhint("Put {{$%s}}{{/%s}} outside of sections, or into both {{#name}} and "
 						 "{{^name}}.",

@@ -133,8 +133,8 @@ ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("column \"%s\" of relation \"%s\" does not exist", column,
 							   RelationGetRelationName(trigger->tg_relation)),
-						errhint("CREATE EXTENSION has made it with this column, and mails need "
-								"it: add it again.")));
+						errhint("Mails need this column, which CREATE EXTENSION has created. "
+								"Add it again.")));
 	return SPI_getvalue(row, descriptor, number);
 }
 
@@ -157,7 +157,7 @@ rhesis_notify_check_template(PG_FUNCTION_ARGS)
 	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NOT_NULL_VIOLATION), errmsg("the name of a template is null"),
-				 errhint("Templates are found by their names.")));
+				 errhint("A template is found by its name.")));
 
 	/* Make the new rows visible. If the statement fails, what the cache has of them is dropped. */
 	CacheInvalidateRelcache(trigger->tg_relation);

@@ -108,7 +108,7 @@ SlowDown(const Delivery *delivery, const Outcome *outcome)
 		ereport(LOG, (errmsg("SMTP server \"%s\" port %d asks for a slower pace: now at most %.1f "
 							 "mails per second, growing again",
 							 rhesis_smtp_host, rhesis_smtp_port, pace),
-					  errdetail("It said: %s", delivery->record.smtp_reply)));
+					  errdetail("The server said: %s", delivery->record.smtp_reply)));
 }
 
 void

@@ -40,8 +40,8 @@ FailCulprit(const JournalLife *life)
 				(errmsg("a worker ended while it prepared a notification"),
 				 errdetail("Notification %lld is %s (interrupted).", (long long) life->preparing_id,
 						   delivery->record.state == DELIVERY_FAILED ? "failed" : "deferred"),
-				 errhint("See what the log says before, and what the functions do that the "
-						 "recipients relation calls for this user. The mail of others goes on.")));
+				 errhint("See the log before this message, and the functions that the "
+						 "recipients relation calls for this user. Other mail goes on.")));
 	}
 	MemoryContextDelete(context);
 	return failed;

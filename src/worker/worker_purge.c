@@ -156,9 +156,10 @@ ReportKeptRow(int64 id, const QueueProblem *problem)
 			 problem->source
 				 ? errdetail("The first is notification %lld; %s.", (long long) id, problem->source)
 				 : errdetail("The first is notification %lld.", (long long) id),
-			 errhint("A foreign key to rhesis_notify.task_notifications needs ON DELETE CASCADE or "
-					 "SET NULL and an index; a trigger or a rule must not refuse the deletion. "
-					 "What can be removed is; mail goes on.")));
+			 errhint("A foreign key to rhesis_notify.task_notifications needs ON DELETE "
+					 "CASCADE or SET NULL and an index; a trigger or a rule must not refuse "
+					 "the deletion. All other finished notifications are removed, and mail "
+					 "goes on.")));
 }
 
 static void

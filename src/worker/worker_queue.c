@@ -107,10 +107,10 @@ ReportRowProblems(const char *what, RowProblems *problems)
 											 problem->source)
 								 : errdetail("Notification %lld.", (long long) problems->id),
 				 is_rule ? errhint("%s", rules.advice)
-						 : errhint("Look for triggers, rules and constraints that were added to "
-								   "rhesis_notify.task_notifications or "
-								   "rhesis_notify.delivery_events. It is tried again by itself; "
-								   "the mail of others goes on.")));
+						 : errhint("Look for triggers, rules and constraints that were added "
+								   "to rhesis_notify.task_notifications or "
+								   "rhesis_notify.delivery_events. The worker tries again "
+								   "automatically. Other mail goes on.")));
 }
 
 /* When the last of them is not refused any more, the next cause is a new one. */
@@ -703,7 +703,8 @@ RecordWithoutTriggers(void)
 			(errmsg_plural("%d outcome was recorded without the triggers that had refused it",
 						   "%d outcomes were recorded without the triggers that had refused them",
 						   recorded, recorded),
-			 errdetail("The worker ends, and what is not recorded would be sent again.")));
+			 errdetail("The worker ends, and a mail without a recorded outcome would be sent "
+					   "again.")));
 	while ((delivery = TakeFirst(&worker.refused)) != NULL)
 	{
 		LogDelivery(delivery);

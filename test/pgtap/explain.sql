@@ -43,7 +43,7 @@ SELECT is(pg_temp.step(:id, 'task'), 'success | app.export, task id waits, repor
 SELECT is(pg_temp.step(:id, 'opted in'), 'yes | the row names its template', 'opted in by the row');
 SELECT is(pg_temp.step(:id, 'recipient'), 'jane@example.com | user 1, organization acme (Acme GmbH), looked up in public."user"',
 		  'who gets it: looked up as the worker does it');
-SELECT is(pg_temp.step(:id, 'template'), 'task_completion | subject from what ships; html from what ships; text from what ships',
+SELECT is(pg_temp.step(:id, 'template'), 'task_completion | subject from the shipped template; html from the shipped template; text from the shipped template',
 		  'where each part of the template comes from');
 SELECT is(pg_temp.step(:id, 'pause'), 'not paused', 'whether mail is paused');
 SELECT is(pg_temp.step(:id, 'pace'), 'no limit', 'the pace');
@@ -77,13 +77,13 @@ SELECT is(pg_temp.step(:id, 'opted in'), 'yes | ''collect_results'' is registere
 -- Recipients.
 SELECT is(pg_temp.step(pg_temp.report('u' || n, user_id => user_id, organization_id => organization), 'recipient'), expected, 'a recipient: ' || expected)
 FROM (VALUES
-	(1, NULL, 'acme', 'no_user | the row has no user_id | The task has to report a user_id.'),
-	(2, '7', 'acme', 'unknown_user | user 7, organization acme, looked up in public."user" | Look the id up in the relation; a user who is deleted gets no mail.'),
-	(3, 'x', NULL, 'unknown_user | user x, no organization, looked up in public."user" | Look the id up in the relation; a user who is deleted gets no mail.'),
-	(4, '1', 'globex', 'wrong_organization | user 1, organization globex, looked up in public."user" | The user has to belong to the organization that the row names; without one, to a single organization.'),
+	(1, NULL, 'acme', 'no_user | the row has no user_id | The task must report a user_id.'),
+	(2, '7', 'acme', 'unknown_user | user 7, organization acme, looked up in public."user" | Look the id up in the relation. A user who is deleted gets no mail.'),
+	(3, 'x', NULL, 'unknown_user | user x, no organization, looked up in public."user" | Look the id up in the relation. A user who is deleted gets no mail.'),
+	(4, '1', 'globex', 'wrong_organization | user 1, organization globex, looked up in public."user" | The user must belong to the organization that the row names; without one, to exactly one organization.'),
 	(5, '2', 'acme', 'no_email | user 2, organization acme, looked up in public."user" | Give the user an address.'),
-	(6, '3', 'acme', 'inactive_user | user 3, organization acme, looked up in public."user" | Active users are mailed only.'),
-	(7, '4', 'acme', 'placeholder_email | user 4, organization acme, looked up in public."user" | Addresses in rhesis_notify.placeholder_domains get no mail; give the user another.'),
+	(6, '3', 'acme', 'inactive_user | user 3, organization acme, looked up in public."user" | Only active users get mail.'),
+	(7, '4', 'acme', 'placeholder_email | user 4, organization acme, looked up in public."user" | Addresses in rhesis_notify.placeholder_domains get no mail. Give the user another address.'),
 	(8, '5', 'acme', 'invalid_email | it has no @; user 5, organization acme, looked up in public."user" | Correct the user''s address.')) AS recipient (n, user_id, organization, expected);
 
 -- What is wrong with an address.
@@ -112,17 +112,17 @@ SELECT is(pg_temp.step(:id, 'template'), 'task_completion | subject from the row
 		  'parts of different origin');
 SELECT pg_temp.report('bad subject', subject_template => '{nonsense}') AS id \gset
 SELECT matches(pg_temp.step(:id, 'template'),
-	'^task_completion \| subject template "\{nonsense\}": .*\. subject from what ships; html .* \| The mail falls back to another template: correct this one\.$',
+	'^task_completion \| subject template "\{nonsense\}": .*\. subject from the shipped template; html .* \| The mail falls back to another template: correct this one\.$',
 	'a subject that can''t be used');
 SELECT pg_temp.report('no template', template => 'nonsense') AS id \gset
-SELECT is(pg_temp.step(:id, 'template'), 'nonsense | there is no template "nonsense". subject from what ships, task_completion; '
+SELECT is(pg_temp.step(:id, 'template'), 'nonsense | there is no template "nonsense". subject from the shipped template, task_completion; '
 	'html from rhesis_notify.templates, task_completion; text from the organization''s own, task_completion | The mail falls back to another template: correct this one.',
 	'a template that does not exist');
 
 -- Too old.
 SELECT pg_temp.report('old') AS id \gset
 UPDATE rhesis_notify.task_notifications SET created_at = now() - interval '4 days' WHERE id = :id;
-SELECT is(pg_temp.step(:id, 'age'), 'expired | not mailed after (24h 0m ago) | Raise rhesis_notify.expire_after before retry(), if it is still of use.', 'too old');
+SELECT is(pg_temp.step(:id, 'age'), 'expired | not mailed after (24h 0m ago) | If the mail is still useful, raise rhesis_notify.expire_after before retry().', 'too old');
 SELECT alike(pg_temp.step(:id, 'next'), 'is skipped, expired |%', 'and so it will be skipped');
 SET LOCAL rhesis_notify.expire_after = 0;
 SELECT is(pg_temp.step(:id, 'age'), 'in time | rhesis_notify.expire_after is 0: never', 'nothing is too old without expiry');
@@ -140,7 +140,7 @@ SELECT is(pg_temp.steps(:id), 'task, opted in, age, recipient, template, state, 
 SELECT is(pg_temp.step(:id, 'recipient'), 'jane@example.com | user 1, organization acme (Acme GmbH), looked up in public."user"; the last attempt was to jane@old.example.com',
 	'an address that has changed since');
 SELECT is(pg_temp.step(:id, 'state'), 'sent | attempts: 1, since (now); 250 2.0.0 Ok: queued as 4F2A', 'sent, with the server''s words');
-SELECT is(pg_temp.step(:id, 'next'), 'nothing | the row is removed after (in 29d 23h) | If it did not arrive, ask the mail server for Message-ID <1@example.com>, and look into the spam folder.',
+SELECT is(pg_temp.step(:id, 'next'), 'nothing | the row is removed after (in 29d 23h) | If it did not arrive, search the mail server''s log for Message-ID <1@example.com>, and look into the spam folder.',
 	'and where to ask if it did not arrive');
 
 SELECT pg_temp.finish(pg_temp.report('was no email', user_id => '2'), 'skipped', 'no_email') AS id \gset
@@ -148,9 +148,9 @@ SELECT is(pg_temp.step(:id, 'state'), 'skipped, no_email | attempts: 0, since (n
 SELECT is(pg_temp.step(:id, 'template'), NULL, 'what was not decided any more is not explained');
 SELECT is(pg_temp.step(:id, 'next'), format('nothing | the row is removed after (in 29d 23h) | When the cause (no_email) is gone: SELECT rhesis_notify.retry(%s);', :id), 'the cause stands');
 UPDATE public."user" SET email = 'now@example.com' WHERE id = 2;
-SELECT is(pg_temp.step(:id, 'next'), format('nothing | the row is removed after (in 29d 23h) | Nothing stands against it now. To send it: SELECT rhesis_notify.retry(%s);', :id), 'the cause is gone');
+SELECT is(pg_temp.step(:id, 'next'), format('nothing | the row is removed after (in 29d 23h) | Nothing prevents it now. To send it: SELECT rhesis_notify.retry(%s);', :id), 'the cause is gone');
 UPDATE rhesis_notify.task_notifications SET created_at = now() - interval '4 days' WHERE id = :id;
-SELECT alike(pg_temp.step(:id, 'next'), '% | retry() refuses what is older than rhesis_notify.expire_after: raise it first.', 'what retry() would say');
+SELECT alike(pg_temp.step(:id, 'next'), '% | retry() refuses notifications older than rhesis_notify.expire_after: raise that first.', 'what retry() would say');
 
 -- What operators have done, and attempts that have failed.
 SELECT pg_temp.report('worked on') AS id \gset
@@ -163,12 +163,12 @@ SELECT matches(pg_temp.step(:id, 'operator'), '^cancelled \| \(now\), by \S+, wa
 SELECT is(pg_temp.step(:id, 'state'), 'cancelled | attempts: 0, since (now)', 'cancelled');
 
 UPDATE rhesis_notify.task_notifications SET delivery_status = 'sending', claimed_by = 4711 WHERE id = :behind;
-SELECT is(pg_temp.step(:behind, 'state'), 'sending | attempts: 0, by a worker that is gone (number 4711)', 'a claim that nobody holds');
+SELECT is(pg_temp.step(:behind, 'state'), 'sending | attempts: 0, by a worker that has ended (number 4711)', 'a claim that nobody holds');
 SELECT alike(pg_temp.step(:behind, 'next'), 'is sent again, in doubt | within a minute%', 'is sent again');
 SET LOCAL rhesis_notify.in_doubt = hold;
 SELECT alike(pg_temp.step(:behind, 'next'), 'is held, in_doubt | within a minute% | Then retry() or cancel() it.', 'or held');
 UPDATE rhesis_notify.task_notifications SET delivery_status = 'held', delivery_reason = 'in_doubt', claimed_by = NULL WHERE id = :behind;
-SELECT is(pg_temp.step(:behind, 'next'), format('nothing | it stands still until somebody decides | Look for its Message-ID in the mail server''s log, '
+SELECT is(pg_temp.step(:behind, 'next'), format('nothing | it waits for retry() or cancel() | Look for its Message-ID in the mail server''s log, '
 	'then SELECT rhesis_notify.retry(%1$s); or SELECT rhesis_notify.cancel(%1$s);', :behind), 'until somebody decides');
 
 -- Names as long as a task likes are cut.
@@ -183,7 +183,7 @@ SELECT is(pg_temp.step(:id, 'recipient'), format('cannot be read | relation "use
 SELECT alike(pg_temp.step(:id, 'next'), 'waits until recipients can be read |%', 'waits');
 CREATE VIEW public.people AS SELECT id AS user_id, CASE id WHEN 1 THEN (1 / (id - 1))::text ELSE mail END AS email, organization_id FROM public."user";
 SET LOCAL rhesis_notify.recipients = 'public.people';
-SELECT is(pg_temp.step(:id, 'recipient'), 'recipients_error | division by zero (SQLSTATE 22012) | This user''s row makes the relation fail: mend the row, or the view.', 'a row that makes it fail');
+SELECT is(pg_temp.step(:id, 'recipient'), 'recipients_error | division by zero (SQLSTATE 22012) | This user''s row makes the relation fail. Correct the row, or the view.', 'a row that makes it fail');
 
 -- Errors.
 SELECT throws_ok('SELECT * FROM rhesis_notify.explain(0)', 'P0002', 'notification 0 does not exist', 'one that does not exist is an error');

@@ -29,7 +29,7 @@ SELECT is(pg_temp.queue_check(), 'f | the sequence of task_notifications.id is 3
 GRANT EXECUTE ON FUNCTION pg_temp.report TO reporter;
 SET LOCAL ROLE reporter;
 SELECT throws_ok($$ SELECT rhesis_notify.task_completed('new', 'app.export', 'success', organization_id => 'acme') $$, '55000',
-	'the ids of rhesis_notify.task_notifications are used up to beyond its sequence', 'a new task''s report is an error, not "has reported before"');
+	'the sequence of rhesis_notify.task_notifications.id is behind the rows', 'a new task''s report is an error, not "has reported before"');
 RESET ROLE;
 SELECT setval('rhesis_notify.task_notifications_id_seq', 1000003) \g /dev/null
 SELECT alike(pg_temp.queue_check(), 't | %', 'then health() is content');

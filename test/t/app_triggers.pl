@@ -102,10 +102,10 @@ check_refusal('AFTER, at the outcome', trigger_on($outcome, $raise, 'AFTER UPDAT
 check_refusal('suppressed, at the outcome', trigger_on($outcome, 'RETURN NULL;'), $drop, at => 'outcome');
 check_refusal('suppressed, and the worker ends', trigger_on($outcome, 'RETURN NULL;'), $drop, at => 'outcome', restart => 1);
 check_refusal('taken back, at the outcome', trigger_on($outcome, 'RETURN OLD;'), $drop, at => 'outcome');
-check_refusal('made due again, at the outcome', trigger_on($outcome, q{NEW.delivery_status := 'pending'; NEW.finished_at := NULL;}), $drop, at => 'outcome', message => 'makes due again');
+check_refusal('made due again, at the outcome', trigger_on($outcome, q{NEW.delivery_status := 'pending'; NEW.finished_at := NULL;}), $drop, at => 'outcome', message => 'makes finished notifications due again');
 check_refusal('made due again, and the worker ends', trigger_on($outcome, q{NEW.delivery_status := 'deferred'; NEW.finished_at := NULL; NEW.next_attempt_at := now();}), $drop, at => 'outcome', restart => 1);
 my $due_again = q{UPDATE rhesis_notify.task_notifications SET delivery_status = 'pending', finished_at = NULL WHERE id = NEW.id;};
-check_refusal('made due again after the outcome', trigger_on($outcome, $due_again, 'AFTER UPDATE'), $drop, at => 'outcome', message => 'makes due again');
+check_refusal('made due again after the outcome', trigger_on($outcome, $due_again, 'AFTER UPDATE'), $drop, at => 'outcome', message => 'makes finished notifications due again');
 check_refusal('made due again after the outcome, and the worker ends', trigger_on($outcome, $due_again, 'AFTER UPDATE'), $drop, at => 'outcome', restart => 1);
 check_refusal('a cancel that is raised, at the outcome', trigger_on($outcome, q{RAISE query_canceled;}), $drop, at => 'outcome');
 check_refusal('an audit table that is closed', trigger_on($outcome, q{PERFORM public.audit_it(OLD.id);}), $drop, at => 'outcome', message => 'permission denied');

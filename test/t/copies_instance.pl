@@ -117,7 +117,7 @@ is_itself($node, 'updated', 'an update from 1.0');
 
 is($node->sql('SHOW rhesis_notify.instance'), '', 'a server has no name at first');
 like($node->sql_error('SET rhesis_notify.instance = $$x$$'), qr/cannot be changed without restarting the server/, 'a session can\'t set it');
-like($node->sql_error('ALTER SYSTEM SET rhesis_notify.instance = $$x$$'), qr/invalid value for parameter.*\nDETAIL:  A configuration file would travel.*\nHINT:  .*RHESIS_NOTIFY_INSTANCE/,
+like($node->sql_error('ALTER SYSTEM SET rhesis_notify.instance = $$x$$'), qr/invalid value for parameter.*\nDETAIL:  A copy of the data directory would contain.*\nHINT:  .*RHESIS_NOTIFY_INSTANCE/,
 	'ALTER SYSTEM refuses it');
 like($node->sql_error('ALTER DATABASE postgres SET rhesis_notify.instance = $$x$$'), qr/cannot be changed without restarting/, 'so does ALTER DATABASE');
 my $log_offset = -s $node->logfile;

@@ -226,7 +226,7 @@ try:
 except DatabaseError as error:
     print(error)
 PYTHON
-	qr/^the ids of rhesis_notify\.task_notifications are used up to beyond its sequence$/m, '... an id that is there already loses no report without a word');
+	qr/^the sequence of rhesis_notify\.task_notifications\.id is behind the rows$/m, '... an id that is there already loses no report without a word');
 $node->sql(q{SELECT setval('rhesis_notify.task_notifications_id_seq', 1000)}, 'django');
 $mail = next_mail();
 is($node->sql(q{SELECT error_message || result::text FROM rhesis_notify.task_notifications WHERE user_id IS NULL}, 'django'),

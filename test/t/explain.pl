@@ -30,7 +30,7 @@ sub step
 my $id = $node->report;
 $node->wait_for_state($id, 'sent');
 like((step($id, 'state'))[0], qr/^sent \| attempts: 1, since \S+ \S+ \(\d+s ago\); 250 2\.0\.0 Ok: queued as/, 'sent: with the server\'s words');
-like((step($id, 'next'))[0], qr/^nothing \| .* \| If it did not arrive, ask the mail server for Message-ID <\S+\@rhesis\.example>/, 'and where to ask');
+like((step($id, 'next'))[0], qr/^nothing \| .* \| If it did not arrive, search the mail server's log for Message-ID <\S+\@rhesis\.example>/, 'and where to ask');
 
 $peer->rules({ stage => 'rcpt', action => 'reply', text => '450 4.2.0 Mailbox busy', count => 1 });
 $id = $node->report;
@@ -43,7 +43,7 @@ $peer->rules({ stage => 'rcpt', action => 'reply', text => '550 5.1.1 No such us
 $id = $node->report;
 $node->wait_for_state($id, 'failed');
 like((step($id, 'attempt'))[0], qr/^failed \| .*at RCPT TO: 550 5\.1\.1 No such user$/, 'refused: by whom and why');
-like((step($id, 'next'))[0], qr/^nothing .* Nothing stands against it now\. To send it: SELECT rhesis_notify\.retry\($id\);$/, 'and how to try again');
+like((step($id, 'next'))[0], qr/^nothing .* Nothing prevents it now\. To send it: SELECT rhesis_notify\.retry\($id\);$/, 'and how to try again');
 $node->sql("SELECT rhesis_notify.retry($id)");
 $node->wait_for_state($id, 'sent');
 is_deeply([ map { $_->[1] } grep { $_->[0] =~ /attempt|operator/ } explanation($id) ], [qw(failed retried)], 'what an operator has done is in its place');
@@ -52,7 +52,7 @@ $peer->rules({ stage => 'accepted', action => 'close', count => 1 });
 $id = $node->report;
 $node->wait_for_state($id, 'held');
 like((step($id, 'attempt'))[0], qr/^in_doubt \| .*after the end of the message/, 'in doubt: what happened');
-like((step($id, 'next'))[0], qr/^nothing \| it stands still until somebody decides \| Look for its Message-ID/, 'and that somebody has to decide');
+like((step($id, 'next'))[0], qr/^nothing \| it waits for retry\(\) or cancel\(\) \| Look for its Message-ID/, 'and that somebody has to decide');
 
 # ---- On the wire ----
 
@@ -69,7 +69,7 @@ $peer->rules;
 
 $id = $node->report;
 $node->wait_for(q{SELECT backing_off_until IS NOT NULL AND state = 'backing off' AND last_error ~ 'onnect to ' FROM rhesis_notify.worker_status});
-like((step($id, 'mail server'))[0], qr/^left alone until \S+ \S+ \((?:in \d+s|0s ago)\) \| localhost:\d+, \S+ \S+ \(\d+s ago\): .+ \| Check rhesis_notify\.smtp_port, .*SELECT \* FROM rhesis_notify\.check_smtp\(\)/,
+like((step($id, 'mail server'))[0], qr/^backing off until \S+ \S+ \((?:in \d+s|0s ago)\) \| localhost:\d+, \S+ \S+ \(\d+s ago\): .+ \| Check rhesis_notify\.smtp_port, .*SELECT \* FROM rhesis_notify\.check_smtp\(\)/,
 	'a server in trouble: what it said last, and until when it is left alone');
 $peer->start_again;
 $node->wait_for_state($id, 'sent');
@@ -80,7 +80,7 @@ $node->wait_for(q{SELECT count(*) = 0 FROM rhesis_notify.task_notifications
 	WHERE delivery_status IN ('pending', 'sending', 'deferred') AND next_attempt_at < now() + interval '30 min'});
 $node->sql('SELECT rhesis_notify.pause()');
 $id = $node->report;
-like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace \| It grows by itself; set rhesis_notify\.max_rate/, 'a slower pace: why, and what to do');
+like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace \| It rises again by itself\. Set rhesis_notify\.max_rate/, 'a slower pace: why, and what to do');
 $id = $node->report;
 like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace; due before it: 1 \| It grows/, 'and how many are due before it');
 $node->sql('SELECT rhesis_notify.resume()');

@@ -89,7 +89,7 @@ $peer->stop;
 my $waiting = $node->report(task_name => 'app.tasks.nightly_report');
 $node->wait_for(q{SELECT state = 'backing off' AND backing_off_until > now() + interval '5 s' FROM rhesis_notify.worker_status});
 is(ailing(), 'mail server', 'a server that is down is found');
-like(one_spelling(health('mail server')), qr/^f \| left alone until \S+ \S+ \(in \d+s\), after \S+ \S+ \(\d+s ago\): .*Couldn't connect.*; the last mail was sent .* \| .*check_smtp\(\)/,
+like(one_spelling(health('mail server')), qr/^f \| backing off until \S+ \S+ \(in \d+s\), after \S+ \S+ \(\d+s ago\): .*Couldn't connect.*; the last mail was sent .* \| .*check_smtp\(\)/,
 	'until when it is left alone, why, and what to do');
 in_document('a mail server that is down', $ailing_checks, explanation_in_psql($waiting));
 $peer->start_again;
@@ -103,8 +103,8 @@ $waiting = $node->report;
 # Now and then the worker tries the server, and then it is not in trouble.
 my $refused;
 RhesisNotify::Peer::wait_until(sub { ($refused = health('mail server')) =~ /^f/ }, 'the mail server is left alone');
-like($refused, qr/^f \| left alone until .*: 535 .* \| Check rhesis_notify\.smtp_user and the password.*check_smtp\(\).*: this does not pass by itself/, 'a wrong password has to be corrected');
-unlike($refused, qr/goes on by itself/, 'and nobody is told to wait');
+like($refused, qr/^f \| backing off until .*: 535 .* \| Check rhesis_notify\.smtp_user and the password.*check_smtp\(\).*: this does not pass by itself/, 'a wrong password has to be corrected');
+unlike($refused, qr/tries again by itself/, 'and nobody is told to wait');
 $node->reconfigure(smtp_password => $peer->password);
 $node->wait_for_state($waiting, 'sent');
 
@@ -112,7 +112,7 @@ $node->wait_for_state($waiting, 'sent');
 
 $node->reconfigure(smtp_host => '');
 is(ailing(), 'settings, mail server', 'a setting that is missing');
-like(health('mail server'), qr/^f \| not asked; .* \| No worker speaks to it: see settings and workers\.$/, 'then nobody speaks to a mail server');
+like(health('mail server'), qr/^f \| not asked; .* \| No worker is connected: see settings and workers\.$/, 'then nobody speaks to a mail server');
 $node->reconfigure(smtp_host => 'localhost');
 
 $node->sql('ALTER TABLE public."user" RENAME email TO mail');
