@@ -44,8 +44,8 @@ BEGIN
 		 COALESCE(task_completed.completed_at, pg_catalog.now()))
 	ON CONFLICT DO NOTHING;
 
-	-- Any unique index, even that of the id, can cause this. Insert again to learn which one: that
-	-- costs a subtransaction, but is rare.
+	-- Any unique index, even that of the id, may have caused the conflict. Insert again to learn
+	-- which one: that costs a subtransaction, but is rare.
 	IF NOT FOUND THEN
 		BEGIN
 			INSERT INTO rhesis_notify.task_notifications

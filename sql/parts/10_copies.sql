@@ -39,7 +39,7 @@ COMMENT ON COLUMN rhesis_notify.database_birth.born IS
 	'with a restore, or with the first copy of a subscription. -infinity after adopt_database(), '
 	'and after an update from 1.0';
 
--- This database is not a copy.
+-- A new database is not a copy: both rows have the same token.
 WITH identity AS
 	(INSERT INTO rhesis_notify.database_identity (token, system_identifier, database_oid, instance)
 	 SELECT pg_catalog.gen_random_uuid(), control.system_identifier, this.oid,

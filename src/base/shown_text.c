@@ -26,8 +26,8 @@ IsAsciiControl(unsigned char c)
 }
 
 /*
- * C1 controls, the line and paragraph separators, and the characters that change the direction of
- * the text after them.
+ * Returns true for C1 controls, the line and paragraph separators, and the characters that change
+ * the direction of the text after them.
  */
 static bool
 IsWideControl(const unsigned char *p, int length)

@@ -121,7 +121,7 @@ typedef struct MustacheOptions
 	int max_steps;	  /* tags and look-ups, where long names count as several; 0 for the default */
 } MustacheOptions;
 
-/* What a template uses a name for. */
+/* How a template uses a name. */
 typedef enum MustacheUse
 {
 	MUSTACHE_USES_VARIABLE, /* the name as written; it may be dotted, or "." */
@@ -153,9 +153,9 @@ extern void
 MustacheVisitNames(const MustacheTemplate *template, MustacheNameVisitor visit, void *arg);
 
 /*
- * If every block of this name may be left out, returns the line of the section or replaceable block
- * that encloses the first of them. Returns 0 if the name is always shown or has no block. Two
- * blocks in sections of which one is always shown count as always shown.
+ * Returns 0 if a block of this name is always shown, or if there is none. Otherwise returns the
+ * line of the section, or of the replaceable block, that encloses the first block of this name. Two
+ * blocks in opposite sections count as always shown.
  */
 extern int
 MustacheConditionalLine(const MustacheTemplate *template, const char *name, int name_length);

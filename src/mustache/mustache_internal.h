@@ -42,7 +42,7 @@ typedef struct Node
 	int end;		  /* index of the first node after this one and its body */
 	Span tag;		  /* the tag in the source; for text, the text itself */
 	Span name;		  /* without the dynamic name's asterisk */
-	Span indentation; /* what is added to each line if indents is set */
+	Span indentation; /* white space that is added to each line if indents is set */
 	int dedent;		  /* block: how much indentation its lines lose when they are shown elsewhere */
 } Node;
 

@@ -21,7 +21,7 @@
 /* Steps between two calls of check_for_interrupts; a power of 2. */
 #define INTERRUPT_INTERVAL 128
 
-/* Bytes that cost time but produce no output count as one step for each BYTES_PER_STEP. */
+/* Bytes that cost time but produce no output: so many of them count as one step. */
 #define BYTES_PER_STEP 64
 
 /* How much of a partial is prefetched from memory before it is rendered. */

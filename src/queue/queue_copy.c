@@ -56,7 +56,7 @@ static QueueStatement has_subscription = {
 	.parameter_types = {OIDOID},
 };
 
-/* The objects of 1.0 know no more. */
+/* The objects of 1.0 have only this. */
 static QueueStatement is_paused = {
 	.sql = "SELECT EXISTS (SELECT FROM rhesis_notify.database_pause)",
 };

@@ -39,7 +39,7 @@ typedef struct NotificationEvent
 	char *event;
 	char *reply;   /* NULL: none */
 	char *message; /* NULL: none */
-	char *by;	   /* who did it; NULL: the worker */
+	char *by;	   /* the role that did it; NULL: the worker */
 } NotificationEvent;
 
 /*

@@ -46,7 +46,7 @@ typedef struct TableFigures
 	bool is_vacuumed; /* autovacuum is on for them */
 	int64 live_rows;  /* by the statistics */
 	int64 dead_rows;
-	TimestampTz vacuumed_at; /* the last vacuum, of the table where it is longest ago; 0: never */
+	TimestampTz vacuumed_at; /* the last vacuum of the table that has waited longest; 0: never */
 	int64 frozen_age;	 /* the greatest age of all the extension's tables, in transactions ... */
 	int64 multixact_age; /* ... and in multixacts */
 	char *unfrozen;		 /* tables that autovacuum should have frozen, for VACUUM; NULL: none */

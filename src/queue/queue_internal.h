@@ -25,8 +25,8 @@
 
 /*
  * True if a row came with a copy of another database: it was created before this database was, or
- * has an id that the queue's sequence has not given. The ids decide about rows of tasks that began
- * shortly before CREATE EXTENSION. The parameters are those of CopyBounds.
+ * has an id that the queue's sequence has not given. If it was created in the minute before CREATE
+ * EXTENSION, only its id decides. The parameters are those of CopyBounds.
  */
 #define ROW_IS_COPIED(row, born, last_id, unnumbered_until)        \
 	"(" row ".created_at OPERATOR(pg_catalog.<) " born " OR (" row \

@@ -484,7 +484,7 @@ IsReadableForOthers(LookUp *look_up, int first, int count, const ErrorData *erro
 
 	if (AreKnownToFail(look_up, first, count))
 		return true;
-	/* Each try would wait for the lock as long. */
+	/* Each try would wait for the lock again. */
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		return false;
 	for (int i = first; count > 1 && i < first + count && look_up->answered == 0; i += step)

@@ -16,7 +16,7 @@
 typedef struct KeyType
 {
 	Oid column_type;
-	Oid element_type; /* of the array that the column's index is searched for */
+	Oid element_type; /* of the array that is compared with the column */
 
 	/*
 	 * Sets *value to the id as a value of the type, and returns the text that the type itself

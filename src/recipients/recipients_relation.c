@@ -177,7 +177,8 @@ AppendColumn(StringInfo statement, const AppColumn *column, bool exists)
 						 column->max_chars);
 	else if (column->form == APP_COLUMN_KEY)
 		/*
-		 * A longer value equals no id that is asked for, so its first bytes are enough to see that.
+		 * A longer value cannot equal an id that is asked for. Its first bytes are enough to see
+		 * that.
 		 */
 		appendStringInfo(statement, "pg_catalog.left(r.%s::pg_catalog.text, %d)", name,
 						 KEY_MAX_BYTES + 1);

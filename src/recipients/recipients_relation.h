@@ -53,7 +53,7 @@ typedef char *AppValues[APP_COLUMNS_MAX]; /* a row: text or NULL for each column
 typedef struct AppRows
 {
 	MemoryContext context; /* has all that follows; NULL: nothing was read */
-	Oid owner;			   /* whose rights were used; InvalidOid: the relation was not opened */
+	Oid owner;			   /* the relation's owner; InvalidOid: it was not opened */
 	const KeyType *key_types[APP_COLUMNS_MAX]; /* for the key columns that exist */
 	char **keys; /* each id as the key column writes it; NULL: not a value of its type */
 	int count;
@@ -63,8 +63,8 @@ typedef struct AppRows
 /*
  * Reads the rows of the ids from the relation of this name (with its schema; without one, in
  * public), in one statement over its index. Returns NULL and fills in *rows, or returns the error,
- * palloc'd in the current memory context. The error may be a cancellation: the caller knows whether
- * it is its own. The rows live until FreeAppRows(). Needs an open transaction.
+ * palloc'd in the current memory context. The error may be a cancellation: the caller must find out
+ * whether it has caused it. The rows live until FreeAppRows(). Needs an open transaction.
  */
 extern ErrorData *ReadAppRelation(AppRelation *relation, const char *name, const char *const *ids,
 								  int id_count, AppRows *rows);

@@ -65,7 +65,7 @@ PushPair(RhesisJsonbState *state, const char *name, const char *value)
 	RhesisPushJsonb(state, WJB_VALUE, &item);
 }
 
-/* Returns as a result the arguments that templates read from a task's result. */
+/* Returns a result with those arguments that templates read from a task's result. */
 static Jsonb *
 ResultFromArguments(const char *execution_time, const char *test_run_id)
 {

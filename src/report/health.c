@@ -331,7 +331,7 @@ CheckCopy(ReturnSetInfo *result)
 					 ADOPT_HINT);
 }
 
-/* After a promotion, this server's own instance is what matters. */
+/* After a promotion, the worker will compare this server's own instance. */
 static void
 CheckStandby(ReturnSetInfo *result)
 {

@@ -206,8 +206,8 @@ CheckOrganizationSetting(char **newval, void **extra, GucSource source)
 }
 
 /*
- * Refuses every source that a copy of the database would bring along (a file in the data directory,
- * a catalog): the copy would pass for the original.
+ * Refuses a value from a file in the data directory, or from a catalog. A copy of the database
+ * would have the same value, and so pass for the original.
  */
 static bool
 CheckInstance(char **newval, void **extra, GucSource source)

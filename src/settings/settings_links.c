@@ -65,7 +65,7 @@ HostProblem(const char *host)
 	}
 	if (*rest != '\0' && strchr("/?#", *rest) == NULL)
 		return "what follows its host is neither a port nor a path";
-	/* Accept an application whose pages are after #/. */
+	/* An application may have its pages after #/. */
 	if (strchr(host, '?') || (anchor && anchor[1] != '\0' && strchr("/!", anchor[1]) == NULL))
 		return "no path can follow a query or an anchor";
 	return NULL;

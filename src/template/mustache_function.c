@@ -1,8 +1,7 @@
 /*
  * mustache_function.c - the SQL function rhesis_notify.mustache().
  *
- * It renders one template without anything else of this extension: variables and partials are the
- * caller's.
+ * It uses no template or variable of this extension: variables and partials come from the caller.
  */
 #include "postgres.h"
 
@@ -95,8 +94,8 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 }
 
 /*
- * rhesis_notify.mustache(template text, variables jsonb, partials jsonb,
- * escape_html boolean) returns text
+ * rhesis_notify.mustache(template text, variables jsonb, partials jsonb, escape_html boolean)
+ * returns text
  */
 Datum
 rhesis_notify_mustache(PG_FUNCTION_ARGS)

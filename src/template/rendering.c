@@ -26,7 +26,7 @@
 #define MAX_STEPS_PER_PART 500000
 #define MAX_UNCUT_SUBJECT 100000
 
-/* Only so many used variables, and no longer names, are noted. */
+/* At most so many used variables are noted, and only names up to this length. */
 #define MAX_NOTED_NAMES 500
 #define MAX_NOTED_NAME 100
 

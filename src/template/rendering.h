@@ -23,7 +23,7 @@ typedef struct RenderedMail
 	char *subject; /* as the mail shows it: one line, cut if it is too long */
 	char *html;
 	char *text;
-	char *fallback; /* why a shipped part or the template's own subject replaced one; or NULL */
+	char *fallback; /* why the shipped template or the template's own subject is used; or NULL */
 	char *error;	/* why no mail can be rendered (render_error); the parts are then NULL */
 	PartSource sources[TEMPLATE_PARTS];
 } RenderedMail;

@@ -15,7 +15,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/formatting.h"
 
-/* A subject is cut to far less, so changing the case of more text is wasted. */
+/* A subject is cut to far fewer characters, so it is useless to change the case of more. */
 #define MAX_CHANGED_CHARS 1000
 
 /*
@@ -60,9 +60,9 @@ LocaleKeepsAscii(void)
 }
 
 /*
- * Changes the case of ASCII letters as in English, and of other letters as the database's locale
- * does: names of tasks and the words for a status are not words of a language. In every encoding of
- * a database, all bytes of a non-ASCII character have the high bit.
+ * Changes the case of ASCII letters as in English, because names of tasks and words for a status
+ * are identifiers. Changes the case of other letters as the database's locale does. In every
+ * encoding of a database, all bytes of a non-ASCII character have the high bit.
  */
 static char *
 ChangeAroundAscii(const char *text, int length, char *(*change)(const char *, size_t, Oid),

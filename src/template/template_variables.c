@@ -139,7 +139,7 @@ VisitPart(Listing *listing, const char *name, TemplatePart part)
 	return any;
 }
 
-/* Returns the listed variable with which a name begins; NULL if there is none. */
+/* Returns the listed variable that a name begins with; NULL if there is none. */
 static const ListedVariable *
 VariableOf(const char *name)
 {

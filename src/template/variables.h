@@ -13,8 +13,8 @@
 #define MAX_OWN_VARIABLES 40
 
 /*
- * Values of the result that do not fit a mail are shown as copies that fit, up to this many.
- * Further values are cut where they stop fitting.
+ * At most so many values of the result that do not fit a mail are replaced by copies that fit. A
+ * further value is cut before the first character that does not fit.
  */
 #define MAX_SHOWN_COPIES 40
 
