@@ -12,7 +12,9 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "mb/pg_wchar.h"
+#include "nodes/parsenodes.h"
 #include "queue/queue_internal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -323,6 +325,17 @@ HasTriggerAfter(const char *table, int16 change)
 	return found;
 }
 
+/* Runs the constraint triggers now that would otherwise run at COMMIT, after the last check. */
+static void
+RunDeferredTriggers(void)
+{
+	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
+
+	immediate->constraints = NIL; /* all */
+	immediate->deferred = false;
+	AfterTriggerSetState(immediate);
+}
+
 /* Checks the rows themselves if a trigger may have changed them after the statement did. */
 static void
 RequireNoneBecameDue(const DeliveryRecord *records, int count)
@@ -333,6 +346,7 @@ RequireNoneBecameDue(const DeliveryRecord *records, int count)
 	if (!HasTriggerAfter("task_notifications", TRIGGER_TYPE_UPDATE) &&
 		!HasTriggerAfter("delivery_events", TRIGGER_TYPE_INSERT))
 		return;
+	RunDeferredTriggers();
 	ids = EmptyField(count);
 	for (int i = 0; i < count; i++)
 	{

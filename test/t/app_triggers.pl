@@ -20,9 +20,9 @@ $node->sql(q{CREATE ROLE auditor; GRANT USAGE, CREATE ON SCHEMA public TO audito
 # A trigger function that says or does something for rows whose task_id is like 'bad%', when the condition holds.
 sub trigger_on
 {
-	my ($condition, $action, $kind) = @_;
+	my ($condition, $action, $kind, %are) = @_;
 	$kind //= 'BEFORE UPDATE';
-	my $create = $kind =~ /DEFERRED/ ? 'CREATE CONSTRAINT TRIGGER' : 'CREATE TRIGGER';
+	my ($create, $when) = $are{deferred} ? ('CREATE CONSTRAINT TRIGGER', 'DEFERRABLE INITIALLY DEFERRED') : ('CREATE TRIGGER', '');
 
 	return qq{
 		CREATE FUNCTION public.app() RETURNS trigger LANGUAGE plpgsql AS \$\$
@@ -30,7 +30,7 @@ sub trigger_on
 			IF OLD.task_id LIKE 'bad%' AND $condition THEN $action END IF;
 			RETURN NEW;
 		END \$\$;
-		$create app $kind ON rhesis_notify.task_notifications } . ($kind =~ /DEFERRED/ ? 'DEFERRABLE INITIALLY DEFERRED ' : '') . q{FOR EACH ROW EXECUTE FUNCTION public.app()};
+		$create app $kind ON rhesis_notify.task_notifications $when FOR EACH ROW EXECUTE FUNCTION public.app()};
 }
 
 my $drop = 'DROP TRIGGER app ON rhesis_notify.task_notifications; DROP FUNCTION public.app()';
@@ -107,18 +107,17 @@ check_refusal('made due again, and the worker ends', trigger_on($outcome, q{NEW.
 my $due_again = q{UPDATE rhesis_notify.task_notifications SET delivery_status = 'pending', finished_at = NULL WHERE id = NEW.id;};
 check_refusal('made due again after the outcome', trigger_on($outcome, $due_again, 'AFTER UPDATE'), $drop, at => 'outcome', message => 'makes finished notifications due again');
 check_refusal('made due again after the outcome, and the worker ends', trigger_on($outcome, $due_again, 'AFTER UPDATE'), $drop, at => 'outcome', restart => 1);
+check_refusal('made due again at COMMIT', trigger_on($outcome, $due_again, 'AFTER UPDATE', deferred => 1), $drop, at => 'outcome', message => 'makes due again');
 check_refusal('a cancel that is raised, at the outcome', trigger_on($outcome, q{RAISE query_canceled;}), $drop, at => 'outcome');
 check_refusal('an audit table that is closed', trigger_on($outcome, q{PERFORM public.audit_it(OLD.id);}), $drop, at => 'outcome', message => 'permission denied');
 check_refusal('a full disk that is raised', trigger_on($outcome, q{RAISE disk_full USING MESSAGE = 'no room for an audit';}), $drop, at => 'outcome', message => 'no room');
 check_refusal('a check', q{ALTER TABLE rhesis_notify.task_notifications ADD CONSTRAINT app CHECK (NOT (task_id LIKE 'bad%' AND delivery_status = 'sent')) NOT VALID},
 	q{ALTER TABLE rhesis_notify.task_notifications DROP CONSTRAINT app}, at => 'outcome', message => 'violates check constraint "app"');
-check_refusal('deferred', trigger_on($outcome, $raise, 'AFTER UPDATE') =~ s/CREATE TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications/CREATE CONSTRAINT TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications DEFERRABLE INITIALLY DEFERRED/r,
-	$drop, at => 'outcome', message => 'the app says no');
+check_refusal('deferred', trigger_on($outcome, $raise, 'AFTER UPDATE', deferred => 1), $drop, at => 'outcome', message => 'the app says no');
 
 check_refusal('BEFORE, at the claim', trigger_on($claim, $raise), $drop, at => 'claim', message => 'the app says no');
 check_refusal('AFTER, at the claim', trigger_on($claim, $raise, 'AFTER UPDATE'), $drop, at => 'claim', message => 'the app says no');
-check_refusal('deferred, at the claim', trigger_on($claim, $raise, 'AFTER UPDATE') =~ s/CREATE TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications/CREATE CONSTRAINT TRIGGER app AFTER UPDATE ON rhesis_notify.task_notifications DEFERRABLE INITIALLY DEFERRED/r,
-	$drop, at => 'claim', message => 'the app says no');
+check_refusal('deferred, at the claim', trigger_on($claim, $raise, 'AFTER UPDATE', deferred => 1), $drop, at => 'claim', message => 'the app says no');
 check_refusal('suppressed, at the claim', trigger_on($claim, 'RETURN NULL;'), $drop, at => 'claim');
 check_refusal('taken back, at the claim', trigger_on($claim, 'RETURN OLD;'), $drop, at => 'claim');
 check_refusal('given to another worker, at the claim', trigger_on($claim, 'NEW.claimed_by := 1;'), $drop, at => 'claim');
