@@ -1,11 +1,17 @@
 /*
- * session.c - one client's connection: input, and replies that leave when their time has come.
+ * session.c - one client's connection: its input, and its replies, which may be delayed.
  *
- * The delays are those of a server far away. A command is worked on from when the kernel has it, however late we come to
- * read it: the processor is its sender's too, and a server far away has its own. What came before is done first; a mail
- * takes accept_delay to be worked on; a reply reaches the client reply_delay after the work is done. So replies to commands that
- * were sent together arrive together, and a client that waits for each reply pays the round trip each time. (A TLS
- * handshake is not delayed.) Each session has a timer of its own, a timerfd, where there are delays.
+ * The delays imitate a server that is far away:
+ *
+ * - The work on a command begins when the kernel has received it, even if it is read later. The
+ *   sink shares the processor with the client, and a server far away has a processor of its own.
+ * - The work on a command begins after the work on the commands before it. The work on a mail takes
+ *   accept_delay.
+ * - A reply is sent reply_delay after the work is done. So the replies to commands that were sent
+ *   together arrive together, and a client that waits for each reply waits for a round trip each
+ *   time. A TLS handshake is not delayed.
+ *
+ * If there are delays, each session has a timer (a timerfd).
  */
 #include <err.h>
 #include <stdlib.h>
@@ -16,20 +22,22 @@
 
 #include "loop.h"
 #include "session.h"
+#include "smtp.h"
 #include "stream.h"
+#include "tally.h"
 
 #define INPUT_SIZE (256 * 1024)
 
-/* A reply that waits for its time: it ends at this byte of the output. */
+/* A reply that is not sent before its time. */
 typedef struct Reply
 {
 	int64_t due;
-	size_t end;
-	int64_t mail_bytes; /* of the mail that it accepts; -1: none */
+	size_t end;			/* the byte of the output at which it ends */
+	int64_t mail_bytes; /* the size of the mail that it accepts; -1: it accepts none */
 	char key[KEY_SIZE];
 } Reply;
 
-struct Session
+typedef struct Session
 {
 	Stream stream;
 	Watch socket_watch;
@@ -37,12 +45,15 @@ struct Session
 	int timer_fd;
 	Smtp smtp;
 
-	char carried[SMTP_LINE_LIMIT]; /* input that is no whole line yet */
+	char carried[SMTP_LINE_LIMIT]; /* the beginning of a line whose end has not come yet */
 	size_t carried_length;
-	bool answered;	 /* all replies have left since the client last sent something */
-	int64_t free_at; /* when the work on all that has come is done */
+	bool answered;	 /* all replies have been sent since the client last sent something */
+	int64_t free_at; /* when the work on all input is done */
 
-	/* Output: sent, then to be sent now, then the replies that wait; all of it begins anew when all has left. */
+	/*
+	 * The output: first what was sent, then what may be sent now, then the replies that wait for
+	 * their time. It is emptied when all of it has been sent.
+	 */
 	char *output;
 	size_t output_room;
 	size_t output_length;
@@ -57,12 +68,12 @@ struct Session
 	bool end_next;
 	bool waits_to_write;
 	bool ended;
-	Session *next_ended;
-};
+	struct Session *next_ended;
+} Session;
 
 SessionOptions session_options;
 
-/* What a session has just read, behind what it had carried over. */
+/* The input of the session that reads: what it carried over, then what it has just read. */
 static char input[SMTP_LINE_LIMIT + INPUT_SIZE];
 
 static Session *ended_sessions;
@@ -130,32 +141,7 @@ Enqueue(Session *session, const char *text, int64_t mail_bytes, const char *key)
 		memcpy(reply->key, key, KEY_SIZE);
 }
 
-void
-SessionReply(Session *session, const char *text)
-{
-	Enqueue(session, text, -1, NULL);
-}
-
-void
-SessionAcceptMail(Session *session, int64_t bytes, const char *key)
-{
-	session->free_at += session_options.accept_delay;
-	Enqueue(session, "250 2.0.0 Ok: queued as 4F2A\r\n", bytes, key);
-}
-
-void
-SessionStartTls(Session *session)
-{
-	session->tls_next = true;
-}
-
-void
-SessionEnd(Session *session)
-{
-	session->end_next = true;
-}
-
-/* Have the timer say when the next reply is due. */
+/* Let the timer expire when the next reply is due. */
 static void
 SetTimer(Session *session, int64_t due)
 {
@@ -166,7 +152,7 @@ SetTimer(Session *session, int64_t due)
 		err(1, "timerfd_settime");
 }
 
-/* Let go of the replies whose time has come. */
+/* Release the replies that are due. */
 static void
 Release(Session *session)
 {
@@ -191,7 +177,7 @@ Release(Session *session)
 	}
 }
 
-/* All replies have left: what was to be done then. */
+/* All replies have been sent: do what had to wait for that. */
 static void
 AllSent(Session *session)
 {
@@ -240,7 +226,10 @@ Send(Session *session)
 
 /* ---- Input ---- */
 
-/* Whether what has come after all replies had left is part of a mail: not of greeting, login or farewell. */
+/*
+ * After all replies were sent, the client has sent something. Does that belong to a mail? Greeting,
+ * login and QUIT do not.
+ */
 static bool
 BeginsTurn(const Session *session, size_t length)
 {
@@ -249,12 +238,29 @@ BeginsTurn(const Session *session, size_t length)
 	return session->smtp.mailing || (length >= 4 && strncasecmp(input, "MAIL", 4) == 0);
 }
 
-/* Hand on what was read, with what was left before, and keep what is left now. */
+/* Do what the answer says; the reply waits for its time. */
+static void
+Execute(Session *session, const SmtpAnswer *answer)
+{
+	if (answer->accepted_mail)
+		session->free_at += session_options.accept_delay;
+	if (answer->logged_in)
+		tally.logins++;
+	Enqueue(session, answer->reply, answer->accepted_mail ? session->smtp.body_bytes : -1,
+			session->smtp.key);
+	if (answer->action == SMTP_START_TLS)
+		session->tls_next = true;
+	else if (answer->action == SMTP_END)
+		session->end_next = true;
+}
+
+/* Take what was carried over and what was read, and carry over what is left. */
 static void
 Take(Session *session, size_t count)
 {
 	size_t length = session->carried_length + count;
-	size_t used;
+	size_t used = 0;
+	SmtpAnswer answer;
 
 	if (session->free_at < session->stream.arrived)
 		session->free_at = session->stream.arrived;
@@ -262,7 +268,12 @@ Take(Session *session, size_t count)
 		tally.turns++;
 	session->answered = false;
 
-	used = SmtpTake(&session->smtp, session, input, length);
+	do
+	{
+		used += SmtpTake(&session->smtp, input + used, length - used, &answer);
+		if (answer.reply != NULL)
+			Execute(session, &answer);
+	} while (answer.reply != NULL);
 	session->carried_length = length - used;
 	memcpy(session->carried, input + used, session->carried_length);
 }
@@ -328,6 +339,6 @@ SessionStart(int fd)
 		StreamKeepArrivals(&session->stream);
 	}
 	TallyConnection();
-	SessionReply(session, "220 sink ESMTP\r\n");
+	Enqueue(session, "220 sink ESMTP\r\n", -1, NULL);
 	Send(session);
 }

@@ -1,8 +1,8 @@
 /*
- * sink.c - a mail server that throws everything away, quickly, or as slowly as one that is far away.
+ * sink.c - a mail server that throws all mails away, at full speed or as slowly as a distant server.
  *
- * It listens on the loopback alone, does all in one thread, and prints its port when it is ready. control.c says how
- * to ask what it has seen.
+ * It listens on the loopback interface only, has one thread, and prints its port when it is ready.
+ * control.c has the commands that ask for its counts.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -17,7 +17,9 @@
 #include "control.h"
 #include "loop.h"
 #include "session.h"
+#include "smtp.h"
 #include "stream.h"
+#include "tally.h"
 
 static const char usage[] =
 	"usage: sink --control PATH [OPTION...]\n"
@@ -76,10 +78,10 @@ TakeOption(Arguments *arguments, int option)
 			arguments->key = optarg;
 			break;
 		case 'u':
-			smtp_login.user = optarg;
+			smtp_offers.user = optarg;
 			break;
 		case 'w':
-			smtp_login.password = optarg;
+			smtp_offers.password = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -111,7 +113,7 @@ ReadArguments(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		TakeOption(&arguments, option);
 	if (arguments.control == NULL || optind < argc || !arguments.certificate != !arguments.key ||
-		!smtp_login.user != !smtp_login.password)
+		!smtp_offers.user != !smtp_offers.password)
 		Refuse();
 	return arguments;
 }
@@ -131,7 +133,7 @@ Accept(void *owner, uint32_t events)
 	}
 }
 
-/* Listen on this port of the loopback, or on any; returns which. */
+/* Listen on this port of the loopback interface; 0: on any free port. Returns the port. */
 static int
 Listen(int port)
 {
@@ -177,7 +179,10 @@ main(int argc, char **argv)
 	Arguments arguments = ReadArguments(argc, argv);
 
 	if (arguments.certificate != NULL)
+	{
 		session_options.tls = TlsContext(arguments.certificate, arguments.key);
+		smtp_offers.tls = true;
+	}
 	RaiseLimits();
 	ControlListen(arguments.control);
 	printf("%d\n", Listen(arguments.port));

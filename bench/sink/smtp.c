@@ -1,8 +1,8 @@
 /*
- * smtp.c - the server's side of SMTP: bytes in, replies out.
+ * smtp.c - the server's side of SMTP: bytes in, answers out.
  *
- * Accepts every mail from who has logged in, where that is asked for, and throws it away. Checks no more than what tells a client
- * that is wrong from one that is right: the order of commands and the login.
+ * It accepts every mail and throws it away. If a login is demanded, the client must log in first.
+ * It checks only what shows an error of the client: the order of the commands and the login.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,17 +10,16 @@
 
 #include <openssl/evp.h>
 
-#include "session.h"
 #include "smtp.h"
 
 #define AFTER_BODY "\r\n.\r\n"
 #define AFTER_BODY_LENGTH 5
 
-SmtpLogin smtp_login;
+SmtpOffers smtp_offers;
 
 /* ---- Logging in ---- */
 
-/* Decode base64 into a string of at most size bytes, and say how long it is; -1 when it is none. */
+/* Decode base64 into a string of at most size bytes. Returns its length; -1: it is no base64. */
 static int
 Decode(const char *text, char *decoded, size_t size)
 {
@@ -58,172 +57,171 @@ IsPlainLogin(const char *text)
 	size_t first = count < 0 ? 0 : strlen(decoded) + 1;
 	size_t second = (int) first < count ? first + strlen(decoded + first) + 1 : 0;
 
-	return second > 0 && (int) second <= count && strcmp(decoded + first, smtp_login.user) == 0 &&
-		   strcmp(decoded + second, smtp_login.password) == 0;
+	return second > 0 && (int) second <= count && strcmp(decoded + first, smtp_offers.user) == 0 &&
+		   strcmp(decoded + second, smtp_offers.password) == 0;
 }
 
 static void
-FinishLogin(Smtp *smtp, Session *session, bool right)
+FinishLogin(Smtp *smtp, SmtpAnswer *answer, bool right)
 {
 	smtp->stage = SMTP_COMMANDS;
 	smtp->logged_in = right;
-	if (right)
-		tally.logins++;
-	SessionReply(session, right ? "235 2.7.0 Authentication successful\r\n"
-								: "535 5.7.8 Authentication failed\r\n");
+	answer->logged_in = right;
+	answer->reply =
+		right ? "235 2.7.0 Authentication successful\r\n" : "535 5.7.8 Authentication failed\r\n";
 }
 
 static void
-ContinueLogin(Smtp *smtp, Session *session, const char *line)
+ContinueLogin(Smtp *smtp, SmtpAnswer *answer, const char *line)
 {
 	if (smtp->stage == SMTP_AUTH_PLAIN)
-		FinishLogin(smtp, session, IsPlainLogin(line));
+		FinishLogin(smtp, answer, IsPlainLogin(line));
 	else if (smtp->stage == SMTP_AUTH_PASSWORD)
-		FinishLogin(smtp, session, smtp->right_user && DecodesTo(line, smtp_login.password));
+		FinishLogin(smtp, answer, smtp->right_user && DecodesTo(line, smtp_offers.password));
 	else
 	{
-		smtp->right_user = DecodesTo(line, smtp_login.user);
+		smtp->right_user = DecodesTo(line, smtp_offers.user);
 		smtp->stage = SMTP_AUTH_PASSWORD;
-		SessionReply(session, "334 UGFzc3dvcmQ6\r\n");
+		answer->reply = "334 UGFzc3dvcmQ6\r\n";
 	}
 }
 
 static void
-Auth(Smtp *smtp, Session *session, const char *rest)
+Auth(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	bool plain = strncasecmp(rest, "PLAIN", 5) == 0;
 	bool login = strncasecmp(rest, "LOGIN", 5) == 0;
 	bool has_answer = rest[0] != '\0' && rest[5] == ' ';
 
-	if (smtp_login.user == NULL || !(plain || login))
-		SessionReply(session, "504 5.5.4 Unrecognized authentication type\r\n");
+	if (smtp_offers.user == NULL || !(plain || login))
+		answer->reply = "504 5.5.4 Unrecognized authentication type\r\n";
 	else
 	{
 		smtp->stage = plain ? SMTP_AUTH_PLAIN : SMTP_AUTH_USER;
 		if (has_answer)
-			ContinueLogin(smtp, session, rest + 6);
+			ContinueLogin(smtp, answer, rest + 6);
 		else
-			SessionReply(session, plain ? "334 \r\n" : "334 VXNlcm5hbWU6\r\n");
+			answer->reply = plain ? "334 \r\n" : "334 VXNlcm5hbWU6\r\n";
 	}
 }
 
 /* ---- Commands ---- */
 
 static void
-Ehlo(Smtp *smtp, Session *session, const char *rest)
+Ehlo(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
-	char reply[512];
+	static char reply[512];
 
 	(void) rest;
 	smtp->mailing = false;
 	snprintf(reply, sizeof(reply),
 			 "250-sink\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n%s%s250 "
 			 "ENHANCEDSTATUSCODES\r\n",
-			 session_options.tls != NULL && !smtp->in_tls ? "250-STARTTLS\r\n" : "",
-			 smtp_login.user != NULL ? "250-AUTH PLAIN LOGIN\r\n" : "");
-	SessionReply(session, reply);
+			 smtp_offers.tls && !smtp->in_tls ? "250-STARTTLS\r\n" : "",
+			 smtp_offers.user != NULL ? "250-AUTH PLAIN LOGIN\r\n" : "");
+	answer->reply = reply;
 }
 
 static void
-Helo(Smtp *smtp, Session *session, const char *rest)
+Helo(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	(void) rest;
 	smtp->mailing = false;
-	SessionReply(session, "250 sink\r\n");
+	answer->reply = "250 sink\r\n";
 }
 
 static void
-StartTls(Smtp *smtp, Session *session, const char *rest)
+StartTls(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	(void) rest;
-	if (session_options.tls == NULL || smtp->in_tls)
+	if (!smtp_offers.tls || smtp->in_tls)
 	{
-		SessionReply(session, "502 5.5.1 No TLS here\r\n");
+		answer->reply = "502 5.5.1 No TLS here\r\n";
 		return;
 	}
 	*smtp = (Smtp){.in_tls = true};
-	SessionReply(session, "220 2.0.0 Ready to start TLS\r\n");
-	SessionStartTls(session);
+	answer->reply = "220 2.0.0 Ready to start TLS\r\n";
+	answer->action = SMTP_START_TLS;
 }
 
 static void
-MailFrom(Smtp *smtp, Session *session, const char *rest)
+MailFrom(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	(void) rest;
-	if (smtp_login.user != NULL && !smtp->logged_in)
-		SessionReply(session, "530 5.7.0 Authentication required\r\n");
+	if (smtp_offers.user != NULL && !smtp->logged_in)
+		answer->reply = "530 5.7.0 Authentication required\r\n";
 	else if (smtp->mailing)
-		SessionReply(session, "503 5.5.1 Nested MAIL command\r\n");
+		answer->reply = "503 5.5.1 Nested MAIL command\r\n";
 	else
 	{
 		smtp->mailing = true;
 		smtp->has_recipient = false;
-		SessionReply(session, "250 2.1.0 Ok\r\n");
+		answer->reply = "250 2.1.0 Ok\r\n";
 	}
 }
 
 static void
-RcptTo(Smtp *smtp, Session *session, const char *rest)
+RcptTo(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	const char *local_part = strchr(rest, '<');
 	size_t length = local_part ? strcspn(++local_part, "@>") : 0;
 
 	if (!smtp->mailing)
-		SessionReply(session, "503 5.5.1 MAIL first\r\n");
+		answer->reply = "503 5.5.1 MAIL first\r\n";
 	else if (length == 0 || length >= KEY_SIZE)
-		SessionReply(session, "501 5.1.3 Bad recipient\r\n");
+		answer->reply = "501 5.1.3 Bad recipient\r\n";
 	else
 	{
 		memcpy(smtp->key, local_part, length);
 		smtp->key[length] = '\0';
 		smtp->has_recipient = true;
-		SessionReply(session, "250 2.1.5 Ok\r\n");
+		answer->reply = "250 2.1.5 Ok\r\n";
 	}
 }
 
 static void
-Data(Smtp *smtp, Session *session, const char *rest)
+Data(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	(void) rest;
 	if (!smtp->mailing || !smtp->has_recipient)
 	{
-		SessionReply(session, "503 5.5.1 RCPT first\r\n");
+		answer->reply = "503 5.5.1 RCPT first\r\n";
 		return;
 	}
 	smtp->stage = SMTP_BODY_START;
 	smtp->body_bytes = 0;
-	SessionReply(session, "354 End data with <CR><LF>.<CR><LF>\r\n");
+	answer->reply = "354 End data with <CR><LF>.<CR><LF>\r\n";
 }
 
 static void
-Rset(Smtp *smtp, Session *session, const char *rest)
+Rset(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	(void) rest;
 	smtp->mailing = false;
-	SessionReply(session, "250 2.0.0 Ok\r\n");
+	answer->reply = "250 2.0.0 Ok\r\n";
 }
 
 static void
-Noop(Smtp *smtp, Session *session, const char *rest)
+Noop(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	(void) smtp;
 	(void) rest;
-	SessionReply(session, "250 2.0.0 Ok\r\n");
+	answer->reply = "250 2.0.0 Ok\r\n";
 }
 
 static void
-Quit(Smtp *smtp, Session *session, const char *rest)
+Quit(Smtp *smtp, SmtpAnswer *answer, const char *rest)
 {
 	(void) smtp;
 	(void) rest;
-	SessionReply(session, "221 2.0.0 Bye\r\n");
-	SessionEnd(session);
+	answer->reply = "221 2.0.0 Bye\r\n";
+	answer->action = SMTP_END;
 }
 
 typedef struct Command
 {
 	const char *name;
-	void (*run)(Smtp *smtp, Session *session, const char *rest);
+	void (*run)(Smtp *smtp, SmtpAnswer *answer, const char *rest);
 } Command;
 
 static const Command commands[] = {
@@ -232,9 +230,9 @@ static const Command commands[] = {
 	{"NOOP", Noop},			  {"QUIT", Quit},
 };
 
-/* The line is ended by a NUL, without its CRLF. */
+/* The line ends with a NUL instead of its CRLF. */
 static void
-RunCommand(Smtp *smtp, Session *session, const char *line)
+RunCommand(Smtp *smtp, SmtpAnswer *answer, const char *line)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 	{
@@ -244,18 +242,18 @@ RunCommand(Smtp *smtp, Session *session, const char *line)
 		{
 			const char *rest = line + length;
 
-			commands[i].run(smtp, session, rest + strspn(rest, " "));
+			commands[i].run(smtp, answer, rest + strspn(rest, " "));
 			return;
 		}
 	}
-	SessionReply(session, "500 5.5.2 Unrecognized command\r\n");
+	answer->reply = "500 5.5.2 Unrecognized command\r\n";
 }
 
 /* ---- Bytes ---- */
 
-/* Take one line, if there is a whole one. Returns how many bytes were used. */
+/* Take one line, if it is complete. Returns how many bytes were used. */
 static size_t
-TakeLine(Smtp *smtp, Session *session, const char *bytes, size_t length)
+TakeLine(Smtp *smtp, SmtpAnswer *answer, const char *bytes, size_t length)
 {
 	const char *end = memchr(bytes, '\n', length);
 	size_t used = end ? (size_t) (end - bytes) + 1 : 0;
@@ -264,8 +262,8 @@ TakeLine(Smtp *smtp, Session *session, const char *bytes, size_t length)
 
 	if (used > SMTP_LINE_LIMIT || (end == NULL && length >= SMTP_LINE_LIMIT))
 	{
-		SessionReply(session, "500 5.5.2 Line too long\r\n");
-		SessionEnd(session);
+		answer->reply = "500 5.5.2 Line too long\r\n";
+		answer->action = SMTP_END;
 		return length;
 	}
 	if (end == NULL)
@@ -275,23 +273,24 @@ TakeLine(Smtp *smtp, Session *session, const char *bytes, size_t length)
 	memcpy(line, bytes, size);
 	line[size] = '\0';
 	if (smtp->stage == SMTP_COMMANDS)
-		RunCommand(smtp, session, line);
+		RunCommand(smtp, answer, line);
 	else
-		ContinueLogin(smtp, session, line);
+		ContinueLogin(smtp, answer, line);
 	return used;
 }
 
 static void
-FinishBody(Smtp *smtp, Session *session)
+FinishBody(Smtp *smtp, SmtpAnswer *answer)
 {
 	smtp->stage = SMTP_COMMANDS;
 	smtp->mailing = false;
-	SessionAcceptMail(session, smtp->body_bytes, smtp->key);
+	answer->accepted_mail = true;
+	answer->reply = "250 2.0.0 Ok: queued as 4F2A\r\n";
 }
 
-/* A body that has no line at all ends with the dot alone. Returns how many bytes were used. */
+/* A body without any line ends with the dot alone. Returns how many bytes were used. */
 static size_t
-TakeBodyStart(Smtp *smtp, Session *session, const char *bytes, size_t length)
+TakeBodyStart(Smtp *smtp, SmtpAnswer *answer, const char *bytes, size_t length)
 {
 	const char *dot = &AFTER_BODY[2];
 
@@ -300,13 +299,16 @@ TakeBodyStart(Smtp *smtp, Session *session, const char *bytes, size_t length)
 	smtp->stage = SMTP_BODY;
 	if (memcmp(bytes, dot, 3) != 0)
 		return 0;
-	FinishBody(smtp, session);
+	FinishBody(smtp, answer);
 	return 3;
 }
 
-/* Take the body up to its end, or all but what may be the beginning of its end. */
+/*
+ * Take the body up to its end. If that has not come, leave the bytes that may be the beginning of
+ * it. Returns how many bytes were used.
+ */
 static size_t
-TakeBody(Smtp *smtp, Session *session, const char *bytes, size_t length)
+TakeBody(Smtp *smtp, SmtpAnswer *answer, const char *bytes, size_t length)
 {
 	const char *end = memmem(bytes, length, AFTER_BODY, AFTER_BODY_LENGTH);
 	size_t used = length < AFTER_BODY_LENGTH ? 0 : length - (AFTER_BODY_LENGTH - 1);
@@ -315,29 +317,30 @@ TakeBody(Smtp *smtp, Session *session, const char *bytes, size_t length)
 		used = end - bytes + AFTER_BODY_LENGTH;
 	smtp->body_bytes += used;
 	if (end != NULL)
-		FinishBody(smtp, session);
+		FinishBody(smtp, answer);
 	return used;
 }
 
 size_t
-SmtpTake(Smtp *smtp, Session *session, const char *bytes, size_t length)
+SmtpTake(Smtp *smtp, const char *bytes, size_t length, SmtpAnswer *answer)
 {
 	size_t used = 0;
 
+	*answer = (SmtpAnswer){0};
 	for (;;)
 	{
 		SmtpStage before = smtp->stage;
 		size_t more;
 
 		if (before == SMTP_BODY)
-			more = TakeBody(smtp, session, bytes + used, length - used);
+			more = TakeBody(smtp, answer, bytes + used, length - used);
 		else if (before == SMTP_BODY_START)
-			more = TakeBodyStart(smtp, session, bytes + used, length - used);
+			more = TakeBodyStart(smtp, answer, bytes + used, length - used);
 		else
-			more = TakeLine(smtp, session, bytes + used, length - used);
+			more = TakeLine(smtp, answer, bytes + used, length - used);
 		used += more;
 
-		if (more == 0 && smtp->stage == before)
+		if (answer->reply != NULL || (more == 0 && smtp->stage == before))
 			return used;
 	}
 }

@@ -1,5 +1,5 @@
 /*
- * smtp.h - the server's side of SMTP: bytes in, replies out.
+ * smtp.h - the server's side of SMTP: bytes in, answers out.
  */
 #ifndef SINK_SMTP_H
 #define SINK_SMTP_H
@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <openssl/ssl.h>
 
 #include "tally.h"
 
@@ -28,31 +26,48 @@ typedef struct Smtp
 	SmtpStage stage;
 	bool in_tls;
 	bool logged_in;
-	bool right_user; /* of AUTH LOGIN, whose password comes next */
+	bool right_user; /* AUTH LOGIN: the user was right, and the password comes next */
 	bool mailing;	 /* MAIL has been accepted */
 	bool has_recipient;
 	int64_t body_bytes;
 	char key[KEY_SIZE]; /* local part of the recipient */
 } Smtp;
 
-/* The login that is offered and asked for; NULL: none. */
-typedef struct SmtpLogin
+/* What the server offers: set once, at the start. */
+typedef struct SmtpOffers
 {
-	const char *user;
+	bool tls;		  /* STARTTLS */
+	const char *user; /* the login that is offered and demanded; NULL: none */
 	const char *password;
-} SmtpLogin;
+} SmtpOffers;
 
-extern SmtpLogin smtp_login;
+extern SmtpOffers smtp_offers;
 
-struct Session;
+/* What the session does after the reply. */
+typedef enum SmtpAction
+{
+	SMTP_GO_ON,
+	SMTP_START_TLS,
+	SMTP_END
+} SmtpAction;
+
+/* The answer to one command or to one mail. */
+typedef struct SmtpAnswer
+{
+	const char *reply;	/* ends with CRLF; valid until the next SmtpTake(); NULL: none */
+	bool accepted_mail; /* the reply accepts a mail: smtp->body_bytes and smtp->key say which */
+	bool logged_in;		/* the reply accepts a login */
+	SmtpAction action;
+} SmtpAnswer;
 
 /* A command line is no longer than this, its end included. */
 #define SMTP_LINE_LIMIT 2048
 
 /*
- * Take what has been read. Returns how many bytes were used: at least so many that fewer than SMTP_LINE_LIMIT are left,
- * which the caller puts in front of what it reads next.
+ * Take bytes up to the end of one command or mail, and set the answer to it. Returns how many bytes
+ * were used. Call it again with the rest until it uses none and answers nothing. Fewer than
+ * SMTP_LINE_LIMIT bytes are left then; the caller puts them in front of what it reads next.
  */
-extern size_t SmtpTake(Smtp *smtp, struct Session *session, const char *bytes, size_t length);
+extern size_t SmtpTake(Smtp *smtp, const char *bytes, size_t length, SmtpAnswer *answer);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * smtp_auth.c - which login mechanism a connection tries, and which one comes after a refusal.
  *
- * libcurl takes the strongest mechanism that a server offers and that it may use, and tries no other when the server
- * refuses it. Some servers offer mechanisms that cannot succeed there (CRAM-MD5 beside a password that is kept
- * hashed). So the pool remembers what was offered, what was refused and what succeeded, and each connection
- * may use what comes next.
+ * libcurl uses the strongest mechanism that the server offers and that libcurl may use. If the
+ * server refuses it, libcurl tries no other. But some servers offer mechanisms that can never
+ * succeed there (CRAM-MD5, if they keep only hashes of passwords). So the pool remembers which
+ * mechanisms were offered, refused and successful, and allows each connection the next one.
  *
- * Each mechanism is tried once. When all were refused, each later connection tries one of them: a wrong password
- * shall not use up the logins that a server allows.
+ * Each mechanism is tried once. After all were refused, each later connection tries only one of
+ * them, because a server allows only a number of failed logins.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -18,17 +18,20 @@
 #include "base/ascii.h"
 #include "smtp/smtp_internal.h"
 
-/* In the order in which libcurl prefers them. All need a password and nothing else. */
+/* In the order in which libcurl prefers them. Each of them needs a password and nothing else. */
 static const char *const mechanisms[] = {"SCRAM-SHA-256", "SCRAM-SHA-1", "DIGEST-MD5", "CRAM-MD5",
 										 "NTLM",		  "PLAIN",		 "LOGIN"};
 
 StaticAssertDecl(lengthof(mechanisms) == SMTP_MECHANISMS, "an order has room for each mechanism");
 
-/* Over TLS the password is safe with any of them, and these two succeed with every kind of password store. */
+/*
+ * With TLS each of them keeps the password secret. PLAIN and LOGIN succeed with every kind of
+ * password store.
+ */
 static const char default_order_tls[] =
 	"PLAIN,LOGIN,SCRAM-SHA-256,SCRAM-SHA-1,CRAM-MD5,DIGEST-MD5,NTLM";
 
-/* Without TLS the strongest goes first. */
+/* Without TLS, the strongest comes first. */
 static const char default_order_plain[] =
 	"SCRAM-SHA-256,SCRAM-SHA-1,DIGEST-MD5,CRAM-MD5,NTLM,PLAIN,LOGIN";
 
@@ -80,7 +83,7 @@ SmtpSetMechanisms(SmtpPool *pool, const char *list)
 	if (!SmtpParseMechanisms(list, auth->order, &auth->count) || auth->count == 0)
 		(void) SmtpParseMechanisms(pool->tls ? default_order_tls : default_order_plain, auth->order,
 								   &auth->count);
-	/* Without TLS a weaker mechanism shows more: nobody falls back to it who has not said so. */
+	/* Without TLS, a weaker mechanism exposes more: do not fall back to it unless it is listed. */
 	auth->may_fall_back = pool->tls || (list != NULL && *list != '\0');
 }
 
@@ -94,7 +97,7 @@ WantedMechanisms(const SmtpAuth *auth)
 	return wanted;
 }
 
-/* What may be tried now: of what is wanted and, as far as that is known, offered. */
+/* The mechanisms that may be tried now: wanted, not refused, and offered if that is known. */
 static uint32
 Candidates(const SmtpAuth *auth)
 {
@@ -106,9 +109,9 @@ Candidates(const SmtpAuth *auth)
 }
 
 /*
- * The mechanisms that a new connection may use. There is at least one, or libcurl would choose for itself. When
- * the offers are known, it is one. Else these are as many, from the beginning of the order, as libcurl tries in
- * the same order.
+ * The mechanisms that a new connection may use. At least one, because libcurl would choose freely
+ * among none. If the offers are known: one. Else: the beginning of our order, as long as libcurl
+ * prefers them in the same order.
  */
 static uint32
 NextMechanisms(SmtpAuth *auth)
@@ -126,7 +129,7 @@ NextMechanisms(SmtpAuth *auth)
 		auth->exhausted = true;
 		candidates = Candidates(auth);
 		if (candidates == 0)
-			candidates = WantedMechanisms(auth); /* none is offered: that may change */
+			candidates = WantedMechanisms(auth); /* none was offered, but that may change */
 	}
 	for (int i = 0; i < auth->count; i++)
 	{
@@ -158,7 +161,7 @@ SmtpLoginOptions(SmtpConnection *connection, char *options, size_t size)
 	}
 }
 
-/* What the server's last EHLO answer offers, of what we know. */
+/* The mechanisms that the server's last answer to EHLO offers. Unknown names are ignored. */
 static uint32
 OfferedMechanisms(const SmtpConnection *connection)
 {
@@ -180,7 +183,7 @@ OfferedMechanisms(const SmtpConnection *connection)
 	return offered;
 }
 
-/* Which of its mechanisms a connection has used: libcurl takes the first that is offered. */
+/* The mechanism that a connection has used: libcurl uses the first one that is offered. */
 static int
 UsedMechanism(const SmtpConnection *connection)
 {
@@ -212,7 +215,10 @@ SmtpLoginSucceeded(SmtpConnection *connection)
 	auth->exhausted = false;
 }
 
-/* Does this refusal mean that another mechanism may succeed? Not a server that is busy, or that has closed the account. */
+/*
+ * May another mechanism succeed after this refusal? Not if the server is busy or has closed the
+ * account.
+ */
 static bool
 RefusesMechanism(const SmtpEvent *event)
 {
@@ -234,7 +240,7 @@ SmtpTriesNextMechanism(SmtpConnection *connection, const SmtpEvent *event)
 
 	if (connection->pool->user == NULL || !RefusesMechanism(event))
 		return false;
-	/* Another connection has found out meanwhile. */
+	/* Another connection has found a mechanism in the meantime. */
 	if (auth->chosen != SMTP_NO_MECHANISM && used != auth->chosen)
 		return true;
 

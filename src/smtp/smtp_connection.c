@@ -1,13 +1,14 @@
 /*
- * smtp_connection.c - libcurl makes the connections.
+ * smtp_connection.c - a connection from its first byte to its last.
  *
- * Each connection is an easy handle with CURLOPT_CONNECT_ONLY in the pool's multi handle: libcurl looks the
- * name up, connects, verifies, logs in, and then leaves the socket to smtp_transaction.c. This file sets
- * the handles up, follows their progress through the reply lines that libcurl shows us
- * and closes them.
+ * libcurl opens it: an easy handle with CURLOPT_CONNECT_ONLY in the pool's multi handle looks the
+ * name up, connects, verifies and logs in. This file sets the handle up, and follows its progress
+ * by the reply lines that libcurl shows. When the connection is ready, the dialogue of
+ * smtp_transaction.c uses the socket. It returns where it has come to; this file then watches the
+ * socket, counts the idle connections, and closes the connection when the dialogue is over.
  *
- * The callbacks record and return; they allocate nothing. All signals are blocked while libcurl may start
- * a resolver thread, so that no thread but the main one ever runs a handler of PostgreSQL's.
+ * The callbacks of libcurl record and return; they allocate nothing. All signals are blocked while
+ * libcurl may start a resolver thread, so only the main thread runs signal handlers of PostgreSQL.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -28,7 +29,7 @@
 #include "storage/fd.h"
 #endif
 
-/* While a name is looked up: the socket and the resolver's pair. */
+/* While a name is looked up, libcurl uses a socket and the pair of sockets of its resolver. */
 #define DESCRIPTORS_OPENING 3
 #define DESCRIPTORS_READY 1
 
@@ -37,9 +38,11 @@ static int NoteTimeout(CURLM *multi, long milliseconds, void *pool);
 static size_t NoteReplyLine(char *line, size_t size, size_t count, void *connection);
 static bool SetUpHandle(SmtpConnection *connection);
 static void OpeningDone(SmtpConnection *connection, CURLcode result);
+static void BeginDialogue(SmtpConnection *connection);
 static void OpeningFailed(SmtpConnection *connection, CURLcode result);
+static void FreeConnection(SmtpConnection *connection);
 
-/* Block what PostgreSQL handles; not what only this thread itself can cause. */
+/* Block the signals that PostgreSQL handles, but not those that a thread causes itself. */
 static void
 BlockSignals(sigset_t *saved)
 {
@@ -83,7 +86,7 @@ SmtpTearDownCurl(SmtpPool *pool)
 	pool->multi = NULL;
 }
 
-/* libcurl wants to know about a socket. If the kernel refuses, the connection's time-out will tell. */
+/* Watch a socket for libcurl. If the kernel refuses, the opening ends with a time-out. */
 static int
 WatchSocket(CURL *easy, curl_socket_t fd, int what, void *pool, void *socket_data)
 {
@@ -107,9 +110,9 @@ NoteTimeout(CURLM *multi, long milliseconds, void *pool_data)
 }
 
 /*
- * A reply line of the connection's set-up: it tells how far libcurl has come. Returning 0 makes libcurl
- * give the connection up: it would wait for sense in garbage until the time-out, and takes any 2xx for a
- * greeting.
+ * A reply line that comes while libcurl opens the connection shows how far libcurl has come. If
+ * this returns 0, libcurl gives the connection up. That is needed for garbage, where libcurl would
+ * wait until the time-out, and for a greeting other than 220, because libcurl accepts any 2xx.
  */
 static size_t
 NoteReplyLine(char *line, size_t size, size_t count, void *connection_data)
@@ -209,8 +212,9 @@ ReleaseDescriptors(SmtpConnection *connection, int keep)
 }
 
 /*
- * Open a connection: for mails, or for a probe. False when we can't even begin; if there is no other
- * connection whose end could change that, it is reported as a connection that failed.
+ * Begin to open a connection, for mails or for a probe. False: that is not possible now. It is then
+ * reported as a failed connection if it is a probe's, or if the pool has no other connection, whose
+ * end could make it possible.
  */
 bool
 SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail)
@@ -249,11 +253,11 @@ SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail)
 	connection->state = SMTP_CONNECTION_DEAD;
 	if (pool->connection_count == 0 || probe != NULL)
 		OpeningFailed(connection, CURLE_COULDNT_CONNECT);
-	SmtpFreeConnection(connection);
+	FreeConnection(connection);
 	return false;
 }
 
-/* Whatever the environment says: no proxy, no .netrc, no signal, no protocol but SMTP. */
+/* No proxy, no .netrc, no signals and no protocol but SMTP, also if the environment asks for it. */
 static bool
 SetUpHandle(SmtpConnection *connection)
 {
@@ -292,8 +296,9 @@ SetUpHandle(SmtpConnection *connection)
 	if (pool->user != NULL)
 	{
 		/*
-		 * Named one by one: left to itself, libcurl prefers GSSAPI as soon as a server offers it and the user
-		 * looks like an address; it would ask a Kerberos server, and block.
+		 * Name each mechanism that may be used. Otherwise libcurl prefers GSSAPI if the server
+		 * offers it and the user's name looks like an address; it then asks a Kerberos server and
+		 * blocks.
 		 */
 		char login_options[128];
 
@@ -306,7 +311,7 @@ SetUpHandle(SmtpConnection *connection)
 	return ok;
 }
 
-/* Let libcurl act on a socket of its own, or on its timer (CURL_SOCKET_TIMEOUT). */
+/* Let libcurl handle the events of one of its sockets, or its timer (CURL_SOCKET_TIMEOUT). */
 void
 SmtpCurlAction(SmtpPool *pool, curl_socket_t fd, int events)
 {
@@ -325,7 +330,7 @@ SmtpCurlAction(SmtpPool *pool, curl_socket_t fd, int events)
 	RestoreSignals(&saved);
 }
 
-/* Connections that libcurl has done with: ready for mail, or failed. */
+/* Handle the connections that libcurl has finished to open: they are ready, or have failed. */
 void
 SmtpCollectOpened(SmtpPool *pool)
 {
@@ -342,6 +347,38 @@ SmtpCollectOpened(SmtpPool *pool)
 	}
 }
 
+/* ---- A connection that is ready ---- */
+
+/* The ready connection that has this socket. NULL: the socket is one of libcurl's. */
+SmtpConnection *
+SmtpConnectionByFd(const SmtpPool *pool, int fd)
+{
+	return fd < pool->by_fd_length ? pool->by_fd[fd] : NULL;
+}
+
+/* Let SmtpConnectionByFd() find the connection. False: there is no memory for that. */
+static bool
+RegisterFd(SmtpConnection *connection)
+{
+	SmtpPool *pool = connection->pool;
+	int fd = connection->fd;
+
+	if (fd >= pool->by_fd_length)
+	{
+		int length = Max(fd + 1, 2 * pool->by_fd_length);
+		SmtpConnection **by_fd = realloc(pool->by_fd, length * sizeof(SmtpConnection *));
+
+		if (by_fd == NULL)
+			return false;
+		memset(by_fd + pool->by_fd_length, 0,
+			   (length - pool->by_fd_length) * sizeof(SmtpConnection *));
+		pool->by_fd = by_fd;
+		pool->by_fd_length = length;
+	}
+	pool->by_fd[fd] = connection;
+	return true;
+}
+
 static void
 OpeningDone(SmtpConnection *connection, CURLcode result)
 {
@@ -353,13 +390,13 @@ OpeningDone(SmtpConnection *connection, CURLcode result)
 	curl_easy_getinfo(connection->easy, CURLINFO_RESPONSE_CODE, &code);
 	curl_easy_getinfo(connection->easy, CURLINFO_APPCONNECT_TIME_T, &tls_time);
 
-	/* libcurl says that all is well when a server offers no login at all */
+	/* libcurl reports success if the server offers no login at all. */
 	if (result == CURLE_OK && pool->user != NULL && code != 235)
 		result = CURLE_LOGIN_DENIED;
 	else if (result == CURLE_OK && pool->tls && tls_time == 0)
 		result = CURLE_USE_SSL_FAILED;
 
-	/* It takes any 2xx for the answer to EHLO. */
+	/* libcurl accepts any 2xx as the answer to EHLO. */
 	else if (result == CURLE_OK && pool->user == NULL && code != 250)
 	{
 		connection->parser.status = SMTP_REPLY_GARBAGE;
@@ -370,8 +407,7 @@ OpeningDone(SmtpConnection *connection, CURLcode result)
 	{
 		curl_easy_getinfo(connection->easy, CURLINFO_ACTIVESOCKET, &fd);
 		connection->fd = fd;
-		if (fd == CURL_SOCKET_BAD || !SmtpRegisterFd(connection) ||
-			!MuxWatch(pool->mux, fd, MUX_READ))
+		if (fd == CURL_SOCKET_BAD || !RegisterFd(connection) || !MuxWatch(pool->mux, fd, MUX_READ))
 			result = CURLE_OUT_OF_MEMORY;
 	}
 	if (result != CURLE_OK)
@@ -383,16 +419,91 @@ OpeningDone(SmtpConnection *connection, CURLcode result)
 
 	if (pool->user != NULL)
 		SmtpLoginSucceeded(connection);
+	pool->connects++;
+	BeginDialogue(connection);
+}
+
+/*
+ * The connection is ready. It gets its first mail before its replies are read: if the server closes
+ * each connection at once, each such connection then ends a mail, and the pool does not open one
+ * connection after another for ever.
+ */
+static void
+BeginDialogue(SmtpConnection *connection)
+{
+	SmtpPool *pool = connection->pool;
+	SmtpMail *mail;
+
 	connection->state = SMTP_CONNECTION_READY;
 	pool->opening_count--;
-	pool->connects++;
 	ReleaseDescriptors(connection, DESCRIPTORS_READY);
 	SmtpReplyInit(&connection->parser);
 	connection->ready_us = SmtpNowUs();
-	SmtpBegin(connection);
+	mail = connection->probe != NULL ? &connection->probe_mail : SmtpTakeWaiting(pool);
+	if (mail != NULL)
+		SmtpBeginMail(connection, mail);
+
+	/* Until something was read, libcurl takes the connection for an idle one, and may close it. */
+	SmtpServe(connection);
 }
 
-/* The connection is not used any more; it is closed and freed at the end of SmtpRun. */
+/* Watch the socket and count the idle connections, as the dialogue's progress demands. */
+static void
+NoteProgress(SmtpConnection *connection, SmtpProgress progress)
+{
+	SmtpPool *pool = connection->pool;
+	bool blocked = progress == SMTP_PROGRESS_BLOCKED;
+	bool idle = progress == SMTP_PROGRESS_IDLE;
+
+	if (progress == SMTP_PROGRESS_ENDED)
+	{
+		SmtpKill(connection);
+		return;
+	}
+
+	if (blocked != connection->write_blocked)
+		MuxWatch(pool->mux, connection->fd, MUX_READ | (blocked ? MUX_WRITE : 0));
+	connection->write_blocked = blocked;
+
+	if (idle && !connection->idle)
+	{
+		connection->served = true;
+		SmtpSetDeadline(connection, SMTP_IDLE_MS);
+	}
+	pool->idle_count += (int) idle - (int) connection->idle;
+	connection->idle = idle;
+}
+
+/* Go on with the dialogue: the socket of a ready connection has an event. */
+void
+SmtpServe(SmtpConnection *connection)
+{
+	if (connection->state != SMTP_CONNECTION_READY)
+		return;
+	NoteProgress(connection,
+				 SmtpReadReplies(connection) ? SmtpFlush(connection) : SMTP_PROGRESS_ENDED);
+}
+
+/* Go on with the dialogue of an idle connection: a mail waits, or the connection is to be closed. */
+void
+SmtpContinue(SmtpConnection *connection)
+{
+	NoteProgress(connection, SmtpFlush(connection));
+}
+
+/* End the dialogue, if there is one. SmtpGiveUp() says what its mails get. */
+void
+SmtpAbandon(SmtpConnection *connection, SmtpEventKind kind, const char *text)
+{
+	if (connection->state != SMTP_CONNECTION_READY)
+		return;
+	SmtpGiveUp(connection, kind, NULL, text);
+	SmtpKill(connection);
+}
+
+/* ---- The end of a connection ---- */
+
+/* The connection is used no more. SmtpReapConnections() closes and frees it. */
 void
 SmtpKill(SmtpConnection *connection)
 {
@@ -402,14 +513,14 @@ SmtpKill(SmtpConnection *connection)
 		connection->pool->idle_count--;
 	connection->idle = false;
 	connection->state = SMTP_CONNECTION_DEAD;
-	/* Nobody listens any more: an ended socket that is still watched would be reported for ever. */
+	/* A closed socket is readable for ever, so it must not be watched any more. */
 	if (connection->fd >= 0)
 		MuxWatch(connection->pool->mux, connection->fd, 0);
 }
 
-/* Close, without a word, and free. */
-void
-SmtpFreeConnection(SmtpConnection *connection)
+/* Close the connection, without QUIT, and free it. */
+static void
+FreeConnection(SmtpConnection *connection)
 {
 	SmtpPool *pool = connection->pool;
 	sigset_t saved;
@@ -431,15 +542,30 @@ SmtpFreeConnection(SmtpConnection *connection)
 	free(connection);
 }
 
+void
+SmtpReapConnections(SmtpPool *pool)
+{
+	int kept = 0;
+
+	for (int i = 0; i < pool->connection_count; i++)
+	{
+		if (pool->connections[i]->state == SMTP_CONNECTION_DEAD)
+			FreeConnection(pool->connections[i]);
+		else
+			pool->connections[kept++] = pool->connections[i];
+	}
+	pool->connection_count = kept;
+}
+
 /*
- * ---- What went wrong with a connection that could not be opened ----
+ * ---- The failure of a connection that could not be opened ----
  *
- * libcurl's codes say too little (67 is a wrong password, a server that is busy, or one that offers no
- * login) and its messages are for people. So the code, how far the connection came, and the last reply decide
- * together.
+ * libcurl's code alone is not enough: 67 means a wrong password, a busy server, or a server without
+ * a login. libcurl's message is for people. So the code, the stage that was reached and the last
+ * reply decide together.
  */
 
-/* What libcurl has timed; 0: it has not come so far. */
+/* The times that libcurl has measured; 0: that stage was not reached. */
 typedef struct OpeningTimes
 {
 	curl_off_t lookup;
@@ -461,7 +587,7 @@ TimesOf(const SmtpConnection *connection)
 	return times;
 }
 
-/* What the connection was at: the last reply tells that, and what libcurl has timed since. */
+/* The stage that was reached, as the last reply and libcurl's times show it. */
 static SmtpStage
 StageReached(const SmtpConnection *connection, const OpeningTimes *times)
 {
@@ -472,7 +598,7 @@ StageReached(const SmtpConnection *connection, const OpeningTimes *times)
 	return connection->opening_stage;
 }
 
-/* What a failed connection means: sets the event's stage and kind, and the reply if one was the reason. */
+/* Set the event's stage and kind. SMTP_EVENT_REPLY: the last reply is the reason. */
 static void
 ExplainFailure(SmtpConnection *connection, CURLcode result, SmtpEvent *event)
 {
@@ -520,17 +646,17 @@ ExplainFailure(SmtpConnection *connection, CURLcode result, SmtpEvent *event)
 		case CURLE_REMOTE_ACCESS_DENIED:
 			event->kind = refused ? SMTP_EVENT_REPLY : SMTP_EVENT_GARBAGE;
 			break;
-		case CURLE_WRITE_ERROR: /* NoteReplyLine's */
+		case CURLE_WRITE_ERROR: /* NoteReplyLine has returned 0 */
 			event->kind = SMTP_EVENT_GARBAGE;
 			break;
 		default:
-			/* refused, and then closed */
+			/* If the last reply is a refusal, the server closed the connection after it. */
 			event->kind = refused ? SMTP_EVENT_REPLY : SMTP_EVENT_CONNECTION_LOST;
 			break;
 	}
 }
 
-/* libcurl's message, or what its code means. It may quote the server: only plain text goes on. */
+/* libcurl's message, or the meaning of its code. It may quote the server: make it plain ASCII. */
 static const char *
 Explanation(SmtpConnection *connection, CURLcode result)
 {
@@ -543,8 +669,8 @@ Explanation(SmtpConnection *connection, CURLcode result)
 }
 
 /*
- * Tell the probe, or the mail that has waited longest. The pool opens no more connections until the caller
- * says so; while it does not, further failures are no news.
+ * The probe gets the event, or the mail that has waited longest. The pool then opens no connection
+ * until SmtpPoolResume(). Until then, the failure of another connection is not reported.
  */
 static void
 OpeningFailed(SmtpConnection *connection, CURLcode result)
@@ -569,7 +695,7 @@ OpeningFailed(SmtpConnection *connection, CURLcode result)
 
 	if (SmtpTriesNextMechanism(connection, &event))
 	{
-		/* For a mail that waits the pool opens the next connection by itself. */
+		/* For waiting mails, OpenConnections() opens the next connection. */
 		if (connection->probe != NULL)
 			SmtpOpenConnection(pool, connection->probe, &connection->probe_mail);
 	}

@@ -1,15 +1,21 @@
 /*
- * smtp_internal.h - what the files of the SMTP room share; nobody else includes it.
+ * smtp_internal.h - what the files of src/smtp share. No other folder includes it.
  *
- *	smtp.c				the pool at work: who gets which mail, time-outs, the one place that runs things
- *	smtp_pool.c			making a pool, its options, and its end
- *	smtp_connection.c	libcurl opens and closes connections
- *	smtp_auth.c			which login mechanism is tried, and which one after a refusal
+ * A file calls files further down in this list, and never a file above it:
+ *
+ *	smtp_pool.c			make a pool from its options, abort it, free it
+ *	smtp.c				run a pool: sockets, time-outs, connections for the waiting mails
+ *	smtp_connection.c	one connection: libcurl opens it, the dialogue uses it, it is closed
  *	smtp_transaction.c	the dialogue on an open connection
- *	smtp_probe.c		check_smtp's probe
+ *	smtp_probe.c		the steps of check_smtp's probe
+ *	smtp_auth.c			the login mechanism that a connection tries
+ *	smtp_mails.c		the mails that wait and the mails that are finished
+ *	smtp_timer.c		the clock and the timer of a pool
  *
- * Memory is malloc's: nothing here may raise an error (libcurl's frames are below us, and a pool must not
- * be left half-way).
+ * smtp_reply.c, smtp_event.c and multiplexer.c are at the bottom. They do not know what a pool is.
+ *
+ * All memory comes from malloc. Nothing here may raise an error: libcurl's frames may be on the
+ * stack, and a pool must not stay half changed.
  */
 #ifndef RHESIS_SMTP_INTERNAL_H
 #define RHESIS_SMTP_INTERNAL_H
@@ -21,20 +27,20 @@
 #include "smtp/smtp_reply.h"
 
 /*
- * One write is one TLS record, at most: so it has gone out as a whole or not at all, and we always know
- * whether the final dot was in it.
+ * The output is no longer than one TLS record. A record is written as a whole or not at all, so it
+ * is always known whether the final dot was written.
  */
 #define SMTP_OUTPUT_SIZE 16384
 
-/* An address and the words around it; RFC 5321 limits addresses to 254 bytes. */
+/* An address and the words around it. RFC 5321 limits an address to 254 bytes. */
 #define SMTP_LONGEST_ADDRESS 320
 #define SMTP_LONGEST_ENVELOPE (2 * SMTP_LONGEST_ADDRESS + 128)
 
-/* A connection without work says QUIT after this; then it waits so long for the answer. */
+/* An idle connection sends QUIT after SMTP_IDLE_MS, and waits SMTP_QUIT_MS for the reply. */
 #define SMTP_IDLE_MS 3000
 #define SMTP_QUIT_MS 5000
 
-/* For a mail on the wire, one behind it, their RSETs and QUIT. */
+/* Enough for one mail on the wire, the mail after it, two RSETs and QUIT. */
 #define SMTP_MAX_EXPECTED 16
 
 typedef enum SmtpCommand
@@ -51,28 +57,38 @@ typedef enum SmtpCommand
 typedef struct SmtpExpected
 {
 	SmtpCommand command;
-	SmtpMail *mail; /* NULL: its fate is known already, or there is none */
-	uint64 end;		/* the command ends here, counted in bytes said on this connection */
+	SmtpMail *mail; /* NULL: the command belongs to no mail, or its mail is finished */
+	uint64 end;		/* where the command ends, in bytes appended on this connection */
 } SmtpExpected;
 
-/* What is to be said next on a connection. */
+/* What is appended to the output next. */
 typedef enum SmtpStep
 {
-	SMTP_STEP_REST, /* no transaction is being begun */
+	SMTP_STEP_IDLE, /* no mail has been begun: the next one, RSET or QUIT */
 	SMTP_STEP_MAIL,
 	SMTP_STEP_RCPT,
 	SMTP_STEP_DATA,
-	SMTP_STEP_GO_AHEAD, /* nothing, before DATA is answered */
+	SMTP_STEP_GO_AHEAD, /* nothing until DATA is answered */
 	SMTP_STEP_BODY,
-	SMTP_STEP_LONE_DOT, /* DATA was accepted although the envelope was not */
-	SMTP_STEP_GONE		/* nothing any more: QUIT was said */
+	SMTP_STEP_LONE_DOT,	 /* the final dot alone: DATA was accepted, but the envelope was not */
+	SMTP_STEP_QUIT_SENT, /* nothing: QUIT was the last command */
+	SMTP_STEP_ENDED		 /* nothing: the dialogue is over */
 } SmtpStep;
+
+/* Where SmtpFlush has left the dialogue. */
+typedef enum SmtpProgress
+{
+	SMTP_PROGRESS_ENDED,   /* it is over: the connection must be closed */
+	SMTP_PROGRESS_BLOCKED, /* the socket takes no more bytes now */
+	SMTP_PROGRESS_PENDING, /* a reply is awaited */
+	SMTP_PROGRESS_IDLE	   /* no reply is awaited, and no mail was there to begin */
+} SmtpProgress;
 
 typedef enum SmtpConnectionState
 {
-	SMTP_CONNECTION_OPENING, /* libcurl's */
-	SMTP_CONNECTION_READY,	 /* ours */
-	SMTP_CONNECTION_DEAD	 /* to be closed and freed */
+	SMTP_CONNECTION_OPENING, /* libcurl uses the socket */
+	SMTP_CONNECTION_READY,	 /* the dialogue uses the socket */
+	SMTP_CONNECTION_DEAD	 /* SmtpReapConnections closes and frees it */
 } SmtpConnectionState;
 
 typedef struct SmtpConnection
@@ -80,12 +96,12 @@ typedef struct SmtpConnection
 	SmtpPool *pool;
 	SmtpConnectionState state;
 	CURL *easy;
-	int fd;			 /* once ready, else -1 */
-	int descriptors; /* accounted for */
+	int fd;			 /* -1 until it is ready */
+	int descriptors; /* reserved by AcquireExternalFD() */
 
 	/* opening */
-	uint32 mechanisms;		 /* that it may use, bits */
-	SmtpStage opening_stage; /* what is awaited */
+	uint32 mechanisms;		 /* bits: the login mechanisms that it may use */
+	SmtpStage opening_stage; /* what libcurl waits for, as the replies show */
 	bool over_tls;
 	char problem[CURL_ERROR_SIZE]; /* libcurl's message */
 
@@ -94,32 +110,34 @@ typedef struct SmtpConnection
 
 	/* the dialogue */
 	SmtpStep step;
-	SmtpMail *mail;	   /* whose transaction is being made, up to its final dot */
-	size_t data_said;  /* bytes of mail->data that are in the output or written */
-	bool reset_needed; /* the server may think that it is in a transaction */
-	bool leaving;	   /* QUIT as soon as nothing is under way */
-	bool idle;		   /* ready, and nothing is under way or awaited */
-	bool served;	   /* it was ready before the mail that is being sent came to it */
-	bool write_blocked;
-	int transactions; /* begun */
-	int ended;		  /* of them, those whose fate is known */
-	int64 deadline;	  /* for progress, or until idle for too long */
+	SmtpMail *mail;		  /* the mail that is being sent, until its final dot is appended */
+	size_t data_appended; /* bytes of mail->data that were appended to the output */
+	bool reset_needed;	  /* the server may still be in a transaction: send RSET first */
+	bool leaving;		  /* begin no mail; send QUIT as soon as no mail is being sent */
+	bool served;		  /* it was ready before the mail that is being sent was begun */
+	int begun;			  /* mails */
+	int ended;			  /* of them, the finished ones */
 
-	SmtpExpected expected[SMTP_MAX_EXPECTED]; /* oldest first */
+	SmtpExpected expected[SMTP_MAX_EXPECTED]; /* the oldest first */
 	int expected_count;
 
-	uint64 said;	/* bytes put into the output, ever */
-	uint64 written; /* of them, taken by libcurl */
+	uint64 appended; /* bytes ever appended to the output */
+	uint64 written;	 /* of them, those that libcurl has taken */
 	size_t output_length;
 	size_t output_done;
 	char output[SMTP_OUTPUT_SIZE];
 
-	/* the probe, if the connection is one's */
+	/* what the pool needs to know of the dialogue */
+	bool idle;			/* see SMTP_PROGRESS_IDLE */
+	bool write_blocked; /* see SMTP_PROGRESS_BLOCKED */
+	int64 deadline;		/* for progress, or for being idle */
+
+	/* the probe that it was opened for, or NULL */
 	SmtpProbe *probe;
 	SmtpMail probe_mail;
 	int64 opened_us;
 	int64 ready_us;	 /* 0: not yet */
-	int64 sender_us; /* MAIL was accepted */
+	int64 sender_us; /* when MAIL was accepted */
 } SmtpConnection;
 
 typedef struct SmtpMailList
@@ -131,43 +149,43 @@ typedef struct SmtpMailList
 
 #define SMTP_NO_MECHANISM (-1)
 
-/* What is known of the server's login mechanisms; sets are bits. */
+/* What is known about the server's login mechanisms. A set of mechanisms is a mask of bits. */
 typedef struct SmtpAuth
 {
-	int order[SMTP_MECHANISMS]; /* in which they are tried */
+	int order[SMTP_MECHANISMS]; /* the order in which they are tried */
 	int count;
-	bool may_fall_back; /* after a refusal to another one */
-	bool offers_known;	/* from a connection whose login failed */
+	bool may_fall_back; /* after a refusal, another mechanism may be tried */
+	bool offers_known;	/* offered is set; a connection whose login failed has told it */
 	uint32 offered;
 	uint32 refused;
-	bool exhausted; /* all were refused: now one for each connection */
-	int chosen;		/* it has succeeded; or SMTP_NO_MECHANISM */
+	bool exhausted; /* all were refused: each connection now tries only one */
+	int chosen;		/* the mechanism that has succeeded, or SMTP_NO_MECHANISM */
 } SmtpAuth;
 
 struct SmtpPool
 {
-	/* options; the strings are malloc'd */
+	/* options; the strings come from malloc */
 	char *url;
 	char *user;
 	char *password;
 	char *ca_file;
 	char *helo;
 	SmtpAuth auth;
-	bool tls;		   /* any */
-	bool implicit_tls; /* from the first byte */
+	bool tls;		   /* implicit or STARTTLS */
+	bool implicit_tls; /* TLS from the first byte */
 	int connect_timeout_ms;
 	int send_timeout_ms;
 	int max_connections;
 	int messages_per_connection;
 	SmtpRefusal (*judge)(const SmtpEvent *refusal);
 
-	/* What connections were seen to take, if that is less; 0: nothing is known, or it is too long ago. */
+	/* How many mails the server takes on a connection; 0: unknown. It is used until learned_until. */
 	int learned_messages;
 	int64 learned_until;
 
 	CURLM *multi;
 	Multiplexer *mux;
-	int descriptors; /* accounted for */
+	int descriptors; /* reserved by AcquireExternalFD() */
 
 	SmtpMailList waiting;
 	SmtpMailList finished;
@@ -181,32 +199,19 @@ struct SmtpPool
 	bool stalled;
 	uint64 connects;
 
-	SmtpConnection **by_fd; /* ready connections */
+	SmtpConnection **by_fd; /* ready connections, by their sockets */
 	int by_fd_length;
 
-	int64 now;			 /* milliseconds, when SmtpRun began */
+	int64 now;			 /* milliseconds; see SmtpReadClock */
 	int64 curl_deadline; /* -1: none */
-	int64 deadline;		 /* no connection's is earlier */
-	int64 timer;		 /* what the multiplexer's timer is set to; -1: nothing */
+	int64 deadline;		 /* not later than the deadline of any connection */
+	int64 timer;		 /* the time that the multiplexer's timer is set to; -1: it is not set */
 };
 
 #define SMTP_NEVER PG_INT64_MAX
 
-/* For so long it is remembered how many messages a connection takes. */
+/* How long learned_messages is used. */
 #define SMTP_LEARNED_MS (3600 * 1000)
-
-/* smtp.c */
-extern int64 SmtpNowUs(void);
-extern void SmtpWake(SmtpPool *pool);
-extern void SmtpArmTimer(SmtpPool *pool);
-extern void SmtpReapConnections(SmtpPool *pool);
-extern SmtpMail *SmtpNextMail(SmtpConnection *connection);
-extern SmtpMail *SmtpTakeWaiting(SmtpPool *pool);
-extern void SmtpFinishMail(SmtpPool *pool, SmtpMail *mail, const SmtpEvent *event);
-extern void SmtpSetDeadline(SmtpConnection *connection, int milliseconds);
-extern SmtpConnection *SmtpConnectionByFd(const SmtpPool *pool, int fd);
-extern bool SmtpRegisterFd(SmtpConnection *connection);
-extern bool SmtpIsSafeWord(const char *word);
 
 /* smtp_connection.c */
 extern bool SmtpSetUpCurl(SmtpPool *pool);
@@ -214,8 +219,24 @@ extern void SmtpTearDownCurl(SmtpPool *pool);
 extern bool SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail);
 extern void SmtpCurlAction(SmtpPool *pool, curl_socket_t fd, int events);
 extern void SmtpCollectOpened(SmtpPool *pool);
+extern SmtpConnection *SmtpConnectionByFd(const SmtpPool *pool, int fd);
+extern void SmtpServe(SmtpConnection *connection);
+extern void SmtpContinue(SmtpConnection *connection);
+extern void SmtpAbandon(SmtpConnection *connection, SmtpEventKind kind, const char *text);
 extern void SmtpKill(SmtpConnection *connection);
-extern void SmtpFreeConnection(SmtpConnection *connection);
+extern void SmtpReapConnections(SmtpPool *pool);
+
+/* smtp_transaction.c */
+extern void SmtpBeginMail(SmtpConnection *connection, SmtpMail *mail);
+extern bool SmtpReadReplies(SmtpConnection *connection);
+extern SmtpProgress SmtpFlush(SmtpConnection *connection);
+extern bool SmtpMayHaveSent(const SmtpConnection *connection);
+extern void SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *reply,
+					   const char *text);
+
+/* smtp_probe.c */
+extern void SmtpProbeSenderAccepted(SmtpConnection *connection, const SmtpEvent *event);
+extern void SmtpProbeFinished(SmtpConnection *connection, const SmtpEvent *event);
 
 /* smtp_auth.c */
 extern void SmtpSetMechanisms(SmtpPool *pool, const char *list);
@@ -225,16 +246,16 @@ extern void SmtpLoginSucceeded(SmtpConnection *connection);
 extern bool SmtpTriesNextMechanism(SmtpConnection *connection, const SmtpEvent *event);
 extern void SmtpForgetRefusals(SmtpPool *pool);
 
-/* smtp_transaction.c */
-extern void SmtpBegin(SmtpConnection *connection);
-extern void SmtpListen(SmtpConnection *connection);
-extern void SmtpSpeak(SmtpConnection *connection);
-extern bool SmtpMayHaveSent(const SmtpConnection *connection);
-extern void SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *reply,
-					   const char *text);
+/* smtp_mails.c */
+extern bool SmtpIsSafeWord(const char *word);
+extern SmtpMail *SmtpTakeWaiting(SmtpPool *pool);
+extern SmtpMail *SmtpNextMail(SmtpConnection *connection);
+extern void SmtpFinishMail(SmtpPool *pool, SmtpMail *mail, const SmtpEvent *event);
 
-/* smtp_probe.c */
-extern void SmtpProbeSenderAccepted(SmtpConnection *connection, const SmtpEvent *event);
-extern void SmtpProbeFinished(SmtpConnection *connection, const SmtpEvent *event);
+/* smtp_timer.c */
+extern int64 SmtpNowUs(void);
+extern void SmtpReadClock(SmtpPool *pool);
+extern void SmtpSetDeadline(SmtpConnection *connection, int milliseconds);
+extern void SmtpArmTimer(SmtpPool *pool);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * smtp_pool.c - making a pool, its options, and its end.
+ * smtp_pool.c - making a pool from its options, and its end.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -45,14 +45,14 @@ SmtpInitialize(void)
 	return NULL;
 }
 
-/* strdup for what may be NULL. */
+/* strdup() for a string that may be NULL. */
 static char *
 CopyString(const char *string)
 {
 	return string != NULL ? strdup(string) : NULL;
 }
 
-/* A letter, a digit, or one of these; whatever the locale. */
+/* A letter, a digit, or one of the others, independent of the locale. */
 static bool
 IsPlain(char c, const char *others)
 {
@@ -60,7 +60,7 @@ IsPlain(char c, const char *others)
 		   strchr(others, c) != NULL;
 }
 
-/* Is there nothing in the host's name that could make a URL mean something else? */
+/* Can the host's name stand in a URL without changing its meaning? */
 static bool
 IsSafeHost(const char *host)
 {
@@ -95,7 +95,7 @@ SmtpPoolCreate(const SmtpOptions *options, const char **problem)
 	pool->judge = options->judge;
 	pool->limit = pool->max_connections;
 	pool->connections = calloc(pool->max_connections + 1, sizeof(SmtpConnection *));
-	SmtpWake(pool);
+	SmtpReadClock(pool);
 	pool->curl_deadline = -1;
 	pool->deadline = SMTP_NEVER;
 	pool->timer = -1;
@@ -131,8 +131,8 @@ SetUpMultiplexer(SmtpPool *pool)
 }
 
 /*
- * What EHLO says, malloc'd: what is set, else the machine's name as a whole. (libcurl would cut it at its first
- * dot, and some servers refuse a name without one.)
+ * The name for EHLO: the one that is set, else the machine's whole name. (libcurl would cut it at
+ * its first dot, and some servers refuse a name without a dot.) The caller frees it.
  */
 static char *
 HeloName(const SmtpOptions *options)
@@ -207,7 +207,7 @@ SmtpPoolAbortUnsent(SmtpPool *pool)
 	for (int i = 0; i < pool->connection_count; i++)
 	{
 		if (!SmtpMayHaveSent(pool->connections[i]))
-			SmtpGiveUp(pool->connections[i], SMTP_EVENT_ABORTED, NULL, "aborted");
+			SmtpAbandon(pool->connections[i], SMTP_EVENT_ABORTED, "aborted");
 	}
 	SmtpReapConnections(pool);
 	SmtpArmTimer(pool);
@@ -219,7 +219,7 @@ SmtpPoolAbort(SmtpPool *pool)
 	pool->stalled = true;
 	for (int i = 0; i < pool->connection_count; i++)
 	{
-		SmtpGiveUp(pool->connections[i], SMTP_EVENT_ABORTED, NULL, "aborted");
+		SmtpAbandon(pool->connections[i], SMTP_EVENT_ABORTED, "aborted");
 		SmtpKill(pool->connections[i]);
 	}
 	SmtpReapConnections(pool);

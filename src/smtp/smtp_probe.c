@@ -1,8 +1,8 @@
 /*
- * smtp_probe.c - a connection that is made only to see how far it gets.
+ * smtp_probe.c - the steps of a probe: how far a connection got, and how long each step took.
  *
- * The probe's connection is like any other, opened for a mail that ends when RCPT is answered. This file
- * turns what libcurl measured, and the event that ended it, into steps for people.
+ * A probe's connection is like any other, but its mail ends when RCPT is answered. This file turns
+ * libcurl's times, and the event that ended the probe, into steps for people.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -13,7 +13,7 @@
 #include "base/utf8.h"
 #include "smtp/smtp_internal.h"
 
-/* When each step was done, in microseconds since the beginning; a step may take no time. */
+/* When each step ended, in microseconds since the beginning. A step may take no time. */
 typedef struct StepTimes
 {
 	curl_off_t done[SMTP_PROBE_STEPS];
@@ -44,7 +44,7 @@ MeasureSteps(const SmtpConnection *connection)
 	return times;
 }
 
-/* The step that an event belongs to. What comes after TLS, up to the login, counts as the login's. */
+/* The step that an event belongs to. All that happens between TLS and login belongs to the login. */
 static SmtpProbeStepName
 StepOfEvent(const SmtpEvent *event, const StepTimes *times)
 {
@@ -67,7 +67,7 @@ StepOfEvent(const SmtpEvent *event, const StepTimes *times)
 	}
 }
 
-/* What was cut at the size of the detail may not end within a character. */
+/* A detail that was cut to its size must not end within a character. */
 static void
 EndAtCharacter(char *detail)
 {
@@ -166,5 +166,4 @@ SmtpProbeFinished(SmtpConnection *connection, const SmtpEvent *event)
 		SetReplyDetail(&probe->steps[last], event);
 	probe->event.text = probe->steps[last].detail;
 	probe->done = true;
-	connection->leaving = true;
 }

@@ -1,14 +1,15 @@
 /*
  * smtp_transaction.c - the dialogue on an open connection: MAIL, RCPT, DATA, the mail, its final dot.
  *
- * Two queues make it simple. What is said goes into the connection's output, as far ahead as the server
- * lets us: MAIL, RCPT and DATA in one write with PIPELINING, and the next mail's behind the final dot; one
- * command at a time without. Each command leaves an entry in the queue of expected replies, which come in
- * that order; a reply that nothing expects, or that comes before its command was written, is no answer to
- * anything, and least of all an acceptance.
+ * Two queues are enough. The first is the output: commands are appended as far ahead as the server
+ * allows. With PIPELINING, MAIL, RCPT and DATA go out in one write, and the commands of the next
+ * mail follow the final dot; without it, one command goes out at a time. The second is the queue of
+ * expected replies: each command adds an entry, and the replies come in that order. A reply is no
+ * answer if no command expects it, or if it comes before its command was written. Such a reply must
+ * never count as an acceptance.
  *
- * It never blocks and never waits for a reply. It promises that each mail begun here is finished, with the
- * command whose reply was awaited, also when the connection ends.
+ * Nothing here blocks. Each mail that is begun here is finished here, also if the connection ends;
+ * its event names the command whose reply was awaited.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -24,18 +25,18 @@ static void HandleReply(SmtpConnection *connection, const SmtpReply *reply);
 static void FillOutput(SmtpConnection *connection);
 static bool WriteOutput(SmtpConnection *connection);
 
-/* The server made progress, or we did: the clock for the next reply starts. */
+/* A command was written, or a reply has come: the wait for the next reply begins anew. */
 static void
 NoteProgress(SmtpConnection *connection)
 {
-	SmtpSetDeadline(connection, connection->step == SMTP_STEP_GONE
+	SmtpSetDeadline(connection, connection->step == SMTP_STEP_QUIT_SENT
 									? SMTP_QUIT_MS
 									: connection->pool->send_timeout_ms);
 }
 
-/* What may be said without waiting for an answer: anything, if the server pipelines. */
+/* May another command be sent now, or must the reply to an earlier one come first? */
 static bool
-MaySpeak(const SmtpConnection *connection)
+MaySend(const SmtpConnection *connection)
 {
 	return connection->expected_count == 0 ||
 		   (connection->capabilities.pipelining && connection->probe == NULL &&
@@ -43,13 +44,15 @@ MaySpeak(const SmtpConnection *connection)
 }
 
 /*
- * Read and handle all replies there are. To the end, not until the socket is quiet: what TLS has decrypted
- * and not yet delivered wakes nobody.
+ * Read and handle all replies that have come. False: the dialogue is over.
+ *
+ * Read until there are no more bytes: if TLS has decrypted bytes that were not fetched yet, the
+ * socket does not become readable for them.
  */
-void
-SmtpListen(SmtpConnection *connection)
+bool
+SmtpReadReplies(SmtpConnection *connection)
 {
-	while (connection->state == SMTP_CONNECTION_READY)
+	while (connection->step != SMTP_STEP_ENDED)
 	{
 		char data[4096];
 		size_t length = 0;
@@ -65,7 +68,7 @@ SmtpListen(SmtpConnection *connection)
 			break;
 		}
 
-		for (size_t used = 0; used < length && connection->state == SMTP_CONNECTION_READY;)
+		for (size_t used = 0; used < length && connection->step != SMTP_STEP_ENDED;)
 		{
 			SmtpReplyParser *parser = &connection->parser;
 
@@ -76,24 +79,22 @@ SmtpListen(SmtpConnection *connection)
 				SmtpGiveUp(connection, SMTP_EVENT_GARBAGE, NULL, parser->reply.text);
 		}
 	}
+	return connection->step != SMTP_STEP_ENDED;
 }
 
-/* Say what can be said now, as far as the socket takes it. */
-void
-SmtpSpeak(SmtpConnection *connection)
+/* Append and write what may be sent now, as far as the socket takes it. */
+SmtpProgress
+SmtpFlush(SmtpConnection *connection)
 {
-	SmtpPool *pool = connection->pool;
 	bool blocked = false;
-	bool idle;
 
-	while (connection->state == SMTP_CONNECTION_READY && !blocked)
+	while (connection->step != SMTP_STEP_ENDED && !blocked)
 	{
 		if (connection->output_done == connection->output_length)
 		{
-			/* In a long mail: what the server says in the middle of it counts before the rest is written. */
-			if (connection->step == SMTP_STEP_BODY && connection->data_said > 0)
-				SmtpListen(connection);
-			if (connection->state != SMTP_CONNECTION_READY)
+			/* A reply may come in the middle of a long mail. Handle it before more is written. */
+			if (connection->step == SMTP_STEP_BODY && connection->data_appended > 0 &&
+				!SmtpReadReplies(connection))
 				break;
 			FillOutput(connection);
 		}
@@ -101,26 +102,20 @@ SmtpSpeak(SmtpConnection *connection)
 			break;
 		blocked = !WriteOutput(connection);
 	}
-	if (connection->state != SMTP_CONNECTION_READY)
-		return;
 
-	if (blocked != connection->write_blocked)
-		MuxWatch(pool->mux, connection->fd, MUX_READ | (blocked ? MUX_WRITE : 0));
-	connection->write_blocked = blocked;
-
-	idle = connection->step == SMTP_STEP_REST && connection->expected_count == 0 && !blocked;
-	if (idle && !connection->idle)
-	{
-		connection->served = true;
-		SmtpSetDeadline(connection, SMTP_IDLE_MS);
-	}
-	pool->idle_count += (int) idle - (int) connection->idle;
-	connection->idle = idle;
+	if (connection->step == SMTP_STEP_ENDED)
+		return SMTP_PROGRESS_ENDED;
+	if (blocked)
+		return SMTP_PROGRESS_BLOCKED;
+	if (connection->step == SMTP_STEP_IDLE && connection->expected_count == 0)
+		return SMTP_PROGRESS_IDLE;
+	return SMTP_PROGRESS_PENDING;
 }
 
 /*
- * One write. False when the socket takes no more now: the same bytes at the same place are then tried
- * again, as libcurl demands; FillOutput waits until all of them are gone.
+ * One write. False: the socket takes no more now, or the dialogue is over. libcurl demands that a
+ * write that was not possible is repeated with the same bytes at the same address, so FillOutput
+ * waits until the whole output is written.
  */
 static bool
 WriteOutput(SmtpConnection *connection)
@@ -133,8 +128,8 @@ WriteOutput(SmtpConnection *connection)
 		return false;
 	if (result != CURLE_OK)
 	{
-		/* The server may have said why before it closed. */
-		SmtpListen(connection);
+		/* The server may have sent the reason before it closed the connection. */
+		SmtpReadReplies(connection);
 		SmtpGiveUp(connection, SMTP_EVENT_CONNECTION_LOST, NULL, curl_easy_strerror(result));
 		return false;
 	}
@@ -149,7 +144,7 @@ AppendOutput(SmtpConnection *connection, const char *data, size_t length)
 {
 	memcpy(connection->output + connection->output_length, data, length);
 	connection->output_length += length;
-	connection->said += length;
+	connection->appended += length;
 }
 
 static void
@@ -159,19 +154,19 @@ Expect(SmtpConnection *connection, SmtpCommand command, SmtpMail *mail)
 
 	expected->command = command;
 	expected->mail = mail;
-	expected->end = connection->said;
+	expected->end = connection->appended;
 }
 
-/* Say a command; the caller has seen that there is room. */
+/* Append a command. The caller has checked that the output and the queue have space for it. */
 static void
-Say(SmtpConnection *connection, SmtpCommand command, SmtpMail *mail, const char *line)
+AppendCommand(SmtpConnection *connection, SmtpCommand command, SmtpMail *mail, const char *line)
 {
 	AppendOutput(connection, line, strlen(line));
 	Expect(connection, command, mail);
 }
 
 static void
-SayMail(SmtpConnection *connection, SmtpMail *mail)
+AppendMailFrom(SmtpConnection *connection, SmtpMail *mail)
 {
 	char line[SMTP_LONGEST_ADDRESS + 64];
 
@@ -180,37 +175,37 @@ SayMail(SmtpConnection *connection, SmtpMail *mail)
 				 mail->data_length);
 	else
 		snprintf(line, sizeof(line), "MAIL FROM:<%s>\r\n", mail->sender);
-	Say(connection, SMTP_COMMAND_MAIL, mail, line);
+	AppendCommand(connection, SMTP_COMMAND_MAIL, mail, line);
 }
 
 static void
-SayRecipient(SmtpConnection *connection, SmtpMail *mail)
+AppendRcptTo(SmtpConnection *connection, SmtpMail *mail)
 {
 	char line[SMTP_LONGEST_ADDRESS + 64];
 
 	snprintf(line, sizeof(line), "RCPT TO:<%s>\r\n", mail->recipient);
-	Say(connection, SMTP_COMMAND_RCPT, mail, line);
+	AppendCommand(connection, SMTP_COMMAND_RCPT, mail, line);
 }
 
-/* As much of the mail as there is room for. Behind its end the reply is expected. */
+/* Append as much of the mail as the output can hold. Its end is followed by a reply. */
 static void
-SayBody(SmtpConnection *connection)
+AppendBody(SmtpConnection *connection)
 {
 	SmtpMail *mail = connection->mail;
-	size_t room = SMTP_OUTPUT_SIZE - connection->output_length;
-	size_t length = Min(mail->data_length - connection->data_said, room);
+	size_t space = SMTP_OUTPUT_SIZE - connection->output_length;
+	size_t length = Min(mail->data_length - connection->data_appended, space);
 
-	AppendOutput(connection, mail->data + connection->data_said, length);
-	connection->data_said += length;
-	if (connection->data_said == mail->data_length)
+	AppendOutput(connection, mail->data + connection->data_appended, length);
+	connection->data_appended += length;
+	if (connection->data_appended == mail->data_length)
 	{
 		Expect(connection, SMTP_COMMAND_DOT, mail);
 		connection->mail = NULL;
-		connection->step = SMTP_STEP_REST;
+		connection->step = SMTP_STEP_IDLE;
 	}
 }
 
-/* How many mails a connection gets: as many as are set, or as the server was seen to take. */
+/* How many mails a connection gets: as many as are set, or as many as the server has taken. */
 static int
 MessagesPerConnection(const SmtpPool *pool)
 {
@@ -220,8 +215,9 @@ MessagesPerConnection(const SmtpPool *pool)
 }
 
 /*
- * A refusal after which the mail goes over another connection. This one gets no more mails; if the server counts
- * them, the others get no more than it took.
+ * If the caller will send a refused mail again over another connection, this connection gets no
+ * more mails. If the server limits the mails of a connection, the other connections get no more
+ * mails than this one.
  */
 static void
 LearnFromRefusal(SmtpConnection *connection, const SmtpEvent *event)
@@ -238,55 +234,38 @@ LearnFromRefusal(SmtpConnection *connection, const SmtpEvent *event)
 	pool->learned_until = pool->now + SMTP_LEARNED_MS;
 }
 
-static void
-BeginMail(SmtpConnection *connection, SmtpMail *mail)
+/* The mail is the next one to be sent; its first command goes out with the next SmtpFlush(). */
+void
+SmtpBeginMail(SmtpConnection *connection, SmtpMail *mail)
 {
 	connection->mail = mail;
-	connection->data_said = 0;
+	connection->data_appended = 0;
 	connection->step = SMTP_STEP_MAIL;
 	mail->event.reused = connection->served;
 	connection->served = true;
-	connection->transactions++;
+	connection->begun++;
 	NoteProgress(connection);
 }
 
-/* Between two mails: the next one, QUIT, or nothing. */
+/* Between two mails: begin the next one, append QUIT, or do nothing. */
 static void
 BeginNext(SmtpConnection *connection)
 {
 	SmtpMail *mail;
 
-	if (connection->transactions >= MessagesPerConnection(connection->pool))
+	if (connection->begun >= MessagesPerConnection(connection->pool))
 		connection->leaving = true;
 	mail = connection->leaving ? NULL : SmtpNextMail(connection);
 	if (mail != NULL)
-		BeginMail(connection, mail);
+		SmtpBeginMail(connection, mail);
 	else if (connection->leaving)
 	{
-		Say(connection, SMTP_COMMAND_QUIT, NULL, "QUIT\r\n");
-		connection->step = SMTP_STEP_GONE;
+		AppendCommand(connection, SMTP_COMMAND_QUIT, NULL, "QUIT\r\n");
+		connection->step = SMTP_STEP_QUIT_SENT;
 	}
 }
 
-/*
- * The connection is ready. It gets its first mail before it is listened to: so there is always somebody to
- * tell when a server closes what it has just opened, and the pool does not open one after another.
- */
-void
-SmtpBegin(SmtpConnection *connection)
-{
-	SmtpMail *mail =
-		connection->probe != NULL ? &connection->probe_mail : SmtpTakeWaiting(connection->pool);
-
-	if (mail != NULL)
-		BeginMail(connection, mail);
-
-	/* Until something was received libcurl takes the connection for an idle one, and may close it. */
-	SmtpListen(connection);
-	SmtpSpeak(connection);
-}
-
-/* Put into the empty output all that may be said now. */
+/* Append to the empty output all that may be sent now. */
 static void
 FillOutput(SmtpConnection *connection)
 {
@@ -294,62 +273,61 @@ FillOutput(SmtpConnection *connection)
 
 	while (SMTP_OUTPUT_SIZE - connection->output_length > SMTP_LONGEST_ENVELOPE)
 	{
-		if (connection->step == SMTP_STEP_GO_AHEAD || connection->step == SMTP_STEP_GONE)
-			return;
-		if (connection->step != SMTP_STEP_BODY && !MaySpeak(connection))
+		if (connection->step != SMTP_STEP_BODY && !MaySend(connection))
 			return;
 
 		switch (connection->step)
 		{
-			case SMTP_STEP_REST:
+			case SMTP_STEP_IDLE:
 				if (connection->reset_needed)
 				{
-					Say(connection, SMTP_COMMAND_RSET, NULL, "RSET\r\n");
+					AppendCommand(connection, SMTP_COMMAND_RSET, NULL, "RSET\r\n");
 					connection->reset_needed = false;
 				}
 				else
 				{
 					BeginNext(connection);
-					if (connection->step == SMTP_STEP_REST)
+					if (connection->step == SMTP_STEP_IDLE)
 						return;
 				}
 				break;
 			case SMTP_STEP_MAIL:
-				SayMail(connection, connection->mail);
+				AppendMailFrom(connection, connection->mail);
 				connection->step = SMTP_STEP_RCPT;
 				break;
 			case SMTP_STEP_RCPT:
-				SayRecipient(connection, connection->mail);
+				AppendRcptTo(connection, connection->mail);
 				connection->step = SMTP_STEP_DATA;
 				break;
 			case SMTP_STEP_DATA:
-				Say(connection, SMTP_COMMAND_DATA, connection->mail, "DATA\r\n");
+				AppendCommand(connection, SMTP_COMMAND_DATA, connection->mail, "DATA\r\n");
 				connection->step = SMTP_STEP_GO_AHEAD;
 				break;
 			case SMTP_STEP_BODY:
-				SayBody(connection);
+				AppendBody(connection);
 				break;
 			case SMTP_STEP_LONE_DOT:
-				Say(connection, SMTP_COMMAND_DOT, NULL, ".\r\n");
-				connection->step = SMTP_STEP_REST;
+				AppendCommand(connection, SMTP_COMMAND_DOT, NULL, ".\r\n");
+				connection->step = SMTP_STEP_IDLE;
 				break;
 			case SMTP_STEP_GO_AHEAD:
-			case SMTP_STEP_GONE:
+			case SMTP_STEP_QUIT_SENT:
+			case SMTP_STEP_ENDED:
 				return;
 		}
 	}
 }
 
-/* Has the server all of this command (or mail)? */
+/* Was the whole command (or mail) written? */
 static bool
 IsWritten(const SmtpConnection *connection, const SmtpExpected *expected)
 {
 	return expected->end <= connection->written;
 }
 
-/* A part of it counts. */
+/* Was the final dot written? If a part of it was, the answer is yes. */
 static bool
-DotIsOut(const SmtpConnection *connection, const SmtpExpected *expected)
+IsDotWritten(const SmtpConnection *connection, const SmtpExpected *expected)
 {
 	return connection->written + strlen(FINAL_DOT) > expected->end;
 }
@@ -362,15 +340,15 @@ SmtpMayHaveSent(const SmtpConnection *connection)
 		const SmtpExpected *expected = &connection->expected[i];
 
 		if (expected->mail != NULL && expected->command == SMTP_COMMAND_DOT &&
-			DotIsOut(connection, expected))
+			IsDotWritten(connection, expected))
 			return true;
 	}
 	return false;
 }
 
 /*
- * Where a mail stands: the command whose reply it awaits, or that would be said next, and whether its final
- * dot is out.
+ * How far a mail has come: set the event's stage (the command whose reply the mail awaits, or its
+ * next command) and whether its final dot was written.
  */
 static void
 LocateMail(const SmtpConnection *connection, const SmtpMail *mail, SmtpEvent *event)
@@ -394,11 +372,11 @@ LocateMail(const SmtpConnection *connection, const SmtpMail *mail, SmtpEvent *ev
 	else
 	{
 		event->stage = IsWritten(connection, expected) ? SMTP_STAGE_FINAL_DOT : SMTP_STAGE_BODY;
-		event->dot_written = DotIsOut(connection, expected);
+		event->dot_written = IsDotWritten(connection, expected);
 	}
 }
 
-/* Hand a mail back. Replies that are still to come to its commands concern nobody. */
+/* Finish a mail. The replies to its commands that are still to come belong to no mail. */
 static void
 FinishMail(SmtpConnection *connection, SmtpMail *mail, const SmtpEvent *event)
 {
@@ -411,7 +389,10 @@ FinishMail(SmtpConnection *connection, SmtpMail *mail, const SmtpEvent *event)
 		LearnFromRefusal(connection, event);
 	connection->ended++;
 	if (connection->probe != NULL)
+	{
 		SmtpProbeFinished(connection, event);
+		connection->leaving = true;
+	}
 	else
 		SmtpFinishMail(connection->pool, mail, event);
 }
@@ -426,15 +407,15 @@ SetReply(SmtpEvent *event, const SmtpReply *reply)
 }
 
 /*
- * The connection can't go on. The mail that is nearest to its end gets the event (of kind
- * SMTP_EVENT_REPLY: with the reply); a mail behind it has lost its connection.
+ * The dialogue cannot go on. The mail that is nearest to its end gets the event, with the reply if
+ * the kind is SMTP_EVENT_REPLY. For the mail after it, the connection is lost.
  */
 void
 SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *reply, const char *text)
 {
 	bool first = true;
 
-	if (connection->state != SMTP_CONNECTION_READY)
+	if (connection->step == SMTP_STEP_ENDED)
 		return;
 	while (true)
 	{
@@ -457,30 +438,30 @@ SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *repl
 		first = false;
 		text = "the connection ended with the mail before";
 	}
-	SmtpKill(connection);
+	connection->step = SMTP_STEP_ENDED;
 }
 
 /*
- * A mail's fate is known by the reply to one of its commands: it is finished, and the connection goes on
- * with the next one. What was not said yet for it is not said any more.
+ * The reply to one of its commands decides the outcome of a mail: finish it. Its other commands are
+ * not sent any more, and the connection goes on with the next mail.
  */
 static void
 EndMail(SmtpConnection *connection, const SmtpExpected *expected, const SmtpEvent *event)
 {
 	if (connection->mail == expected->mail &&
 		(connection->step == SMTP_STEP_RCPT || connection->step == SMTP_STEP_DATA))
-		connection->step = SMTP_STEP_REST;
+		connection->step = SMTP_STEP_IDLE;
 	if (expected->command != SMTP_COMMAND_DOT)
 		connection->reset_needed = true;
 	FinishMail(connection, expected->mail, event);
 }
 
-/* DATA was answered: the mail may come, or the server waits for one that it will not get, or not. */
+/* DATA was answered. If the server waits for a mail that was refused before, send it none. */
 static void
 AfterData(SmtpConnection *connection, bool go_ahead)
 {
 	if (!go_ahead)
-		connection->step = SMTP_STEP_REST;
+		connection->step = SMTP_STEP_IDLE;
 	else if (connection->mail != NULL)
 		connection->step = SMTP_STEP_BODY;
 	else
@@ -488,8 +469,9 @@ AfterData(SmtpConnection *connection, bool go_ahead)
 }
 
 /*
- * Does a reply grant its command? The codes are those of RFC 5321, 4.3.2: "221" to MAIL says that the server leaves, and grants
- * nothing. At the final dot the mail is with the server: any 2xx that has no meaning of its own takes it, or it would be sent twice.
+ * Does a reply grant its command? The codes are those of RFC 5321, 4.3.2. "221" to MAIL says that
+ * the server closes the connection, so it grants nothing. After the final dot the server has the
+ * mail: any 2xx that has no other meaning accepts it. Otherwise it would be sent twice.
  */
 static bool
 IsGranted(SmtpCommand command, int code)
@@ -554,5 +536,5 @@ HandleReply(SmtpConnection *connection, const SmtpReply *reply)
 	if (expected.command == SMTP_COMMAND_DATA)
 		AfterData(connection, granted);
 	else if (expected.command == SMTP_COMMAND_QUIT)
-		SmtpKill(connection);
+		connection->step = SMTP_STEP_ENDED;
 }
