@@ -1,10 +1,15 @@
 /*
- * control.c - the socket on which a benchmark asks what the sink has seen.
+ * control.c - the socket on which a benchmark asks for the counts.
  *
- * A line is a question: "counts", answered with a line of JSON; "wait N", the same as soon as N mails have been accepted;
- * "reset", answered with the counts that are forgotten; "stamps", answered with a line "nanoseconds key" for each mail, then
- * an empty one. One asks at a time. Answers are written in one go, while no mail is taken: ask for stamps when the
- * measurement is over.
+ * Each line is a command:
+ *
+ *	counts	answers with the counts, as a line of JSON
+ *	wait N	answers with the counts as soon as N mails have been accepted
+ *	reset	answers with the counts, and sets them to zero
+ *	stamps	answers with a line "nanoseconds key" for each mail, and an empty line
+ *
+ * One client can be connected at a time. No mail is taken while an answer is written, so ask for
+ * the stamps when the measurement is over.
  */
 #include <err.h>
 #include <stdbool.h>
@@ -21,8 +26,8 @@
 
 static int listen_fd;
 static int client_fd = -1;
-static FILE *client;	 /* the same, for output */
-static int64_t wait_for; /* mails; 0: nobody waits */
+static FILE *client;	 /* the same descriptor, for output */
+static int64_t wait_for; /* the N of "wait N"; 0: no command waits */
 
 static void Ask(void *owner, uint32_t events);
 
@@ -37,7 +42,7 @@ Hang(void)
 	wait_for = 0;
 }
 
-/* The one who asks now replaces the one before. */
+/* A new client replaces the one before. */
 static void
 Accept(void *owner, uint32_t events)
 {
@@ -76,7 +81,7 @@ Answer(const char *question)
 	ControlAnswerWaiting();
 }
 
-/* Questions are short and sent by one write each, so they come whole. */
+/* Commands are short, and each is sent by one write, so a read returns a whole command. */
 static void
 Ask(void *owner, uint32_t events)
 {

@@ -1,5 +1,5 @@
 /*
- * control.h - the socket on which a benchmark asks what the sink has seen.
+ * control.h - the socket on which a benchmark asks for the counts.
  */
 #ifndef SINK_CONTROL_H
 #define SINK_CONTROL_H
@@ -7,7 +7,7 @@
 /* Listen on a Unix socket at this path. */
 extern void ControlListen(const char *path);
 
-/* Answer those who wait for a number of mails that has been reached. */
+/* Answer the command "wait N" if N mails have been accepted. */
 extern void ControlAnswerWaiting(void);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * loop.c - one epoll descriptor for everything that the sink waits for.
+ * loop.c - one epoll descriptor for all that the sink waits for.
  *
- * What is closed leaves epoll by itself, but not the round of events that is being told: so nothing that owns a
- * Watch may be freed before after_batch.
+ * epoll forgets a descriptor that is closed. But the current round may still have an event for it,
+ * so the owner of a Watch must not be freed before after_batch is called.
  */
 #include <err.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /*
- * loop.h - one epoll descriptor for everything that the sink waits for.
+ * loop.h - one epoll descriptor for all that the sink waits for.
  */
 #ifndef SINK_LOOP_H
 #define SINK_LOOP_H
@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-/* Who is told that a descriptor is ready. It lives as long as the descriptor is open. */
+/* The function to call when a descriptor is ready. Keep it until after the descriptor is closed. */
 typedef struct Watch
 {
 	void (*ready)(void *owner, uint32_t events);
@@ -17,10 +17,10 @@ typedef struct Watch
 extern void LoopAdd(int fd, Watch *watch, uint32_t events);
 extern void LoopChange(int fd, Watch *watch, uint32_t events);
 
-/* Wait, and tell everybody whose descriptor is ready; after_batch is called after each round. */
+/* Wait for events, and call the function of each. after_batch is called after each round. */
 extern void LoopRun(void (*after_batch)(void)) __attribute__((noreturn));
 
-/* Nanoseconds of the monotonic clock, which all processes of a machine share. */
+/* Nanoseconds of the monotonic clock. All processes of a machine have the same. */
 extern int64_t Now(void);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * sink.c - a mail server that throws all mails away, at full speed or as slowly as a distant server.
+ * sink.c - a mail server that throws all mails away, at full speed or as a server far away.
  *
  * It listens on the loopback interface only, has one thread, and prints its port when it is ready.
  * control.c has the commands that ask for its counts.

@@ -1,5 +1,5 @@
 /*
- * stream.c - the bytes of a connection, in the clear or in TLS; never blocks.
+ * stream.c - the bytes of a connection, with or without TLS. Nothing here blocks.
  */
 #include <err.h>
 #include <errno.h>
@@ -32,7 +32,10 @@ TlsResult(SSL *ssl, int count)
 	return problem == SSL_ERROR_WANT_READ || problem == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
 
-/* When the kernel had the bytes, by our clock: it stamps them by the clock on the wall, which may be set back. */
+/*
+ * When the kernel received the bytes, by the clock of Now(). The kernel's time stamp is by the wall
+ * clock, which may be set back.
+ */
 static int64_t
 Arrival(struct msghdr *message)
 {
@@ -58,7 +61,7 @@ StreamKeepArrivals(Stream *stream)
 	stream->keeps_arrivals = true;
 }
 
-/* The same as recv(), and when it came. */
+/* The same as recv(), but note when the bytes came. */
 static ssize_t
 Receive(Stream *stream, void *buffer, size_t size)
 {

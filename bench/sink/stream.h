@@ -1,5 +1,5 @@
 /*
- * stream.h - the bytes of a connection, in the clear or in TLS; never blocks.
+ * stream.h - the bytes of a connection, with or without TLS. Nothing here blocks.
  */
 #ifndef SINK_STREAM_H
 #define SINK_STREAM_H
@@ -13,27 +13,30 @@
 typedef struct Stream
 {
 	int fd;
-	SSL *ssl; /* NULL: in the clear */
+	SSL *ssl; /* NULL: without TLS */
 	bool keeps_arrivals;
-	int64_t arrived; /* when the last that was read had come, by Now(); in TLS when it was read */
+	int64_t arrived; /* when the last bytes came, or with TLS when they were read, by Now() */
 } Stream;
 
-/* Read or write what is possible now: the number of bytes, 0 for nothing at the moment, -1 for the end of the connection. */
+/*
+ * Read or write what is possible now. Returns the number of bytes; 0: none at the moment; -1: the
+ * connection has ended.
+ */
 extern ssize_t StreamRead(Stream *stream, void *buffer, size_t size);
 extern ssize_t StreamWrite(Stream *stream, const void *bytes, size_t size);
 
-/* From now on say when what is read had come, however late it is read. */
+/* From now on note when bytes come, even if they are read later. */
 extern void StreamKeepArrivals(Stream *stream);
 
-/* Whether bytes have been taken from the socket that StreamRead has not handed out: epoll does not tell of them. */
+/* Does StreamRead() have bytes that it did not return yet? epoll does not report them. */
 extern bool StreamPending(const Stream *stream);
 
-/* From now on in TLS, as the server; the handshake is done by the reads that follow. */
+/* Use TLS from now on, as the server. The next reads do the handshake. */
 extern void StreamStartTls(Stream *stream, SSL_CTX *context);
 
 extern void StreamClose(Stream *stream);
 
-/* A context with this certificate; ends the program when that can't be had. */
+/* A context with this certificate. If it cannot be made, the program ends. */
 extern SSL_CTX *TlsContext(const char *certificate_file, const char *key_file);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * tally.c - what the sink has seen since the last reset.
+ * tally.c - the counts since the last reset.
  */
 #include <err.h>
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /*
- * tally.h - what the sink has seen since the last reset.
+ * tally.h - the counts since the last reset.
  */
 #ifndef SINK_TALLY_H
 #define SINK_TALLY_H
@@ -13,34 +13,33 @@
 typedef struct Tally
 {
 	int64_t mails;
-	int64_t bytes; /* of the accepted mails, dots doubled as on the wire */
-	int64_t
-		turns; /* times that a client, having read all replies, sent something: its round trips */
-	int64_t connections; /* made */
+	int64_t bytes;		 /* the size of all mails, as on the wire, where dots are doubled */
+	int64_t turns;		 /* round trips: a client sends something after it has got all replies */
+	int64_t connections; /* that were made */
 	int64_t handshakes;	 /* TLS */
 	int64_t logins;
-	int64_t open;	/* connections, now */
-	int64_t widest; /* the most of them at once */
-	int64_t first;	/* when the first and the last mail were accepted; 0: none was */
-	int64_t last;
-	int64_t late; /* nanoseconds, of all mails: accepted after the delays had passed */
+	int64_t open;	/* connections that are open now */
+	int64_t widest; /* the most connections that were open at once */
+	int64_t first;	/* when the first mail was accepted; 0: none was */
+	int64_t last;	/* when the last mail was accepted */
+	int64_t late;	/* nanoseconds between due time and acceptance, summed over all mails */
 } Tally;
 
 extern Tally tally;
 
-/* All that follows is forgotten by TallyReset, but for the connections that are open. */
+/* Set the counts to zero, except that of the open connections, and forget the stamps. */
 extern void TallyReset(void);
 
 extern void TallyConnection(void);
 extern void TallyDisconnection(void);
 
-/* A mail was accepted now. The key, the local part of its recipient, is kept where stamps are wanted. */
+/* A mail was accepted now. If stamps are kept, so is its key, the local part of its recipient. */
 extern void TallyMail(int64_t bytes, const char *key);
 
-/* Whether the moment of each acceptance is to be kept; off at first. */
+/* Keep the time at which each mail is accepted? The default is no. */
 extern void TallyKeepStamps(bool keep);
 
-/* One line of JSON; a line "nanoseconds key" for each mail, then an empty one. */
+/* The counts as one line of JSON; the stamps as lines "nanoseconds key" and an empty line. */
 extern void TallyPrint(FILE *output);
 extern void TallyPrintStamps(FILE *output);
 

@@ -1,11 +1,12 @@
 /*
- * multiplexer.c - one pollable descriptor and one timer for many sockets.
+ * multiplexer.c - one descriptor and one timer for many sockets.
  *
- * Linux: an epoll descriptor that holds the sockets and a timerfd. BSD and macOS: a kqueue, whose timer is
- * one more event. Both can be waited for like a socket, in a WaitEventSet or with poll().
+ * On Linux it is an epoll descriptor that watches the sockets and a timerfd. On BSD and macOS it is
+ * a kqueue, which has timers of its own. Like a socket, both can be waited for in a WaitEventSet or
+ * with poll().
  *
- * Promises never to block, to raise an error, or to allocate after MuxCreate: libcurl's callbacks call it.
- * Memory is malloc's, for the same reason.
+ * libcurl's callbacks call these functions. So they never block, never raise an error, and allocate
+ * nothing except in MuxCreate(), which uses malloc.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -121,7 +122,7 @@ MuxSetTimer(Multiplexer *mux, int64 milliseconds)
 		spec.it_value.tv_sec = milliseconds / 1000;
 		spec.it_value.tv_nsec = (milliseconds % 1000) * 1000000;
 
-		/* all zeros would disarm it */
+		/* A time of zero would disarm the timer. */
 		if (milliseconds == 0)
 			spec.it_value.tv_nsec = 1;
 	}
@@ -158,7 +159,7 @@ MuxPoll(Multiplexer *mux, MuxEvent *events, int limit, bool *timer_fired)
 
 #else /* kqueue */
 
-/* Timers have a name space of their own: no socket is meant by this. */
+/* Timers have a name space of their own, so this number is no socket. */
 #define TIMER_IDENT 1
 
 static bool
@@ -177,7 +178,7 @@ MuxDestroy(Multiplexer *mux)
 	free(mux);
 }
 
-/* Add or delete one filter; what is not there is as good as deleted. */
+/* Add or delete a filter. It is no error to delete a filter that does not exist. */
 static bool
 ChangeFilter(Multiplexer *mux, uintptr_t ident, int filter, bool wanted, int flags, int64 data)
 {
@@ -198,7 +199,7 @@ MuxWatch(Multiplexer *mux, int fd, int events)
 bool
 MuxSetTimer(Multiplexer *mux, int64 milliseconds)
 {
-	/* Adding a timer that is there does not restart it everywhere: delete it first. */
+	/* Not every system restarts a timer that is added again: delete it first. */
 	return ChangeFilter(mux, TIMER_IDENT, EVFILT_TIMER, false, 0, 0) &&
 		   (milliseconds < 0 ||
 			ChangeFilter(mux, TIMER_IDENT, EVFILT_TIMER, true, EV_ONESHOT, milliseconds));

@@ -1,9 +1,9 @@
 /*
- * multiplexer.h - one pollable descriptor and one timer for many sockets.
+ * multiplexer.h - one descriptor and one timer for many sockets.
  *
- * The worker sleeps in a single place, a WaitEventSet; it can't hold a set of sockets that changes all the
- * time. So all sockets, libcurl's and ours, are registered in an epoll (or kqueue) descriptor, which is
- * what the worker waits for.
+ * The worker waits in one place, on a WaitEventSet. Sockets can be added to it, but not removed. So
+ * all sockets, libcurl's and ours, are watched by an epoll (or kqueue) descriptor, and the worker
+ * waits for that one.
  */
 #ifndef RHESIS_MULTIPLEXER_H
 #define RHESIS_MULTIPLEXER_H
@@ -16,35 +16,38 @@ typedef struct Multiplexer Multiplexer;
 typedef struct MuxEvent
 {
 	int fd;
-	int events; /* MUX_READ, MUX_WRITE; an error or a hang-up is reported as both */
+	int events; /* MUX_READ, MUX_WRITE; both after an error or a hang-up */
 } MuxEvent;
 
-/* How many descriptors a multiplexer uses itself. */
+/* How many descriptors a multiplexer itself uses, at most. */
 #define MUX_DESCRIPTORS 2
 
-/* NULL with errno set when no descriptor or no memory is to be had. */
+/* NULL: there is no descriptor or no memory, and errno is set. */
 extern Multiplexer *MuxCreate(void);
 
-/* NULL is fine. */
+/* NULL is allowed. */
 extern void MuxDestroy(Multiplexer *mux);
 
-/* The descriptor to wait for: readable when a socket is ready or the timer has run out. */
+/* The descriptor to wait for. It is readable when a socket is ready or the timer has expired. */
 extern int MuxDescriptor(const Multiplexer *mux);
 
 /*
- * Watch fd for events, as long as they last (level-triggered); 0 stops watching it, also when it was not
- * watched or is closed. False with errno set when the kernel refuses. Allocates nothing: it may be called
- * from libcurl's callbacks.
+ * Watch fd for events (level-triggered). events = 0: watch it no more; that is allowed for a
+ * descriptor that is not watched or is closed. False: the kernel refuses, and errno is set. It
+ * allocates nothing, so libcurl's callbacks may call it.
  */
 extern bool MuxWatch(Multiplexer *mux, int fd, int events);
 
-/* Arm the timer to run out once; a negative value disarms it. False with errno set when the kernel refuses. */
+/*
+ * Let the timer expire once, after this time. A negative value disarms it. False: the kernel
+ * refuses, and errno is set.
+ */
 extern bool MuxSetTimer(Multiplexer *mux, int64 milliseconds);
 
 /*
- * Fetch what is ready, without waiting; returns the number of events, at most limit (which is at most
- * MUX_POLL_LIMIT; as many as that: there may be more). *timer_fired tells whether the timer has run out
- * since the last call that said so. One fd may have two events.
+ * Fetch the events that are there, without waiting, at most limit of them; limit is at most
+ * MUX_POLL_LIMIT. Returns their number; if that is limit, there may be more. *timer_fired: the
+ * timer has expired since the last call that reported it. One fd may have two events.
  */
 #define MUX_POLL_LIMIT 64
 

@@ -1,11 +1,13 @@
 /*
- * smtp.h - connections to one SMTP server, and the mail transaction over them.
+ * smtp.h - connections to one SMTP server, and the mail transactions over them.
  *
- * libcurl connects (name lookup, TLS with verification, STARTTLS, SASL); we speak MAIL, RCPT, DATA and
- * the rest ourselves, pipelined where the server offers it, on up to max_connections connections at once.
- * Nothing here blocks and nothing raises an error: the caller submits mails, calls SmtpRun whenever the
- * descriptor is readable, and collects outcomes. A pool knows nothing about the queue, SQL or retry
- * policy: it reports what happened, stage by stage.
+ * A pool has up to max_connections connections. libcurl opens them (name lookup, TLS with
+ * verification, STARTTLS, SASL). The dialogue after that is written here: MAIL, RCPT, DATA and so
+ * on, pipelined if the server offers that.
+ *
+ * Nothing here blocks, and nothing raises an error. The caller submits mails, calls SmtpRun()
+ * whenever the descriptor is readable, and collects the finished mails. A pool knows nothing about
+ * the queue, SQL or the retry policy: it reports what happened, and at which stage.
  */
 #ifndef RHESIS_SMTP_H
 #define RHESIS_SMTP_H
@@ -14,10 +16,10 @@
 
 typedef enum SmtpTls
 {
-	SMTP_TLS_AUTO,	   /* implicit on port 465, else STARTTLS required */
-	SMTP_TLS_STARTTLS, /* STARTTLS required */
-	SMTP_TLS_IMPLICIT,
-	SMTP_TLS_NONE /* no TLS: the caller has checked that this is allowed */
+	SMTP_TLS_AUTO,	   /* implicit on port 465; on other ports STARTTLS is required */
+	SMTP_TLS_STARTTLS, /* STARTTLS is required */
+	SMTP_TLS_IMPLICIT, /* TLS from the first byte */
+	SMTP_TLS_NONE	   /* no TLS; the caller has checked that this is allowed */
 } SmtpTls;
 
 typedef struct SmtpOptions
@@ -26,34 +28,33 @@ typedef struct SmtpOptions
 	int port;
 	const char *user;	  /* NULL: no login */
 	const char *password; /* NULL: empty */
-	const char
-		*auth; /* login mechanisms in the order in which they are tried; NULL: what is offered */
+	const char *auth;	  /* a list of login mechanisms, in order; NULL: all that are known */
 	SmtpTls tls;
 	const char *ca_file;	/* NULL: the system's bundle */
 	const char *helo_name;	/* NULL: the machine's name */
-	int connect_timeout_ms; /* until logged in */
+	int connect_timeout_ms; /* from the lookup of the name until the login */
 	int send_timeout_ms;	/* for each reply, and for each write that makes no progress */
 	int max_connections;
-	int messages_per_connection; /* at most; fewer once the server was seen to take fewer */
-	SmtpRefusal (*judge)(const SmtpEvent *refusal); /* NULL: each is about the mail */
+	int messages_per_connection; /* at most; fewer after the server has refused more */
+	SmtpRefusal (*judge)(const SmtpEvent *refusal); /* NULL: SMTP_REFUSAL_OF_MAIL for each */
 } SmtpOptions;
 
-/* One mail on its way. The caller owns it and all it points to until it leaves the pool. */
+/* One mail. The caller owns it, and must not free it or what it points to while a pool has it. */
 typedef struct SmtpMail
 {
-	const char *sender; /* envelope addresses, without angle brackets; already validated */
+	const char *sender; /* envelope addresses, validated, without angle brackets */
 	const char *recipient;
 	const char *data; /* dot-stuffed, with the final CRLF . CRLF */
 	size_t data_length;
-	void *cookie; /* the caller's */
+	void *cookie; /* for the caller */
 
 	/*
-	 * What happened, set when it comes back. For kinds other than a reply, text says more for people
-	 * (libcurl's message). The texts live until SmtpMailClear.
+	 * The outcome, set when the mail is finished. If the kind is not a reply, event.text is a
+	 * message for people, mostly libcurl's. The texts are valid until SmtpMailClear().
 	 */
 	SmtpEvent event;
 
-	/* the pool's */
+	/* for the pool */
 	struct SmtpMail *next;
 	char enhanced[12];
 	char *text;
@@ -63,88 +64,98 @@ typedef struct SmtpPool SmtpPool;
 
 typedef struct SmtpPoolStatus
 {
-	int connections; /* open or opening */
-	int in_flight;	 /* submitted and not yet finished */
-	bool stalled;	 /* a connection could not be opened: see SmtpPoolResume */
-	uint64 connects; /* connections that were ready for mail, since the pool was made */
+	int connections; /* open, or being opened */
+	int in_flight;	 /* mails that were submitted and are not finished */
+	bool stalled;	 /* a connection could not be opened: see SmtpPoolResume() */
+	uint64 connects; /* connections that have become ready since the pool was made */
 } SmtpPoolStatus;
 
-/* So many login mechanisms are known. */
+/* The number of login mechanisms that are known. */
 #define SMTP_MECHANISMS 7
 
 /*
- * Reads a list of mechanisms, with commas or blanks between them, in any case, into order[SMTP_MECHANISMS]. False:
- * it has one twice, or one that needs more than a password.
+ * Parse a list of mechanisms into order[SMTP_MECHANISMS]. The names are separated by commas or
+ * blanks, in upper or lower case. False: a name occurs twice, or is not one that needs a password
+ * only.
  */
 extern bool SmtpParseMechanisms(const char *list, int *order, int *count);
 
-/* Process-wide: curl_global_init and the check of libcurl's version and features. NULL, or what is wrong (static). */
+/*
+ * Initialize libcurl for this process, and check its version and features. Returns NULL, or what
+ * is wrong (static text).
+ */
 extern const char *SmtpInitialize(void);
 
-/* NULL with *problem set (static text) when it can't be made. The options are copied. */
+/* NULL: it cannot be made, and *problem says why (static text). The options are copied. */
 extern SmtpPool *SmtpPoolCreate(const SmtpOptions *options, const char **problem);
 
 /*
- * Closes every connection at once, without QUIT. Mails that were being sent are finished, as
- * SMTP_EVENT_ABORTED; those that still waited are for SmtpTakeBack.
+ * Close all connections at once, without QUIT. The mails that were being sent are finished with
+ * SMTP_EVENT_ABORTED. SmtpTakeBack() returns the mails that still waited.
  */
 extern void SmtpPoolAbort(SmtpPool *pool);
 
-/* The same for connections on which no mail awaits the reply to its final dot: what they carried has surely not been sent. */
+/*
+ * The same, but only for connections on which no mail awaits the reply to its final dot. The mails
+ * of these connections were certainly not sent.
+ */
 extern void SmtpPoolAbortUnsent(SmtpPool *pool);
 
-/* Aborts and frees. Mails that the caller did not collect before stay the caller's. NULL is fine. */
+/*
+ * Abort the pool, and free it. The caller must free the mails that it did not collect before. NULL
+ * is allowed.
+ */
 extern void SmtpPoolDestroy(SmtpPool *pool);
 
-/* Readable when SmtpRun has something to do; it stays the same for the life of the pool. */
+/* Readable when SmtpRun() has something to do. A pool has the same descriptor until its end. */
 extern int SmtpPoolDescriptor(const SmtpPool *pool);
 
 /*
- * How many more mails keep all connections busy: for each one on the wire, one behind it, and one that is at
- * hand when that one's body is written, so that its envelope goes out with it. A stalled pool counts only the
- * connections that it has.
+ * How many more mails keep all connections busy. Each connection needs three: one that awaits its
+ * reply, one that is being written, and one that waits, so that its envelope goes out together with
+ * the end of the mail before. A stalled pool counts only the connections that it has.
  */
 extern int SmtpPoolRoom(const SmtpPool *pool);
 
-/* Queues a mail; the next SmtpRun sends it. */
+/* Queue a mail; the next SmtpRun() begins to send it. */
 extern void SmtpSubmit(SmtpPool *pool, SmtpMail *mail);
 
-/* At most this many connections from now on (1 while probing a server that was in trouble). */
+/* Use at most this many connections from now on. */
 extern void SmtpPoolLimit(SmtpPool *pool, int connections);
 
-/* Replace the password for connections opened from now on (a mounted secret is read again at each login). */
+/* Use this password for the connections that are opened from now on. */
 extern void SmtpPoolSetPassword(SmtpPool *pool, const char *password);
 
-/* Make what progress can be made without waiting. */
+/* Make all progress that is possible without waiting. */
 extern void SmtpRun(SmtpPool *pool);
 
 /*
- * The next mail that is done, or NULL. When a connection could not be opened, one of the waiting mails is
- * finished with that event; the others stay queued, and the pool is stalled.
+ * The next mail that is finished, or NULL. If a connection could not be opened, one of the waiting
+ * mails is finished with that event. The others stay queued, and the pool is stalled.
  */
 extern SmtpMail *SmtpNextFinished(SmtpPool *pool);
 
 /*
- * A stalled pool opens no connection, so that a server in trouble is not hammered; connections that are
- * open go on. This lets it try again.
+ * A stalled pool opens no connection, because the server may be overloaded. Its open connections go
+ * on. Let it open connections again.
  */
 extern void SmtpPoolResume(SmtpPool *pool);
 
-/* Mails that were submitted and of which no byte has been written yet leave the pool, one a call; NULL when none is left. */
+/* Take a mail out of the pool of which no byte was written, one each call. NULL: there is none. */
 extern SmtpMail *SmtpTakeBack(SmtpPool *pool);
 
-/* Say QUIT on idle connections and close them. (A connection idle for some seconds does it by itself.) */
+/* Send QUIT on idle connections, and close them. SmtpRun() does it if they are idle for seconds. */
 extern void SmtpCloseIdle(SmtpPool *pool);
 
 extern void SmtpPoolGetStatus(const SmtpPool *pool, SmtpPoolStatus *status);
 
-/* Free what an outcome left in the mail (not the mail, nor what the caller put in it). */
+/* Free the texts of the event. The mail and what the caller has put into it are not freed. */
 extern void SmtpMailClear(SmtpMail *mail);
 
 /*
- * A probe for check_smtp(): connect, log in, MAIL FROM, RCPT TO, RSET, QUIT on a connection of its own, step by
- * step. The caller calls SmtpRun until it is done; then steps were reached up to the first that failed,
- * and the event tells of that one (or of the reply to RCPT). Nothing in it needs to be freed.
+ * A probe for check_smtp(): connect, log in, MAIL FROM, RCPT TO, RSET and QUIT on a connection of
+ * its own. The caller calls SmtpRun() until it is done. The steps up to the first failed one are
+ * reached then, and the event is that step's, or the reply to RCPT. Nothing in it must be freed.
  */
 typedef enum SmtpProbeStepName
 {
@@ -172,17 +183,21 @@ typedef struct SmtpProbe
 	SmtpProbeStep steps[SMTP_PROBE_STEPS];
 	SmtpEvent event;
 	char enhanced[12]; /* event.enhanced */
-	char helo[256];	   /* what EHLO said */
+	char helo[256];	   /* the name that EHLO gave */
 	bool done;
 } SmtpProbe;
 
-/* The addresses and the probe stay the caller's; all must outlive the pool or the end of the probe. */
+/* The addresses and the probe must stay valid until the probe is done, or the pool is freed. */
 extern void
 SmtpPoolStartProbe(SmtpPool *pool, const char *sender, const char *recipient, SmtpProbe *probe);
 
-/* Whether a descriptor below this number is a connection to a mail server. For use in signal handlers too. */
+/* For descriptors below this number it is known whether they are connections to mail servers. */
 #define SMTP_DESCRIPTORS_KNOWN 4096
 
+/*
+ * Is the descriptor a connection to a mail server? The answer is yes if that is not known. A signal
+ * handler may call this.
+ */
 extern bool SmtpOwnsDescriptor(int descriptor);
 
 #endif

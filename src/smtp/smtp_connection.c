@@ -484,7 +484,7 @@ SmtpServe(SmtpConnection *connection)
 				 SmtpReadReplies(connection) ? SmtpFlush(connection) : SMTP_PROGRESS_ENDED);
 }
 
-/* Go on with the dialogue of an idle connection: a mail waits, or the connection is to be closed. */
+/* Go on with the dialogue of an idle connection: a mail waits, or QUIT is to be sent. */
 void
 SmtpContinue(SmtpConnection *connection)
 {

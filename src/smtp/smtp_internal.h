@@ -179,7 +179,7 @@ struct SmtpPool
 	int messages_per_connection;
 	SmtpRefusal (*judge)(const SmtpEvent *refusal);
 
-	/* How many mails the server takes on a connection; 0: unknown. It is used until learned_until. */
+	/* How many mails the server takes on a connection, used until learned_until; 0: unknown. */
 	int learned_messages;
 	int64 learned_until;
 

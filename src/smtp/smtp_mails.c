@@ -99,7 +99,7 @@ SmtpNextMail(SmtpConnection *connection)
 	return SmtpTakeWaiting(pool);
 }
 
-/* The outcome of a mail is known: copy the event with its texts, and keep the mail for the caller. */
+/* A mail's outcome is known: copy the event with its texts, and keep the mail for the caller. */
 void
 SmtpFinishMail(SmtpPool *pool, SmtpMail *mail, const SmtpEvent *event)
 {

@@ -148,8 +148,8 @@ HeloName(const SmtpOptions *options)
 }
 
 /*
- * smtp://host:port/helo-name, malloc'd, or NULL if there is no memory. A literal IPv6 address gets its
- * brackets; what EHLO shall say is escaped.
+ * smtp://host:port/helo-name, or NULL if there is no memory. An IPv6 address gets brackets, and the
+ * name for EHLO is escaped. The caller frees it.
  */
 static char *
 ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls)
@@ -179,9 +179,9 @@ ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls)
 }
 
 /*
- * The system's bundle of certificate authorities, malloc'd; NULL if there is none to be found: libcurl's
- * defaults then apply. A bundle, because libcurl reads a directory of certificates anew for each
- * connection, which costs fifteen times the handshake.
+ * The system's file of certificate authorities. NULL: none was found, and libcurl's defaults apply.
+ * It must be a file: libcurl reads a directory of certificates again for each connection, which
+ * costs fifteen times the handshake. The caller frees it.
  */
 static char *
 SystemBundle(void)

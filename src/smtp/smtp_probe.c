@@ -44,7 +44,7 @@ MeasureSteps(const SmtpConnection *connection)
 	return times;
 }
 
-/* The step that an event belongs to. All that happens between TLS and login belongs to the login. */
+/* The step that an event belongs to. All that happens between TLS and login is the login's. */
 static SmtpProbeStepName
 StepOfEvent(const SmtpEvent *event, const StepTimes *times)
 {

@@ -1,8 +1,8 @@
 /*
- * smtp_reply.c - bytes from an SMTP server become replies.
+ * smtp_reply.c - parsing the replies of an SMTP server.
  *
- * The server is not trusted: it may send lines of any length, replies without end, or no SMTP at all. What
- * is kept has a fixed size; what is kept of the text is safe to log, to store and to show.
+ * The server is not trusted: it may send lines of any length, replies without end, or no SMTP at
+ * all. A reply is kept in a fixed size, and its text is made safe to log, to store and to show.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -25,8 +25,8 @@ IsDigit(char c)
 }
 
 /*
- * Appends text to the reply's, made printable, until the reply is full. Tabs become spaces, since servers
- * lay out their lines with them; whatever else is not printable becomes '?'.
+ * Append text to the reply's text until that is full, and make it printable. Tabs become spaces,
+ * because servers indent with them. All else that is not printable becomes '?'.
  */
 static void
 AppendPrintable(SmtpReply *reply, const char *text, const char *end)
@@ -51,8 +51,8 @@ AppendPrintable(SmtpReply *reply, const char *text, const char *end)
 }
 
 /*
- * The length of the enhanced status code (RFC 3463: class.subject.detail) that a text begins with; 0 if
- * it begins with none.
+ * The length of the enhanced status code (RFC 3463: class.subject.detail) at the beginning of a
+ * text; 0: there is none.
  */
 static int
 EnhancedCodeLength(const char *text, const char *end)
@@ -78,7 +78,7 @@ EnhancedCodeLength(const char *text, const char *end)
 	return p - text;
 }
 
-/* The code of a reply line, and whether another line follows it; 0 if it is no reply line. */
+/* The code of a reply line, and whether another line follows it; 0: it is no reply line. */
 static int
 LineCode(const char *line, const char *end, bool *more)
 {
@@ -105,7 +105,7 @@ ClearReply(SmtpReplyParser *parser)
 	parser->line_length = 0;
 }
 
-/* Gives up on the connection; the line that was too much is kept for the log. */
+/* What was read is garbage. Keep the line for the log. */
 static void
 SetGarbage(SmtpReplyParser *parser)
 {
@@ -124,8 +124,8 @@ KeepEnhancedCode(SmtpReply *reply, const char *code, int length)
 }
 
 /*
- * The enhanced code that qmail and its descendants write at the end: "(#5.7.1)", "(#5.1.1 - chkuser)". Its class
- * must be that of the reply: a text that ends so by chance says nothing.
+ * qmail and its successors write the enhanced code at the end: "(#5.7.1)", "(#5.1.1 - chkuser)". It
+ * counts only if its class is the reply's, because a text may end like that by chance.
  */
 static void
 TakeCodeAtEnd(SmtpReply *reply)
@@ -144,8 +144,8 @@ TakeCodeAtEnd(SmtpReply *reply)
 }
 
 /*
- * Appends a line's text to the reply, without the enhanced code that is the same on every line. Some write
- * "#5.1.8", and some begin with it on a later line.
+ * Append a line's text to the reply, without the enhanced code, which is the same on each line.
+ * Some servers write "#5.1.8", and some write it on a later line only.
  */
 static void
 TakeLineText(SmtpReply *reply, const char *text, const char *end)
@@ -171,7 +171,7 @@ TakeLineText(SmtpReply *reply, const char *text, const char *end)
 	AppendPrintable(reply, text, end);
 }
 
-/* Takes the line in parser->line as the next of the reply. */
+/* The line in parser->line is complete: it is the next line of the reply. */
 static void
 FinishLine(SmtpReplyParser *parser)
 {
@@ -260,7 +260,7 @@ FormatSmtpReply(int code, const char *enhanced, const char *text)
 	return pnstrdup(printable.text, printable.text_length);
 }
 
-/* Is this line the given EHLO keyword? *parameter is what stands behind it. */
+/* Does this line offer the given EHLO keyword? *parameter is set to the text after it. */
 static bool
 IsKeyword(const char *text, const char *end, const char *keyword, const char **parameter)
 {
@@ -299,7 +299,7 @@ NoteKeyword(SmtpCapabilities *capabilities, const char *text, const char *end)
 		capabilities->starttls = true;
 	else if (IsKeyword(text, end, "AUTH", &parameter))
 	{
-		/* Also the old AUTH=LOGIN, which libcurl does not heed. */
+		/* The old form "AUTH=LOGIN" counts, too, although libcurl ignores it. */
 		capabilities->auth = true;
 		if (parameter < end && parameter[-1] == ' ')
 		{
@@ -334,7 +334,7 @@ NoteEhloLine(SmtpCapabilities *capabilities, const char *line, size_t length)
 		return;
 	}
 
-	/* The first line names the server, the others what it can do. */
+	/* The first line names the server, and the others its capabilities. */
 	if (!capabilities->inside_reply)
 	{
 		memset(capabilities, 0, sizeof(*capabilities));

@@ -1,5 +1,5 @@
 /*
- * smtp_transaction.c - the dialogue on an open connection: MAIL, RCPT, DATA, the mail, its final dot.
+ * smtp_transaction.c - the dialogue on an open connection: MAIL, RCPT, DATA, mail, final dot.
  *
  * Two queues are enough. The first is the output: commands are appended as far ahead as the server
  * allows. With PIPELINING, MAIL, RCPT and DATA go out in one write, and the commands of the next
