@@ -7,6 +7,7 @@
 
 #include "policy/outcome.h"
 #include "settings/settings.h"
+#include "settings/settings_links.h"
 #include "settings/settings_password.h"
 
 const char *

@@ -18,6 +18,7 @@
 #include "mail/mailbox.h"
 #include "mail/written_address.h"
 #include "miscadmin.h"
+#include "settings/settings_environment.h"
 #include "settings/settings_links.h"
 #include "settings/settings_password.h"
 #include "smtp/smtp.h"
@@ -152,19 +153,6 @@ CheckAddress(char **newval, void **extra, GucSource source)
 	return false;
 }
 
-bool
-IsLoopbackHost(const char *host, size_t length)
-{
-	static const char *const names[] = {"localhost", "127.0.0.1", "::1", "[::1]"};
-
-	for (int i = 0; i < (int) lengthof(names); i++)
-	{
-		if (strlen(names[i]) == length && BeginsAlike(names[i], host, length))
-			return true;
-	}
-	return false;
-}
-
 static bool
 CheckRecipients(char **newval, void **extra, GucSource source)
 {
@@ -237,51 +225,6 @@ CheckInstance(char **newval, void **extra, GucSource source)
 	return true;
 }
 
-/* ---- Defaults from the environment ---- */
-
-char *
-EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check)
-{
-	const char *value = getenv(variable);
-	char *copy;
-	void *extra = NULL;
-
-	if (value == NULL || *value == '\0')
-		return (char *) builtin;
-	GUC_check_errdetail_string = GUC_check_errhint_string = NULL;
-	copy = strdup(value);
-	if (copy != NULL && check(&copy, &extra, PGC_S_DYNAMIC_DEFAULT))
-		return copy;
-	free(copy);
-	ereport(WARNING, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					  errmsg("ignoring environment variable %s: invalid value", variable),
-					  GUC_check_errdetail_string
-						  ? errdetail("The value is \"%s\". %s", value, GUC_check_errdetail_string)
-						  : errdetail("The value is \"%s\".", value),
-					  GUC_check_errhint_string ? errhint("%s", GUC_check_errhint_string) : 0));
-	return (char *) builtin;
-}
-
-static int
-EnvironmentPort(void)
-{
-	const char *value = getenv("SMTP_PORT");
-	char *end;
-	long port;
-
-	if (value == NULL || *value == '\0')
-		return DEFAULT_PORT;
-	errno = 0;
-	port = strtol(value, &end, 10);
-	if (errno == 0 && *end == '\0' && port >= 1 && port <= 65535)
-		return (int) port;
-	ereport(WARNING, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					  errmsg("ignoring environment variable SMTP_PORT: invalid value"),
-					  errdetail("The value is \"%s\".", value),
-					  errhint("A port is a number from 1 to 65535.")));
-	return DEFAULT_PORT;
-}
-
 /* ---- Definitions ---- */
 
 static void
@@ -310,7 +253,7 @@ DefineServerSettings(void)
 		&rhesis_smtp_host, EnvironmentDefault("SMTP_HOST", "", CheckHost), CheckHost);
 	DefineInt("rhesis_notify.smtp_port",
 			  "Port of the SMTP server; RFC 6409 has 587 for submission (environment: SMTP_PORT).",
-			  &rhesis_smtp_port, EnvironmentPort(), 1, 65535, 0);
+			  &rhesis_smtp_port, EnvironmentPort(DEFAULT_PORT), 1, 65535, 0);
 	DefineString(
 		"rhesis_notify.smtp_user",
 		"User for SMTP authentication, RFC 4954 (environment: SMTP_USER). Empty: no login. User "

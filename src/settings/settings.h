@@ -52,16 +52,6 @@ IsSet(const char *setting)
 }
 
 /*
- * Returns the environment variable's value if the setting would accept it. Else warns, with the
- * reason, and returns the built-in default.
- */
-extern char *
-EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check);
-
-/* Returns true if the host, the first length bytes at host, is this machine. */
-extern bool IsLoopbackHost(const char *host, size_t length);
-
-/*
  * Sets the sender, palloc'd: from_email, else smtp_user if that is an address, else the default. It
  * always has a display name.
  */

@@ -11,6 +11,7 @@
 
 #include "base/ascii.h"
 #include "settings/settings.h"
+#include "settings/settings_environment.h"
 #include "tcop/pquery.h"
 #include "utils/guc.h"
 
@@ -26,6 +27,19 @@ static bool allow_http_links;
  */
 static const char *environment_problem;
 static const char *file_problem;
+
+bool
+IsLoopbackHost(const char *host, size_t length)
+{
+	static const char *const names[] = {"localhost", "127.0.0.1", "::1", "[::1]"};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (strlen(names[i]) == length && BeginsAlike(names[i], host, length))
+			return true;
+	}
+	return false;
+}
 
 /*
  * Returns the length of the host that follows a URL's scheme. An IPv6 address has brackets around

@@ -6,6 +6,9 @@
 
 extern void DefineLinkSettings(void);
 
+/* Returns true if the host, the first length bytes at host, is this machine. */
+extern bool IsLoopbackHost(const char *host, size_t length);
+
 /* Returns the URL that links begin with, without a final slash. Empty: mails have no links. */
 extern const char *FrontendUrl(void);
 
