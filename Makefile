@@ -8,7 +8,7 @@
 #   make test-loaded          each suite of SUITES while both cores are busy, until it has passed three times in a row
 #   make test-guide           do what the installing pages say, as written, on a fresh Debian, and the demo (PG=17: on a newer one)
 #   make soak                 the long loops: kills over a large backlog
-#   make lint                 does the layout of src/ keep to its rules?
+#   make lint                 check the layout of src/, and every source with clang-format, shellcheck, perlcritic and pyflakes3
 #   make fuzz SECONDS=3600    the fuzz targets for longer
 #   make demo                 see it work (KEEP=1 leaves it running, until make demo-stop)
 #   make bench                how fast it is, beside its peers (QUICK=1: a short look; SCENARIOS="throughput ...": those alone)

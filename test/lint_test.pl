@@ -4,7 +4,7 @@ use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
 use File::Basename;
-use File::Path qw(make_path);
+use File::Path qw(make_path remove_tree);
 use File::Temp qw(tempdir);
 use Test::More;
 
@@ -15,60 +15,93 @@ my $checkout = "$scratch/checkout";
 # Output and status of test/lint in a checkout.
 sub lint
 {
-	my ($directory) = @_;
-	my $output = qx('$directory/test/lint' 2>&1);
+	my ($directory, @checks) = @_;
+	my $output = qx('$directory/test/lint' @checks 2>&1);
 	return ($output, $? >> 8);
 }
 
-sub append
+sub slurp
 {
-	my ($file, $line) = @_;
-	open(my $handle, '>>', "$checkout/$file") or die "could not write $file: $!\n";
-	print $handle "$line\n";
+	my ($file) = @_;
+	open(my $handle, '<', $file) or return;
+	local $/ = undef;
+	return scalar <$handle>;
+}
+
+sub write_file
+{
+	my ($file, $text) = @_;
+	open(my $handle, '>', $file) or die "could not write $file: $!\n";
+	print $handle $text;
 	close $handle or die "could not write $file: $!\n";
 	return;
 }
 
-# The line is added to a copy of the file, or is all of a new one.
+# The line is added to a file of the copy, or is all of a new one, until this check has looked at it.
 sub is_found
 {
-	my ($file, $line, $sentence, $name) = @_;
-	system("$top/test/copy-sources", $top, $checkout) == 0 or die "could not copy the checkout\n";
-	make_path(dirname("$checkout/$file"));
-	append($file, $line);
-	my ($output, $status) = lint($checkout);
+	my ($check, $file, $line, $sentence, $name) = @_;
+	my $before = slurp("$checkout/$file");
 
-	like($output, qr/\A\Q$file\E\b.*$sentence.*\n\z/, $name);
+	make_path(dirname("$checkout/$file"));
+	write_file("$checkout/$file", ($before // '') . "$line\n");
+	my ($output, $status) = lint($checkout, $check);
+	defined $before ? write_file("$checkout/$file", $before) : unlink "$checkout/$file";
+
+	like($output, qr/\A(?:\Q$file\E\b.*$sentence.*\n)+\z/, $name);
 	isnt($status, 0, '... and it fails');
 	return;
 }
 
 my ($output, $status) = lint($top);
-is($output, '', 'the sources keep to their layout');
+is($output, '', 'nothing is found in the sources as they are');
 is($status, 0, '... so it succeeds');
-
-is_found('src/base/utf8.h', '#include "queue/queue.h"', 'points up: base/ is below queue/', 'an include that points up');
-is_found('src/smtp/smtp_pool.c', '# include <policy/outcome.h>', 'points up: smtp/ is below policy/', 'another, in another spelling');
-is_found('src/smtp/smtp_pool.c', '#include "mail/mailbox.h"', 'on the same level', 'an include of a folder on the same level');
-is_found('src/queue/queue.c', '#include "queue_try.h"', 'names no folder', 'an include without the folder');
-is_found('src/queue/queue.c', '#include "../worker/worker.h"', 'names no folder', 'a path that leads out of the folder');
-is_found('src/report/health.c', '#include "smtp/smtp_internal.h"', 'its own folder alone', 'an internal header of another folder');
-is_found('src/report/health.c', '#include "worker/worker_slot.c"', 'is no header', 'a source that is included');
-is_found('src/stray.c', 'int stray;', 'in no folder', 'a source beside the wiring');
-is_found('src/new/stray.c', 'int stray;', 'in no folder', 'a source in a folder without a level');
-
 system("$top/test/copy-sources", $top, $checkout) == 0 or die "could not copy the checkout\n";
-append('src/rhesis_notify.c', '#include "worker/worker.h"');
-($output, $status) = lint($checkout);
+
+# ---- Layout ----
+
+is_found('layout', 'src/base/utf8.h', '#include "queue/queue.h"', 'points up: base/ is below queue/', 'an include that points up');
+is_found('layout', 'src/smtp/smtp_pool.c', '# include <policy/outcome.h>', 'points up: smtp/ is below policy/', 'another, in another spelling');
+is_found('layout', 'src/smtp/smtp_pool.c', '#include "mail/mailbox.h"', 'on the same level', 'an include of a folder on the same level');
+is_found('layout', 'src/queue/queue.c', '#include "queue_try.h"', 'names no folder', 'an include without the folder');
+is_found('layout', 'src/queue/queue.c', '#include "../worker/worker.h"', 'names no folder', 'a path that leads out of the folder');
+is_found('layout', 'src/report/health.c', '#include "smtp/smtp_internal.h"', 'its own folder alone', 'an internal header of another folder');
+is_found('layout', 'src/report/health.c', '#include "worker/worker_slot.c"', 'is no header', 'a source that is included');
+is_found('layout', 'src/stray.c', 'int stray;', 'in no folder', 'a source beside the wiring');
+is_found('layout', 'src/new/stray.c', 'int stray;', 'in no folder', 'a source in a folder without a level');
+
+my $wiring = slurp("$checkout/src/rhesis_notify.c");
+write_file("$checkout/src/rhesis_notify.c", qq{$wiring#include "worker/worker.h"\n});
+($output, $status) = lint($checkout, 'layout');
 is($output, '', 'the wiring may include any folder');
 
 unlink "$checkout/src/queue/README.md";
-($output, $status) = lint($checkout);
+($output, $status) = lint($checkout, 'layout');
 is($output, "src/queue: has no README.md\n", 'a folder without a README is found');
 
+# ---- What other programs find ----
+
+is_found('format', 'src/queue/queue.c', 'int  stray;', 'clang-format', 'C in another style');
+is_found('format', 'bench/sink/session.c', 'int  stray;', 'clang-format', '... outside src/ as well');
+is_found('shell', 'test/stray.sh', "# shellcheck shell=sh\nrm -r \$1", 'SC2086', 'a shell script that splits words');
+is_found('shell', 'demo/stray', "#!/bin/sh\nrm -r \$1", 'SC2086', '... also one that its first line alone tells');
+is_found('python', 'examples/stray.py', 'import os', 'imported but unused', 'an import in Python that nothing uses');
+is_found('python', 'bench/stray', "#!/usr/bin/env python3\nprint(stray)", 'undefined name', 'a name in Python that is not defined');
+# The Perl files of this copy are few: perlcritic takes its time.
+remove_tree("$checkout/test/t");
+is_found('perl', 'test/stray.pl', "use strict;\nuse warnings;\nmy \$stray = 1;", 'declared but not used', 'a variable in Perl that nothing uses');
+is_found('perl', 'test/guide/stray', "#!/usr/bin/perl\nprint 1;", 'strictures', 'a program in Perl without strict');
+
+write_file("$checkout/.perlcriticrc", "[No::Such::Policy\n");
+($output, $status) = lint($checkout, 'perl');
+like($output, qr/\Aperlcritic failed: /, 'a program that does not do its work is no success');
+isnt($status, 0, '... but a failure');
+($output, $status) = lint($checkout, 'none');
+isnt($status, 0, 'nor is a check that does not exist');
+
 system('rm', '-rf', "$checkout/src/$_") foreach qw(mail queue recipients report server smtp template worker);
-($output, $status) = lint($checkout);
-like($output, qr/fewer than 60/, 'sources that are not where they are looked for are no success');
+($output, $status) = lint($checkout, 'layout');
+like($output, qr/fewer than 60/, 'nor are sources that are not where they are looked for');
 isnt($status, 0, '... but a failure');
 
 done_testing();

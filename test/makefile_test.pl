@@ -14,9 +14,10 @@ my $top = dirname(abs_path(dirname(__FILE__)));
 my $scratch = tempdir('makefile-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $checkout = "$scratch/checkout";
 my $USER = 12345;
+my $EXECUTABLE = oct('755');
 my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
 
-chmod 0755, $scratch;
+chmod $EXECUTABLE, $scratch;
 # What `make test` has told its own makes is nothing to these.
 delete @ENV{qw(MAKELEVEL MAKEFLAGS MFLAGS RHESIS_HANDS_BACK RHESIS_PACKAGES PG_CONFIG)};
 $ENV{LC_ALL} = 'C';
@@ -54,7 +55,7 @@ sub program
 {
 	my ($name, %answers) = @_;
 	my $cases = join '', map { "$_) echo '$answers{$_}' ;;\n" } sort keys %answers;
-	return write_file("$scratch/$name", "#!/bin/sh\ncase \$1 in\n$cases*) exit 1 ;;\nesac\n", 0755);
+	return write_file("$scratch/$name", "#!/bin/sh\ncase \$1 in\n$cases*) exit 1 ;;\nesac\n", $EXECUTABLE);
 }
 
 # ---- What cannot be built is refused ----
@@ -121,7 +122,7 @@ is(join(' ', grep { $postgresqls =~ /\$\($_\)|ifn?def $_\b|\b$_\s*[:?+]?=/ } sor
 
 my $installed = "$scratch/installed";
 make_path(map { "$installed/$_" } qw(bin lib share/extension));
-write_file("$installed/bin/postgres", "#!/bin/sh\n", 0755);
+write_file("$installed/bin/postgres", "#!/bin/sh\n", $EXECUTABLE);
 my @directories = ('--bindir' => "$installed/bin", '--pkglibdir' => "$installed/lib", '--sharedir' => "$installed/share");
 my $staged = program('staged_pg_config', '--version' => 'PostgreSQL 15.1', @directories);
 
@@ -141,7 +142,7 @@ write_file("$installed/share/extension/pgtap.control", '');
 stage('a package was installed', 'pgtap.control postgres');
 unlink "$installed/share/extension/pgtap.control";
 stage('it was removed', 'postgres');
-write_file("$installed/bin/postgres", "#!/bin/sh\nexit 1\n", 0755);
+write_file("$installed/bin/postgres", "#!/bin/sh\nexit 1\n", $EXECUTABLE);
 stage('another was upgraded', 'postgres');
 is(slurp("$scratch/stage$installed/bin/postgres"), "#!/bin/sh\nexit 1\n", '... of which there is the new file');
 unlink glob "$scratch/stage/*.files";
@@ -157,16 +158,16 @@ ok(-e "$installed/bin/postgres", '... and is still there');
 # version beyond 15.3, and a dpkg-query that says what is installed.
 my $programs = "$scratch/programs";
 make_path($programs, map { "$scratch/sources/postgresql-15/$_" } '.', 'contrib');
-write_file("$scratch/sources/postgresql-15/configure", <<'CONFIGURE', 0755);
+write_file("$scratch/sources/postgresql-15/configure", <<'CONFIGURE', $EXECUTABLE);
 #!/bin/sh
 prefix=${1#--prefix=}
 printf 'all:\ninstall:\n\tmkdir -p %s/bin && touch %s/bin/pg_config && chmod 755 %s/bin/pg_config\n' "$prefix" "$prefix" "$prefix" >Makefile
 CONFIGURE
 write_file("$scratch/sources/postgresql-15/contrib/Makefile", "all install:\n");
 system('tar', '-C', "$scratch/sources", '-czf', "$scratch/postgresql-15_15.orig.tar.gz", 'postgresql-15') == 0 or die "could not make sources\n";
-write_file("$programs/dpkg-query", "#!/bin/sh\ncat $scratch/installed_version\n", 0755);
-write_file("$programs/apt-cache", "#!/bin/sh\necho 'Version: 15.2'; echo 'Version: 15.3'\n", 0755);
-write_file("$programs/apt-get", <<"APT", 0755);
+write_file("$programs/dpkg-query", "#!/bin/sh\ncat $scratch/installed_version\n", $EXECUTABLE);
+write_file("$programs/apt-cache", "#!/bin/sh\necho 'Version: 15.2'; echo 'Version: 15.3'\n", $EXECUTABLE);
+write_file("$programs/apt-get", <<"APT", $EXECUTABLE);
 #!/bin/sh
 case "\$*" in
 source*=15.[123]) echo "\$*" >>$scratch/asked; cp $scratch/postgresql-15_15.orig.tar.gz . ;;
@@ -198,7 +199,7 @@ sanitized('15.4', '', '... and kept');
 
 # ---- Objects follow what they are made for ----
 
-my $wrapper = write_file("$scratch/wrapped_pg_config", "#!/bin/sh\nif [ \$# -eq 0 ]; then cat $scratch/version; fi\nexec '$pg_config' \"\$\@\"\n", 0755);
+my $wrapper = write_file("$scratch/wrapped_pg_config", "#!/bin/sh\nif [ \$# -eq 0 ]; then cat $scratch/version; fi\nexec '$pg_config' \"\$\@\"\n", $EXECUTABLE);
 sub made_anew
 {
 	my ($command, $object, $change) = @_;
@@ -264,7 +265,7 @@ exec("$checkout/test/ownership", 'run', 'sh', '-c', "mkdir $checkout/build; touc
 foreach (1 .. 6000)
 {
 	last if -e "$checkout/build/begun";
-	select(undef, undef, undef, 0.1);
+	Time::HiRes::sleep(0.1);
 }
 kill 'TERM', $pid;
 waitpid($pid, 0);

@@ -1,4 +1,5 @@
-# For sh: Debians in directories, for tests that need a system of their own. Read it in, with $top the checkout.
+# shellcheck shell=dash
+# Debians in directories, for tests that need a system of their own. Read it in, with $top the checkout.
 #
 # Needs root, debootstrap and unshare. What is mounted is mounted for the run's own processes alone: it ends with them, however they end, and
 # nothing that removes files outside ever meets it.
@@ -11,6 +12,7 @@ enter()
 {
 	local root=$1
 	shift
+	# shellcheck disable=SC2016 # It is the shell in there that fills these in.
 	unshare --mount --pid --fork --kill-child sh -c '
 		set -e
 		root=$1
@@ -125,6 +127,7 @@ copy_source()
 
 	rm -rf --one-file-system "$root/srv/rhesis_notify"
 	mkdir -p "$root/srv/rhesis_notify"
+	# shellcheck disable=SC2154 # The script that reads this in sets $top.
 	tar -C "$top" --exclude=./build --exclude=./.git --exclude=node_modules --exclude='*.o' --exclude='*.so' --exclude='*.bc' -cf - . |
 		tar -C "$root/srv/rhesis_notify" --no-same-owner -xf -
 }

@@ -6,9 +6,10 @@
 TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parser-sourcehandler-pgtap-perl \
 	python3-sqlalchemy python3-psycopg python3-psycopg2 python3-celery python3-redis redis-server \
 	alembic python3-django python3-fastapi python3-uvicorn \
-	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl libssl-dev python3 iproute2 clang clang-format libclang-rt-dev valgrind \
+	libipc-run-perl perl postfix libsasl2-modules sasl2-bin openssl libssl-dev python3 iproute2 clang libclang-rt-dev valgrind \
 	chromium fonts-liberation fonts-noto-core fonts-noto-color-emoji \
-	prometheus prometheus-postgres-exporter debootstrap
+	prometheus prometheus-postgres-exporter debootstrap $(LINT_PACKAGES)
+LINT_PACKAGES = clang-format shellcheck libperl-critic-perl pyflakes3
 LOADED_PACKAGES = stress-ng
 SANITIZED_PACKAGES = bzip2 libssl-dev zlib1g-dev
 DEBIAN_PACKAGES = debootstrap util-linux python3-yaml
@@ -40,6 +41,7 @@ stage:
 # test/lint says what it checks.
 .PHONY: lint
 lint:
+	@test/install-packages $(LINT_PACKAGES)
 	@test/lint
 
 # test/run says what it needs and how to run a part of it.

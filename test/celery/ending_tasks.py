@@ -6,13 +6,13 @@ import signal
 import sys
 import time
 
-from celery import Task, chain, chord, group
+from celery import chord, group
 from celery.contrib.abortable import AbortableTask
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject
 from sqlalchemy import text
 
-from outcome_tasks import DIRECTORY, INSERT, app, collect, foreign, foreign_fails, mailed, part, publish, wait_for
-from rhesis_tasks import BaseTask, SilentTask, email_notification, report_failure, with_tenant_context
+from outcome_tasks import DIRECTORY, INSERT, app, collect, mailed, part, publish, wait_for
+from rhesis_tasks import BaseTask, email_notification, with_tenant_context
 
 CURRENT_USER = text("SELECT current_setting('app.current_user')")
 

@@ -7,20 +7,19 @@ import enum
 import math
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from uuid import UUID
 
-from celery import Celery, Task, chain, chord, group, shared_task
-from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery import Celery, chord, group
+from celery.exceptions import Ignore
 from celery.worker.request import Request
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rhesis_tasks import (
-    BaseTask, EmailTemplate, SilentTask, email_notification, get_engine, report_failure, tenant_session, use_engine,
+    BaseTask, EmailTemplate, SilentTask, email_notification, get_engine, report_failure, use_engine,
     use_tenant_setting, with_tenant_context,
 )
 

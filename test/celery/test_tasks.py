@@ -1,5 +1,6 @@
 """Tasks that test/t/celery.pl needs beside those of the demo: they hang, die, and return what nobody expects."""
 
+import importlib
 import math
 import os
 import signal
@@ -12,9 +13,10 @@ from celery.exceptions import Reject
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-import original_tasks  # Its tasks are this application's.
 from demo_app import app
 from rhesis_tasks import BaseTask, EmailTemplate, email_notification, get_engine, with_tenant_context
+
+importlib.import_module("original_tasks")  # Its tasks are this application's.
 
 DIRECTORY = os.environ["TEST_DIRECTORY"]
 

@@ -14,31 +14,31 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 # A mail server that we must not talk to, and how it becomes one that we may.
 sub refuses
 {
-	my ($what, $peer, $trouble, $mend) = @_;
+	my ($what, $refused, $trouble, $mend) = @_;
 	my $log_offset = -s $node->logfile;
 
-	$node->reconfigure(RhesisNotify::Cluster::peer_settings($peer));
+	$node->reconfigure(RhesisNotify::Cluster::peer_settings($refused));
 	my $id = $node->report;
 	$node->wait_for("SELECT state = 'backing off' AND backing_off_until > now() FROM rhesis_notify.worker_status");
 	like($node->worker('last_error'), $trouble, "$what: worker_status says what is wrong");
 	is($node->worker('sent || $$ sent, $$ || failed || $$ failed$$') =~ s/^\d+ //r, 'sent, 0 failed', "$what: no mail has failed");
 
 	# It tries again, and nothing changes.
-	my $connections = () = $peer->transcript =~ / connected$/mg;
-	RhesisNotify::Peer::wait_until(sub { (() = $peer->transcript =~ / connected$/mg) > $connections }, 'it tries again');
+	my $connections = () = $refused->transcript =~ / connected$/mg;
+	RhesisNotify::Peer::wait_until(sub { (() = $refused->transcript =~ / connected$/mg) > $connections }, 'it tries again');
 	my $row = $node->notification($id);
 	like($row->{delivery_status}, qr/^(?:pending|sending|deferred)$/, "$what: the mail waits");
 	is($row->{attempts}, 0, "$what: it has lost no attempt");
 	is_deeply([ $node->events($id) ], [], "$what: nothing happened to it");
-	is_deeply([ grep { !/^(?:EHLO|HELO|STARTTLS|QUIT)\b/ } $peer->commands ], [], "$what: neither password nor mail was written");
-	is($peer->mail_count, 0, "$what: no mail has arrived");
+	is_deeply([ grep { !/^(?:EHLO|HELO|STARTTLS|QUIT)\b/ } $refused->commands ], [], "$what: neither password nor mail was written");
+	is($refused->mail_count, 0, "$what: no mail has arrived");
 	is(scalar(() = $node->log($log_offset) =~ /WARNING:  SMTP server "localhost" port \d+ is in trouble/g), 1,
 		"$what: the log says so, once");
 
 	$mend->();
 	$row = $node->wait_for_state($id, 'sent');
 	is($row->{attempts}, 1, "$what: mended, and it goes out with its first attempt");
-	is($peer->mail_count, 1, "$what: once");
+	is($refused->mail_count, 1, "$what: once");
 	like($node->worker('coalesce(backing_off_until::text, $$not backing off$$)'), qr/not backing off/, "$what: worker_status shows that, too");
 	return;
 }

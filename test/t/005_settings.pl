@@ -298,11 +298,11 @@ foreach my $half ([ smtp_user => '' ], [ smtp_password => '' ])
 	$log_offset = -s $node->logfile;
 	$node->configure(smtp_user => $peer->user, smtp_password => 'turned over');
 	$node->reconfigure(@$half);
-	my $id = $node->report;
+	my $waiting = $node->report;
 	$node->wait_for_log(qr/SMTP configuration incomplete\..*\n.*DETAIL:  .*smtp_user/, $log_offset);
-	is($node->notification($id)->{delivery_status}, 'pending', "without $half->[0] the mail waits");
+	is($node->notification($waiting)->{delivery_status}, 'pending', "without $half->[0] the mail waits");
 	$node->reconfigure(smtp_user => $peer->user, smtp_password => 'turned over');
-	$node->wait_for_state($id, 'sent');
+	$node->wait_for_state($waiting, 'sent');
 }
 $node->stop;
 

@@ -190,7 +190,7 @@ my @ids = submit(
 	call('test.parent', [], task_id => 'parent'),
 	{ task => 'demo.generate_test_set', args => [ 'Nobody', 1 ], task_id => 'nobody' },
 	call('demo.generate_test_set', [ 'Foreign', 1 ], headers => { user_id => $JANE, organization_id => $GLOBEX }, task_id => 'foreign'));
-my %subjects = map { $_->text =~ /Task ID: (.*)/; ($1 =~ /^[0-9a-f-]{36}$/ ? 'child' : $1) => $_->header('Subject') } new_mails(8);
+my %subjects = map { ($_->text =~ /Task ID: (.*)/)[0] =~ s/^[0-9a-f-]{36}$/child/r => $_->header('Subject') } new_mails(8);
 is_deeply(
 	\%subjects,
 	{

@@ -54,7 +54,8 @@ known = set(sys.stdlib_module_names).union(file.stem for file in files)
 print(*{name.split(".")[0] for name in names} - known)
 PYTHON
 );
-	return sort @names, $terminal =~ m{^export DATABASE_URL=postgresql\+(\w+):}m, $terminal =~ m{^export CELERY_BROKER_URL=(\w+):}m;
+	my @sorted = sort @names, $terminal =~ m{^export DATABASE_URL=postgresql\+(\w+):}m, $terminal =~ m{^export CELERY_BROKER_URL=(\w+):}m;
+	return @sorted;
 }
 
 my ($pip) = $page =~ /^pip install (.*)$/m;
@@ -94,11 +95,10 @@ sub leave_running
 	return $pid if $pid;
 	setpgrp(0, 0);
 	%ENV = %shell;
-	open(STDIN, '<', '/dev/null');
-	open(STDOUT, '>', $log);
-	open(STDERR, '>&', \*STDOUT);
-	{ exec('sh', '-eu', '-c', join('', "cd $checkout\n", @blocks)) };
-	POSIX::_exit(127);
+	open(STDIN, '<', '/dev/null') or POSIX::_exit(127);
+	open(STDOUT, '>', $log) or POSIX::_exit(127);
+	open(STDERR, '>&', \*STDOUT) or POSIX::_exit(127);
+	exec('sh', '-eu', '-c', join('', "cd $checkout\n", @blocks)) or POSIX::_exit(127);
 }
 
 sub press_ctrl_c

@@ -183,7 +183,10 @@ is($node->sql(q{SELECT count(*) FROM public.test_set WHERE name = 'replaced'}), 
 is(rows('ignores_in_session'), 0, 'Ignore: no row');
 $node->sql('DELETE FROM rhesis_notify.task_notifications');
 $celery->program('-c', <<"PYTHON");
+from celery import chain
 from ending_tasks import *
+from outcome_tasks import foreign, foreign_fails
+from rhesis_tasks import report_failure
 
 tenant = dict(user_id="$JANE", organization_id="$ACME")
 (foreign.si() | publish.si().set(task_id="end of a chain")).apply_async(headers=tenant)
@@ -234,6 +237,7 @@ is($node->sql(q{SELECT string_agg(task_id, ', ' ORDER BY task_id) FROM rhesis_no
 $node->sql('DELETE FROM rhesis_notify.task_notifications');
 is($celery->program('-c', <<"PYTHON"), "Retry ValueError RuntimeError\n", 'eager mode');
 from ending_tasks import *
+from outcome_tasks import foreign
 
 tenant = dict(user_id="$JANE", organization_id="$ACME")
 

@@ -80,7 +80,8 @@ sub is_a_copy
 # What was restored waits, and then goes out.
 sub waits_and_goes_out
 {
-	my ($database, $original, $how, $is_paused, $session) = (@_, '');
+	my ($database, $original, $how, $is_paused, $session) = @_;
+	$session //= '';
 	my $mails = $peer->mail_count;
 	my $before = $node->sql($queue, $original);
 

@@ -162,7 +162,11 @@ foreach my $statement (
 	like(complaint($statement, 'half_owner'), qr/permission denied/, "an owner without CREATEDB or tablespace may not $statement");
 }
 like(complaint('DROP DATABASE missing'), qr/does not exist/, 'a database that does not exist is nobody\'s');
-load($_), is(worker_pid($_), $pids{$_}, "all that while the worker of $_ was left alone") foreach sort keys %pids;
+foreach my $database (sort keys %pids)
+{
+	load($database);
+	is(worker_pid($database), $pids{$database}, "all that while the worker of $database was left alone");
+}
 
 # ---- CREATE DATABASE ... TEMPLATE, RENAME, SET TABLESPACE ----
 

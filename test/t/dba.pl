@@ -26,15 +26,18 @@ my $ours = q{backend_type LIKE 'rhesis\_notify%'};
 
 sub uniq
 {
+	my @words = @_;
 	my %seen;
-	return sort grep { !$seen{$_}++ } @_;
+	my @sorted = sort grep { !$seen{$_}++ } @words;
+	return @sorted;
 }
 
 # A number that the page names, by the words around it.
 sub figure
 {
 	my ($pattern) = @_;
-	return $page =~ $pattern ? $1 : die "doc/dba.md does not say $pattern\n";
+	my ($figure) = $page =~ $pattern or die "doc/dba.md does not say $pattern\n";
+	return $figure;
 }
 
 sub wait_for_sent

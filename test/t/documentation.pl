@@ -28,8 +28,10 @@ my $people = q{
 
 sub uniq
 {
+	my @words = @_;
 	my %seen;
-	return sort grep { !$seen{$_}++ } @_;
+	my @sorted = sort grep { !$seen{$_}++ } @words;
+	return @sorted;
 }
 
 # ---- Names ----

@@ -12,8 +12,10 @@ my $page = page_text('doc/operate.md');
 
 sub uniq
 {
+	my @words = @_;
 	my %seen;
-	return sort grep { !$seen{$_}++ } @_;
+	my @sorted = sort grep { !$seen{$_}++ } @words;
+	return @sorted;
 }
 
 # Static functions of several files may have one name: then it is the bodies of all of them.

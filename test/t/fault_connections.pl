@@ -104,7 +104,8 @@ sub too_many
 	$seen{copies} = $peer->mail_count;
 	$seen{refusals} = refusals($database);
 	$seen{error} = worker($database, 'last_error');
-	$seen{connections} = scalar(keys %{ { map { $_->envelope->{connection} => 1 } $peer->mails } });
+	my %connections = map { $_->envelope->{connection} => 1 } $peer->mails;
+	$seen{connections} = keys %connections;
 
 	# The server takes more again, and is asked, one connection after the other, while there is work for them.
 	$peer->rules;

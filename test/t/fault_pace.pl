@@ -24,7 +24,8 @@ my $node = RhesisNotify::Cluster->serve(
 sub acceptances
 {
 	my ($server) = @_;
-	return sort { $a <=> $b } map { (Time::HiRes::stat($_))[9] } glob $server->directory . '/mails/*.json';
+	my @times = sort { $a <=> $b } map { (Time::HiRes::stat($_))[9] } glob $server->directory . '/mails/*.json';
+	return @times;
 }
 
 # How many of these times are too early for mails that may leave from a moment on, where a pace says how many may have left so many

@@ -32,7 +32,6 @@ sub level_after
 	my $name = 'app.batch ' . ++$batches;
 	my $worker = $node->worker('pid');
 	my $is_one_thread = sub { slurp_file("/proc/$worker/status") =~ /^Threads:\s+1$/m };
-	my ($held, $connections);
 
 	$node->report_many($mails, task_name => $name);
 	$node->wait_for("SELECT count(*) = $mails FROM rhesis_notify.task_notifications WHERE task_name = '$name' AND delivery_status = 'sent'");

@@ -53,7 +53,7 @@ foreach my $alert (slurp_file("$examples/alerts.yml") =~ /^ +- alert: (\w+)$/mg)
 
 my $odd_name = qq{odd "name" \\ of\na database};
 $node->sql('CREATE DATABASE ' . '"' . $odd_name =~ s/"/""/gr . '"');
-my ($result, $metrics, $errors);
+my $metrics;
 {
 	my $connection = $node->connstr('postgres') =~ s/dbname='.*?'/"dbname='" . $odd_name =~ s{(['\\])}{\\$1}gr . "'"/er;
 	my @psql = ('psql', '-X', '-A', '-t', '-q', '-d', $connection);
@@ -88,7 +88,11 @@ sub samples
 	my ($text) = @_;
 	my %samples;
 
-	$samples{$1 . join(',', sort grep { !/^server=/ } split /,/, $2)} = $3 while $text =~ /^(rhesis_notify_\w+)\{(.*)\} (\S+)$/mg;
+	while ($text =~ /^(rhesis_notify_\w+)\{(.*)\} (\S+)$/mg)
+	{
+		my ($name, $labels, $value) = ($1, $2, $3);
+		$samples{$name . join(',', sort grep { !/^server=/ } split /,/, $labels)} = $value;
+	}
 	return \%samples;
 }
 

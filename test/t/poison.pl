@@ -14,7 +14,6 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer,
 	settings => { smtp_connections => $batch / 4, recipients => 'app.recipients', max_attempts => 2, retry_delay => '1s' });
 my $idle = q{SELECT count(*) FILTER (WHERE state = 'idle') = 1 FROM rhesis_notify.worker_status};
 my $nothing_due = q{SELECT count(*) = 0 FROM rhesis_notify.task_notifications WHERE delivery_status IN ('pending', 'sending', 'deferred')};
-my %poisoned;
 
 $node->sql(
 	q{

@@ -14,8 +14,10 @@ my $node = RhesisNotify::Cluster->serve('main', environment => { LANG => 'C.UTF-
 
 sub uniq
 {
+	my @words = @_;
 	my %seen;
-	return sort grep { !$seen{$_}++ } @_;
+	my @sorted = sort grep { !$seen{$_}++ } @words;
+	return @sorted;
 }
 
 $node->sql(q{CREATE ROLE a_task; CREATE ROLE an_operator; CREATE ROLE a_monitor});

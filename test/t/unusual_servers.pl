@@ -7,6 +7,7 @@ use PostgreSQL::Test::Utils;
 use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $RELOADS = 100;
 my $MAILS = 300;
@@ -47,7 +48,7 @@ my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0
 foreach my $reload (1 .. $RELOADS)
 {
 	kill 'HUP', $postmaster;
-	select(undef, undef, undef, 0.02);
+	sleep(0.02);
 }
 $node->wait_for($all_sent);
 is($peer->mail_count, $before + $MAILS, "$RELOADS reloads while $MAILS mails are sent: each goes out once");

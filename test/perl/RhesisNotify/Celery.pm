@@ -73,9 +73,9 @@ sub spawn
 
 	return $pid if $pid;
 	%ENV = (%ENV, %{ $self->{environment} });
-	open(STDIN, '<', '/dev/null');
-	open(STDOUT, '>>', "$self->{directory}/$name.log");
-	open(STDERR, '>&', \*STDOUT);
+	open(STDIN, '<', '/dev/null') or POSIX::_exit(127);
+	open(STDOUT, '>>', "$self->{directory}/$name.log") or POSIX::_exit(127);
+	open(STDERR, '>&', \*STDOUT) or POSIX::_exit(127);
 	exec(@command) or POSIX::_exit(127);
 }
 

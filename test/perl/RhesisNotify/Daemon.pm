@@ -21,9 +21,9 @@ sub start
 	if ($self->{pid} == 0)
 	{
 		@ENV{ keys %{ $options{environment} // {} } } = values %{ $options{environment} // {} };
-		open(STDIN, '<', '/dev/null');
-		open(STDOUT, '>>', $self->{log});
-		open(STDERR, '>&', \*STDOUT);
+		open(STDIN, '<', '/dev/null') or POSIX::_exit(127);
+		open(STDOUT, '>>', $self->{log}) or POSIX::_exit(127);
+		open(STDERR, '>&', \*STDOUT) or POSIX::_exit(127);
 		{ exec(@$command) };
 		POSIX::_exit(127);
 	}

@@ -24,10 +24,10 @@ sub messages_of_sources
 	my ($node) = @_;
 	my %codes = error_codes($node->config_data('--sharedir'));
 	my %seen;
-
-	return sort { "$a->{level} $a->{message}" cmp "$b->{level} $b->{message}" }
+	my @messages = sort { "$a->{level} $a->{message}" cmp "$b->{level} $b->{message}" }
 	  grep { !$seen{"$_->{level} $_->{message}"}++ }
 	  map { +{ %$_, sqlstates => [ sqlstates_of($_, \%codes) ] } } (map { of_c($_) } source_files('c')), (map { of_sql($_) } source_files('sql'));
+	return @messages;
 }
 
 # ---- Style ----
@@ -101,10 +101,10 @@ my %macros = map { /^#define (\w+)((?:(?:\s*\\\n|\s)*"(?:[^"\\]|\\.)*")+)/mg } s
 # Literals side by side, and macros between them, as one text.
 sub text_of
 {
-	my ($literals) = @_;
+	my ($source) = @_;
 	my $text = '';
 
-	while ($literals =~ /"((?:[^"\\]|\\.)*)"|([A-Z_][A-Z_0-9]{2,})/g)
+	while ($source =~ /"((?:[^"\\]|\\.)*)"|([A-Z_][A-Z_0-9]{2,})/g)
 	{
 		$text .= defined $1 ? $1 : $2 =~ /_FORMAT\z/ ? '%d' : text_of($macros{$2} // '');
 	}

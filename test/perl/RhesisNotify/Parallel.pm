@@ -42,8 +42,8 @@ sub start
 
 	if ($pid == 0)
 	{
-		open(my $out, '>&', \*STDOUT);
-		open(STDOUT, '>&', \*STDERR);
+		open(my $out, '>&', \*STDOUT) or POSIX::_exit(127);
+		open(STDOUT, '>&', \*STDERR) or POSIX::_exit(127);
 		my $result = eval { $code->() };
 		my $error = defined $result ? undef : ($@ || 'no result');
 		print $out encode_json({ result => $result, error => $error });

@@ -87,7 +87,7 @@ sub start_again
 	$self->{pid} = fork() // croak "could not fork: $!";
 	if ($self->{pid} == 0)
 	{
-		open(STDIN, '<', '/dev/null');
+		open(STDIN, '<', '/dev/null') or POSIX::_exit(127);
 		exec(@command) or POSIX::_exit(127);
 	}
 	push @running, $self;
