@@ -1,4 +1,4 @@
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2016 # Scripts in single quotes are for the shell in there, which fills them in.
 # Debians in directories, for tests that need a system of their own. Read it in, with $top the checkout.
 #
 # Needs root, debootstrap and unshare. What is mounted is mounted for the run's own processes alone: it ends with them, however they end, and
@@ -12,7 +12,6 @@ enter()
 {
 	local root=$1
 	shift
-	# shellcheck disable=SC2016 # It is the shell in there that fills these in.
 	unshare --mount --pid --fork --kill-child sh -c '
 		set -e
 		root=$1
