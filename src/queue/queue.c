@@ -1,8 +1,8 @@
 /*
- * queue.c - the queue apart from the claim, the record and retention: epochs, orphans.
+ * queue.c - the queue apart from claim, record and retention: epochs and orphans.
  *
- * It also runs the statements of the whole room: each is planned once per session, names every object and operator with its
- * schema, and is one round through the executor.
+ * It also runs the statements of all files of this folder. Each statement is planned once per
+ * session, and names every object and operator with its schema.
  */
 #include "postgres.h"
 
@@ -21,14 +21,17 @@ static QueueStatement next_epoch = {
 	.sql = "SELECT pg_catalog.nextval('rhesis_notify.worker_epoch')",
 };
 
-/* The greatest epoch that a row carries. */
+/* The greatest epoch in a row. */
 static QueueStatement greatest_epoch = {
 	.sql =
 		"SELECT COALESCE(pg_catalog.max(n.claimed_by), 0) FROM rhesis_notify.task_notifications AS n "
 		"WHERE n.finished_at IS NULL AND pg_catalog.enum_eq(n.delivery_status, 'sending'::rhesis_notify.delivery_state)",
 };
 
-/* $1 the greatest epoch of a row: the sequence is behind it after logical replication. One worker at a time. */
+/*
+ * After logical replication the sequence may be behind the greatest epoch of a row. One worker at a
+ * time moves it on.
+ */
 static QueueStatement lock_epochs = {
 	.sql =
 		"SELECT pg_catalog.pg_advisory_xact_lock('rhesis_notify.worker_epoch'::regclass::oid::bigint)",
@@ -46,7 +49,7 @@ static QueueStatement sending_epochs = {
 		"WHERE n.finished_at IS NULL AND pg_catalog.enum_eq(n.delivery_status, 'sending'::rhesis_notify.delivery_state)",
 };
 
-/* $1 dead epochs, $2 hold them, $3 max_attempts, $4 one row */
+/* $1 dead epochs, $2 true: hold the rows, $3 max_attempts, $4 one row's id */
 #define ADOPT(condition)                                                                                              \
 	"WITH orphan AS ("                                                                                                \
 	" SELECT n.id, n.claimed_by,"                                                                                     \
@@ -84,7 +87,7 @@ static QueueStatement adopt_orphan = {
 	.parameter_types = {INT8ARRAYOID, BOOLOID, INT4OID, INT8OID},
 };
 
-/* $1 a dead epoch, $2 ids. They keep their place in the queue. */
+/* $1 a dead epoch, $2 ids. The rows keep their place in the queue. */
 static QueueStatement return_unsent = {
 	.sql =
 		"WITH unsent AS ("
@@ -123,7 +126,7 @@ QueueBegin(void)
 
 	SwitchOff("enable_seqscan");
 	SwitchOff("enable_bitmapscan");
-	/* What is left of sequential scans looks dear enough to compile. */
+	/* The remaining sequential scans look so costly that PostgreSQL would compile the plan. */
 	SwitchOff("jit");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -143,7 +146,7 @@ Prepare(QueueStatement *statement)
 {
 	SPIPlanPtr plan;
 
-	/* One plan for all parameters: they are batches of the same kind every time. */
+	/* One plan for all parameters: every batch is of the same kind. */
 	plan = SPI_prepare_cursor(statement->sql, statement->parameter_count,
 							  statement->parameter_types, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
@@ -229,7 +232,10 @@ QueueNextEpoch(void)
 	return epoch;
 }
 
-/* The epochs in `sending` rows that no live worker has, as a bigint[]; false when there is none. */
+/*
+ * Sets *dead to the epochs of `sending` rows that no live worker has, as a bigint[]. Returns false
+ * if there are none.
+ */
 static bool
 DeadEpochs(bool (*epoch_is_live)(int64 epoch), Datum *dead)
 {

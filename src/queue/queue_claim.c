@@ -1,8 +1,10 @@
 /*
- * queue_claim.c - takes due notifications out of the queue: claimed for a worker, or settled because no mail is owed.
+ * queue_claim.c - takes due notifications out of the queue: claimed for a worker, or settled
+ * because no mail is owed.
  *
- * The claim reads one partial index from the row on that waits first, skips what others have locked, and looks nothing up outside
- * our own tables. Whether a task is opted in is decided here, so that a silent task costs one update and nothing else.
+ * The claim reads one partial index, beginning at the first waiting row. It skips rows that other
+ * sessions have locked, and reads only our own tables. Here it is decided whether a task is opted
+ * in, so a silent task costs one update and nothing else.
  */
 #include "postgres.h"
 
@@ -21,10 +23,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* So many rows that wait for a lock, and none that can be claimed: it is not theirs. */
+/* If so many rows wait for a lock and no row can be claimed, the rows are not at fault. */
 #define MOST_LOCKED_TRIES 3
 
-/* A task's registration: by its full name, else by the last part of it after a dot. */
+/*
+ * A task's registration: under its full name, or else under the part of the name after the last
+ * dot.
+ */
 #define REGISTERED_AS(name, last_part_of_name)                                              \
 	" LEFT JOIN task_type AS full_name ON full_name.task_name OPERATOR(pg_catalog.=) " name \
 	" LEFT JOIN task_type AS last_part ON full_name.task_name IS NULL AND"                  \
@@ -41,7 +46,10 @@
 	"  full_name.subject_template, last_part.subject_template) AS subject_template,"                     \
 	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
 
-/* Small, so it is read once a batch instead of being searched for each row. Its columns have no limit of their own. */
+/*
+ * The table is small, so it is read once per batch, not searched for each row. Its columns have no
+ * limit of their own, so they are cut here.
+ */
 #define TASK_TYPE_CTE                                                       \
 	"task_type AS MATERIALIZED ("                                           \
 	" SELECT t.task_name, pg_catalog.left(t.template, 100000) AS template," \
@@ -49,7 +57,10 @@
 	"  pg_catalog.left(t.display_name, 1000) AS display_name"               \
 	" FROM rhesis_notify.task_types AS t)"
 
-/* A name of more than 1000 bytes, made short. It is longer than all others that are not, so it is equal to none of them. */
+/*
+ * A name of more than 1000 bytes, shortened. It then is longer than any name that was not
+ * shortened, so it equals none of those.
+ */
 #define SHORT_NAME(name)                                                          \
 	"CASE WHEN pg_catalog.octet_length(" name ") OPERATOR(pg_catalog.<=) 1000"    \
 	" THEN " name " ELSE pg_catalog.left(" name ", 1000) OPERATOR(pg_catalog.||)" \
@@ -65,7 +76,7 @@
 #define TYPE_IS_LONG \
 	IS_LONG("t.template") " OR " IS_LONG("t.subject_template") " OR " IS_LONG("t.display_name")
 
-/* Without the long texts. */
+/* The same without long texts. */
 #define SHORT_TASK_TYPE_CTE                                                          \
 	"task_type AS MATERIALIZED ("                                                    \
 	" SELECT " TYPE_NAME " AS task_name, " TYPE_TEMPLATE " AS template,"             \
@@ -73,7 +84,7 @@
 	"  " TYPE_IS_LONG " AS is_long"                                                  \
 	" FROM rhesis_notify.task_types AS t)"
 
-/* In the order of NotificationColumn; "n" is the row, "d" what was found out about it. */
+/* In the order of NotificationColumn. "n" is the row, "d" has its registration. */
 #define COLUMNS_BEFORE                                                          \
 	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success'," \
 	" n.user_id, n.organization_id,"
@@ -109,20 +120,23 @@ typedef enum NotificationColumn
 	COLUMN_ATTEMPTS,
 	COLUMN_MESSAGE_ID,
 	COLUMN_NEXT_ATTEMPT_AT,
-	COLUMN_IS_CLAIMED, /* of a claim */
+	COLUMN_IS_CLAIMED, /* the last three only in a claim */
 	COLUMN_IS_FINISHED,
 	COLUMN_HAS_LONG_TEXTS
 } NotificationColumn;
 
 /*
- * $1 epoch, $2 limit, $3 and $4 the claim position: after which row to go on, $5 what was created before it has expired (null: nothing),
- * $6 rows that are meant, or are not; $7 to $9 which rows came with a copy: if one of these did, nothing is decided
+ * $1 epoch, $2 limit, $3 and $4 the position after which to go on, $5 rows created before have
+ * expired (null: none has), $6 ids to include or exclude, $7 to $9 which rows came with a copy: if
+ * one did, nothing is changed
  *
- * The rows that were locked are found again by their ctid: it can't change under our lock, and needs no index. Triggers of an app may
- * change what the claim writes, so the last columns say what became of it.
+ * The UPDATE finds the locked rows by their ctid, which cannot change while we hold the lock, and
+ * needs no index for it. Triggers of the application may change what the claim writes, so the last
+ * columns say what became of the row.
  *
- * The joins keep copies of whole rows of "due" and "task_type" in memory: PostgreSQL needs them if another session changes a row.
- * So these rows must be short: long names are shortened on both sides, and the worker reads a registration with long texts again.
+ * If another session changes a row, PostgreSQL needs a copy of it. Therefore the joins keep copies
+ * of whole rows of "due" and "task_type" in memory, and these rows must be short. Long names are
+ * shortened on both sides. The worker reads a registration with long texts again.
  */
 #define DUE_FULL_NAME SHORT_NAME("n.task_name")
 #define DUE_LAST_PART SHORT_NAME("pg_catalog.split_part(n.task_name, '.', -1)")
@@ -183,7 +197,7 @@ static QueueStatement claim_these = {
 	CLAIM_PARAMETERS,
 };
 
-/* $1 epoch, $2 ids. Rows of a claim that is not committed yet: each waits where it did */
+/* $1 epoch, $2 ids of a claim that is not committed yet. Each row keeps its place in the queue. */
 static QueueStatement unclaim = {
 	.sql = "UPDATE rhesis_notify.task_notifications AS n"
 		   " SET delivery_status = 'pending'::rhesis_notify.delivery_state, claimed_by = NULL"
@@ -192,7 +206,7 @@ static QueueStatement unclaim = {
 	.parameter_types = {INT8OID, INT8ARRAYOID},
 };
 
-/* $1 but for these rows, $2 limit */
+/* $1 ids to exclude, $2 limit */
 static QueueStatement due_rows = {
 	.sql = "SELECT n.id FROM rhesis_notify.task_notifications AS n "
 		   "WHERE" N_IS_WAITING " AND n.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
@@ -202,7 +216,10 @@ static QueueStatement due_rows = {
 	.parameter_types = {INT8ARRAYOID, INT4OID},
 };
 
-/* $1 limit, $2 and $3 the claim position, $4 to $6 which rows came with a copy. Whether a claim that took nothing was refused */
+/*
+ * $1 limit, $2 and $3 the position, $4 to $6 which rows came with a copy. For a claim that took no
+ * row: was it refused?
+ */
 static QueueStatement claim_is_refused = {
 	.sql = "SELECT FROM"
 		   " (SELECT n.id, n.created_at FROM rhesis_notify.task_notifications AS n"
@@ -240,7 +257,10 @@ static QueueStatement latest = {
 	.parameter_types = {TEXTOID, TEXTOID, INT4OID},
 };
 
-/* $1 and $2: behind which row to look, $3: but for these rows. Whoever has locked it, the first row that waits is found. */
+/*
+ * $1 and $2 the position after which to look, $3 ids to exclude. Finds the first waiting row even
+ * if another session has locked it.
+ */
 #define FIRST_WAITING(condition)                                                     \
 	"SELECT n.next_attempt_at, n.id FROM rhesis_notify.task_notifications AS n "     \
 	"WHERE" N_IS_WAITING                                                             \
@@ -259,22 +279,25 @@ static QueueStatement first_other_waiting = {
 	.parameter_types = {TIMESTAMPTZOID, INT8OID, INT8ARRAYOID},
 };
 
-/* A place in the queue: behind this row. */
+/* A place in the queue: just after this row. */
 typedef struct QueuePlace
 {
 	TimestampTz time;
 	int64 id;
 } QueuePlace;
 
-/* An id may be any number: OVERRIDING SYSTEM VALUE. */
+/* The smallest id is possible: OVERRIDING SYSTEM VALUE allows any number. */
 static const QueuePlace queue_start = {DT_NOBEGIN, PG_INT64_MIN};
 
 static QueuePlace claim_position = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim goes on */
 
-/* No row waited before it at the last look. Not in the future: rows that are deferred may come to lie there. */
+/*
+ * At the last look no row waited before this place. It is never in the future: rows that are
+ * deferred may get a place there.
+ */
 static QueuePlace first_waiting_position = {DT_NOBEGIN, PG_INT64_MIN};
 
-/* As QueueText, cut. What is cut off is not read. */
+/* QueueText(), cut to max_chars. The rest is not read. */
 static char *
 CutTextColumn(uint64 row, NotificationColumn column, int max_chars)
 {
@@ -294,14 +317,14 @@ CutTextColumn(uint64 row, NotificationColumn column, int max_chars)
 	return copy;
 }
 
-/* The registration's columns have no limit. */
+/* The same with the limit for a column of a registration, which has none of its own. */
 static char *
 TextColumn(uint64 row, NotificationColumn column)
 {
 	return CutTextColumn(row, column, QUEUE_MAX_TEXT);
 }
 
-/* A column that is never null. */
+/* Returns the value of a column that is never null. */
 static Datum
 Column(uint64 row, NotificationColumn column)
 {
@@ -325,7 +348,7 @@ ReadResult(uint64 row, Notification *notification)
 		notification->result = DatumGetJsonbPCopy(value);
 }
 
-/* The row as a notification in the current context. */
+/* Returns the row as a notification in the current context. */
 static Notification *
 ReadNotification(uint64 row)
 {
@@ -352,7 +375,7 @@ ReadNotification(uint64 row)
 	return notification;
 }
 
-/* The claim leaves out the long texts of a registration: these are read again. */
+/* The claim leaves out the long texts of a registration, so such a row is read again. */
 static Notification *
 ReadClaimed(uint64 row)
 {
@@ -365,7 +388,7 @@ ReadClaimed(uint64 row)
 
 /* RETURNING promises no order, so the position is that of the greatest row. */
 static void
-AdvanceMark(uint64 row)
+AdvanceClaimPosition(uint64 row)
 {
 	TimestampTz time = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
 	int64 id = DatumGetInt64(Column(row, COLUMN_ID));
@@ -374,7 +397,7 @@ AdvanceMark(uint64 row)
 		claim_position = (QueuePlace){time, id};
 }
 
-/* Runs a claim; returns the number of rows that were claimed or settled. */
+/* Runs a claim. Returns the number of rows that were claimed or settled. */
 static uint64
 ExecuteClaim(QueueStatement *statement, int64 epoch, int limit, QueuePlace after, Datum ids,
 			 const CopyBounds *bounds)
@@ -397,10 +420,13 @@ ExecuteClaim(QueueStatement *statement, int64 epoch, int limit, QueuePlace after
 	return QueueExecute(statement, values, nulls);
 }
 
-/* Where rows are claimed one by one all of them have been looked at before. */
+/* ClaimRowByRow() has checked all rows before, so none of them counts as copied. */
 static const CopyBounds own_rows = {.born = DT_NOBEGIN, .unnumbered_until = DT_NOBEGIN};
 
-/* Nothing was claimed: because a row came with a copy, or because others have locked all that is due? */
+/*
+ * After a claim that took no row: returns true if a row came with a copy, false if no row is due or
+ * other sessions have locked them all.
+ */
 static bool
 ClaimIsRefused(int limit, QueuePlace after, const CopyBounds *bounds)
 {
@@ -422,8 +448,9 @@ PlaceBefore(TimestampTz time, int64 id)
 }
 
 /*
- * Look for the first row that waits, from where it was last on. Nothing is missed: whoever makes a row due behind our back wakes us
- * with the time since when it is due (RewindClaimPosition), or the row is found from the start of the queue, a little later.
+ * Finds the first waiting row, beginning where it was found last time. No row is missed: a session
+ * that makes an earlier row due wakes the worker with the time of that row (see
+ * RewindClaimPosition()), or a later search from the start of the queue finds it.
  */
 static bool
 FindFirstWaiting(TimestampTz *due)
@@ -447,7 +474,10 @@ FindFirstWaiting(TimestampTz *due)
 	return found;
 }
 
-/* Have the next claim begin at the first row that waits; false: none is due. */
+/*
+ * Sets the next claim's position to the first waiting row. Returns false if it is not due, or there
+ * is none.
+ */
 static bool
 GoToFirstWaiting(void)
 {
@@ -479,14 +509,14 @@ RewindClaimPosition(TimestampTz since)
 		first_waiting_position = place;
 }
 
-/* Is what was read into the context enough for one claim? */
+/* Returns true if one claim has read enough into the context. */
 static bool
 IsEnough(const ClaimResult *result, MemoryContext context)
 {
 	return result->count > 0 && MemoryContextMemAllocated(context, false) > QUEUE_MAX_CLAIM;
 }
 
-/* Rows of a claim that are not read, since there is enough. */
+/* The rows of a claim that are not read, because it has enough. */
 typedef struct LeftOut
 {
 	Datum *ids;
@@ -503,7 +533,7 @@ LeaveOut(uint64 row, LeftOut *left_out)
 	left_out->ids[left_out->count++] = Column(row, COLUMN_ID);
 }
 
-/* They wait where they did, and the next claim begins there. */
+/* Returns the rows to their places in the queue, where the next claim begins. */
 static void
 Unclaim(int64 epoch, const LeftOut *left_out)
 {
@@ -518,7 +548,7 @@ Unclaim(int64 epoch, const LeftOut *left_out)
 	RewindClaimPosition(left_out->since);
 }
 
-/* What the claim has returned is added to the result, in the current memory context. */
+/* Adds the rows that the claim returned to the result, in the current memory context. */
 static void
 ReadClaim(uint64 row_count, ClaimResult *result, LeftOut *left_out)
 {
@@ -566,7 +596,7 @@ ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds
 	result->notifications = palloc_array(Notification *, row_count + 1);
 	ReadClaim(row_count, result, &left_out);
 	for (uint64 row = 0; row < row_count; row++)
-		AdvanceMark(row);
+		AdvanceClaimPosition(row);
 	result->full = row_count == (uint64) limit || result->cut;
 	MemoryContextSwitchTo(caller);
 	Unclaim(epoch, &left_out);
@@ -578,7 +608,7 @@ ClaimDueNotifications(int64 epoch, int limit, ClaimStart start, const CopyBounds
 typedef struct ClaimStep
 {
 	int64 epoch;
-	Datum id; /* as an array */
+	Datum id; /* in an array */
 	MemoryContext context;
 	ClaimResult *result;
 } ClaimStep;
@@ -598,7 +628,7 @@ ClaimOne(void *argument)
 	QueueEnd(nest_level);
 }
 
-/* The ids of rows that are due and are to be tried, locked, in the order of the queue. */
+/* Locks the rows that are due and may be tried. Returns their ids in the order of the queue. */
 static int64 *
 LockDueRows(int limit, TimestampTz now, int *count)
 {
@@ -629,17 +659,20 @@ DueRowsAreCopied(int limit, const CopyBounds *bounds)
 	return copied;
 }
 
-/* Rows whose claim waited too long for a lock, before any other was claimed: the whole queue may be locked. */
+/*
+ * Rows whose claim waited too long for a lock, while no other row could be claimed: the whole queue
+ * may be locked.
+ */
 typedef struct LockedRows
 {
 	int64 ids[MOST_LOCKED_TRIES];
 	int count;
-	QueueProblem problem; /* of the last one */
+	QueueProblem problem; /* the last one's */
 } LockedRows;
 
 /*
- * A lock is another session's matter, and it may be on the whole table: each further row would wait as long. So it is the queue's
- * trouble, unless other rows can be claimed.
+ * Another session holds the lock, perhaps on the whole table, and each further row would wait as
+ * long. So treat it as an error of the whole queue, unless other rows can be claimed.
  */
 static void
 NoteLocked(LockedRows *locked, int64 id, const QueueProblem *problem)
@@ -664,7 +697,7 @@ SettleLockedRows(const LockedRows *locked, bool others_claimed, TimestampTz now,
 	}
 }
 
-/* The ids of one row, as the claim takes them. */
+/* Returns the id as the array that a claim takes. */
 static Datum
 SingleId(int64 id)
 {
@@ -718,7 +751,7 @@ ClaimRowByRow(int64 epoch, int limit, bool patient, const CopyBounds *bounds, Me
 			NoteLocked(&locked, ids[i], &problem);
 			continue;
 		}
-		servers = IsServersTrouble(problem.sqlstate);
+		servers = IsServerError(problem.sqlstate);
 		if ((servers && patient && problem.sqlstate != ERRCODE_LOCK_NOT_AVAILABLE) ||
 			!SetAside(ids[i], now, servers))
 			RaiseProblem(&problem);

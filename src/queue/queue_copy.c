@@ -273,7 +273,7 @@ RenewIdentity(const DatabaseState *state)
 }
 
 void
-HeedYoungerClock(DatabaseState *state)
+MoveBirthBack(DatabaseState *state)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	CopyBounds *bounds = &state->bounds;

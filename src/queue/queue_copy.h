@@ -63,7 +63,7 @@ extern void RenewIdentity(const DatabaseState *state);
  * For workers. If the clock was set back to before the database's birth, new rows are older than
  * the birth and yet no sign of a copy. So move the birth back with the clock.
  */
-extern void HeedYoungerClock(DatabaseState *state);
+extern void MoveBirthBack(DatabaseState *state);
 
 extern void ReadCopyFigures(const DatabaseState *state, CopyFigures *figures);
 

@@ -90,7 +90,7 @@ RaiseRowIsKept(const char *statement)
 }
 
 bool
-IsServersTrouble(int sqlstate)
+IsServerError(int sqlstate)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{

@@ -30,7 +30,7 @@ extern void RaiseRowIsKept(const char *statement);
  * Returns true if the error is about the server, not about a row: a full disk, too little memory, a
  * shutdown, a lock.
  */
-extern bool IsServersTrouble(int sqlstate);
+extern bool IsServerError(int sqlstate);
 
 /* Raises the error again, for a caller that handles errors of the server. */
 extern void RaiseProblem(const QueueProblem *problem);

@@ -276,7 +276,7 @@ LookAtDatabase(TimestampTz now, DatabaseState *state)
 	if (state->is_upgraded || state->is_from_empty_template)
 		RenewIdentity(state);
 	if (state->copy == NO_COPY)
-		HeedYoungerClock(state);
+		MoveBirthBack(state);
 	worker.paused = state->is_paused;
 	worker.knows_itself = true;
 	if (state->copy == NO_COPY && thorough && state->bounds.born != DT_NOBEGIN)
@@ -443,7 +443,7 @@ RecordOneByOne(void)
 			}
 		}
 	}
-	if (problems.count > 0 && IsServersTrouble(problems.problem.sqlstate) &&
+	if (problems.count > 0 && IsServerError(problems.problem.sqlstate) &&
 		worker.consecutive_errors < PATIENT_TROUBLES)
 	{
 		ForgetRefusals();
