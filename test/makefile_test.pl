@@ -276,6 +276,24 @@ write_file("$checkout/build/of_root", '');
 is_refused($checkout, "$as_user make", "cannot write \Q$checkout\E/build/of_root, which belongs to root: run sudo chown -R", 'a file of root that was left there');
 unlink "$checkout/build/of_root";
 
+# ---- A test that a user runs who is not root ----
+
+my $NOBODY = getpwnam('nobody');
+SKIP:
+{
+	my $staged_postgresql = $ENV{RHESIS_STAGE} or skip 'no PostgreSQL is staged', 3;
+
+	make_path("$checkout/build");
+	system('cp', '-a', $staged_postgresql, "$checkout/build/stage") == 0 or die "could not copy the staged PostgreSQL\n";
+	system('chown', '-R', $NOBODY, $checkout);
+	($output, $status) = shell($checkout,
+		"setpriv --reuid=$NOBODY --clear-groups env HOME=$scratch PG_CONFIG=$pg_config PATH=/usr/bin:/bin TESTS='deferred_when_due t/postfix' test/run servers");
+	like($output, qr/^skipped: postfix\.pl:? - Postfix runs as root only$/m, 'a user\'s test run has no Postfix');
+	like($output, qr/^[1-9]\d* passed, 0 failed, 1 skipped$/m, '... and its other tests pass') or diag($output);
+	is($status, 0, '... so it succeeds');
+	system('chown', '-R', "$USER:$USER", $checkout);
+}
+
 # ---- A demo that root has left running ----
 
 make_path("$checkout/build/demo", "$scratch/demo");
