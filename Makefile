@@ -1,6 +1,7 @@
 # rhesis_notify: built with PGXS.
 #
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
+#   make debug                the same build without optimization and with assertions; make install DEBUG_BUILD=1 installs it
 #   make test                 build and run every test (installs what is missing through apt)
 #   make test-versions        the same on PostgreSQL 15, 17, 18 and 19, each in a Debian of its own (VERSIONS="17" picks some)
 #   make test-celery          the Celery example alone, with the Celery, SQLAlchemy and driver of each of these Debians
@@ -17,6 +18,7 @@
 #   make bench-render         how long a mail takes to render, beside other template engines
 #   make installcheck         SQL tests against an installed, running server
 #   make stage                a private copy of PostgreSQL with the extension, under build/stage
+#   make dist                 what PGXN takes: build/dist/rhesis_notify-VERSION.zip of the last commit (REPOSITORY=https://... names its home)
 
 EXTENSION = rhesis_notify
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" rhesis_notify.control 2>/dev/null)
@@ -48,7 +50,7 @@ $(error this builds in the directory of its sources: VPATH and USE_VPATH are not
 endif
 
 # What comes without building.
-NOT_BUILDING = clean distclean maintainer-clean demo-stop lint
+NOT_BUILDING = clean distclean maintainer-clean demo-stop lint dist
 # Where nothing is installed yet, these begin with the packages: a first make installs what building needs, a second one sees it.
 INSTALLING_FIRST = test test-sanitized test-loaded demo bench bench-profile bench-versions bench-render
 INSTALLING = $(INSTALLING_FIRST) test-versions test-celery test-guide
@@ -124,7 +126,7 @@ unexport RHESIS_PACKAGES
 # System headers: warnings in them are not ours to mend.
 PG_CPPFLAGS = -DRHESIS_NOTIFY_VERSION=\"$(EXTVERSION)\" -iquote $(or $(srcdir),.)/src -isystem $(INCLUDEDIR_SERVER) $(shell $(CURL_CONFIG) --cflags 2>/dev/null)
 # PGXS hands on options of the compiler that PostgreSQL was built with; clang does not know all of gcc's.
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) $(if $(DEBUG_BUILD),-O0 -g3) \
 	$(if $(findstring clang,$(CC)),-Wno-ignored-optimization-argument -Wno-unknown-warning-option)
 SHLIB_LINK = $(shell $(CURL_CONFIG) --libs 2>/dev/null) -Wl,--version-script=$(or $(srcdir),.)/src/exports.map
 
@@ -135,6 +137,12 @@ EXTRA_CLEAN = build
 
 ifneq ($(PGXS),)
 include $(PGXS)
+
+# Assertions work in a server that was built without them, too: it has the function that reports one that fails. What PostgreSQL was
+# built with may fortify, which needs optimization.
+ifneq ($(DEBUG_BUILD),)
+override CPPFLAGS += -DUSE_ASSERT_CHECKING -U_FORTIFY_SOURCE
+endif
 else
 # Without PGXS this is all there is to remove.
 .PHONY: clean
@@ -168,6 +176,10 @@ $(foreach object,$(OBJS),$(if $(wildcard $(object:src/%.o=$(DEPENDENCIES)/%.d)),
 
 build/results:
 	mkdir -p $@
+
+.PHONY: debug
+debug:
+	@+$(MAKE) --no-print-directory all DEBUG_BUILD=1
 
 # The tests, the benchmark and the demo.
 include test/targets.mk bench/targets.mk

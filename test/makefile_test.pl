@@ -219,6 +219,18 @@ foreach my $made ([ 'make src/server/pace.o', 'src/server/pace.o' ], [ 'make -C 
 	ok(made_anew("$made->[0] CFLAGS=-O0", $made->[1], sub { }), 'and with other options');
 }
 
+# ---- A build for a debugger ----
+
+($output, $status) = shell($checkout, "make src/server/pace.o DEBUG_BUILD=1 WERROR=1 PG_CONFIG=$pg_config");
+is($status, 0, 'an object is made for a debugger') or diag($output);
+like($output, qr/ -O2 .* -O0 .*-g3/, '... without optimization');
+like(qx(nm '$checkout/src/server/pace.o'), qr/ U ExceptionalCondition$/m, '... and with its assertions');
+($output, $status) = shell($checkout, "make -n debug PG_CONFIG=$pg_config");
+like($output, qr/ -O0 -g3 .* -DUSE_ASSERT_CHECKING .*src\/server\/pace\.c/, 'make debug builds all of it so');
+($output, $status) = shell($checkout, "make src/server/pace.o PG_CONFIG=$pg_config");
+unlike($output, qr/ -O0 /, 'an ordinary build');
+unlike(qx(nm '$checkout/src/server/pace.o'), qr/ExceptionalCondition/, '... has no assertions');
+
 # ---- ... and the headers that they include ----
 
 sub touched
