@@ -7,6 +7,7 @@ use Cwd qw(abs_path);
 use File::Basename;
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
+use JSON::PP;
 use Test::More;
 use Time::HiRes;
 
@@ -305,6 +306,32 @@ SKIP:
 	is($status, 0, '... so it succeeds');
 	system('chown', '-R', "$USER:$USER", $checkout);
 }
+
+# ---- The archive ----
+
+my $archives = "$scratch/archives";
+($output, $status) = shell($checkout, "test/dist $archives https://code.example/rhesis_notify/");
+is($status, 0, 'the sources are packed') or diag($output);
+like($output, qr{^\Q$archives\E/rhesis_notify-(\d+\.\d+\.\d+)\.zip$}m, '... in an archive of the name that PGXN wants');
+my ($archive) = glob "$archives/rhesis_notify-*.zip";
+my $packed = basename($archive // '', '.zip');
+mkdir "$scratch/unpacked" or die "could not make a directory: $!\n";
+($output, $status) = shell("$scratch/unpacked", "/usr/bin/python3 -c 'import shutil, sys; shutil.unpack_archive(sys.argv[1])' '$archive'");
+is($status, 0, '... which can be unpacked') or diag($output);
+is(join(' ', map { basename($_) } glob "$scratch/unpacked/*"), $packed, '... to one directory of that name');
+is(qx(cd '$scratch/unpacked' && find . -name '*.o' -o -name '*.so' -o -name build -o -name node_modules), '', '... without anything that was built');
+my $meta = decode_json(slurp("$scratch/unpacked/$packed/META.json"));
+is($meta->{resources}{repository}{url}, 'https://code.example/rhesis_notify.git', 'META.json names the repository that was given');
+is("$meta->{name}-$meta->{version}", $packed, '... and the archive\'s name and version');
+is($meta->{provides}{rhesis_notify}{version}, $meta->{version}, '... which is the extension\'s version');
+ok(-e "$scratch/unpacked/$packed/$meta->{provides}{rhesis_notify}{$_}", "... and the extension's $_ is in it") foreach qw(file docfile);
+# PGXN's client makes a file executable by its first line.
+system("cd '$scratch/unpacked/$packed' && grep -rlI '^#!' . | xargs chmod u+x");
+($output, $status) = shell("$scratch/unpacked/$packed",
+	"make -j2 all with_llvm=no PG_CONFIG=$pg_config && make install with_llvm=no PG_CONFIG=$pg_config DESTDIR=$scratch/from_archive");
+is($status, 0, 'what is packed builds, and installs') or diag($output);
+my ($installed_control) = split /\n/, qx(find '$scratch/from_archive' -name rhesis_notify.control);
+ok(defined $installed_control && -e dirname($installed_control) . '/' . (slurp("$top/rhesis_notify.control") =~ /^default_version = '(.*)'/m ? "rhesis_notify--$1.sql" : ''), '... with the install script');
 
 # ---- A demo that root has left running ----
 

@@ -13,6 +13,7 @@ LINT_PACKAGES = clang-format shellcheck libperl-critic-perl pyflakes3
 LOADED_PACKAGES = stress-ng
 SANITIZED_PACKAGES = bzip2 libssl-dev zlib1g-dev
 DEBIAN_PACKAGES = debootstrap util-linux python3-yaml
+DIST_PACKAGES = git python3
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
 # Node runs the template engines that ours is tested and measured beside, and the validation of the manifests. What brings npm along with it needs no package npm.
@@ -120,6 +121,14 @@ soak: stage
 .PHONY: fuzz
 fuzz:
 	$(MAKE) -C test/fuzz run $(if $(SECONDS),SECONDS=$(SECONDS))
+
+# ---- The archive ----
+
+# test/dist says what it does.
+.PHONY: dist
+dist:
+	@test/install-packages $(DIST_PACKAGES)
+	@test/dist build/dist $(REPOSITORY)
 
 # ---- The demo ----
 
