@@ -137,8 +137,7 @@ sub run_trouble
 	# Two failures, so that one probe has been there, and then a pause.
 	wait_in($trouble, 'SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE smtp_reply IS NOT NULL');
 	my $since = sql_of($trouble, q{SELECT last_error_at FROM rhesis_notify.worker_status WHERE database = current_database()});
-	wait_in($trouble, qq{SELECT state = 'backing off' AND backing_off_until > now() AND last_error_at > '$since' FROM rhesis_notify.worker_status WHERE database = current_database()});
-	$seen{psql} = psql_of($database);
+	$seen{psql} = psql_of_pause($trouble, $since);
 	$seen{error} = sql_of($trouble, 'SELECT last_error FROM rhesis_notify.worker_status WHERE database = current_database()');
 	$seen{attempts} = sql_of($trouble, 'SELECT sum(attempts) FROM rhesis_notify.task_notifications');
 	$seen{states} = sql_of($trouble, q{SELECT string_agg(DISTINCT delivery_status::text, ' ') FROM rhesis_notify.task_notifications WHERE delivery_status NOT IN ('pending', 'sending', 'deferred')});
@@ -179,6 +178,20 @@ sub psql_of
 	my @options = ('-X', '-q', '-d', $node->connstr($database), '-c', q{SET ROLE operator});
 
 	return join '', map { my ($out) = run_command([ 'psql', @options, '-c', $_ ]); "=> $_\n$out\n" } @queries;
+}
+
+# The same, in a pause after this time. A pause may end before psql has asked; then wait for the next one.
+sub psql_of_pause
+{
+	my ($trouble, $since) = @_;
+	my $psql;
+
+	do
+	{
+		wait_in($trouble, qq{SELECT state = 'backing off' AND backing_off_until > now() AND last_error_at > '$since' FROM rhesis_notify.worker_status WHERE database = current_database()});
+		$psql = psql_of($trouble->{name});
+	} until $psql =~ /backing off/;
+	return $psql;
 }
 
 # One who sees this database's worker alone.
