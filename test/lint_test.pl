@@ -79,6 +79,29 @@ unlink "$checkout/src/queue/README.md";
 ($output, $status) = lint($checkout, 'layout');
 is($output, "src/queue: has no README.md\n", 'a folder without a README is found');
 
+# ---- Calls ----
+
+# A lower file of the copy gets a function that calls a higher one.
+sub circle_is_found
+{
+	my ($lower, $call, $upper, $name) = @_;
+	my $before = slurp("$checkout/$lower");
+
+	write_file("$checkout/$lower", "$before\nvoid\nCallUp(void)\n{\n\t$call\n}\n");
+	my ($found, $failed) = lint($checkout, 'calls');
+	write_file("$checkout/$lower", $before);
+	like($found, qr/^\Q$lower\E: is in a circle of calls: .*\b\Q$upper\E\b/m, $name);
+	isnt($failed, 0, '... and it fails');
+	return;
+}
+
+circle_is_found('src/smtp/smtp_transaction.c', 'SmtpKill(NULL);', 'smtp_connection.c', 'a call from the dialogue up to the connection');
+circle_is_found('src/smtp/smtp_timer.c', 'SmtpRun(NULL);', 'smtp.c', 'a circle of more than two files');
+circle_is_found('bench/sink/smtp.c', 'SessionStart(0);', 'session.c', 'a call from the protocol up to the session');
+is_deeply([ lint($checkout, 'calls') ], [ '', 0 ], 'the same files without the call are in no circle');
+write_file("$checkout/bench/sink/smtp.c", slurp("$checkout/bench/sink/smtp.c") . "\n/* SessionStart() is named here, */ static const char *text = \"and SessionStart() here\";\n");
+is_deeply([ lint($checkout, 'calls') ], [ '', 0 ], 'a name in a comment or a string is no call');
+
 # ---- What other programs find ----
 
 is_found('format', 'src/queue/queue.c', 'int  stray;', 'clang-format', 'C in another style');
