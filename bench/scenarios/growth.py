@@ -9,7 +9,7 @@ from harness.figures import Series, Target, in_turns
 TITLE = "Growth: two million finished rows, a million users"
 ORDER = 6
 
-# LARGEST_BATCH of src/worker/worker_state.h.
+# LARGEST_BATCH of src/worker/worker_outbox.h.
 BATCH = 64
 
 USERS = """

@@ -8,6 +8,7 @@
 #ifndef RHESIS_DELIVERY_H
 #define RHESIS_DELIVERY_H
 
+#include "base/monotonic.h"
 #include "policy/outcome.h"
 #include "queue/queue.h"
 #include "recipients/recipients.h"
@@ -31,8 +32,8 @@ typedef struct Delivery
 	bool is_locked;		   /* another session has the row locked: it is recorded later */
 	int refusals;		   /* times its record was refused, by a trigger or constraint of an app */
 	bool is_refused;	   /* the last time */
-	TimestampTz record_at; /* then: when it is tried again */
-	struct Delivery *next; /* of whoever holds it */
+	MonotonicTime record_at; /* then: when it is tried again */
+	struct Delivery *next;	 /* of whoever holds it */
 } Delivery;
 
 /* What was claimed together; its memory goes when the last of its deliveries has been recorded. */

@@ -8,7 +8,6 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #define MAX_ASIDE 10000
 #define SHORTEST_WAIT_MS 2000
@@ -19,7 +18,7 @@ typedef struct AsideRow
 {
 	int64 id;
 	int failures;
-	TimestampTz until;
+	MonotonicTime until;
 } AsideRow;
 
 static AsideRow *rows = NULL;
@@ -32,10 +31,10 @@ AsideCount(void)
 	return count;
 }
 
-TimestampTz
+MonotonicTime
 AsideUntil(void)
 {
-	TimestampTz until = DT_NOEND;
+	MonotonicTime until = MONOTONIC_NEVER;
 
 	for (int i = 0; i < count; i++)
 		until = Min(until, rows[i].until);
@@ -54,7 +53,7 @@ FindAside(int64 id)
 }
 
 bool
-SetAside(int64 id, TimestampTz now, bool briefly)
+SetAside(int64 id, MonotonicTime now, bool briefly)
 {
 	AsideRow *row = FindAside(id);
 
@@ -71,9 +70,8 @@ SetAside(int64 id, TimestampTz now, bool briefly)
 		row = &rows[count++];
 		*row = (AsideRow){.id = id};
 	}
-	row->until =
-		TimestampTzPlusMilliseconds(now, Min((int64) SHORTEST_WAIT_MS << Min(row->failures, 20),
-											 briefly ? LONGEST_BRIEF_MS : LONGEST_WAIT_MS));
+	row->until = MonotonicPlusMs(now, Min((int64) SHORTEST_WAIT_MS << Min(row->failures, 20),
+										  briefly ? LONGEST_BRIEF_MS : LONGEST_WAIT_MS));
 	row->failures++;
 	return true;
 }
@@ -88,7 +86,7 @@ TakeFromAside(int64 id)
 }
 
 void
-ForgetUntried(TimestampTz now)
+ForgetUntried(MonotonicTime now)
 {
 	for (int i = count - 1; i >= 0; i--)
 	{
@@ -106,7 +104,7 @@ TryAsideAtOnce(void)
 
 /* Returns the ids of the rows that wait until later than time. */
 static Datum
-IdsAsideAfter(TimestampTz time)
+IdsAsideAfter(MonotonicTime time)
 {
 	Datum *ids = palloc_array(Datum, count + 1);
 	int found = 0;
@@ -123,11 +121,11 @@ IdsAsideAfter(TimestampTz time)
 Datum
 AllAside(void)
 {
-	return IdsAsideAfter(DT_NOBEGIN);
+	return IdsAsideAfter(-1);
 }
 
 Datum
-StillAside(TimestampTz now)
+StillAside(MonotonicTime now)
 {
 	return IdsAsideAfter(now);
 }

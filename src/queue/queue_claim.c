@@ -456,11 +456,15 @@ static bool
 FindFirstWaiting(TimestampTz *due)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
-	Datum values[3] = {TimestampTzGetDatum(first_waiting_position.time),
-					   Int64GetDatum(first_waiting_position.id)};
+	Datum values[3];
 	bool is_null;
 	bool found;
 
+	/* The clock was set back. */
+	if (first_waiting_position.time > now)
+		first_waiting_position = queue_start;
+	values[0] = TimestampTzGetDatum(first_waiting_position.time);
+	values[1] = Int64GetDatum(first_waiting_position.id);
 	if (AsideCount() > 0)
 		values[2] = AllAside();
 	found =
@@ -630,7 +634,7 @@ ClaimOne(void *argument)
 
 /* Locks the rows that are due and may be tried. Returns their ids in the order of the queue. */
 static int64 *
-LockDueRows(int limit, TimestampTz now, int *count)
+LockDueRows(int limit, MonotonicTime now, int *count)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int nest_level = QueueBegin();
@@ -684,7 +688,7 @@ NoteLocked(LockedRows *locked, int64 id, const QueueProblem *problem)
 }
 
 static void
-SettleLockedRows(const LockedRows *locked, bool others_claimed, TimestampTz now,
+SettleLockedRows(const LockedRows *locked, bool others_claimed, MonotonicTime now,
 				 RowProblems *problems)
 {
 	if (locked->count > 0 && !others_claimed)
@@ -711,7 +715,7 @@ void
 ClaimRowByRow(int64 epoch, int limit, bool patient, const CopyBounds *bounds, MemoryContext context,
 			  ClaimResult *result, RowProblems *problems)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	MonotonicTime now = MonotonicNow();
 	ClaimStep step = {epoch, (Datum) 0, context, result};
 	LockedRows locked = {0};
 	bool any = false;

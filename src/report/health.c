@@ -208,14 +208,14 @@ CheckRecipients(ReturnSetInfo *result, const Service *service)
 	const WorkerSlot *looking = service->looking_up;
 	const WorkerSlot *culprit = service->found_culprit;
 
-	if (looking && TimestampDifferenceExceeds(looking->looking_up_since, GetCurrentTimestamp(),
-											  LONG_LOOK_UP_MS))
+	if (looking && MonotonicNow() >= MonotonicPlusMs(looking->looking_up_since, LONG_LOOK_UP_MS))
 	{
-		AppendCheck(result, "recipients", false,
-					psprintf("being read since %s", TimeText(looking->looking_up_since)),
-					"The relation with the users' addresses does not answer. See what its "
-					"view reads (perhaps a foreign server), and its plan with EXPLAIN. Mail "
-					"waits meanwhile.");
+		AppendCheck(
+			result, "recipients", false,
+			psprintf("being read since %s", TimeText(WallClockAt(looking->looking_up_since))),
+			"The relation with the users' addresses does not answer. See what its "
+			"view reads (perhaps a foreign server), and its plan with EXPLAIN. Mail "
+			"waits meanwhile.");
 		return;
 	}
 	if (waiting == NULL && culprit != NULL)

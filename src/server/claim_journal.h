@@ -16,7 +16,7 @@ typedef struct JournalLife
 	int64 epoch;		   /* 0: nothing */
 	int preparing;		   /* so many rows it was looking up and rendering when it ended; 0: none */
 	int64 preparing_id;	   /* one of them */
-	int single_row_claims; /* so many claims of one row each it was to make, see WorkerState */
+	int single_row_claims; /* it was to make so many claims of one row each, see worker_limit.h */
 	int64 unsent[JOURNAL_ROWS]; /* ids; 0: no row */
 } JournalLife;
 

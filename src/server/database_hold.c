@@ -17,6 +17,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/monotonic.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
@@ -35,7 +36,6 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 #define WORKERS_LEAVE_WITHIN_MS 4000
 #define LOOK_AGAIN_MS 10
@@ -160,7 +160,7 @@ EndWorkers(Oid database, int *signalled)
 static void
 HoldDatabase(Oid database)
 {
-	TimestampTz until;
+	MonotonicTime until;
 	int *signalled;
 
 	if (rhesis_shared == NULL || !PublishHold(database))
@@ -174,8 +174,8 @@ HoldDatabase(Oid database)
 	}
 
 	signalled = palloc0(rhesis_shared->slot_count * sizeof(int));
-	until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WORKERS_LEAVE_WITHIN_MS);
-	while (EndWorkers(database, signalled) > 0 && GetCurrentTimestamp() < until)
+	until = DeadlineAfter(WORKERS_LEAVE_WITHIN_MS);
+	while (EndWorkers(database, signalled) > 0 && MonotonicNow() < until)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_AGAIN_MS,
 						 RhesisWaitEvent("RhesisNotifyHold"));

@@ -18,6 +18,7 @@
 #include <signal.h>
 
 #include "base/compat.h"
+#include "base/monotonic.h"
 #include "base/time_limit.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -46,17 +47,17 @@
 /* What the launcher alone knows of a slot. */
 typedef struct LauncherSlot
 {
-	TimestampTz start_at;
-	TimestampTz asked_at;
-	int restart_delay; /* ms */
-	bool has_worked;   /* its process found the extension */
+	MonotonicTime start_at;
+	MonotonicTime asked_at; /* when its process was asked for */
+	int restart_delay;		/* ms */
+	bool has_worked;		/* its process found the extension */
 	BackgroundWorkerHandle *handle;
 } LauncherSlot;
 
 static LauncherSlot *launcher_slots;
-static int start_delay;			 /* ms; above 0 while no process is to be had */
-static TimestampTz processes_at; /* when to ask for one again */
-static TimestampTz scan_at;		 /* when to look for new databases again */
+static int start_delay;			   /* ms; above 0 while no process is to be had */
+static MonotonicTime processes_at; /* when to ask for one again */
+static MonotonicTime scan_at;	   /* when to look for new databases again */
 
 void
 RegisterLauncher(void)
@@ -74,18 +75,11 @@ RegisterLauncher(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-static TimestampTz
-In(int milliseconds)
-{
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
-}
-
+/* In milliseconds, at most as long as between two scans. */
 static int
-WaitUntil(TimestampTz when, int at_most)
+WaitUntil(MonotonicTime when)
 {
-	long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when);
-
-	return (int) Min(wait, at_most);
+	return (int) Min(MillisecondsUntil(when), SCAN_INTERVAL_MS);
 }
 
 /* ---- Slots ---- */
@@ -173,8 +167,8 @@ AssignSlot(Oid database, int number)
 
 	if (free_slot >= 0)
 	{
-		launcher_slots[free_slot].start_at = GetCurrentTimestamp();
-		launcher_slots[free_slot].asked_at = GetCurrentTimestamp();
+		launcher_slots[free_slot].start_at = 0;
+		launcher_slots[free_slot].asked_at = MonotonicNow();
 		launcher_slots[free_slot].restart_delay = 0;
 	}
 }
@@ -216,19 +210,18 @@ HandleWorkerExit(int i, WorkerExitReason exit_reason)
 	LauncherSlot *launcher_slot = &launcher_slots[i];
 	Oid oid = SlotDatabase(i);
 	KnownDatabase *known = FindKnownDatabase(oid);
-	bool steady =
-		slot->started_at != 0 &&
-		TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(), STEADY_AFTER_MS);
+	bool steady = slot->started_at != 0 &&
+				  MonotonicNow() >= MonotonicPlusMs(launcher_slot->asked_at, STEADY_AFTER_MS);
 
 	switch (exit_reason)
 	{
 		case EXIT_REASON_TERMINATED:
 			launcher_slot->restart_delay = 0;
-			launcher_slot->start_at = In(FIRST_RESTART_MS);
+			launcher_slot->start_at = DeadlineAfter(FIRST_RESTART_MS);
 			return;
 		case EXIT_REASON_RELOAD:
 			launcher_slot->restart_delay = 0;
-			launcher_slot->start_at = GetCurrentTimestamp();
+			launcher_slot->start_at = 0;
 			return;
 		case EXIT_REASON_NONE:
 			/* The database may be to blame: it does not keep a slot from others. */
@@ -242,7 +235,7 @@ HandleWorkerExit(int i, WorkerExitReason exit_reason)
 				steady || launcher_slot->restart_delay == 0
 					? FIRST_RESTART_MS
 					: Min(launcher_slot->restart_delay * 2, LONGEST_RESTART_MS);
-			launcher_slot->start_at = In(launcher_slot->restart_delay);
+			launcher_slot->start_at = DeadlineAfter(launcher_slot->restart_delay);
 			return;
 		case EXIT_REASON_NO_EXTENSION:
 		case EXIT_REASON_MISFIT:
@@ -278,8 +271,7 @@ static void
 EndLongLookUp(const WorkerSlot *slot)
 {
 	if (slot->state == SLOT_RUNNING && slot->looking_up_since != 0 &&
-		TimestampDifferenceExceeds(slot->looking_up_since, GetCurrentTimestamp(),
-								   LONGEST_LOOK_UP_MS))
+		MonotonicNow() >= MonotonicPlusMs(slot->looking_up_since, LONGEST_LOOK_UP_MS))
 		(void) kill(slot->pid, SIGTERM);
 }
 
@@ -386,7 +378,7 @@ StartWorker(int i)
 		pfree(launcher_slots[i].handle);
 	launcher_slots[i].handle = NULL;
 	launcher_slots[i].has_worked = false;
-	launcher_slots[i].asked_at = GetCurrentTimestamp();
+	launcher_slots[i].asked_at = MonotonicNow();
 	if (RegisterDynamicBackgroundWorker(&worker, &launcher_slots[i].handle))
 		return true;
 
@@ -414,27 +406,27 @@ NoteLackOfProcesses(void)
 				 errhint("Increase max_worker_processes by one for the launcher and one for "
 						 "each worker, and restart the server.")));
 	start_delay = delay;
-	processes_at = In(start_delay);
+	processes_at = DeadlineAfter(start_delay);
 }
 
 /* Start what is due; returns how long nothing else will be. */
 static int
 StartDueWorkers(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	MonotonicTime now = MonotonicNow();
 	int wait = SCAN_INTERVAL_MS;
 	bool all_started = true;
 
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
-		TimestampTz start_at = Max(launcher_slots[i].start_at, processes_at);
+		MonotonicTime start_at = Max(launcher_slots[i].start_at, processes_at);
 
 		if (rhesis_shared->slots[i].state != SLOT_IDLE || DatabaseIsHeld(SlotDatabase(i)))
 			continue;
 		if (start_at > now)
 		{
 			all_started = all_started && launcher_slots[i].start_at > now;
-			wait = Min(wait, WaitUntil(start_at, SCAN_INTERVAL_MS));
+			wait = Min(wait, WaitUntil(start_at));
 		}
 		else if (!StartWorker(i))
 		{
@@ -450,10 +442,10 @@ StartDueWorkers(void)
 }
 
 /* Until when the probe that is under way keeps others from being begun; 0: none does. */
-static TimestampTz
+static MonotonicTime
 ProbesWaitUntil(void)
 {
-	TimestampTz until = 0;
+	MonotonicTime until = 0;
 
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
@@ -463,10 +455,9 @@ ProbesWaitUntil(void)
 		if (known == NULL || known->answer != ANSWER_UNKNOWN)
 			continue;
 		if (rhesis_shared->slots[i].state != SLOT_IDLE)
-			until = Max(until,
-						TimestampTzPlusMilliseconds(launcher_slots[i].asked_at, PROBE_PATIENCE_MS));
+			until = Max(until, MonotonicPlusMs(launcher_slots[i].asked_at, PROBE_PATIENCE_MS));
 		else if (!DatabaseIsHeld(oid))
-			return DT_NOEND; /* it has no process yet */
+			return MONOTONIC_NEVER; /* it has no process yet */
 	}
 	return until;
 }
@@ -478,7 +469,7 @@ NextToProbe(void)
 	HASH_SEQ_STATUS sequence;
 	KnownDatabase *known;
 	KnownDatabase *next = NULL;
-	TimestampTz now = GetCurrentTimestamp();
+	MonotonicTime now = MonotonicNow();
 
 	StartKnownDatabases(&sequence);
 	while ((known = hash_seq_search(&sequence)) != NULL)
@@ -498,7 +489,7 @@ AssignSlots(void)
 {
 	HASH_SEQ_STATUS sequence;
 	KnownDatabase *known = NextToProbe();
-	TimestampTz now = GetCurrentTimestamp();
+	MonotonicTime now = MonotonicNow();
 
 	if (known && known->probe_at <= now && ProbesWaitUntil() <= now)
 	{
@@ -528,27 +519,7 @@ ProbeWait(void)
 
 	if (next == NULL)
 		return SCAN_INTERVAL_MS;
-	return Max(WaitUntil(Max(next->probe_at, ProbesWaitUntil()), SCAN_INTERVAL_MS), 1000);
-}
-
-/* Where the clock was set back, what was to be done at some time by the old clock is to be done now. */
-static void
-HeedClock(TimestampTz now)
-{
-	static TimestampTz last_round;
-
-	if (now < last_round)
-	{
-		scan_at = Min(scan_at, now);
-		processes_at = Min(processes_at, now);
-		HeedClockOfDatabases(now);
-		for (int i = 0; i < rhesis_shared->slot_count; i++)
-		{
-			launcher_slots[i].start_at = Min(launcher_slots[i].start_at, now);
-			launcher_slots[i].asked_at = Min(launcher_slots[i].asked_at, now);
-		}
-	}
-	last_round = now;
+	return Max(WaitUntil(Max(next->probe_at, ProbesWaitUntil())), 1000);
 }
 
 /* ---- The process ---- */
@@ -598,15 +569,14 @@ RhesisLauncherMain(Datum argument)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		HeedClock(GetCurrentTimestamp());
-		if (NoticeChanges() || GetCurrentTimestamp() >= scan_at)
+		if (NoticeChanges() || MonotonicNow() >= scan_at)
 		{
 			ScanDatabases();
-			scan_at = In(SCAN_INTERVAL_MS);
+			scan_at = DeadlineAfter(SCAN_INTERVAL_MS);
 		}
 		CheckSlots();
 		AssignSlots();
-		wait = Min(StartDueWorkers(), WaitUntil(scan_at, SCAN_INTERVAL_MS));
+		wait = Min(StartDueWorkers(), WaitUntil(scan_at));
 		wait = Min(wait, ProbeWait());
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
 						 wait_event);

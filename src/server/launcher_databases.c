@@ -18,7 +18,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #define FIRST_FAILURE_MS 1000
 #define LONGEST_FAILURE_MS 300000
@@ -118,8 +117,8 @@ HurryFailed(KnownDatabase *known)
 {
 	if (known->failures > 0)
 		known->probe_at =
-			Min(known->probe_at, TimestampTzPlusMilliseconds(
-									 known->failed_at, FailureDelayMs(known, CHANGE_PATIENCE_MS)));
+			Min(known->probe_at,
+				MonotonicPlusMs(known->failed_at, FailureDelayMs(known, CHANGE_PATIENCE_MS)));
 }
 
 static void
@@ -175,8 +174,8 @@ NoteFailedStart(KnownDatabase *known)
 	known->answer = ANSWER_UNKNOWN;
 	known->failures++;
 	delay = FailureDelayMs(known, LONGEST_FAILURE_MS);
-	known->failed_at = GetCurrentTimestamp();
-	known->probe_at = TimestampTzPlusMilliseconds(known->failed_at, delay);
+	known->failed_at = MonotonicNow();
+	known->probe_at = MonotonicPlusMs(known->failed_at, delay);
 	if (known->failures == 1)
 		ereport(
 			WARNING,
@@ -186,18 +185,4 @@ NoteFailedStart(KnownDatabase *known)
 					   "not affected."),
 			 errhint("The message that names this database in its CONTEXT says why. The "
 					 "launcher tries again at growing intervals.")));
-}
-
-void
-HeedClockOfDatabases(TimestampTz now)
-{
-	HASH_SEQ_STATUS sequence;
-	KnownDatabase *known;
-
-	StartKnownDatabases(&sequence);
-	while ((known = hash_seq_search(&sequence)) != NULL)
-	{
-		known->probe_at = Min(known->probe_at, now);
-		known->failed_at = Min(known->failed_at, now);
-	}
 }

@@ -4,7 +4,7 @@
 #ifndef RHESIS_LAUNCHER_DATABASES_H
 #define RHESIS_LAUNCHER_DATABASES_H
 
-#include "datatype/timestamp.h"
+#include "base/monotonic.h"
 #include "utils/hsearch.h"
 
 typedef enum DatabaseAnswer
@@ -20,9 +20,9 @@ typedef struct KnownDatabase
 	Oid oid; /* hash key */
 	NameData name;
 	DatabaseAnswer answer;
-	int failures;		   /* of its processes at their start, since one succeeded */
-	TimestampTz failed_at; /* when the last one did */
-	TimestampTz probe_at;  /* not to be tried again before this; 0: at once */
+	int failures;			 /* of its processes at their start, since one succeeded */
+	MonotonicTime failed_at; /* when the last one did */
+	MonotonicTime probe_at;	 /* not to be tried again before this; 0: at once */
 	bool seen;
 	bool changed; /* since a process was started for it: its answer may be out of date */
 } KnownDatabase;
@@ -49,8 +49,5 @@ extern void KeepAnswer(KnownDatabase *known, DatabaseAnswer answer);
 
 /* A process could not work in its database: say so once, and try again later and later. */
 extern void NoteFailedStart(KnownDatabase *known);
-
-/* The clock was set back: what was put off by the old clock is due now. */
-extern void HeedClockOfDatabases(TimestampTz now);
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef RHESIS_SHARED_STATE_H
 #define RHESIS_SHARED_STATE_H
 
+#include "base/monotonic.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "storage/s_lock.h"
@@ -104,7 +105,7 @@ typedef struct WorkerSlot
 	TimestampTz started_at;
 	TimestampTz backing_off_until; /* 0: is not */
 	bool needs_person;			   /* to mend it: what it backs off for does not pass by itself */
-	TimestampTz
+	MonotonicTime
 		looking_up_since; /* for longer than usual; 0: is not. Its worker writes it without the lock */
 	TimestampTz culprit_at; /* when a row was found that had ended its worker; 0: none was */
 	int64 culprit_id;

@@ -1,18 +1,18 @@
 /*
- * worker.c - the process that sends a database's mail: wait, claim, hand over, record; shutdown, reload, pause.
+ * worker.c - the process that sends a database's mail: wait, claim, hand over, record; shutdown,
+ * reload, pause.
  *
- * One loop. A claim is committed before a byte is on the wire and an outcome before it is forgotten; in between, no transaction
- * is open. The process sleeps in one place, Wait(), on its latch and on the descriptor that stands for all of SMTP. Errors end
- * up in one place too, Recover(): a statement that failed is logged once per cause and waited out.
- *
- * Its parts: worker_state.c (what it holds), worker_queue.c and worker_smtp.c (its two sides), worker_backoff.c (how it spares a
- * mail server), worker_session.c (its session and signals), worker_slot.c and worker_activity.c (what others see of it).
+ * One loop. A claim is committed before a byte is on the wire, and an outcome before it is forgotten.
+ * No transaction is open in between. The process sleeps in one place, Wait(), on its latch and on the
+ * one descriptor of SMTP. Errors end up in one place, too, Recover(): it logs a failed statement once
+ * for each cause, and waits.
  */
 #include "postgres.h"
 
 #include "worker/worker.h"
 
 #include "base/compat.h"
+#include "base/monotonic.h"
 #include "base/time_limit.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
@@ -24,50 +24,46 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "worker/foreign_sockets.h"
 #include "worker/worker_activity.h"
 #include "worker/worker_backoff.h"
+#include "worker/worker_database.h"
+#include "worker/worker_drain.h"
+#include "worker/worker_error.h"
+#include "worker/worker_limit.h"
+#include "worker/worker_outbox.h"
+#include "worker/worker_prepare.h"
 #include "worker/worker_purge.h"
 #include "worker/worker_queue.h"
+#include "worker/worker_record.h"
+#include "worker/worker_schedule.h"
 #include "worker/worker_session.h"
+#include "worker/worker_slot.h"
 #include "worker/worker_smtp.h"
-#include "worker/worker_state.h"
 
 #define LONGEST_WAIT_MS 60000
 #define SHUTDOWN_GRACE_MS 1000
-#define DRAIN_PATIENCE_MS 3000
-#define LONGEST_TROUBLE_MS 10000
 
 static WaitEventSet *waits;
-
-/* Finish what is on the wire, however long a server takes to accept it, and leave. */
-static void
-Drain(WorkerExitReason exit_reason)
-{
-	if (!worker.draining)
-		worker.drain_until = After(DRAIN_PATIENCE_MS);
-	worker.draining = true;
-	worker.drain_exit_reason = exit_reason;
-	ReturnUnsent();
-}
+static bool reload_requested = false; /* settings or the extension may have changed */
 
 /*
- * A new process with new settings can wait, mail can't: while somebody keeps a row locked, whose outcome must not be forgotten, this
- * one goes on.
+ * A new process with new settings can wait, but mail cannot: while another session locks a row whose
+ * outcome must not be forgotten, this process goes on.
  */
 static void
 DrainUnlessLocked(void)
 {
-	bool locked = worker.around_locks && worker.settled.count + worker.locked.count > 0;
-
-	if (worker.draining && locked)
+	if (IsDraining() && WaitsForLocks())
 	{
-		worker.draining = false;
-		worker.claim_at = 0;
+		StopDrain();
+		ClaimNow();
 	}
-	if (worker.reload_requested && !locked)
-		Drain(EXIT_REASON_RELOAD);
+	if (reload_requested && !WaitsForLocks())
+	{
+		StartDrain();
+		ReturnUnsent();
+	}
 }
 
 static void
@@ -81,20 +77,19 @@ HandleRequests(void)
 	if (ConfigReloadPending || (requests & WAKE_RELOAD))
 	{
 		ConfigReloadPending = false;
-		worker.reload_requested = true;
+		reload_requested = true;
 	}
 	if (requests & WAKE_ROWS_DUE)
 	{
-		worker.claim_at = 0;
-		worker.woken = true;
+		ClaimAfterWakeUp();
 		RewindClaimPosition(due_since);
-		/* adopt_database() wakes it too. */
-		if (worker.in_copy)
-			worker.safety_check_at = 0;
+		/* adopt_database() wakes the worker, too. */
+		if (IsInCopy())
+			CheckSafetyNow();
 	}
 	if (requests & WAKE_RETRY_NOW)
 		RetryNow();
-	/* What is on the wire for it has no row any more. */
+	/* The mails that are on the wire have no rows any more. */
 	if ((requests & WAKE_RELOAD) && ExtensionIsGone())
 		WorkerExit(EXIT_REASON_RELOAD);
 	DrainUnlessLocked();
@@ -105,54 +100,51 @@ HandleRequests(void)
 static WorkerActivity
 CurrentActivity(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	MonotonicTime now = MonotonicNow();
 
-	if (worker.draining || shutdown_was_requested)
+	if (IsDraining() || shutdown_was_requested)
 		return WORKER_STOPPING;
-	if (worker.in_copy)
+	if (IsInCopy())
 		return WORKER_IN_COPY;
-	if (worker.pool == NULL)
+	if (MailPool() == NULL)
 		return WORKER_MAIL_OFF;
-	if (now < worker.backing_off_until)
+	if (now < BackoffUntil())
 		return WORKER_BACKING_OFF;
-	if (now < worker.recipients_at)
+	if (now < RecipientsWaitUntil())
 		return WORKER_WAITING_FOR_RECIPIENTS;
-	if (now < worker.trouble_until || TooMuchIsRefused())
+	if (now < ErrorWaitUntil() || TooMuchIsRefused())
 		return WORKER_IN_TROUBLE;
 	if (Outstanding() > 0)
 		return WORKER_SENDING;
-	return worker.paused ? WORKER_PAUSED : WORKER_IDLE;
+	return IsPaused() ? WORKER_PAUSED : WORKER_IDLE;
 }
 
-static void
-Earlier(TimestampTz *wake_at, TimestampTz candidate)
+/* When the worker can claim again, or has something else to do on the queue. */
+static MonotonicTime
+ClaimWakeTime(MonotonicTime now)
 {
-	*wake_at = Min(*wake_at, candidate);
+	if (BackoffUntil() > 0)
+		return BackoffUntil();
+	if (RecipientsWaitUntil() > now)
+		return RecipientsWaitUntil();
+	return HasRoomForClaim() ? Max(NextQueueWork(), ErrorWaitUntil()) : MONOTONIC_NEVER;
 }
 
-static TimestampTz
+static MonotonicTime
 WakeTime(int64 pace_us)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz wake_at = now + LONGEST_WAIT_MS * INT64CONST(1000);
+	MonotonicTime now = MonotonicNow();
+	MonotonicTime wake_at = Min(MonotonicPlusMs(now, LONGEST_WAIT_MS), RecordingTime());
 
-	if (worker.draining && IsDrained())
+	if (IsDraining() && IsDrained())
 		return now;
-	if (worker.draining && worker.drain_until > now)
-		Earlier(&wake_at, worker.drain_until);
-	if (worker.settled.count + worker.locked.count + worker.refused.count > 0)
-		Earlier(&wake_at, RecordingTime());
-	if (worker.ready.count > 0 && pace_us > 0)
-		Earlier(&wake_at, now + pace_us);
-	if (worker.draining || worker.pool == NULL)
+	if (IsDraining() && DrainUntil() > now)
+		wake_at = Min(wake_at, DrainUntil());
+	if (ReadyCount() > 0 && pace_us > 0)
+		wake_at = Min(wake_at, now + pace_us);
+	if (IsDraining() || MailPool() == NULL)
 		return wake_at;
-	if (worker.backing_off_until > 0)
-		Earlier(&wake_at, worker.backing_off_until);
-	else if (worker.recipients_at > now)
-		Earlier(&wake_at, worker.recipients_at);
-	else if (HasRoomForClaim())
-		Earlier(&wake_at, Max(NextQueueWork(), worker.trouble_until));
-	return wake_at;
+	return Min(wake_at, ClaimWakeTime(now));
 }
 
 /*
@@ -170,10 +162,9 @@ MaySleep(void)
 }
 
 static void
-Wait(TimestampTz wake_at)
+Wait(MonotonicTime wake_at)
 {
-	long timeout =
-		Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at), LONGEST_WAIT_MS);
+	long timeout = Min(MillisecondsUntil(wake_at), LONGEST_WAIT_MS);
 	WorkerActivity activity = CurrentActivity();
 	WaitEvent events[3];
 
@@ -183,164 +174,67 @@ Wait(TimestampTz wake_at)
 	ResetLatch(MyLatch);
 }
 
-static bool
-PurgeIsDue(TimestampTz now)
-{
-	return worker.knows_itself && !worker.in_copy && now >= worker.purge_at &&
-		   now >= worker.trouble_until && !worker.draining && worker.pool != NULL;
-}
-
-/* One round. Whatever is raised in it is for Recover. */
+/* Recover handles what is raised in it. */
 static void
 RunOneIteration(void)
 {
 	int64 pace_us = 0;
-	TimestampTz now;
+	MonotonicTime now;
 	bool claiming;
 
-	HeedClock(GetCurrentTimestamp());
 	HandleRequests();
-	if (worker.pool)
+	if (MailPool())
 	{
-		if (worker.draining && GetCurrentTimestamp() >= worker.drain_until)
-			SmtpPoolAbortUnsent(worker.pool);
+		if (IsDraining() && MonotonicNow() >= DrainUntil())
+			SmtpPoolAbortUnsent(MailPool());
 		EndBackoff();
 		RunSmtp();
 		pace_us = SubmitReady();
-		if (worker.ready.count + worker.in_flight > 0)
+		if (ReadyCount() + InFlightCount() > 0)
 			RunSmtp();
 	}
-	now = GetCurrentTimestamp();
-	claiming = now >= worker.trouble_until && MayClaim(now);
+	now = MonotonicNow();
+	claiming = now >= ErrorWaitUntil() && MayClaim(now);
 	if (claiming || RecordingIsDue(now) || LookIsDue(now))
 	{
 		WorkOnQueue(claiming);
-		worker.consecutive_errors = 0;
+		ResetConsecutiveErrors();
 	}
 	/* A SIGTERM during the claim's commit could cancel nothing of what comes next. */
 	if (shutdown_was_requested)
 		return;
-	if (worker.preparing)
+	if (HasBatchToPrepare())
 		PrepareClaimed();
 	else if (PurgeIsDue(now))
-		PurgeOldRows();
+		PurgeOldRows(now);
 	else
 		Wait(MaySleep() ? WakeTime(pace_us) : 0);
 }
 
-/* Something cancels the look-up of this row each time: an operator, or the row. */
-static bool
-WasCancelledTwice(const DeliveryBatch *batch)
-{
-	int64 id = batch->deliveries[0].record.id;
-	bool again = worker.cancelled_id == id;
-
-	worker.cancelled_id = again ? 0 : id;
-	return again;
-}
-
 /*
- * The row may have terminated the worker itself, through a function of a superuser: the first time that is no
- * failure of the row.
- */
-static bool
-WasTerminatedTwice(const DeliveryBatch *batch)
-{
-	int64 id = batch->deliveries[0].record.id;
-	bool again = my_slot->terminated_id == id;
-
-	my_slot->terminated_id = again ? 0 : id;
-	NoteCulprit(id);
-	return again;
-}
-
-/* In a signal handler, while a look-up goes on. */
-static void
-WatchLookUp(bool passed)
-{
-	if (worker.preparing == NULL)
-		return;
-	if (my_slot->looking_up_since == 0)
-		ShowSlowLookUp(GetCurrentTimestamp());
-	if (passed)
-		CutForeignSockets();
-}
-
-/*
- * What was being prepared when something was raised goes back (the record does nothing to rows whose claim was not committed).
- * Then one at a time: the row that does it again is the one to blame, and the others go on.
- */
-static void
-ReturnPreparing(const char *message)
-{
-	DeliveryBatch *batch = worker.preparing;
-
-	worker.preparing = NULL;
-	for (int i = 0; i < batch->count; i++)
-	{
-		if (batch->count == 1 && message)
-			BlameDelivery(&batch->deliveries[i], "render_error", message);
-		else if (batch->count == 1 && shutdown_was_requested && WasTerminatedTwice(batch))
-			BlameDelivery(&batch->deliveries[i], "interrupted",
-						  "the worker was terminated while it prepared this mail, twice in a row");
-		else if (batch->count == 1 && !shutdown_was_requested && WasCancelledTwice(batch))
-			BlameDelivery(&batch->deliveries[i], "recipients_error",
-						  "reading recipients was cancelled, twice in a row");
-		else
-			GiveBack(&batch->deliveries[i], 0);
-		AppendSettled(&batch->deliveries[i]);
-	}
-	if (batch->count > 1)
-		worker.single_row_claims = batch->count;
-}
-
-/* Its claim was not committed. */
-static void
-DiscardPreparing(void)
-{
-	DeliveryBatch *batch = worker.preparing;
-	int count = batch->count;
-
-	worker.preparing = NULL;
-	for (int i = 0; i < count; i++)
-		CloseDelivery(&batch->deliveries[i]);
-}
-
-/* True, unless it is so already. */
-static bool
-TurnOn(bool *flag)
-{
-	bool was_off = !*flag;
-
-	*flag = true;
-	return was_off;
-}
-
-/*
- * Several rows were changed together, and an app's trigger or constraint may have refused one of them. False: they were changed one by
- * one already, or it is something else.
+ * A statement has changed several rows together, and a trigger or constraint of the application may
+ * have refused one of them. False: the rows were changed one by one already, or it is another error.
  */
 static bool
 GoesOneByOne(const ErrorData *error)
 {
 	bool is_lock = error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-	bool any = false;
+	bool any;
 
 	if (shutdown_was_requested)
 		return false;
-	switch (worker.step)
+	switch (CurrentStep())
 	{
 		case STEP_RECORD:
-			return !(is_lock && !worker.around_locks) && TurnOn(&worker.recording_one_by_one);
+			return !(is_lock && !RecordsAroundLocks()) && StartRecordingOneByOne();
 		case STEP_ADOPT:
-			return TurnOn(&worker.adopting_one_by_one);
+			return StartAdoptingOneByOne();
 		case STEP_CLAIM:
-			return TurnOn(&worker.claiming_one_by_one);
+			return StartClaimingOneByOne();
 		case STEP_COMMIT:
-			if (worker.settled.count > 0)
-				any = TurnOn(&worker.recording_one_by_one);
-			any |= TurnOn(&worker.adopting_one_by_one);
-			any |= TurnOn(&worker.claiming_one_by_one);
+			any = StartRecordingOneByOneAfterCommit();
+			any |= StartAdoptingOneByOne();
+			any |= StartClaimingOneByOne();
 			return any;
 		default:
 			return false;
@@ -360,7 +254,7 @@ ErrorText(const ErrorData *error)
 static void
 Recover(void)
 {
-	WorkerStep step = worker.step;
+	WorkerStep step = CurrentStep();
 	ErrorData *error;
 	bool cancelled;
 	bool one_by_one;
@@ -382,45 +276,43 @@ Recover(void)
 	/* If this worker is about to exit, its successor prepares what is left row by row. */
 	if (!shutdown_was_requested)
 		NotePreparing(0, 0, 0);
-	worker.step = STEP_OTHER;
+	EnterStep(STEP_OTHER);
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && step == STEP_RECORD)
-		worker.around_locks = true;
-	if (worker.preparing && step != STEP_OTHER)
+		StartRecordingAroundLocks();
+	if (HasBatchToPrepare() && step != STEP_OTHER)
 		DiscardPreparing();
 	if (step == STEP_PURGE)
 		PurgeFailed();
-	if (worker.preparing)
+	if (HasBatchToPrepare())
 		ReturnPreparing(cancelled ? NULL : error->message);
 	FreeErrorData(error);
-	worker.claim_at = 0;
-	/* The queue's notion of where to look may come from what was rolled back. */
-	worker.from_start_at = 0;
+	ClaimNow();
+	/* The position of the claims may come from a transaction that was rolled back. */
+	ClaimFromStart();
 	if (one_by_one || step == STEP_PURGE)
 		return;
-	worker.consecutive_errors++;
-	worker.trouble_until =
-		After(Min(100 << Min(worker.consecutive_errors, 10), LONGEST_TROUBLE_MS));
+	WaitAfterError();
 }
 
 /* SIGTERM: what is on the wire gets a moment, what came of it is recorded, then we go. */
 static void
 ShutDown(void)
 {
-	TimestampTz until = After(SHUTDOWN_GRACE_MS);
+	MonotonicTime until = DeadlineAfter(SHUTDOWN_GRACE_MS);
 
 	ShowActivity(WORKER_STOPPING);
-	if (worker.preparing)
+	if (HasBatchToPrepare())
 		ReturnPreparing(NULL);
 	ReturnUnsent();
-	while (worker.in_flight > 0 && GetCurrentTimestamp() < until)
+	while (InFlightCount() > 0 && MonotonicNow() < until)
 	{
 		RunSmtp();
-		if (worker.in_flight > 0)
+		if (InFlightCount() > 0)
 			Wait(until);
 	}
-	if (worker.in_flight > 0)
+	if (InFlightCount() > 0)
 	{
-		SmtpPoolAbort(worker.pool);
+		SmtpPoolAbort(MailPool());
 		RunSmtp();
 	}
 	RecordBeforeExit();
@@ -483,11 +375,13 @@ ReportLinksProblem(void)
 static void
 PublishEpoch(void)
 {
+	int64 epoch;
+
 	BeginWork("starting");
-	worker.epoch = QueueNextEpoch();
+	epoch = QueueNextEpoch();
 	CommitWork();
-	pg_atomic_write_u64(&my_slot->epoch, (uint64) worker.epoch);
-	BeginJournal(my_slot - rhesis_shared->slots, worker.epoch);
+	pg_atomic_write_u64(&my_slot->epoch, (uint64) epoch);
+	BeginJournal(my_slot - rhesis_shared->slots, epoch);
 }
 
 /* An error at the start names the database: most of PostgreSQL's own messages about it do not. */
@@ -503,7 +397,6 @@ Start(int slot, uint32 generation)
 	ErrorContextCallback context = {error_context_stack, NameDatabase,
 									MyBgworkerEntry->bgw_extra + sizeof(generation)};
 
-	InitWorkerState();
 	SpareSockets();
 	pqsignal(SIGTERM, HandleWorkerSigterm);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -534,8 +427,8 @@ Start(int slot, uint32 generation)
 	waits = RhesisCreateWaitEventSet(3);
 	AddWaitEventToSet(waits, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	if (worker.pool)
-		AddWaitEventToSet(waits, WL_SOCKET_READABLE, SmtpPoolDescriptor(worker.pool), NULL, NULL);
+	if (MailPool())
+		AddWaitEventToSet(waits, WL_SOCKET_READABLE, SmtpPoolDescriptor(MailPool()), NULL, NULL);
 	ShowActivity(WORKER_IDLE);
 	WakeLauncher();
 }
@@ -548,7 +441,7 @@ RhesisWorkerMain(Datum argument)
 	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 	Start(DatumGetInt32(argument), generation);
 
-	while (!shutdown_was_requested && !(worker.draining && IsDrained()))
+	while (!shutdown_was_requested && !(IsDraining() && IsDrained()))
 	{
 		PG_TRY();
 		{
@@ -558,8 +451,8 @@ RhesisWorkerMain(Datum argument)
 		{
 			Recover();
 			/* Without the extension there is nothing left to record in. */
-			if (worker.draining && ExtensionIsGone())
-				WorkerExit(worker.drain_exit_reason);
+			if (IsDraining() && ExtensionIsGone())
+				WorkerExit(EXIT_REASON_RELOAD);
 		}
 		PG_END_TRY();
 	}
@@ -576,5 +469,5 @@ RhesisWorkerMain(Datum argument)
 		Recover();
 	}
 	PG_END_TRY();
-	WorkerExit(shutdown_was_requested ? EXIT_REASON_TERMINATED : worker.drain_exit_reason);
+	WorkerExit(shutdown_was_requested ? EXIT_REASON_TERMINATED : EXIT_REASON_RELOAD);
 }

@@ -12,22 +12,24 @@
 #include "replication/walsender.h"
 #include "settings/settings.h"
 #include "utils/timestamp.h"
+#include "worker/worker_error.h"
+#include "worker/worker_record.h"
+#include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"
-#include "worker/worker_state.h"
 
 #define REFRESH_MS 1000
 #define MAX_TEXT 256
 
-static TimestampTz shown_at;
+static MonotonicTime shown_at;
 static bool is_outdated = true; /* something else was shown since */
 
 static void
 DescribeIdle(char *text)
 {
-	if (worker.due_time_known && worker.claim_at > GetCurrentTimestamp() &&
-		!TIMESTAMP_NOT_FINITE(worker.claim_at))
-		snprintf(text, MAX_TEXT, "waiting until %s, when a mail is due",
-				 timestamptz_to_str(worker.claim_at));
+	TimestampTz due = NextMailDue();
+
+	if (due != DT_NOEND)
+		snprintf(text, MAX_TEXT, "waiting until %s, when a mail is due", timestamptz_to_str(due));
 	else
 		snprintf(text, MAX_TEXT, "waiting for tasks to report");
 }
@@ -50,15 +52,15 @@ Describe(WorkerActivity activity, char *text)
 			return;
 		case WORKER_BACKING_OFF:
 			snprintf(text, MAX_TEXT, "leaving %s:%d alone until %s", rhesis_smtp_host,
-					 rhesis_smtp_port, timestamptz_to_str(worker.backing_off_until));
+					 rhesis_smtp_port, timestamptz_to_str(my_slot->backing_off_until));
 			return;
 		case WORKER_WAITING_FOR_RECIPIENTS:
 			snprintf(text, MAX_TEXT, "waiting until %s to read recipients again",
-					 timestamptz_to_str(worker.recipients_at));
+					 timestamptz_to_str(WallClockAt(RecipientsWaitUntil())));
 			return;
 		case WORKER_IN_TROUBLE:
 			snprintf(text, MAX_TEXT, "waiting after an error until %s",
-					 timestamptz_to_str(worker.trouble_until));
+					 timestamptz_to_str(WallClockAt(ErrorWaitUntil())));
 			return;
 		default:
 			strlcpy(text, WorkerActivityName(activity), MAX_TEXT);
@@ -71,7 +73,7 @@ IsOutOfDate(WorkerActivity activity)
 {
 	return (activity == WORKER_SENDING || activity == WORKER_IDLE ||
 			activity == WORKER_BACKING_OFF) &&
-		   TimestampDifferenceExceeds(shown_at, GetCurrentTimestamp(), REFRESH_MS);
+		   MonotonicNow() >= MonotonicPlusMs(shown_at, REFRESH_MS);
 }
 
 void
@@ -90,7 +92,7 @@ ShowActivity(WorkerActivity activity)
 		return;
 	Describe(activity, text);
 	pgstat_report_activity(STATE_IDLE, text);
-	shown_at = GetCurrentTimestamp();
+	shown_at = MonotonicNow();
 	is_outdated = false;
 }
 

@@ -16,8 +16,12 @@
 #include "server/pace.h"
 #include "settings/settings.h"
 #include "utils/timestamp.h"
+#include "worker/worker_error.h"
+#include "worker/worker_outbox.h"
+#include "worker/worker_record.h"
+#include "worker/worker_schedule.h"
 #include "worker/worker_session.h"
-#include "worker/worker_state.h"
+#include "worker/worker_slot.h"
 
 #define FIRST_GROWTH_MS 10000
 #define SLOWEST_GROWTH_MS 320000
@@ -27,6 +31,15 @@
 #define LONGEST_TRY_GAP_MS 10000
 #define TRIES_FORGOTTEN_MS 60000
 
+static int failures = 0;					/* of the server, since it was well */
+static MonotonicTime backing_off_until = 0; /* 0: the worker does not back off */
+static bool is_firm = false;				/* only a probe can end it */
+static bool probing = false; /* one mail goes first to a server that was in trouble */
+
+/* Requests of operators to retry now, one soon after the other. */
+static int tries = 0;
+static MonotonicTime next_try_at = 0; /* when the next of them is granted */
+
 /* Since the server was well. */
 static char logged_causes[CAUSES_KEPT][64];
 static int logged_count;
@@ -35,7 +48,7 @@ static int logged_count;
 static int connection_limit; /* 0: not known to be less than ours */
 static int logged_limit;
 static bool limit_grew; /* since a connection was refused */
-static TimestampTz growth_at;
+static MonotonicTime growth_at;
 static int growth_ms;
 
 /* Remember the cause; was it unknown? With too many, the oldest is forgotten. */
@@ -56,7 +69,7 @@ LimitConnections(int connections)
 {
 	int allowed = connection_limit > 0 ? connection_limit : rhesis_smtp_connections;
 
-	SmtpPoolLimit(worker.pool, Min(connections, allowed));
+	SmtpPoolLimit(MailPool(), Min(connections, allowed));
 }
 
 /* ---- A server in trouble ---- */
@@ -70,17 +83,17 @@ BackOff(const char *cause, const char *trouble, const char *hint, int delay_seco
 	if (shutdown_was_requested)
 		return;
 	ShowError(trouble);
-	if (worker.backing_off_until == 0)
+	if (backing_off_until == 0)
 	{
-		worker.server_failures++;
-		delay = BackoffDelayMs(worker.server_failures, pg_prng_double(&pg_global_prng_state));
+		failures++;
+		delay = BackoffDelayMs(failures, pg_prng_double(&pg_global_prng_state));
 		delay = Max(delay, named);
 	}
 	/* Else it is another connection's share of the same trouble. */
-	worker.backing_off_until = Max(worker.backing_off_until, After(delay));
-	worker.backoff_is_firm |= firm;
-	worker.probing = false;
-	ShowBackoff(worker.backing_off_until);
+	backing_off_until = Max(backing_off_until, DeadlineAfter(delay));
+	is_firm |= firm;
+	probing = false;
+	ShowBackoff(WallClockAt(backing_off_until));
 	if (hint)
 		ShowHint(hint);
 	if (IsNewCause(cause))
@@ -89,9 +102,8 @@ BackOff(const char *cause, const char *trouble, const char *hint, int delay_seco
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("SMTP server \"%s\" port %d is in trouble: %s", rhesis_smtp_host,
 					rhesis_smtp_port, trouble),
-			 errdetail(
-				 "Mail waits; the next try is in %ld ms.",
-				 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until)),
+			 errdetail("Mail waits; the next try is in %ld ms.",
+					   (long) MillisecondsUntil(backing_off_until)),
 			 errhint("%s", hint ? hint : "SELECT * FROM rhesis_notify.check_smtp() tells more.")));
 	ReturnUnsent();
 }
@@ -151,18 +163,18 @@ void
 ServerIsWell(const Delivery *delivery)
 {
 	LogConnectionLimit();
-	if (worker.server_failures == 0 || (worker.backoff_is_firm && !delivery->is_probe))
+	if (failures == 0 || (is_firm && !delivery->is_probe))
 		return;
 	ereport(LOG,
 			(errmsg("SMTP server \"%s\" port %d is back", rhesis_smtp_host, rhesis_smtp_port)));
 	logged_count = 0;
-	worker.server_failures = 0;
-	worker.backing_off_until = 0;
-	worker.backoff_is_firm = false;
-	worker.probing = false;
+	failures = 0;
+	backing_off_until = 0;
+	is_firm = false;
+	probing = false;
 	ShowBackoff(0);
 	LimitConnections(rhesis_smtp_connections);
-	worker.claim_at = 0;
+	ClaimNow();
 }
 
 void
@@ -170,56 +182,58 @@ EndBackoff(void)
 {
 	SmtpPoolStatus status;
 
-	if (worker.backing_off_until == 0 || GetCurrentTimestamp() < worker.backing_off_until)
+	if (backing_off_until == 0 || MonotonicNow() < backing_off_until)
 		return;
-	worker.backing_off_until = 0;
-	worker.probing = true;
+	backing_off_until = 0;
+	probing = true;
 	ShowBackoff(0);
 
 	/* A connection that hangs must not keep the probe waiting. */
-	SmtpPoolGetStatus(worker.pool, &status);
+	SmtpPoolGetStatus(MailPool(), &status);
 	LimitConnections(status.connections + 1);
-	worker.claim_at = 0;
+	ClaimNow();
+}
+
+MonotonicTime
+BackoffUntil(void)
+{
+	return backing_off_until;
+}
+
+bool
+IsProbing(void)
+{
+	return probing;
 }
 
 /* ---- An operator's request ---- */
 
-static bool
-Shorten(TimestampTz *wait_until, TimestampTz until)
-{
-	bool shortened = *wait_until > until;
-
-	if (shortened)
-		*wait_until = until;
-	return shortened;
-}
-
 /* When requests that follow are heeded: later and later. A server that has named a delay is not asked often. */
 static void
-CountTry(TimestampTz try_at)
+CountTry(MonotonicTime try_at)
 {
-	int64 gap = worker.backoff_is_firm
-					? LONGEST_TRY_GAP_MS
-					: Min((int64) FIRST_TRY_GAP_MS << Min(worker.tries, 8), LONGEST_TRY_GAP_MS);
+	int64 gap = is_firm ? LONGEST_TRY_GAP_MS
+						: Min((int64) FIRST_TRY_GAP_MS << Min(tries, 8), LONGEST_TRY_GAP_MS);
 
-	worker.tries++;
-	worker.next_try_at = TimestampTzPlusMilliseconds(try_at, gap);
+	tries++;
+	next_try_at = MonotonicPlusMs(try_at, gap);
 }
 
 void
 RetryNow(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz try_at = Max(now, worker.next_try_at);
-	bool shortened;
+	MonotonicTime now = MonotonicNow();
+	MonotonicTime try_at = Max(now, next_try_at);
+	bool shortened = backing_off_until > try_at;
 
-	if (TimestampDifferenceExceeds(worker.next_try_at, now, TRIES_FORGOTTEN_MS))
-		worker.tries = 0;
-	shortened = Shorten(&worker.backing_off_until, try_at);
+	if (now >= MonotonicPlusMs(next_try_at, TRIES_FORGOTTEN_MS))
+		tries = 0;
 	if (shortened)
-		ShowBackoff(worker.backing_off_until);
-	shortened |= Shorten(&worker.recipients_at, try_at);
-	shortened |= Shorten(&worker.trouble_until, try_at);
+	{
+		backing_off_until = try_at;
+		ShowBackoff(WallClockAt(backing_off_until));
+	}
+	shortened |= ShortenErrorWaits(try_at);
 	if (shortened)
 		CountTry(try_at);
 }
@@ -234,13 +248,13 @@ UseFewerConnections(const Delivery *delivery, const Outcome *outcome)
 	if (outcome->scope != OUTCOME_SCOPE_CONNECTION || outcome->action != OUTCOME_RETURN ||
 		delivery->mail.event.stage > SMTP_STAGE_AUTH)
 		return false;
-	SmtpPoolGetStatus(worker.pool, &status);
+	SmtpPoolGetStatus(MailPool(), &status);
 	if (status.connections == 0)
 		return false;
 
 	growth_ms =
 		Min(Max(limit_grew ? 2 * growth_ms : growth_ms, FIRST_GROWTH_MS), SLOWEST_GROWTH_MS);
-	growth_at = After(growth_ms);
+	growth_at = DeadlineAfter(growth_ms);
 	limit_grew = false;
 	connection_limit = status.connections;
 	LimitConnections(rhesis_smtp_connections);
@@ -251,11 +265,11 @@ UseFewerConnections(const Delivery *delivery, const Outcome *outcome)
 void
 TryMoreConnections(void)
 {
-	if (connection_limit == 0 || worker.probing || GetCurrentTimestamp() < growth_at)
+	if (connection_limit == 0 || probing || MonotonicNow() < growth_at)
 		return;
 	if (limit_grew)
 		growth_ms = Max(growth_ms / 2, FIRST_GROWTH_MS); /* and nobody minded */
-	growth_at = After(growth_ms);
+	growth_at = DeadlineAfter(growth_ms);
 	limit_grew = true;
 	connection_limit = connection_limit + 1 < rhesis_smtp_connections ? connection_limit + 1 : 0;
 	LimitConnections(rhesis_smtp_connections);

@@ -5,6 +5,7 @@
 #ifndef RHESIS_WORKER_BACKOFF_H
 #define RHESIS_WORKER_BACKOFF_H
 
+#include "base/monotonic.h"
 #include "delivery/delivery.h"
 
 /*
@@ -20,8 +21,14 @@ extern void BackOffFor(const Delivery *delivery, const Outcome *outcome);
 /* The server has dealt with this mail: it is well, unless the mail says nothing about that. */
 extern void ServerIsWell(const Delivery *delivery);
 
-/* When a pause of the server is over, one mail goes first. */
+/* When the time to back off is over, one mail goes first. */
 extern void EndBackoff(void);
+
+/* Until when no mail goes to the server; 0: the worker does not back off. */
+extern MonotonicTime BackoffUntil(void);
+
+/* Is the next mail the one that goes first? */
+extern bool IsProbing(void);
 
 /*
  * An operator wants it tried now: whatever the worker waits for (a mail server, recipients, its own tables) is tried at once. Of

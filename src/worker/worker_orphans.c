@@ -5,13 +5,12 @@
 
 #include "worker/worker_orphans.h"
 
+#include "delivery/delivery.h"
 #include "queue/queue.h"
 #include "server/claim_journal.h"
 #include "utils/memutils.h"
-#include "worker/worker_state.h"
-
-/* So long after a death, what is on the wire is not put in doubt by another one. */
-#define CAREFUL_MS (10 * 60 * 1000)
+#include "worker/worker_limit.h"
+#include "worker/worker_slot.h"
 
 #define CULPRIT_MESSAGE "the worker ended while it looked up the recipient or rendered the mail"
 
@@ -116,13 +115,12 @@ TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool one_by_one)
 		int changed;
 
 		if (life->preparing > 0)
-			worker.careful_until = After(CAREFUL_MS);
+			BeCareful();
 		if (life->preparing == 1)
 			Try(FailRow, &step, one_by_one);
 		/* One of several rows, perhaps; and the others are still to be tried, there may be another one. */
 		if (life->preparing > 1 || step.returned > 0)
-			worker.single_row_claims =
-				Max(worker.single_row_claims, Max(life->preparing, life->single_row_claims));
+			ClaimSingleRows(Max(life->preparing, life->single_row_claims));
 		if (life->preparing > 1)
 			ForgetPreparing(life->epoch);
 		changed = step.returned + ReturnUnsentOf(life, one_by_one);

@@ -19,8 +19,15 @@
 #include "utils/lsyscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "worker/worker_backoff.h"
+#include "worker/worker_database.h"
+#include "worker/worker_drain.h"
+#include "worker/worker_error.h"
+#include "worker/worker_outbox.h"
+#include "worker/worker_record.h"
+#include "worker/worker_schedule.h"
 #include "worker/worker_session.h"
-#include "worker/worker_state.h"
+#include "worker/worker_slot.h"
 
 #define LARGEST_PURGE 512
 #define SHORT_PURGE_MS 50
@@ -43,7 +50,7 @@ static int most_interruptions = MAX_INTERRUPTIONS;
 
 /* Of this pass over the rows that are old enough. */
 static int kept;
-static TimestampTz retry_at; /* when the rows that were kept are tried again */
+static MonotonicTime retry_at = 0; /* when the rows that were kept are tried again */
 static bool table_changed = false;
 static Oid table = InvalidOid;
 static char last_warning[256];
@@ -55,7 +62,10 @@ static volatile sig_atomic_t ticks_left;
 static volatile sig_atomic_t cut_short;	   /* by the limit or for mail */
 static volatile sig_atomic_t mail_came_in; /* and that was why */
 static uint32 urgent_requests;			   /* of others, of this worker: 0 when mail may wait */
-static TimestampTz mail_at; /* when mail is due, by what is known; DT_NOEND: it may wait */
+
+/* When mail is due, by what is known, and by which clock; never: it may wait. */
+static MonotonicTime mail_at;
+static TimestampTz mail_due;
 
 /* Runs in a signal handler. */
 static void
@@ -64,7 +74,7 @@ HandleTick(void)
 	if (cut_short)
 		return;
 	mail_came_in = (pg_atomic_read_u32(&my_slot->requests) & urgent_requests) != 0 ||
-				   GetCurrentTimestamp() >= mail_at;
+				   MonotonicNow() >= mail_at || GetCurrentTimestamp() >= mail_due;
 	if (!mail_came_in && --ticks_left > 0)
 		return;
 	cut_short = true;
@@ -82,33 +92,35 @@ MayMailWait(void)
 
 /* What keeps the worker from claiming ends at some time, or when an operator asks for a try. */
 static void
-FindUrgentWork(void)
+FindUrgentWork(MonotonicTime last_look)
 {
-	TimestampTz now = worker.last_round;
-	TimestampTz hindered_until = Max(worker.backing_off_until, worker.recipients_at);
+	MonotonicTime hindered_until = Max(BackoffUntil(), RecipientsWaitUntil());
 
-	urgent_requests = WAKE_ROWS_DUE;
-	mail_at = worker.claim_at > now ? worker.claim_at : DT_NOEND;
-	if (hindered_until > now || StandsStill())
+	urgent_requests = 0;
+	mail_at = MONOTONIC_NEVER;
+	mail_due = DT_NOEND;
+	if (MayMailWait())
+		return;
+	urgent_requests = StandsStill() ? WAKE_RETRY_NOW : WAKE_ROWS_DUE;
+	if (StandsStill())
+		return;
+	if (hindered_until > last_look)
 	{
 		urgent_requests = WAKE_RETRY_NOW;
-		mail_at = StandsStill() ? DT_NOEND : hindered_until;
+		mail_at = hindered_until;
 	}
-	if (MayMailWait())
-	{
-		urgent_requests = 0;
-		mail_at = DT_NOEND;
-	}
+	else
+		GetClaimTimes(last_look, &mail_at, &mail_due);
 }
 
 static void
-StartLimit(int milliseconds)
+StartLimit(MonotonicTime last_look, int milliseconds)
 {
 	if (tick == MAX_TIMEOUTS)
 		tick = RegisterTimeout(USER_TIMEOUT, HandleTick);
 	ticks_left = milliseconds / LIMIT_TICK_MS;
 	cut_short = mail_came_in = false;
-	FindUrgentWork();
+	FindUrgentWork(last_look);
 	enable_timeout_every(tick, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LIMIT_TICK_MS),
 						 LIMIT_TICK_MS);
 }
@@ -209,7 +221,7 @@ NoteSuccess(const PurgeResult *result, int64 took_ms)
 
 /* All rows that are old enough have been looked at. */
 static void
-EndPass(TimestampTz now)
+EndPass(MonotonicTime now)
 {
 	if (kept == 0)
 	{
@@ -220,49 +232,56 @@ EndPass(TimestampTz now)
 	else if (table_changed || now >= retry_at)
 	{
 		kept = 0;
-		retry_at = TimestampTzPlusMilliseconds(now, RETRY_REFUSED_MS);
+		retry_at = MonotonicPlusMs(now, RETRY_REFUSED_MS);
 		RestartPurge();
 	}
 	table_changed = false;
 }
 
+bool
+PurgeIsDue(MonotonicTime now)
+{
+	return AllowsPurge() && now >= PurgeTime() && now >= ErrorWaitUntil() && !IsDraining() &&
+		   MailPool() != NULL;
+}
+
 void
-PurgeOldRows(void)
+PurgeOldRows(MonotonicTime last_look)
 {
 	static bool is_watching = false;
-	TimestampTz began = GetCurrentTimestamp();
+	MonotonicTime began = MonotonicNow();
 	int size = batch;
 	int share = Outstanding() > 0 ? PURGE_SHARE : PURGE_SHARE_WHEN_IDLE;
 	PurgeResult result;
-	TimestampTz now;
+	MonotonicTime now;
 
-	worker.purge_at = DT_NOEND;
+	PurgeAt(MONOTONIC_NEVER);
 	if (my_slot->number != 0)
 		return;
 	if (!is_watching)
 		CacheRegisterRelcacheCallback(NoteTableChanged, (Datum) 0);
 	is_watching = true;
 
-	worker.step = STEP_PURGE;
+	EnterStep(STEP_PURGE);
 	BeginWork("removing what is older than retention");
-	StartLimit(StatementLimit());
+	StartLimit(last_look, StatementLimit());
 	table = get_relname_relid("task_notifications", get_namespace_oid("rhesis_notify", true));
 	PurgeBatch(size, &result);
 	StopLimit();
 	if (result.failed && !shutdown_was_requested)
 		NoteFailure(&result);
 	CommitWork();
-	worker.step = STEP_OTHER;
-	now = GetCurrentTimestamp();
+	EnterStep(STEP_OTHER);
+	now = MonotonicNow();
 	if (!result.failed)
 		NoteSuccess(&result, (now - began) / 1000);
 
 	if (result.failed || result.picked == size)
-		worker.purge_at = now + (now - began) * share;
+		PurgeAt(now + (now - began) * share);
 	else
 	{
 		EndPass(now);
-		worker.purge_at = TimestampTzPlusMilliseconds(now, BETWEEN_PASSES_MS);
+		PurgeAt(MonotonicPlusMs(now, BETWEEN_PASSES_MS));
 	}
 }
 
@@ -270,5 +289,5 @@ void
 PurgeFailed(void)
 {
 	StopLimit();
-	worker.purge_at = After(BETWEEN_PASSES_MS);
+	PurgeAt(DeadlineAfter(BETWEEN_PASSES_MS));
 }

@@ -4,12 +4,17 @@
 #ifndef RHESIS_WORKER_PURGE_H
 #define RHESIS_WORKER_PURGE_H
 
-#include "datatype/timestamp.h"
+#include "base/monotonic.h"
 
-/* One batch, in a transaction of its own. */
-extern void PurgeOldRows(void);
+extern bool PurgeIsDue(MonotonicTime now);
 
-/* Something was raised in it that is not about a row. */
+/*
+ * Remove one batch, in a transaction of its own, which ends early when mail comes in or becomes due.
+ * last_look: when the worker saw that it could not claim.
+ */
+extern void PurgeOldRows(MonotonicTime last_look);
+
+/* It has raised an error that is not about a row. */
 extern void PurgeFailed(void);
 
 #endif

@@ -74,6 +74,12 @@ AttachSlot(int index, uint32 generation)
 	return true;
 }
 
+int64
+MyEpoch(void)
+{
+	return (int64) pg_atomic_read_u64(&my_slot->epoch);
+}
+
 void
 ShowBackoff(TimestampTz until)
 {
@@ -135,7 +141,7 @@ ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
 
 /* No lock can be taken in a signal handler; these are written by this process alone. */
 void
-ShowSlowLookUp(TimestampTz since)
+ShowSlowLookUp(MonotonicTime since)
 {
 	my_slot->looking_up_since = since;
 	my_slot->activity = WORKER_LOOKING_UP;

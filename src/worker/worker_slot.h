@@ -10,6 +10,9 @@
 /* This process's slot. */
 extern WorkerSlot *my_slot;
 
+/* The epoch of the rows that this worker claims; 0: it has none yet. */
+extern int64 MyEpoch(void);
+
 /* Take the slot that the launcher gave out; false: it was given to another process since. It is left at exit. */
 extern bool AttachSlot(int index, uint32 generation);
 
@@ -28,7 +31,7 @@ extern void ShowNeedOfPerson(void);
 extern void ShowRefusal(RefusalKind kind, int count, int64 id, const char *text);
 
 /* A look-up takes longer than usual: in a signal handler, while it goes on; and when it has ended. */
-extern void ShowSlowLookUp(TimestampTz since);
+extern void ShowSlowLookUp(MonotonicTime since);
 extern void EndSlowLookUp(void);
 
 /* This row has ended its worker while it was being prepared: for health(). */

@@ -7,36 +7,22 @@
 
 #include "worker/worker_smtp.h"
 
-#include "delivery/smtp_settings.h"
 #include "miscadmin.h"
-#include "server/claim_journal.h"
 #include "server/pace.h"
 #include "settings/settings.h"
 #include "settings/settings_password.h"
 #include "utils/timestamp.h"
 #include "worker/worker_backoff.h"
+#include "worker/worker_drain.h"
+#include "worker/worker_outbox.h"
+#include "worker/worker_record.h"
 #include "worker/worker_session.h"
-#include "worker/worker_state.h"
+#include "worker/worker_slot.h"
 
 #define PASSWORD_AGE_MS 1000
 
-static TimestampTz password_read_at;
-
-const char *
-OpenPool(void)
-{
-	const char *problem = SmtpSettingsProblem();
-	SmtpOptions options;
-
-	if (problem == NULL)
-		problem = SmtpInitialize();
-	if (problem == NULL)
-	{
-		SmtpOptionsFromSettings(&options);
-		worker.pool = SmtpPoolCreate(&options, &problem);
-	}
-	return worker.pool ? NULL : problem;
-}
+/* When the password is to be read again. */
+static MonotonicTime read_password_at = 0;
 
 /* A mounted secret may have been replaced. */
 static bool
@@ -44,10 +30,8 @@ RefreshPassword(void)
 {
 	char *problem;
 	char *password;
-	TimestampTz now = GetCurrentTimestamp();
 
-	/* The clock may have been set back. */
-	if (now >= password_read_at && now < password_read_at + PASSWORD_AGE_MS * INT64CONST(1000))
+	if (MonotonicNow() < read_password_at)
 		return true;
 	password = ReadSmtpPassword(&problem);
 	if (problem)
@@ -60,21 +44,17 @@ RefreshPassword(void)
 		ShowNeedOfPerson();
 		return false;
 	}
-	SmtpPoolSetPassword(worker.pool, password);
+	SmtpPoolSetPassword(MailPool(), password);
 	ForgetPassword(password);
-	password_read_at = GetCurrentTimestamp();
+	read_password_at = DeadlineAfter(PASSWORD_AGE_MS);
 	return true;
 }
 
 static void
 Submit(Delivery *delivery)
 {
-	delivery->is_probe |= worker.probing;
-	worker.probe_is_out |= delivery->is_probe;
-	/* From here on the mail server may hear of it. */
-	ForgetUnsent(&delivery->unsent_place);
-	SmtpSubmit(worker.pool, &delivery->mail);
-	worker.in_flight++;
+	delivery->is_probe |= IsProbing();
+	SubmitToPool(delivery);
 }
 
 int64
@@ -82,13 +62,13 @@ SubmitReady(void)
 {
 	int64 wait = 0;
 
-	if (worker.ready.count > 0 && !RefreshPassword())
+	if (ReadyCount() > 0 && !RefreshPassword())
 		return 0;
-	while (worker.ready.count > 0 && SmtpPoolRoom(worker.pool) > 0 && wait == 0)
+	while (ReadyCount() > 0 && SmtpPoolRoom(MailPool()) > 0 && wait == 0)
 	{
 		wait = PaceNext(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
 		if (wait == 0)
-			Submit(TakeFirst(&worker.ready));
+			Submit(TakeReady());
 	}
 	return wait;
 }
@@ -128,7 +108,7 @@ WasAborted(const Delivery *delivery)
 static bool
 GoesAgain(const Delivery *delivery, const Outcome *outcome)
 {
-	if (worker.draining || shutdown_was_requested || worker.backing_off_until > 0)
+	if (IsDraining() || shutdown_was_requested || BackoffUntil() > 0)
 		return false;
 	return outcome->action == OUTCOME_RETRY_FRESH || UseFewerConnections(delivery, outcome);
 }
@@ -139,9 +119,7 @@ Collect(Delivery *delivery)
 {
 	Outcome outcome;
 
-	worker.in_flight--;
-	if (delivery->is_probe)
-		worker.probe_is_out = false;
+	NoteBackFromPool(delivery);
 	outcome = SettleDelivery(delivery);
 	if (GoesAgain(delivery, &outcome))
 	{
@@ -167,9 +145,8 @@ Collect(Delivery *delivery)
 	{
 		BackOffFor(delivery, &outcome);
 		if (!delivery->record.counts_attempt)
-			delivery->record.delay_ms = Max(
-				delivery->record.delay_ms,
-				TimestampDifferenceMilliseconds(GetCurrentTimestamp(), worker.backing_off_until));
+			delivery->record.delay_ms =
+				Max(delivery->record.delay_ms, MillisecondsUntil(BackoffUntil()));
 	}
 	return false;
 }
@@ -185,16 +162,16 @@ RunSmtp(void)
 		SmtpMail *mail;
 
 		again = false;
-		SmtpRun(worker.pool);
-		while ((mail = SmtpNextFinished(worker.pool)) != NULL)
+		SmtpRun(MailPool());
+		while ((mail = SmtpNextFinished(MailPool())) != NULL)
 			again |= Collect(mail->cookie);
 		TryMoreConnections();
 
 		/* A connection that could not be opened is heeded by now; only a pause keeps others from being tried. */
-		if (worker.backing_off_until == 0)
-			SmtpPoolResume(worker.pool);
+		if (BackoffUntil() == 0)
+			SmtpPoolResume(MailPool());
 	} while (again);
-	SmtpPoolGetStatus(worker.pool, &status);
+	SmtpPoolGetStatus(MailPool(), &status);
 	pg_atomic_write_u32(&my_slot->connections, status.connections);
-	pg_atomic_write_u32(&my_slot->in_flight, worker.in_flight);
+	pg_atomic_write_u32(&my_slot->in_flight, InFlightCount());
 }

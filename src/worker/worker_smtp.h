@@ -4,11 +4,6 @@
 #ifndef RHESIS_WORKER_SMTP_H
 #define RHESIS_WORKER_SMTP_H
 
-#include "datatype/timestamp.h"
-
-/* Open the pool by the settings; NULL, or what keeps mail off. */
-extern const char *OpenPool(void);
-
 /* Make progress and collect outcomes. */
 extern void RunSmtp(void);
 

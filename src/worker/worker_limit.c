@@ -1,0 +1,111 @@
+/*
+ * worker_limit.c - see worker_limit.h.
+ *
+ * A claimed row is in doubt after a crash, so claims are only a little ahead of the connections.
+ */
+#include "postgres.h"
+
+#include "worker/worker_limit.h"
+
+#include "base/monotonic.h"
+#include "settings/settings.h"
+#include "worker/worker_backoff.h"
+#include "worker/worker_error.h"
+#include "worker/worker_outbox.h"
+#include "worker/worker_record.h"
+
+/* More rows than are ever claimed together. */
+#define MOST_FITTING 1000000
+
+/*
+ * When claimed rows take that much memory, no more are claimed while a mail is ready. While all of
+ * them are on the wire, it may be three times that much.
+ */
+#define ENOUGH_BYTES (8 * 1024 * 1024)
+#define ENOUGH_BYTES_PER_CONNECTION (128 * 1024)
+
+/* To see whether recipients can be read again: one row alone may have an error of its own. */
+#define ROWS_TRIED 8
+
+#define CAREFUL_MS (10 * 60 * 1000)
+
+static int single_row_claims = 0;
+static MonotonicTime careful_until = 0;
+static int most_fitting = MOST_FITTING;
+
+void
+ClaimSingleRows(int count)
+{
+	single_row_claims = Max(single_row_claims, count);
+}
+
+int
+SingleRowClaims(void)
+{
+	return single_row_claims;
+}
+
+void
+CountClaim(void)
+{
+	single_row_claims = Max(single_row_claims - 1, 0);
+}
+
+void
+BeCareful(void)
+{
+	careful_until = DeadlineAfter(CAREFUL_MS);
+}
+
+/* If all rows fitted that there was room for, the next claim may take some more. */
+void
+NoteFitting(int count, bool cut)
+{
+	if (cut)
+		most_fitting = Max(count, 1);
+	else if (most_fitting < MOST_FITTING)
+		most_fitting += most_fitting / 8 + 1;
+}
+
+static int
+Room(void)
+{
+	/* Do not wait for all that is on its way: something may hang for long. */
+	if (IsProbing())
+		return ProbeIsOut() || ReadyCount() > 0 ? 0 : 1;
+	if (TooMuchIsRefused())
+		return 0;
+	if (single_row_claims > 0)
+		return 1 - Outstanding();
+	if (careful_until != 0 && MonotonicNow() < careful_until)
+		return Outstanding() > 0 ? 0 : BatchSize();
+	if (RecipientsFail())
+		return Min(ROWS_TRIED, BatchSize()) - Outstanding();
+	return Min(BATCH_PER_CONNECTION * rhesis_smtp_connections + BatchSize() - ReadyCount() -
+				   InFlightCount(),
+			   2 * BatchSize());
+}
+
+int
+ClaimLimit(void)
+{
+	return Min(Room(), most_fitting);
+}
+
+static bool
+IsHeavilyLoaded(void)
+{
+	Size enough = ENOUGH_BYTES + (Size) ENOUGH_BYTES_PER_CONNECTION * rhesis_smtp_connections;
+
+	return Outstanding() > 0 && DeliveriesWeight() > (ReadyCount() > 0 ? enough : 3 * enough);
+}
+
+bool
+HasRoomForClaim(void)
+{
+	int room = Room();
+
+	if (IsHeavilyLoaded())
+		return false;
+	return room >= BatchSize() || (room > 0 && (IsProbing() || Outstanding() == 0));
+}
