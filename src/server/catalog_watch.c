@@ -1,9 +1,10 @@
 /*
- * catalog_watch.c - notices what happens to the extension and to databases' settings.
+ * catalog_watch.c - see catalog_watch.h.
  *
- * CREATE, ALTER and DROP of the extension, and ALTER DATABASE or ALTER ROLE … SET, are seen where core changes the
- * catalogs, so it does not matter by which command (DROP OWNED and DROP SCHEMA CASCADE never name the extension). What was
- * seen is told to launcher and workers at commit.
+ * The hook sees CREATE, ALTER and DROP of the extension, and ALTER DATABASE or ALTER ROLE … SET,
+ * where PostgreSQL changes its catalogs. So it does not matter which command made the change: DROP
+ * OWNED and DROP SCHEMA CASCADE never name the extension. The transaction tells launcher and
+ * workers at its commit.
  */
 #include "postgres.h"
 
@@ -31,7 +32,10 @@ IsOurExtension(Oid extension)
 	return ours;
 }
 
-/* Of roles' settings those of the workers' own role count: everybody may change their own. */
+/*
+ * Of the settings of roles, only those of the workers' own role count: every user may change the
+ * user's own settings.
+ */
 static bool
 BindsWorkers(Oid role)
 {
@@ -47,7 +51,10 @@ WatchObjectAccess(ObjectAccessType access, Oid class, Oid object, int sub_object
 	if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP)
 		return;
 
-	/* While it is created its row is not visible yet: any extension is looked at. */
+	/*
+	 * While an extension is created, its row is not visible yet: the launcher looks at the
+	 * database.
+	 */
 	if (class == ExtensionRelationId && (access == OAT_POST_CREATE || IsOurExtension(object)))
 		AnnounceChangeAtCommit(MyDatabaseId);
 	else if (class == DbRoleSettingRelationId && access == OAT_POST_ALTER &&

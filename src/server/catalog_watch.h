@@ -1,5 +1,6 @@
 /*
- * catalog_watch.h - notices what happens to the extension and to databases' settings.
+ * catalog_watch.h - notices when the extension comes or goes, and when settings of a database
+ * change.
  */
 #ifndef RHESIS_CATALOG_WATCH_H
 #define RHESIS_CATALOG_WATCH_H

@@ -1,9 +1,11 @@
 /*
  * claim_journal.c - see claim_journal.h.
  *
- * Each slot has two lives: that of its worker, and that of the worker before. A row is in unsent[] from its claim until its mail may
- * reach a server, or its outcome is recorded. The worker writes its own life without a lock: it is read after its end only, when the
- * slot's epoch is no more. After a crash of the server the journal is empty, and all that was claimed is in doubt.
+ * Each slot has two lives: that of its worker, and that of the worker before. A row is in unsent[]
+ * from its claim until its mail may reach a server, or until its outcome is recorded. The worker
+ * writes its own life without a lock. Other processes read a life only after its end, when no slot
+ * has its epoch any more. After a crash of the server the journal is empty, and all rows that were
+ * claimed are in doubt.
  */
 #include "postgres.h"
 
@@ -75,7 +77,10 @@ LifeOf(int number)
 	return &journals[number / 2].lives[number % 2];
 }
 
-/* Epochs begin anew when the extension is created anew: a life of before has another row under the same id. */
+/*
+ * Epochs begin anew when the extension is created anew. A life of the extension before has the ids
+ * of other rows.
+ */
 static void
 ForgetEarlierExtension(int64 epoch)
 {
@@ -211,7 +216,7 @@ NoteCulprit(int64 id)
 	UnlockSlots();
 }
 
-/* Without the lock: one that is noted at this moment is known from the next time on. */
+/* Does not take the lock: a row that is noted at this moment is known the next time. */
 bool
 IsCulprit(int64 id)
 {

@@ -1,12 +1,14 @@
 /*
- * database_hold.c - makes workers let go of a database that somebody works on as a whole.
+ * database_hold.c - see database_hold.h.
  *
- * DROP DATABASE, CREATE DATABASE … TEMPLATE, RENAME and SET TABLESPACE want a database that nobody is connected to, and a
- * worker always is. So before core counts connections, the session publishes a hold, ends the database's workers and waits
- * for them to go; the launcher starts none until the hold is gone, at the end of the transaction however it ends.
+ * DROP DATABASE, CREATE DATABASE … TEMPLATE, RENAME and SET TABLESPACE need a database without
+ * connections, and a worker is always connected. So before PostgreSQL counts connections, the
+ * session publishes a hold, ends the database's workers and waits until they are gone. The launcher
+ * starts no worker until the hold is released, at the end of the transaction.
  *
- * Nobody may stop mail by trying what they may not do. For DROP the hook is one that core calls after its own permission check;
- * the others have none, so their check is repeated here first.
+ * A user must not stop mail with a command that the user may not run. PostgreSQL calls the hook for
+ * DROP after its own permission check. For the other commands there is no such hook, so their check
+ * is repeated here first.
  */
 #include "postgres.h"
 
@@ -70,7 +72,7 @@ DatabaseIsHeld(Oid database)
 	return held;
 }
 
-/* False: as many databases are held as there is room for. */
+/* False: too many databases are held already. */
 static bool
 PublishHold(Oid database)
 {
@@ -92,7 +94,7 @@ PublishHold(Oid database)
 	return published;
 }
 
-/* The launcher looks at pg_database first: what was held may be gone. */
+/* The launcher reads pg_database first: a database that was held may be gone. */
 static void
 ReleaseHolds(void)
 {
@@ -129,8 +131,9 @@ ReleaseAtExit(int code, Datum argument)
 }
 
 /*
- * End the database's workers, each of them once: a second SIGTERM would cancel its last record. Returns how many there are still,
- * those that are about to start included. signalled has room for a pid per slot.
+ * End the database's workers, each of them once: a second SIGTERM would cancel the last record of a
+ * worker. Returns how many there still are, including those that are about to start. signalled has
+ * room for one pid for each slot.
  */
 static int
 EndWorkers(Oid database, int *signalled)
@@ -156,7 +159,9 @@ EndWorkers(Oid database, int *signalled)
 	return count;
 }
 
-/* Hold the database until the end of the transaction, and wait a while for its workers to go. */
+/*
+ * Hold the database until the end of the transaction, and wait a while until its workers are gone.
+ */
 static void
 HoldDatabase(Oid database)
 {
@@ -246,7 +251,10 @@ OptionText(List *options, const char *name)
 	return NULL;
 }
 
-/* The database that this command needs for itself, if the user may do it; else InvalidOid: core will say what is wrong. */
+/*
+ * The database that this command needs without connections, if the user may run it. Otherwise
+ * InvalidOid: PostgreSQL raises the error.
+ */
 static Oid
 DatabaseNeeded(Node *statement)
 {
@@ -285,7 +293,7 @@ DatabaseNeeded(Node *statement)
 	database = get_database_oid(name, true);
 	if (!OidIsValid(database))
 		return InvalidOid;
-	/* A template is served by no worker, but one may be there still that was before it became one. */
+	/* A template has no worker, but a worker from before it became one may still be connected. */
 	if (RhesisOwnsDatabase(database) || (copies && IsTemplate(database)))
 		return database;
 	return InvalidOid;

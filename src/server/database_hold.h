@@ -1,5 +1,5 @@
 /*
- * database_hold.h - makes workers let go of a database that somebody works on as a whole.
+ * database_hold.h - makes workers leave a database that a session works on as a whole.
  */
 #ifndef RHESIS_DATABASE_HOLD_H
 #define RHESIS_DATABASE_HOLD_H

@@ -1,15 +1,17 @@
 /*
- * launcher.c - finds databases that have the extension, keeps workers running in them.
+ * launcher.c - see launcher.h.
  *
- * The launcher is connected to no database: it reads pg_database only. Whether a database has the extension is found out by a
- * probe, which is a worker that stays if it finds it; the answer is remembered until a hook tells of a change. The launcher
- * alone gives out slots and starts processes. A slot's life:
+ * The launcher is connected to no database: it reads pg_database only. A probe finds out whether a
+ * database has the extension. A probe is a worker, which stays if the extension is there. The
+ * launcher remembers the answer until a hook tells of a change. The launcher alone assigns slots
+ * and starts processes. A slot's life:
  *
- *   FREE ──a database needs a worker──▶ IDLE ──start_at has come──▶ STARTING ──the process attaches──▶ RUNNING
- *     ▲                                  ▲ │                            │                                  │
- *     └── surplus, no extension ─────────┘ └◀─ could not be started ────┘   ◀── it ended, for some reason ────┘
+ *   FREE ──a database needs a worker──▶ IDLE ──it is time──▶ STARTING ──it attaches──▶ RUNNING
+ *     ▲                                 ▲ │ ▲                   │                       │
+ *     └──── surplus, no extension ──────┼─┘ └─── no process ────┘                       │
+ *                                       └──── the process has exited, for some reason ──┘
  *
- * A launcher that starts anew finds the slots as they are: workers go on without it.
+ * A new launcher finds the slots as they are: workers run without it.
  */
 #include "postgres.h"
 
@@ -37,14 +39,14 @@
 #define SCAN_INTERVAL_MS 60000
 #define FIRST_RESTART_MS 200
 #define LONGEST_RESTART_MS 60000
-#define STEADY_AFTER_MS 60000 /* a worker that ran this long has not failed at the start */
+#define STEADY_AFTER_MS 60000 /* a worker that ran this long did not fail at its start */
 #define FIRST_LACK_MS 50
 #define LACK_SAID_MS 1000
-#define LONGEST_LACK_MS 5000   /* of processes: asking for one costs nothing */
+#define LONGEST_LACK_MS 5000   /* to ask for a process costs nothing */
 #define PROBE_PATIENCE_MS 1000 /* a probe that takes longer does not hold up the others */
 #define LONGEST_LOOK_UP_MS (3 * LOOK_UP_LIMIT_MS)
 
-/* What the launcher alone knows of a slot. */
+/* Of each slot, what only the launcher knows. */
 typedef struct LauncherSlot
 {
 	MonotonicTime start_at;
@@ -55,7 +57,7 @@ typedef struct LauncherSlot
 } LauncherSlot;
 
 static LauncherSlot *launcher_slots;
-static int start_delay;			   /* ms; above 0 while no process is to be had */
+static int start_delay;			   /* ms; above 0 while no process is free */
 static MonotonicTime processes_at; /* when to ask for one again */
 static MonotonicTime scan_at;	   /* when to look for new databases again */
 
@@ -101,7 +103,10 @@ FindSlot(Oid database, int number)
 	return -1;
 }
 
-/* The free slot that this worker had before, else one that nobody did, else any; -1: none is free. With the lock. */
+/*
+ * Returns the free slot that this worker had before, else one that no worker had, else any free
+ * slot. -1: none is free. Call it with the lock.
+ */
 static int
 ChooseFreeSlot(Oid database, int number)
 {
@@ -123,7 +128,10 @@ ChooseFreeSlot(Oid database, int number)
 	return unused >= 0 ? unused : any;
 }
 
-/* Counters go on where the same worker had them; for others they begin. With the lock. */
+/*
+ * Call it with the lock. The counters go on if the same worker had the slot before, and begin anew
+ * otherwise.
+ */
 static void
 OccupySlot(WorkerSlot *slot, Oid database, int number)
 {
@@ -192,7 +200,7 @@ FreeSlot(int i)
 	UnlockSlots();
 }
 
-/* Its worker 0 may still go by older settings than the worker that found itself to be one too many. */
+/* Worker 0 of the database may have read older settings than the worker that is one too many. */
 static void
 WantFewerWorkers(Oid database, int count)
 {
@@ -202,7 +210,7 @@ WantFewerWorkers(Oid database, int count)
 		pg_atomic_write_u32(&rhesis_shared->slots[first].wanted_workers, count);
 }
 
-/* The process of a slot has ended: decide what comes next. */
+/* The process of a slot has exited: decide what comes next. */
 static void
 HandleWorkerExit(int i, WorkerExitReason exit_reason)
 {
@@ -224,7 +232,7 @@ HandleWorkerExit(int i, WorkerExitReason exit_reason)
 			launcher_slot->start_at = 0;
 			return;
 		case EXIT_REASON_NONE:
-			/* The database may be to blame: it does not keep a slot from others. */
+			/* The cause may be the database: it must not keep a slot from others. */
 			if (slot->number == 0 && !launcher_slot->has_worked)
 			{
 				NoteFailedStart(known);
@@ -250,7 +258,10 @@ HandleWorkerExit(int i, WorkerExitReason exit_reason)
 	}
 }
 
-/* A worker is at work; NULL: its database is a template now, say, which no command has told of. */
+/*
+ * A worker runs. known is NULL when its database has become a template, for instance, without a
+ * command that a hook sees.
+ */
 static void
 NoteService(int i, KnownDatabase *known)
 {
@@ -265,7 +276,8 @@ NoteService(int i, KnownDatabase *known)
 }
 
 /*
- * A worker ends its look-up itself. If its timer does not work (a function of the view has set it anew), SIGTERM does the same.
+ * A worker ends its look-up itself. A function of the view may have reset the worker's timer: then
+ * SIGTERM ends the look-up.
  */
 static void
 EndLongLookUp(const WorkerSlot *slot)
@@ -275,7 +287,7 @@ EndLongLookUp(const WorkerSlot *slot)
 		(void) kill(slot->pid, SIGTERM);
 }
 
-/* Take note of processes that have begun or ended. */
+/* Find out which processes have started or exited. */
 static void
 CheckSlots(void)
 {
@@ -298,7 +310,9 @@ CheckSlots(void)
 		}
 		else if (slot->state == SLOT_STARTING && launcher_slots[i].handle == NULL)
 		{
-			/* Asked for by a launcher that is gone: it will find another generation. */
+			/*
+			 * An earlier launcher has asked for this process, which will find another generation.
+			 */
 			ended = true;
 			slot->state = SLOT_IDLE;
 			slot->generation++;
@@ -328,7 +342,10 @@ CheckSlots(void)
 
 /* ---- Starting ---- */
 
-/* Mark the slot as starting; false if its database is held. The holder looks at the slots after it published the hold. */
+/*
+ * Mark the slot as starting. False: its database is held. The holder publishes the hold before it
+ * looks at the slots, so that it sees this one.
+ */
 static bool
 ReserveSlot(WorkerSlot *slot, uint32 *generation)
 {
@@ -347,7 +364,7 @@ ReserveSlot(WorkerSlot *slot, uint32 *generation)
 	return free_to_start;
 }
 
-/* Ask the postmaster for the process of a slot; false: it has none to give. */
+/* Ask the postmaster for the process of a slot. False: no process is free. */
 static bool
 StartWorker(int i)
 {
@@ -389,8 +406,8 @@ StartWorker(int i)
 }
 
 /*
- * max_worker_processes is used up: ask again later and later. Say so once, and not at once: a process that has just ended counts until
- * the postmaster has seen it.
+ * max_worker_processes is used up: ask again, later each time. Log it once, and not at once: a
+ * process that has just exited counts until the postmaster has noticed.
  */
 static void
 NoteLackOfProcesses(void)
@@ -409,7 +426,7 @@ NoteLackOfProcesses(void)
 	processes_at = DeadlineAfter(start_delay);
 }
 
-/* Start what is due; returns how long nothing else will be. */
+/* Start the workers that are due. Returns for how many milliseconds no other one is due. */
 static int
 StartDueWorkers(void)
 {
@@ -435,13 +452,13 @@ StartDueWorkers(void)
 			wait = Min(wait, start_delay);
 		}
 	}
-	/* Not before: one that is started while another one waits does not end the lack. */
+	/* Not earlier: a process may have started while another one still waits. */
 	if (all_started)
 		start_delay = 0;
 	return wait;
 }
 
-/* Until when the probe that is under way keeps others from being begun; 0: none does. */
+/* Until when no other probe may begin, because one is running; 0: none is running. */
 static MonotonicTime
 ProbesWaitUntil(void)
 {
@@ -462,7 +479,10 @@ ProbesWaitUntil(void)
 	return until;
 }
 
-/* The database without a slot that is to be probed next, those that never failed before others; NULL: none. */
+/*
+ * The database without a slot that is to be probed next; NULL: there is none. Databases whose
+ * processes never failed come first.
+ */
 static KnownDatabase *
 NextToProbe(void)
 {
@@ -483,7 +503,10 @@ NextToProbe(void)
 	return next;
 }
 
-/* Give slots to the database that is probed next, and to further workers of those that want more than one. */
+/*
+ * Assign slots to the database that is probed next, and to further workers of databases that want
+ * several.
+ */
 static void
 AssignSlots(void)
 {
@@ -511,7 +534,10 @@ AssignSlots(void)
 	}
 }
 
-/* How long no other probe can be begun, unless something happens. All slots may be taken: not in a tight loop. */
+/*
+ * For how many milliseconds no other probe can begin, unless something happens. At least a second:
+ * all slots may be in use.
+ */
 static int
 ProbeWait(void)
 {
@@ -561,7 +587,7 @@ RhesisLauncherMain(Datum argument)
 		int wait;
 
 		CHECK_FOR_INTERRUPTS();
-		/* An exit code of 0 would be for good. */
+		/* After an exit code of 0 the postmaster would not restart the launcher. */
 		if (ShutdownRequestPending)
 			proc_exit(1);
 		if (ConfigReloadPending)

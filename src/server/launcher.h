@@ -1,5 +1,5 @@
 /*
- * launcher.h - finds databases that have the extension, keeps workers running in them.
+ * launcher.h - finds databases that have the extension, and keeps workers running in them.
  */
 #ifndef RHESIS_LAUNCHER_H
 #define RHESIS_LAUNCHER_H

@@ -1,8 +1,8 @@
 /*
- * launcher_databases.c - what the launcher knows of the server's databases.
+ * launcher_databases.c - see launcher_databases.h.
  *
- * Whether a database has the extension can only be found out by connecting to it, so the answer is kept until a hook tells of a
- * change.
+ * Only a process that connects to a database can find out whether the database has the extension.
+ * So the answer is kept until a hook tells of a change.
  */
 #include "postgres.h"
 
@@ -101,7 +101,7 @@ ScanDatabases(void)
 	}
 }
 
-/* How long a database is left alone after its failures, at the most. */
+/* How long no process is started in a database after failures, at most. */
 static int64
 FailureDelayMs(const KnownDatabase *known, int64 at_most)
 {
@@ -109,8 +109,8 @@ FailureDelayMs(const KnownDatabase *known, int64 at_most)
 }
 
 /*
- * A task that has reported, say, was connected: so a process of ours may be able to, and is not put off for as long. But it is still
- * put off: tasks report often.
+ * A task that has reported, for instance, was connected. So a process may be able to connect, too,
+ * and need not wait as long. But it still waits: tasks report often.
  */
 static void
 HurryFailed(KnownDatabase *known)

@@ -20,9 +20,9 @@ typedef struct KnownDatabase
 	Oid oid; /* hash key */
 	NameData name;
 	DatabaseAnswer answer;
-	int failures;			 /* of its processes at their start, since one succeeded */
-	MonotonicTime failed_at; /* when the last one did */
-	MonotonicTime probe_at;	 /* not to be tried again before this; 0: at once */
+	int failures;			 /* of its processes at their start, since one started */
+	MonotonicTime failed_at; /* when the last of them failed */
+	MonotonicTime probe_at;	 /* when to try again at the earliest; 0: at once */
 	bool seen;
 	bool changed; /* since a process was started for it: its answer may be out of date */
 } KnownDatabase;
@@ -39,15 +39,15 @@ extern void StartKnownDatabases(HASH_SEQ_STATUS *sequence);
 extern void ScanDatabases(void);
 
 /*
- * Forget what was known of the databases that hooks have told of; true if there were any. An answer that a process is about to
- * give may be out of date by now: that is remembered too.
+ * Forget the answers of databases that hooks have told of. True: there were such databases. A
+ * process that is running may give an answer that is out of date: this is remembered, too.
  */
 extern bool NoticeChanges(void);
 
-/* A process has found out about its database; NULL is fine. */
+/* A process has found the answer. NULL is allowed. */
 extern void KeepAnswer(KnownDatabase *known, DatabaseAnswer answer);
 
-/* A process could not work in its database: say so once, and try again later and later. */
+/* A process could not work in its database: log it once, and try again, later each time. */
 extern void NoteFailedStart(KnownDatabase *known);
 
 #endif

@@ -1,14 +1,16 @@
 /*
- * pace.c - how fast a database's mails leave: rhesis_notify.max_rate, and what the mail server can bear.
+ * pace.c - see pace.h.
  *
- * All workers of a database go by one state in shared memory. The generic cell rate algorithm: it holds the time at which the
- * next mail may leave, and each mail moves it on by one interval. When workers were late (a slow claim, a busy machine), up to
- * half a second is made up for; after a longer rest they begin with a tenth.
+ * All workers of a database use one state in shared memory, by the generic cell rate algorithm: the
+ * state holds the time at which the next mail may leave, and each mail moves that time on by one
+ * interval. After a short delay (a slow claim, a busy machine) up to half a second is made up for.
+ * After a longer rest the workers begin with a tenth of a second.
  *
- * When the server says "slow down" the pace is halved. It then grows evenly, to be back where it was after half a minute, and
- * goes on growing until max_rate, or four times the halved pace, shows that the limit is of no more use.
+ * When the server asks for a slower pace, the pace is halved. Then it grows evenly, and is back at
+ * the former pace after half a minute. It grows on until it reaches max_rate, or four times the
+ * halved pace. Then the limit is forgotten.
  *
- * Nothing here raises an error; a spinlock is held for some arithmetic.
+ * Nothing here raises an error. A spinlock is held for some arithmetic.
  */
 #include "postgres.h"
 
@@ -21,13 +23,13 @@
 #define CATCH_UP_NS (NS_PER_SEC / 2)
 #define FIRST_BURST_NS (NS_PER_SEC / 10)
 
-#define RECOVERY_SECONDS 30 /* from the halved pace to the former one */
+#define RECOVERY_SECONDS 30 /* from the halved pace to the former pace */
 #define FORGET_FACTOR 4
 #define SLOWEST_PACE 1.0 /* mails per second */
 
 /*
- * The state in the slot of the database's first worker, locked; NULL: it has no slot. What it has in the future dates from before
- * the clock was set back, and counts from now.
+ * Returns the state in the slot of the database's first worker, locked. NULL: there is no such
+ * slot. A time in the future is from before the clock was set back: it becomes now.
  */
 static PaceState *
 LockPace(Oid database, TimestampTz now)
@@ -62,7 +64,7 @@ SecondsBetween(TimestampTz from, TimestampTz to)
 	return Max(to - from, 0) / (double) USECS_PER_SEC;
 }
 
-/* The rate that is asked for, or less while the server is being spared. 0: no limit. */
+/* The rate that is asked for, or a lower one while the server is spared. 0: no limit. */
 static double
 LimitedRate(PaceState *pace, double rate, TimestampTz now)
 {
@@ -93,7 +95,7 @@ CountMail(PaceState *pace, TimestampTz now)
 	pace->counted++;
 }
 
-/* Mails per second, in the last second or the one before. */
+/* Mails per second, in the last second or in the one before. */
 static double
 CountedRate(const PaceState *pace, TimestampTz now)
 {
@@ -102,12 +104,12 @@ CountedRate(const PaceState *pace, TimestampTz now)
 	return Max(pace->counted_rate, pace->counted / Max(seconds, 1));
 }
 
-/* Take the next place in the sequence: 0, or the nanoseconds until there is one. */
+/* Take the next place in the sequence. Returns 0, or the nanoseconds until there is a place. */
 static int64
 TakePlace(PaceState *pace, double rate, int64 now_ns)
 {
 	int64 interval = (int64) (NS_PER_SEC / rate);
-	int64 next = Min(pace->next_ns, now_ns + interval); /* it may date from a slower rate */
+	int64 next = Min(pace->next_ns, now_ns + interval); /* it may be from a slower rate */
 
 	if (now_ns - next > CATCH_UP_NS)
 		next = now_ns - FIRST_BURST_NS;

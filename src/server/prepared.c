@@ -1,10 +1,12 @@
 /*
- * prepared.c - carries what a prepared transaction is to tell the workers over to its COMMIT PREPARED.
+ * prepared.c - see prepared.h.
  *
- * Another session may commit it, after a crash or a failover. So the messages are kept where PostgreSQL keeps what belongs to a
- * prepared transaction: among its locks, which are on disk. Each kind of message is a shared lock whose tag no SQL function can
- * name, and nobody waits for it. COMMIT PREPARED compares the holders before and after: if one is gone, its message is passed on.
- * A message may be passed on although its transaction was rolled back by another session meanwhile: that costs one look.
+ * Another session may commit the transaction, after a crash or a failover. So the messages are kept
+ * where PostgreSQL keeps what belongs to a prepared transaction: among its locks, which are on
+ * disk. Each kind of message is a shared lock. No SQL function can name its tag, and no session
+ * waits for it. COMMIT PREPARED compares the holders before and after: if one of them is gone, its
+ * message is passed on. If another session has rolled that transaction back meanwhile, the message
+ * is passed on without need, which costs one look.
  */
 #include "postgres.h"
 
@@ -26,7 +28,7 @@ static ProcessUtility_hook_type previous_utility_hook = NULL;
 static void
 SetTag(LOCKTAG *tag, CommitMessage message)
 {
-	/* A transaction is committed in the database in which it was prepared. */
+	/* A transaction is committed in the database where it was prepared. */
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, LOCK_KEY, message, LOCK_CLASS);
 }
 
@@ -39,7 +41,7 @@ KeepForCommitPrepared(CommitMessage message)
 	(void) LockAcquire(&tag, ShareLock, false, false);
 }
 
-/* Those that keep the message, up to the first that is invalid. */
+/* The holders of the message, up to the first one that is invalid. */
 static VirtualTransactionId *
 FindHolders(CommitMessage message)
 {
@@ -60,7 +62,7 @@ IsAmong(const VirtualTransactionId *holders, const VirtualTransactionId *one)
 	return false;
 }
 
-/* Is one of them gone by now? */
+/* Is one of them gone now? */
 static bool
 OneIsGone(const VirtualTransactionId *holders, CommitMessage message)
 {

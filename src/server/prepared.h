@@ -1,10 +1,10 @@
 /*
- * prepared.h - carries what a prepared transaction is to tell the workers over to its COMMIT PREPARED.
+ * prepared.h - keeps what a prepared transaction has to tell the workers until its COMMIT PREPARED.
  */
 #ifndef RHESIS_PREPARED_H
 #define RHESIS_PREPARED_H
 
-/* What is told when a transaction commits. */
+/* What a transaction tells when it commits. */
 typedef enum CommitMessage
 {
 	MESSAGE_ROWS_DUE,	  /* WAKE_ROWS_DUE for the workers of this database */
@@ -18,7 +18,9 @@ typedef enum CommitMessage
 /* Keep the message with the transaction that is being prepared; for XACT_EVENT_PRE_PREPARE. */
 extern void KeepForCommitPrepared(CommitMessage message);
 
-/* Install the hook that passes kept messages on when their transaction is committed; for _PG_init. */
+/*
+ * Install the hook that passes kept messages on when their transaction is committed; for _PG_init.
+ */
 extern void WatchPreparedTransactions(void);
 
 #endif

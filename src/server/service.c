@@ -1,5 +1,5 @@
 /*
- * service.c - what the workers of this database do, summed up from shared memory, for explain(), health() and metrics().
+ * service.c - see service.h.
  */
 #include "postgres.h"
 

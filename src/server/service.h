@@ -1,7 +1,8 @@
 /*
- * service.h - what the workers of this database do, summed up from shared memory, for explain(), health() and metrics().
+ * service.h - what the workers of this database do, as a sum from shared memory, for explain(),
+ * health() and metrics().
  *
- * It asks no process and no mail server: it tells what the workers know.
+ * The functions ask no process and no mail server: they tell what the workers know.
  */
 #ifndef RHESIS_SERVICE_H
 #define RHESIS_SERVICE_H
@@ -10,13 +11,13 @@
 
 typedef struct Service
 {
-	WorkerSlot *
-		slots; /* copies, in the order of their numbers; of locks and atomics see the functions below */
+	WorkerSlot
+		*slots; /* copies, in the order of their numbers; read atomics with the functions below */
 	int count;
-	int wanted; /* rhesis_notify.workers as its first worker has it; 0: none has said so yet */
+	int wanted; /* rhesis_notify.workers as the first worker has it; 0: not known yet */
 	int running;
 	bool has_launcher;
-	TimestampTz running_since; /* of the worker that started last; 0: none is running */
+	TimestampTz running_since; /* of the worker that started last; 0: no worker is running */
 	TimestampTz last_sent_at;  /* 0: no mail since the start of the server */
 	uint32 in_flight;
 	uint32 connections;
@@ -27,11 +28,11 @@ typedef struct Service
 	const WorkerSlot *backing_off;
 	const WorkerSlot *waiting_for_recipients;
 	const WorkerSlot *looking_up;	 /* for longer than usual */
-	const WorkerSlot *found_culprit; /* a row that ended its worker, within the last hour */
+	const WorkerSlot *found_culprit; /* a row has ended its worker within the last hour */
 	const WorkerSlot *in_trouble;
 	const WorkerSlot *waiting_for_standby;
 
-	/* Of each kind the refusals of one worker; a count of 0: nothing is refused. */
+	/* For each kind the refusals of one worker. A count of 0: nothing is refused. */
 	Refusal refusals[REFUSAL_KINDS];
 } Service;
 
@@ -41,7 +42,7 @@ extern void ReadService(Service *service);
 /* The running worker of that epoch; NULL: there is none. */
 extern const WorkerSlot *WorkerOfEpoch(const Service *service, int64 epoch);
 
-/* Of a copy: nobody else writes to it. */
+/* Reads a copy, which no other process writes. */
 static inline uint64
 CopiedCounter(const pg_atomic_uint64 *counter)
 {
@@ -54,7 +55,7 @@ CopiedNumber(const pg_atomic_uint32 *number)
 	return pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, number));
 }
 
-/* Since when the commit of a worker that waits for a standby does so. */
+/* Since when the worker's commit has been waiting for a standby. */
 static inline TimestampTz
 StandbySince(const WorkerSlot *slot)
 {

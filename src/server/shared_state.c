@@ -1,5 +1,5 @@
 /*
- * shared_state.c - what the processes of rhesis_notify know of each other.
+ * shared_state.c - see shared_state.h.
  */
 #include "postgres.h"
 
@@ -121,8 +121,8 @@ CompareSlots(const void *a, const void *b)
 }
 
 /*
- * A worker whose commit waits for a synchronous standby can't say so itself. A standby that answers within a moment is
- * not worth a word.
+ * A worker whose commit waits for a synchronous standby cannot say so itself. A wait of a moment is
+ * not shown.
  */
 static void
 ShowStandbyWait(WorkerSlot *copy)
@@ -191,7 +191,7 @@ SendRequests(Oid database, uint32 requests, TimestampTz due_since)
 		if (!OidIsValid(owner) || (OidIsValid(database) && owner != database))
 			continue;
 		found = true;
-		/* In the reverse of the order in which they are taken. */
+		/* In the reverse of the order in which the worker reads them. */
 		LowerDueSince(slot, due_since);
 		known = pg_atomic_fetch_or_u32(&slot->requests, requests);
 		/* If the bits were set already, the process that set them also sets the latch. */
@@ -206,7 +206,9 @@ ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since)
 {
 	uint32 requests = pg_atomic_exchange_u32(&slot->requests, 0);
 
-	/* A process that sets its bit after this line wakes the worker again: it looks twice, at worst. */
+	/*
+	 * A process that sets its bit after this line wakes the worker again: it looks twice, at worst.
+	 */
 	*due_since = DT_NOEND;
 	if (requests & WAKE_ROWS_DUE)
 		*due_since = (TimestampTz) pg_atomic_exchange_u64(&slot->due_since, (uint64) DT_NOEND);
@@ -214,9 +216,9 @@ ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since)
 }
 
 /*
- * Set the bits of these requests: a bit that is set already wakes nobody. A request that came before
- * this line is seen here. One that comes after it wakes the worker, unless it is one of these. No
- * request gets lost, as the worker reads all bits whenever it wakes.
+ * Set the bits of these requests: a bit that is set already wakes nobody. A request that came
+ * before this line is seen here. One that comes after it wakes the worker, unless it is one of
+ * these. No request gets lost, as the worker reads all bits whenever it wakes.
  */
 bool
 SleepThrough(WorkerSlot *slot, uint32 requests)

@@ -1,9 +1,10 @@
 /*
  * shared_state.h - what the processes of rhesis_notify know of each other.
  *
- * One slot per worker: a database and a number in it. A slot is given out by the launcher and keeps its counters when its
- * process ends and another takes its place. Shared memory holds process numbers and counters, never pointers, descriptors or
- * latches: a number that has become stale wakes some other process for nothing, and that is all it can do.
+ * There is one slot for each worker: a database and a number in it. The launcher assigns the slot.
+ * The slot keeps its counters when its process exits and another one takes its place. Shared memory
+ * holds process numbers and counters. It never holds pointers, descriptors or latches. A process
+ * number that is out of date wakes another process without need, and does no other harm.
  */
 #ifndef RHESIS_SHARED_STATE_H
 #define RHESIS_SHARED_STATE_H
@@ -17,19 +18,19 @@
 typedef enum SlotState
 {
 	SLOT_FREE,
-	SLOT_IDLE,	   /* belongs to a database, no process */
-	SLOT_STARTING, /* a process was asked for */
+	SLOT_IDLE,	   /* belongs to a database, has no process */
+	SLOT_STARTING, /* the launcher has asked for a process */
 	SLOT_RUNNING
 } SlotState;
 
-/* Why a worker ended, for the launcher to decide what comes next. */
+/* Why a worker exited. The launcher decides with it what comes next. */
 typedef enum WorkerExitReason
 {
-	EXIT_REASON_NONE,		  /* it was killed, or failed: again, with backoff */
-	EXIT_REASON_TERMINATED,	  /* by SIGTERM: again, after a moment */
-	EXIT_REASON_RELOAD,		  /* settings have changed: again, at once */
+	EXIT_REASON_NONE,		  /* it was killed, or failed: restart with back-off */
+	EXIT_REASON_TERMINATED,	  /* by SIGTERM: restart after a moment */
+	EXIT_REASON_RELOAD,		  /* settings have changed: restart at once */
 	EXIT_REASON_NO_EXTENSION, /* the database does not have the extension */
-	EXIT_REASON_MISFIT,		  /* library and SQL objects do not fit: not before something changes */
+	EXIT_REASON_MISFIT,		  /* library and SQL objects do not fit: wait for a change */
 	EXIT_REASON_SURPLUS		  /* fewer workers are wanted */
 } WorkerExitReason;
 
@@ -39,25 +40,28 @@ typedef enum WorkerActivity
 	WORKER_IDLE,
 	WORKER_SENDING,
 	WORKER_LOOKING_UP, /* recipients, for longer than usual */
-	WORKER_PAUSED,	   /* from here on to WORKER_IN_TROUBLE it can't claim what comes in */
-	WORKER_IN_COPY,	   /* its database is a copy of another one: it mails and decides nothing */
+	WORKER_PAUSED,	   /* from here to WORKER_IN_TROUBLE it cannot claim new rows */
+	WORKER_IN_COPY,	   /* its database is a copy of another one: it decides nothing */
 	WORKER_MAIL_OFF,
 	WORKER_BACKING_OFF,
 	WORKER_WAITING_FOR_RECIPIENTS,
-	WORKER_IN_TROUBLE,			/* a statement of ours failed; it is tried again after a while */
-	WORKER_WAITING_FOR_STANDBY, /* of a copy alone: the worker can show nothing meanwhile */
+	WORKER_IN_TROUBLE,			/* a statement failed; it is tried again after a while */
+	WORKER_WAITING_FOR_STANDBY, /* set by CopySlots alone */
 	WORKER_STOPPING,
 	WORKER_STOPPED
 } WorkerActivity;
 
-/* Wake requests that other processes leave in a slot. The worker clears them when it has read them. */
-#define WAKE_ROWS_DUE (1 << 0) /* rows may have become due, see due_since */
-#define WAKE_RELOAD \
-	(1 << 1) /* settings or the extension may have changed: finish, exit, be replaced */
-#define WAKE_RETRY_NOW \
-	(1 << 2) /* with WAKE_ROWS_DUE, by an operator: retry now what the worker waits for */
+/*
+ * Wake requests that other processes leave in a slot. The worker clears them when it has read them.
+ */
+#define WAKE_ROWS_DUE (1 << 0)	/* rows may have become due, see due_since */
+#define WAKE_RELOAD (1 << 1)	/* settings or the extension may have changed: finish and exit */
+#define WAKE_RETRY_NOW (1 << 2) /* with WAKE_ROWS_DUE, from an operator: retry now */
 
-/* What triggers, rules and constraints of an app, and foreign keys to the queue, keep a worker from. */
+/*
+ * What the triggers, rules and constraints of an application, and foreign keys to the queue, refuse
+ * to a worker.
+ */
 typedef enum RefusalKind
 {
 	REFUSED_CLAIM,
@@ -80,22 +84,22 @@ typedef struct Refusal
 #define MAX_LAST_ERROR 512
 #define MAX_HINT 256
 
-/* How fast a database's mails leave, see pace.c. Of the slot with number 0. */
+/* How fast a database's mails leave, see pace.c. It is in use in the slot with number 0. */
 typedef struct PaceState
 {
 	slock_t mutex;
 	Oid database;			   /* whose state it is */
 	int64 next_ns;			   /* when the next mail may leave */
-	TimestampTz counted_since; /* mails that left since then */
+	TimestampTz counted_since; /* counted: mails that left since then */
 	int counted;
-	double counted_rate; /* and in the second before, per second */
-	double limit; /* mails per second that the server could bear at limited_at; 0: any number */
+	double counted_rate; /* the rate in the second before */
+	double limit;		 /* mails per second at limited_at; 0: no limit */
 	TimestampTz limited_at;
 } PaceState;
 
 typedef struct WorkerSlot
 {
-	/* Guarded by the lock. */
+	/* The lock guards these. */
 	SlotState state;
 	int number; /* 0 is the database's first worker */
 	uint32 generation;
@@ -104,40 +108,41 @@ typedef struct WorkerSlot
 	WorkerActivity activity;
 	TimestampTz started_at;
 	TimestampTz backing_off_until; /* 0: is not */
-	bool needs_person;			   /* to mend it: what it backs off for does not pass by itself */
+	bool needs_person;			   /* the cause does not pass without a person */
 	MonotonicTime
-		looking_up_since; /* for longer than usual; 0: is not. Its worker writes it without the lock */
-	TimestampTz culprit_at; /* when a row was found that had ended its worker; 0: none was */
+		looking_up_since;	/* a long look-up; 0: none. The worker writes it without the lock */
+	TimestampTz culprit_at; /* when a row was found that had ended its worker; 0: never */
 	int64 culprit_id;
-	int64 terminated_id; /* the row whose preparation alone was ended by SIGTERM last; 0: none */
+	int64 terminated_id; /* the row alone that SIGTERM interrupted last; 0: none */
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
-	char hint[MAX_HINT]; /* what to do about what it backs off for; empty: not known */
+	char hint[MAX_HINT]; /* what a person can do about the back-off; empty: not known */
 	Refusal refusals[REFUSAL_KINDS];
-	bool settings_problem_logged; /* the warning was logged: once is enough */
-	bool copy_logged;			  /* the same */
-	bool links_problem_logged;	  /* the same */
-	Oid former_database; /* of a free slot: whose counters these are, worker `number`'s of it; or InvalidOid */
+	bool settings_problem_logged; /* each warning is logged once */
+	bool copy_logged;
+	bool links_problem_logged;
+	/* The counters of a free slot are those of worker `number` of this database, or InvalidOid. */
+	Oid former_database;
 
-	/* Read and written without it. */
+	/* These are read and written without the lock. */
 	pg_atomic_uint32 database;
 	pg_atomic_uint32 process; /* number of its PGPROC, or NO_PROCESS */
 	pg_atomic_uint32 requests;
-	pg_atomic_uint64
-		due_since; /* WAKE_ROWS_DUE: since when the rows are due that came in, a TimestampTz */
-	pg_atomic_uint32
-		wanted_workers; /* rhesis_notify.workers of the database, known by its worker 0 */
+	/* With WAKE_ROWS_DUE: since when rows are due that came in, a TimestampTz. */
+	pg_atomic_uint64 due_since;
+	/* rhesis_notify.workers, as worker 0 of the database has it. */
+	pg_atomic_uint32 wanted_workers;
 	pg_atomic_uint32 in_flight;
 	pg_atomic_uint32 connections;
 	pg_atomic_uint64 epoch; /* 0: none */
-	pg_atomic_uint64
-		standby_since; /* since when a commit waits for a synchronous standby, a TimestampTz; or 0 */
+	/* Since when a commit waits for a synchronous standby, a TimestampTz; or 0. */
+	pg_atomic_uint64 standby_since;
 	pg_atomic_uint64 sent;
 	pg_atomic_uint64 deferred;
 	pg_atomic_uint64 failed;
 	pg_atomic_uint64 in_doubt;
-	pg_atomic_uint64
-		last_sent_at; /* when it last recorded a mail as sent, a TimestampTz; 0: never */
+	/* When it last recorded a mail as sent, a TimestampTz; 0: never. */
+	pg_atomic_uint64 last_sent_at;
 
 	PaceState pace;
 } WorkerSlot;
@@ -158,12 +163,12 @@ typedef struct SharedState
 	LWLock *lock;
 	pg_atomic_uint32 launcher; /* number of its PGPROC, or NO_PROCESS */
 
-	slock_t changed_mutex; /* guards the next three */
+	slock_t changed_mutex; /* guards the next three members */
 	int changed_count;
-	bool changed_overflow; /* more than there was room for: look at all */
+	bool changed_overflow; /* there were too many: look at all databases */
 	Oid changed[MAX_CHANGED_DATABASES];
 
-	slock_t holds_mutex; /* guards the next one */
+	slock_t holds_mutex; /* guards the next member */
 	DatabaseHold holds[MAX_DATABASE_HOLDS];
 
 	int slot_count;
@@ -173,22 +178,22 @@ typedef struct SharedState
 /* NULL without shared_preload_libraries. */
 extern SharedState *rhesis_shared;
 
-/* Install the hooks that ask for shared memory and set it up; for _PG_init. */
+/* Install the hooks that request and set up shared memory; for _PG_init. */
 extern void RequestSharedState(void);
 
-/* That the library was not preloaded, and what to do. */
+/* The library was not preloaded: message and next step. */
 #define PRELOAD_PROBLEM "rhesis_notify must be loaded when the server starts"
 #define PRELOAD_HINT                                                    \
 	"Add rhesis_notify to shared_preload_libraries in postgresql.conf " \
 	"(shared_preload_libraries = 'rhesis_notify'; keep what is there "  \
 	"already, separated by commas) and restart the server."
 
-/* Raise the error that says which line is missing in postgresql.conf, unless the library was preloaded. */
+/* Unless the library was preloaded, raise an error that tells which line postgresql.conf lacks. */
 extern void RequirePreload(void);
 
 /*
- * What the slots of a database (InvalidOid: of all) are at this moment, in the order of their numbers, palloc'd. Of a copy only
- * what is no lock may be used.
+ * Returns copies of the slots of a database (InvalidOid: of all databases), in the order of their
+ * numbers, palloc'd. Do not use the locks in a copy.
  */
 extern WorkerSlot *CopySlots(Oid database, int *count);
 
@@ -198,27 +203,30 @@ extern void UnlockSlots(void);
 /*
  * Leave wake requests for all workers of a database (InvalidOid: of all databases), and wake the
  * workers that did not have all of them yet. With WAKE_ROWS_DUE: rows are due since the given time.
- * False: the database has no worker. Raises no error and allocates nothing: for use after commit.
+ * False: the database has no worker. Raises no error and allocates nothing: for use after a commit.
  */
 extern bool SendRequests(Oid database, uint32 requests, TimestampTz due_since);
 
 /*
- * Read and clear the requests to this slot's worker. *due_since: since when rows are due that came in.
- * DT_NOEND: no row came in.
+ * Read and clear the requests to this slot's worker. *due_since: since when rows are due that came
+ * in. DT_NOEND: no row came in.
  */
 extern uint32 ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since);
 
 /*
- * Call this before the slot's worker sleeps: these requests do not wake it. True: it has got another
- * request.
+ * Call this before the slot's worker sleeps: these requests do not wake it. True: it has got
+ * another request.
  */
 extern bool SleepThrough(WorkerSlot *slot, uint32 requests);
 extern void WakeLauncher(void);
 
-/* Tell the launcher that the extension may have come to or left a database, or that the database is new. Never raises. */
+/*
+ * Tell the launcher that the extension may have come or gone in a database, or that the database is
+ * new. Raises no error.
+ */
 extern void NoteChangedDatabase(Oid database);
 
-/* Fetch and forget the noted databases; returns their number, or -1: look at all. */
+/* Read and clear the noted databases. Returns their number, or -1: look at all databases. */
 extern int TakeChangedDatabases(Oid *databases);
 
 extern const char *WorkerActivityName(WorkerActivity activity);

@@ -1,9 +1,10 @@
 /*
- * versions.c - which versions of the SQL objects this library works with.
+ * versions.c - see versions.h.
  *
- * A new library is there after a restart, new objects after ALTER EXTENSION in each database: in between, mail goes on as long
- * as the queue is one that the library knows. The other way round there is nothing to serve: newer objects call what an older
- * library does not have, so their script asks first.
+ * A new library is in use after a restart. New objects are there after ALTER EXTENSION, in each
+ * database. In between, mail goes on as long as the library knows the queue of that version. The
+ * other way round, newer objects call functions that an older library lacks. So their script asks
+ * the library first.
  */
 #include "postgres.h"
 
@@ -17,7 +18,10 @@
 PG_FUNCTION_INFO_V1(rhesis_notify_require_preload);
 PG_FUNCTION_INFO_V1(rhesis_notify_require_library);
 
-/* One that the worker's statements don't work with any more, or whose functions in C have changed their arguments, leaves. */
+/*
+ * A version leaves this list when the worker's statements do not work with it any more, or when a
+ * function in C changes its arguments.
+ */
 static const char *const served_versions[] = {RHESIS_NOTIFY_VERSION, "1.1", "1.0"};
 
 bool
@@ -31,7 +35,7 @@ ServesObjects(const char *version)
 	return false;
 }
 
-/* rhesis_notify.require_preload(): the first question of version 1.0's install script. */
+/* rhesis_notify.require_preload(): called first by the install script of version 1.0. */
 Datum
 rhesis_notify_require_preload(PG_FUNCTION_ARGS)
 {
@@ -40,7 +44,7 @@ rhesis_notify_require_preload(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* rhesis_notify.require_library(version): the first question of every script since. */
+/* rhesis_notify.require_library(version): called first by every later script. */
 Datum
 rhesis_notify_require_library(PG_FUNCTION_ARGS)
 {

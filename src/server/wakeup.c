@@ -1,8 +1,8 @@
 /*
- * wakeup.c - wakes the database's workers when the transaction commits.
+ * wakeup.c - see wakeup.h.
  *
- * The wake-up is a latch, not NOTIFY, whose lock all commits would share. The callback runs when the commit is durable and can't
- * fail any more: it touches atomics and latches only.
+ * The wake-up is a latch. NOTIFY would take a lock that all commits share. The callback runs when
+ * the commit is durable and cannot fail any more: it touches atomics and latches only.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@ static const OwnTrigger wake_trigger = {
 	.function = "wake_trigger", .tables = {"task_notifications"}, .insert = true};
 
 static bool callback_registered = false;
-static uint32 requests = 0; /* of this transaction, for its database's workers */
+static uint32 requests = 0; /* of this transaction, for the workers of its database */
 static TimestampTz due_since;
 static int announced_count = 0;
 static Oid announced[MAX_ANNOUNCED];
@@ -31,12 +31,12 @@ static Oid announced[MAX_ANNOUNCED];
 static void
 AnnounceChange(Oid database)
 {
-	/* The launcher first: a worker may be gone in no time, and its successor not be wanted. */
+	/* The launcher first: a worker may exit at once, and a successor may not be wanted. */
 	NoteChangedDatabase(database);
 	SendRequests(database, WAKE_RELOAD, DT_NOEND);
 }
 
-/* A database that no worker serves yet is the launcher's. */
+/* If no worker serves the database yet, the launcher is told. */
 static void
 AnnounceRequests(uint32 more_requests, TimestampTz since)
 {
@@ -49,7 +49,10 @@ PassOnCommitMessage(CommitMessage message)
 {
 	switch (message)
 	{
-		/* Since when its rows are due is not known: the worker looks from the start of the queue. */
+		/*
+		 * It is not known since when its rows are due: the worker looks from the start of the
+		 * queue.
+		 */
 		case MESSAGE_ROWS_DUE:
 			AnnounceRequests(WAKE_ROWS_DUE, DT_NOEND);
 			return;
@@ -118,7 +121,7 @@ WakeAtCommit(uint32 more_requests)
 		return;
 	RegisterCallback();
 	requests |= more_requests;
-	/* What a row's default says. */
+	/* A row is due since then by its default. */
 	due_since = GetCurrentTransactionStartTimestamp();
 }
 
@@ -150,7 +153,7 @@ rhesis_notify_wake_trigger(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
-/* rhesis_notify.wake_workers(): for whatever else lets mail go out. */
+/* rhesis_notify.wake_workers(): for all other changes that let mail go out. */
 Datum
 rhesis_notify_wake_workers(PG_FUNCTION_ARGS)
 {

@@ -1,5 +1,5 @@
 /*
- * wakeup.h - wakes the database's workers when the transaction commits.
+ * wakeup.h - wakes the database's workers when a transaction commits.
  */
 #ifndef RHESIS_WAKEUP_H
 #define RHESIS_WAKEUP_H
@@ -7,12 +7,12 @@
 #include "server/prepared.h"
 
 /*
- * At this transaction's commit, have the workers of a database (InvalidOid: of all) look at their settings and at the extension
- * again, and the launcher at the database.
+ * At the commit of this transaction, tell the workers of a database (InvalidOid: of all databases)
+ * that settings or the extension may have changed, and tell the launcher.
  */
 extern void AnnounceChangeAtCommit(Oid database);
 
-/* What a prepared transaction was to tell: it has been committed just now. Raises nothing. */
+/* A prepared transaction that had this message has been committed just now. Raises no error. */
 extern void PassOnCommitMessage(CommitMessage message);
 
 #endif

@@ -1,14 +1,18 @@
 /*
  * foreign_sockets.c - see foreign_sockets.h.
  *
- * dblink and postgres_fdw of PostgreSQL 15 connect with a call of libpq that waits in poll() and goes on after every signal: a host
- * that accepts and says nothing keeps the process for ever. (From 16 on, only the cancelling of a remote query waits like that.) No
- * error may be raised in a signal handler. But shutdown() may be called there: libpq reads the end of the connection, reports an
- * error, and PostgreSQL sees the cancellation.
+ * In PostgreSQL 15, dblink and postgres_fdw connect with a function of libpq that waits in poll()
+ * and goes on after every signal. A host that accepts the connection and sends nothing blocks the
+ * process for ever. From PostgreSQL 16 on, only the cancellation of a remote query waits like that.
+ * A signal handler cannot raise an error, but it may call shutdown(). Then libpq reads the end of
+ * the connection and reports an error, and PostgreSQL sees the cancellation.
  *
- * Other sockets stay as they are: those that the process was started with, which it may share with the postmaster; those to the mail
- * server, whose numbers are known; datagrams (name look-ups, syslog), listening sockets, pairs; streams to a name server and, of Unix
- * sockets, to anything that libpq would not name like that.
+ * Other sockets stay as they are:
+ *
+ * - sockets that the process was started with, which it may share with the postmaster
+ * - sockets to the mail server, whose numbers are known
+ * - datagrams (name look-ups, syslog), listening sockets and pairs
+ * - streams to a name server, and Unix sockets whose names libpq would not use
  */
 #include "postgres.h"
 
@@ -39,7 +43,7 @@ IsConnection(int descriptor)
 	return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && !listens;
 }
 
-/* The path may begin with a zero byte, and need not end with one. */
+/* The path may begin with a zero byte, and may end without one. */
 static bool
 IsDatabaseSocket(const struct sockaddr_un *address, socklen_t length)
 {
@@ -54,7 +58,7 @@ IsDatabaseSocket(const struct sockaddr_un *address, socklen_t length)
 	return false;
 }
 
-/* A connection that has not been made yet has no peer. */
+/* Before it is made, a connection has no peer. */
 static bool
 MayLeadToDatabase(int descriptor)
 {

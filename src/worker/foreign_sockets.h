@@ -1,15 +1,16 @@
 /*
- * foreign_sockets.h - wakes a relation that waits for another server's answer where PostgreSQL does not look for interrupts.
+ * foreign_sockets.h - ends a look-up that waits for another server where PostgreSQL does not look
+ * for interrupts.
  */
 #ifndef RHESIS_FOREIGN_SOCKETS_H
 #define RHESIS_FOREIGN_SOCKETS_H
 
-/* The sockets that this process has now are never cut. For a worker's start. */
+/* Call this at a worker's start: the sockets that the process has now are never shut down. */
 extern void SpareSockets(void);
 
 /*
- * Shut down the connections to other database servers that look-ups have opened in this process, a worker. A call that waits for
- * one of them finds it closed. For signal handlers.
+ * Shut down the connections to other database servers that look-ups have opened in this worker. A
+ * call that waits for such a connection finds it closed. For signal handlers.
  */
 extern void CutForeignSockets(void);
 

@@ -2,10 +2,10 @@
  * worker.c - the process that sends a database's mail: wait, claim, hand over, record; shutdown,
  * reload, pause.
  *
- * One loop. A claim is committed before a byte is on the wire, and an outcome before it is forgotten.
- * No transaction is open in between. The process sleeps in one place, Wait(), on its latch and on the
- * one descriptor of SMTP. Errors end up in one place, too, Recover(): it logs a failed statement once
- * for each cause, and waits.
+ * One loop. A claim is committed before a byte is on the wire, and an outcome before it is
+ * forgotten. No transaction is open in between. The process sleeps in one place, Wait(), on its
+ * latch and on the one descriptor of SMTP. Errors end up in one place, too, Recover(): it logs a
+ * failed statement once for each cause, and waits.
  */
 #include "postgres.h"
 
@@ -48,8 +48,8 @@ static WaitEventSet *waits;
 static bool reload_requested = false; /* settings or the extension may have changed */
 
 /*
- * A new process with new settings can wait, but mail cannot: while another session locks a row whose
- * outcome must not be forgotten, this process goes on.
+ * A new process with new settings can wait, but mail cannot: while another session locks a row
+ * whose outcome must not be forgotten, this process goes on.
  */
 static void
 DrainUnlessLocked(void)
@@ -148,9 +148,9 @@ WakeTime(int64 pace_us)
 }
 
 /*
- * While it can't claim, new rows need not wake it: what keeps it from that ends at a known
- * time, or with WAKE_RETRY_NOW or WAKE_RELOAD.
- * What came during the round is for the next one: a lock or a standby that was waited for may have used up the latch.
+ * While the worker cannot claim, new rows do not wake it. What keeps it from claiming ends at a
+ * known time, or with WAKE_RETRY_NOW or WAKE_RELOAD. A request that came during this iteration is
+ * for the next one: a wait for a lock or a standby may have reset the latch.
  */
 static bool
 MaySleep(void)
@@ -174,7 +174,7 @@ Wait(MonotonicTime wake_at)
 	ResetLatch(MyLatch);
 }
 
-/* Recover handles what is raised in it. */
+/* Recover handles the errors that this raises. */
 static void
 RunOneIteration(void)
 {
@@ -200,7 +200,7 @@ RunOneIteration(void)
 		WorkOnQueue(claiming);
 		ResetConsecutiveErrors();
 	}
-	/* A SIGTERM during the claim's commit could cancel nothing of what comes next. */
+	/* If SIGTERM came during the commit, no later statement would be cancelled. */
 	if (shutdown_was_requested)
 		return;
 	if (HasBatchToPrepare())
@@ -213,7 +213,8 @@ RunOneIteration(void)
 
 /*
  * A statement has changed several rows together, and a trigger or constraint of the application may
- * have refused one of them. False: the rows were changed one by one already, or it is another error.
+ * have refused one of them. False: the rows were changed one by one already, or it is another
+ * error.
  */
 static bool
 GoesOneByOne(const ErrorData *error)
@@ -241,7 +242,7 @@ GoesOneByOne(const ErrorData *error)
 	}
 }
 
-/* What worker_status says of it. */
+/* The text for worker_status. */
 static const char *
 ErrorText(const ErrorData *error)
 {
@@ -250,7 +251,7 @@ ErrorText(const ErrorData *error)
 	return error->message;
 }
 
-/* Something was raised: log it once per cause, put everything where it can be found, wait. */
+/* Handle an error: log each cause once, put all deliveries where they can be found, wait. */
 static void
 Recover(void)
 {
@@ -294,7 +295,9 @@ Recover(void)
 	WaitAfterError();
 }
 
-/* SIGTERM: what is on the wire gets a moment, what came of it is recorded, then we go. */
+/*
+ * SIGTERM: mails on the wire get a moment, and their outcomes are recorded. Then the worker exits.
+ */
 static void
 ShutDown(void)
 {
@@ -337,7 +340,7 @@ ReportSettingsProblem(const char *problem)
 				 errdetail("%s.", problem)));
 }
 
-/* Without complete settings there is no pool: rows wait. */
+/* Without complete settings there is no pool, and rows wait. */
 static void
 TurnMailOn(void)
 {
@@ -353,7 +356,10 @@ TurnMailOn(void)
 	UnlockSlots();
 }
 
-/* The value of frontend_url is good by another setting, so PostgreSQL's own words about settings do not say that it is refused. */
+/*
+ * PostgreSQL accepts the value of frontend_url, which another setting makes invalid. So PostgreSQL
+ * does not log that it is refused.
+ */
 static void
 ReportLinksProblem(void)
 {
@@ -384,7 +390,7 @@ PublishEpoch(void)
 	BeginJournal(my_slot - rhesis_shared->slots, epoch);
 }
 
-/* An error at the start names the database: most of PostgreSQL's own messages about it do not. */
+/* Most messages of PostgreSQL do not name the database: an error at the start does. */
 static void
 NameDatabase(void *name)
 {
@@ -450,7 +456,7 @@ RhesisWorkerMain(Datum argument)
 		PG_CATCH();
 		{
 			Recover();
-			/* Without the extension there is nothing left to record in. */
+			/* Without the extension there is no table to record in. */
 			if (IsDraining() && ExtensionIsGone())
 				WorkerExit(EXIT_REASON_RELOAD);
 		}

@@ -1,5 +1,5 @@
 /*
- * worker_activity.c - what a worker does, as worker_status and pg_stat_activity show it.
+ * worker_activity.c - see worker_activity.h.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@
 #define MAX_TEXT 256
 
 static MonotonicTime shown_at;
-static bool is_outdated = true; /* something else was shown since */
+static bool is_outdated = true; /* another text was shown since */
 
 static void
 DescribeIdle(char *text)
@@ -67,7 +67,7 @@ Describe(WorkerActivity activity, char *text)
 	}
 }
 
-/* Their texts have numbers or times that change while the activity does not. */
+/* The texts of these contain numbers or times that change while the activity does not. */
 static bool
 IsOutOfDate(WorkerActivity activity)
 {
@@ -109,7 +109,10 @@ ShowWorkDone(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-/* Readers look whether the process really waits: what the setting says may be newer than what this process has read. */
+/*
+ * Readers test whether the process really waits: the setting may be newer than what this process
+ * has read.
+ */
 void
 ShowCommit(void)
 {
@@ -129,7 +132,7 @@ ShowCommitDone(void)
 uint32
 ActivityWaitEvent(WorkerActivity activity)
 {
-	/* One that starts, or has stopped, waits for nothing. */
+	/* A worker that is starting or has stopped does not wait. */
 	static const char *const names[] = {
 		[WORKER_IDLE] = "RhesisNotifyIdle",
 		[WORKER_SENDING] = "RhesisNotifySending",
@@ -143,7 +146,7 @@ ActivityWaitEvent(WorkerActivity activity)
 	};
 	static uint32 events[lengthof(names)];
 
-	/* Naming one looks a table up in shared memory: once is enough. */
+	/* To name a wait event takes a look into a table in shared memory: do it once. */
 	if (events[activity] == 0)
 		events[activity] = RhesisWaitEvent(names[activity]);
 	return events[activity];

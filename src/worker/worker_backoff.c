@@ -1,10 +1,10 @@
 /*
- * worker_backoff.c - how a worker spares a mail server: it leaves one in trouble alone, uses no more connections than are
- * allowed, and slows down when it is told to.
+ * worker_backoff.c - see worker_backoff.h.
  *
- * A server's trouble is not a message's: what has not been sent goes back to the queue, attempts unharmed, and after a pause one
- * mail goes first. That is for trouble that every mail would meet. A connection that is refused while others work is none: then
- * those others do, and after a while one more is tried.
+ * An error of the server is not an error of the mail. All that has not been sent returns to the
+ * queue, and no attempt counts. After a while one mail goes first, as a probe. This is for errors
+ * that every mail would meet. If a connection is refused while others work, the worker uses the
+ * others, and tries one more after a while.
  */
 #include "postgres.h"
 
@@ -31,27 +31,29 @@
 #define LONGEST_TRY_GAP_MS 10000
 #define TRIES_FORGOTTEN_MS 60000
 
-static int failures = 0;					/* of the server, since it was well */
+static int failures = 0;					/* of the server, since it worked */
 static MonotonicTime backing_off_until = 0; /* 0: the worker does not back off */
 static bool is_firm = false;				/* only a probe can end it */
-static bool probing = false; /* one mail goes first to a server that was in trouble */
+static bool probing = false; /* the next mail goes first, to a server that had an error */
 
 /* Requests of operators to retry now, one soon after the other. */
 static int tries = 0;
 static MonotonicTime next_try_at = 0; /* when the next of them is granted */
 
-/* Since the server was well. */
+/* Since the server worked. */
 static char logged_causes[CAUSES_KEPT][64];
 static int logged_count;
 
-/* What the server allows. */
-static int connection_limit; /* 0: not known to be less than ours */
+/* How many connections the server allows. */
+static int connection_limit; /* 0: as many as our setting, as far as it is known */
 static int logged_limit;
 static bool limit_grew; /* since a connection was refused */
 static MonotonicTime growth_at;
 static int growth_ms;
 
-/* Remember the cause; was it unknown? With too many, the oldest is forgotten. */
+/*
+ * Remember the cause. True: it is a new one. If there are too many causes, the oldest is forgotten.
+ */
 static bool
 IsNewCause(const char *cause)
 {
@@ -72,7 +74,7 @@ LimitConnections(int connections)
 	SmtpPoolLimit(MailPool(), Min(connections, allowed));
 }
 
-/* ---- A server in trouble ---- */
+/* ---- Back-off ---- */
 
 void
 BackOff(const char *cause, const char *trouble, const char *hint, int delay_seconds, bool firm)
@@ -89,7 +91,7 @@ BackOff(const char *cause, const char *trouble, const char *hint, int delay_seco
 		delay = BackoffDelayMs(failures, pg_prng_double(&pg_global_prng_state));
 		delay = Max(delay, named);
 	}
-	/* Else it is another connection's share of the same trouble. */
+	/* Otherwise another connection has had the same error. */
 	backing_off_until = Max(backing_off_until, DeadlineAfter(delay));
 	is_firm |= firm;
 	probing = false;
@@ -108,7 +110,10 @@ BackOff(const char *cause, const char *trouble, const char *hint, int delay_seco
 	ReturnUnsent();
 }
 
-/* A limit that lasts longer is none of pace; nor has a probe gone too fast. */
+/*
+ * Reduce the rate only for short-term limits: a daily quota has nothing to do with the rate, and a
+ * single probe cannot have been too fast.
+ */
 static void
 SlowDown(const Delivery *delivery, const Outcome *outcome)
 {
@@ -130,23 +135,23 @@ BackOffFor(const Delivery *delivery, const Outcome *outcome)
 	bool is_quota = outcome->scope == OUTCOME_SCOPE_QUOTA;
 	char cause[64];
 
-	/* Not the text: it may name the time, or the session. */
+	/* Leave out the text: it may contain the time, or the session. */
 	snprintf(cause, sizeof(cause), "%s %s %d %s", SmtpStageName(event->stage),
 			 SmtpEventKindName(event->kind), event->code, event->enhanced ? event->enhanced : "");
 	if (is_quota)
 		SlowDown(delivery, outcome);
-	/* With the last connection goes what we know of how many there may be. */
+	/* If no connection could be opened, the limit of connections is not known any more. */
 	if (event->stage <= SMTP_STAGE_AUTH)
 		connection_limit = 0;
 	BackOff(cause, delivery->record.smtp_reply, SmtpHint(event, outcome), outcome->delay_seconds,
 			is_quota || outcome->delay_seconds > 0);
-	/* A login that is refused for the moment passes. */
+	/* A temporary refusal of the login passes without a person. */
 	if (outcome->scope == OUTCOME_SCOPE_ACCOUNT &&
 		(event->kind != SMTP_EVENT_REPLY || event->code >= 500))
 		ShowNeedOfPerson();
 }
 
-/* Once, not each time that one more was tried in vain. */
+/* Log it once, and not each time that one more connection was refused. */
 static void
 LogConnectionLimit(void)
 {
@@ -188,7 +193,7 @@ EndBackoff(void)
 	probing = true;
 	ShowBackoff(0);
 
-	/* A connection that hangs must not keep the probe waiting. */
+	/* The probe must not wait for a connection that hangs. */
 	SmtpPoolGetStatus(MailPool(), &status);
 	LimitConnections(status.connections + 1);
 	ClaimNow();
@@ -208,7 +213,10 @@ IsProbing(void)
 
 /* ---- An operator's request ---- */
 
-/* When requests that follow are heeded: later and later. A server that has named a delay is not asked often. */
+/*
+ * When the next requests are granted: later each time. A server that has named a delay is not tried
+ * often.
+ */
 static void
 CountTry(MonotonicTime try_at)
 {
@@ -268,7 +276,7 @@ TryMoreConnections(void)
 	if (connection_limit == 0 || probing || MonotonicNow() < growth_at)
 		return;
 	if (limit_grew)
-		growth_ms = Max(growth_ms / 2, FIRST_GROWTH_MS); /* and nobody minded */
+		growth_ms = Max(growth_ms / 2, FIRST_GROWTH_MS); /* the server did not refuse */
 	growth_at = DeadlineAfter(growth_ms);
 	limit_grew = true;
 	connection_limit = connection_limit + 1 < rhesis_smtp_connections ? connection_limit + 1 : 0;

@@ -1,6 +1,6 @@
 /*
- * worker_backoff.h - how a worker spares a mail server: it leaves one in trouble alone, uses no more connections than are
- * allowed, and slows down when it is told to.
+ * worker_backoff.h - how a worker spares a mail server: it backs off after an error of the server,
+ * uses no more connections than are allowed, and slows down when the server asks for it.
  */
 #ifndef RHESIS_WORKER_BACKOFF_H
 #define RHESIS_WORKER_BACKOFF_H
@@ -9,16 +9,18 @@
 #include "delivery/delivery.h"
 
 /*
- * The server, or the account, is in trouble: no mail for a while, at least for delay_seconds, and what it has not seen goes back
- * to the queue. The hint is the next step for the person who can mend it, or NULL. Logged once for each cause until the server is well again. A firm one is not ended by a mail that was on its way.
+ * Back off: no mail goes to the server for a while, at least for delay_seconds, and all mails that
+ * it has not seen return to the queue. trouble is the error. hint is the next step for the person
+ * who can mend it, or NULL. Each cause is logged once until the server works again. A mail that was
+ * on its way does not end a firm back-off.
  */
 extern void
 BackOff(const char *cause, const char *trouble, const char *hint, int delay_seconds, bool firm);
 
-/* The same for an outcome that backs off. */
+/* Back off for this outcome. */
 extern void BackOffFor(const Delivery *delivery, const Outcome *outcome);
 
-/* The server has dealt with this mail: it is well, unless the mail says nothing about that. */
+/* The server has answered for this mail. If the mail proves that, the server works again. */
 extern void ServerIsWell(const Delivery *delivery);
 
 /* When the time to back off is over, one mail goes first. */
@@ -31,15 +33,19 @@ extern MonotonicTime BackoffUntil(void);
 extern bool IsProbing(void);
 
 /*
- * An operator wants it tried now: whatever the worker waits for (a mail server, recipients, its own tables) is tried at once. Of
- * many such requests, one after the other, few are: what comes too soon after the last one is put off for some seconds.
+ * An operator wants a retry: try at once what the worker waits for (a mail server, recipients, its
+ * own tables). If requests come one soon after the other, only some are granted: a request that
+ * comes too soon is put off for some seconds.
  */
 extern void RetryNow(void);
 
-/* Was a connection refused while there are others? Then we go on with those: true, and the mail may be submitted again. */
+/*
+ * If a connection was refused while others work, use only those from now on. True: that is so, and
+ * the mail may be submitted again.
+ */
 extern bool UseFewerConnections(const Delivery *delivery, const Outcome *outcome);
 
-/* After a while one more connection is tried. */
+/* After a while, try one more connection. */
 extern void TryMoreConnections(void);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * worker_drain.h - a worker that is to be replaced drains: it finishes what is on its way, and exits.
+ * worker_drain.h - a worker that is to be replaced drains: it finishes what is on its way, and
+ * exits.
  */
 #ifndef RHESIS_WORKER_DRAIN_H
 #define RHESIS_WORKER_DRAIN_H

@@ -1,6 +1,6 @@
 /*
- * worker_error.h - errors of the worker's statements and of the relation that tells recipients: each
- * cause is logged once, and waited out.
+ * worker_error.h - errors of the worker's statements and of the relation that tells recipients:
+ * each cause is logged once, and waited out.
  */
 #ifndef RHESIS_WORKER_ERROR_H
 #define RHESIS_WORKER_ERROR_H
@@ -25,8 +25,8 @@ extern void EnterStep(WorkerStep step);
 extern WorkerStep CurrentStep(void);
 
 /*
- * Show an error in worker_status. True: log it, too. An error is logged once, until another one comes
- * up or ResetLoggedError says that all is well again.
+ * Show an error in worker_status. True: log it, too. An error is logged once, until another one
+ * comes up or ResetLoggedError says that all is well again.
  */
 extern bool ShouldLogError(const char *text);
 extern void ResetLoggedError(void);
@@ -39,12 +39,15 @@ extern MonotonicTime ErrorWaitUntil(void);
 extern void ResetConsecutiveErrors(void);
 
 /*
- * May an error that can be the server's, such as a full disk, still be that? After several errors in a
- * row it is taken for the row's.
+ * May an error that can be the server's, such as a full disk, still be that? After several errors
+ * in a row it is taken for the row's.
  */
 extern bool MayBeServerError(void);
 
-/* Triggers, rules or constraints of the application refuse to change rows: one warning for each cause. */
+/*
+ * Triggers, rules or constraints of the application refuse to change rows: one warning for each
+ * cause.
+ */
 extern void ReportRowProblems(const char *what, RowProblems *problems);
 
 /*

@@ -17,7 +17,10 @@ extern void CountClaim(void);
  */
 extern void BeCareful(void);
 
-/* So many rows were not too large together. cut: there was room for more rows, but not for their bytes. */
+/*
+ * So many rows were not too large together. cut: there was room for more rows, but not for their
+ * bytes.
+ */
 extern void NoteFitting(int count, bool cut);
 
 /* How many rows the next claim may take. */

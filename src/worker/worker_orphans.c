@@ -14,7 +14,10 @@
 
 #define CULPRIT_MESSAGE "the worker ended while it looked up the recipient or rendered the mail"
 
-/* Whatever ended the worker, this row was all that it was preparing. Returns whether its claim was still there. */
+/*
+ * The worker was preparing only this row when it ended: the row counts an attempt. Returns whether
+ * its claim was still there.
+ */
 static bool
 FailCulprit(const JournalLife *life)
 {
@@ -70,7 +73,10 @@ FailRow(void *argument)
 	step->returned += FailCulprit(step->life) ? 1 : 0;
 }
 
-/* What a trigger or constraint of an app refuses is left to the rule for rows in doubt, which says so. */
+/*
+ * If a trigger or constraint of the application refuses the change, the row stays in doubt, and the
+ * rule for such rows applies.
+ */
 static void
 Try(void (*run)(void *argument), ReturnStep *step, bool one_by_one)
 {
@@ -118,13 +124,19 @@ TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool one_by_one)
 			BeCareful();
 		if (life->preparing == 1)
 			Try(FailRow, &step, one_by_one);
-		/* One of several rows, perhaps; and the others are still to be tried, there may be another one. */
+		/*
+		 * One of several rows may have ended the worker. The others are still to be tried, and one
+		 * of them may end it, too.
+		 */
 		if (life->preparing > 1 || step.returned > 0)
 			ClaimSingleRows(Max(life->preparing, life->single_row_claims));
 		if (life->preparing > 1)
 			ForgetPreparing(life->epoch);
 		changed = step.returned + ReturnUnsentOf(life, one_by_one);
-		/* It is forgotten when the next look finds nothing: this transaction may yet fail. */
+		/*
+		 * The life is forgotten when the next look finds nothing left: this transaction may still
+		 * fail.
+		 */
 		if (changed > 0)
 			number++;
 		else

@@ -1,5 +1,6 @@
 /*
- * worker_outbox.h - composed mails: those that are ready, and those that the SMTP pool has (in flight).
+ * worker_outbox.h - composed mails: those that are ready, and those that the SMTP pool has (in
+ * flight).
  */
 #ifndef RHESIS_WORKER_OUTBOX_H
 #define RHESIS_WORKER_OUTBOX_H
@@ -8,9 +9,9 @@
 #include "smtp/smtp.h"
 
 /*
- * Rows are claimed and recorded in batches of four for each connection. Each batch is a statement and
- * a commit, so batches are large. But the worker talks to no mail server meanwhile, so there is a
- * limit: 256 connections to a server far away would wait for each other.
+ * Rows are claimed and recorded in batches of four for each connection. Each batch is a statement
+ * and a commit, so batches are large. But the worker talks to no mail server meanwhile, so there is
+ * a limit: 256 connections to a server far away would wait for each other.
  */
 #define BATCH_PER_CONNECTION 4
 #define LARGEST_BATCH 64
@@ -41,8 +42,8 @@ extern int InFlightCount(void);
 extern bool ProbeIsOut(void);
 
 /*
- * Take a delivery that is ready, or of whose mail the pool has not written a byte yet. NULL: there are
- * no more.
+ * Take a delivery that is ready, or of whose mail the pool has not written a byte yet. NULL: there
+ * are no more.
  */
 extern Delivery *TakeUnsent(void);
 

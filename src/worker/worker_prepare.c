@@ -36,9 +36,9 @@ HasBatchToPrepare(void)
 
 /*
  * A look-up that takes too long may be the fault of one row, or of the relation. So the rows of its
- * batch are looked up one by one, and a row that takes too long again counts an attempt. But only one
- * row does, until a look-up succeeds: if the next row takes too long as well, it is the relation.
- * True: the batch was one row, and it has failed.
+ * batch are looked up one by one, and a row that takes too long again counts an attempt. But only
+ * one row does, until a look-up succeeds: if the next row takes too long as well, it is the
+ * relation. True: the batch was one row, and it has failed.
  */
 static bool
 FailSlowRow(DeliveryBatch *batch, const RecipientsProblem *problem)
@@ -98,7 +98,9 @@ PrepareClaimed(void)
 	NotePreparing(batch->count, batch->deliveries[0].record.id, SingleRowClaims());
 	BeginWork("looking up recipients, rendering");
 	readable = PrepareBatch(batch, &fitting, &problem);
-	/* The commit tells a foreign server that was asked of the end, and that server may not answer. */
+	/*
+	 * The commit tells a foreign server that was asked of the end, and that server may not answer.
+	 */
 	StartTimeLimit(LOOK_UP_LIMIT_MS);
 	CommitWork();
 	StopTimeLimit();

@@ -16,9 +16,10 @@ extern bool HasBatchToPrepare(void);
 extern void PrepareClaimed(void);
 
 /*
- * The preparation has failed or was ended: the rows return to the queue, which has no effect if their
- * claim was not committed. From then on they are prepared one by one. So the row that fails again is
- * known, and the others go on. With a message of an error, a row that was alone counts an attempt.
+ * The preparation has failed or was ended: the rows return to the queue, which has no effect if
+ * their claim was not committed. From then on they are prepared one by one. So the row that fails
+ * again is known, and the others go on. With a message of an error, a row that was alone counts an
+ * attempt.
  */
 extern void ReturnPreparing(const char *message);
 

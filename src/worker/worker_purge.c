@@ -1,10 +1,11 @@
 /*
- * worker_purge.c - the worker's share of retention: when finished rows leave, and for how long others may wait for that.
+ * worker_purge.c - see worker_purge.h.
  *
- * Foreign keys and triggers of an app decide what it costs to remove a row, and whether it can be removed. So batches grow and shrink
- * with their duration, each has a limit, and it is cut short when mail comes in or is due. A row that was cut short each time is
- * removed beside mails, if that does not take long. A batch that fails is halved until the row is found
- * that cannot go; the next one begins after it.
+ * Foreign keys and triggers of an application decide how long it takes to remove a row, and whether
+ * it can be removed. So batches grow and shrink with their duration. Each batch has a limit, and
+ * ends early when mail comes in or becomes due. A row whose removal ended early each time is
+ * removed while mails wait, if that does not take long. A batch that fails is halved until the row
+ * is found that cannot be removed. The next batch begins after that row.
  */
 #include "postgres.h"
 
@@ -32,12 +33,15 @@
 #define LARGEST_PURGE 512
 #define SHORT_PURGE_MS 50
 #define LONG_PURGE_MS 150
-#define PURGE_SHARE 20 /* the time between two batches, in batches */
+#define PURGE_SHARE 20 /* the time between two batches, as a multiple of the last one */
 #define PURGE_SHARE_WHEN_IDLE 2
 #define BETWEEN_PASSES_MS 60000
 #define RETRY_REFUSED_MS (60 * 60 * 1000)
 
-/* How long a statement may take: of several rows; of one, beside mails and when there are none. */
+/*
+ * How long a statement may take: for several rows; for one row while there are mails; for one row
+ * otherwise.
+ */
 #define BATCH_LIMIT_MS 400
 #define ROW_LIMIT_MS 800
 #define ROW_LIMIT_WHEN_IDLE_MS 10000
@@ -45,10 +49,10 @@
 #define MAX_INTERRUPTIONS 4
 
 static int batch = 1;
-static int interruptions; /* of this row, by mail */
+static int interruptions; /* by mail, while this row was being removed */
 static int most_interruptions = MAX_INTERRUPTIONS;
 
-/* Of this pass over the rows that are old enough. */
+/* For this pass over the rows that are old enough. */
 static int kept;
 static MonotonicTime retry_at = 0; /* when the rows that were kept are tried again */
 static bool table_changed = false;
@@ -59,11 +63,11 @@ static char last_warning[256];
 
 static TimeoutId tick = MAX_TIMEOUTS; /* not registered */
 static volatile sig_atomic_t ticks_left;
-static volatile sig_atomic_t cut_short;	   /* by the limit or for mail */
-static volatile sig_atomic_t mail_came_in; /* and that was why */
-static uint32 urgent_requests;			   /* of others, of this worker: 0 when mail may wait */
+static volatile sig_atomic_t cut_short;	   /* by the limit, or for mail */
+static volatile sig_atomic_t mail_came_in; /* the reason was mail */
+static uint32 urgent_requests;			   /* requests that end it early; 0: mail may wait */
 
-/* When mail is due, by what is known, and by which clock; never: it may wait. */
+/* When mail is due, as far as it is known, by both clocks. If both are never, mail may wait. */
 static MonotonicTime mail_at;
 static TimestampTz mail_due;
 
@@ -83,14 +87,14 @@ HandleTick(void)
 	SetLatch(MyLatch);
 }
 
-/* This row was cut short often enough. */
+/* The removal of this row has ended early often enough. */
 static bool
 MayMailWait(void)
 {
 	return interruptions >= most_interruptions;
 }
 
-/* What keeps the worker from claiming ends at some time, or when an operator asks for a try. */
+/* If the worker cannot claim, that ends at a known time, or when an operator asks for a retry. */
 static void
 FindUrgentWork(MonotonicTime last_look)
 {
@@ -131,7 +135,7 @@ StopLimit(void)
 	if (tick == MAX_TIMEOUTS)
 		return;
 	disable_timeout(tick, false);
-	/* It ran out when the statement was already done: nothing is left to cancel. */
+	/* If the statement was done already, nothing is left to cancel. */
 	if (cut_short && !shutdown_was_requested)
 		QueryCancelPending = false;
 }
@@ -144,13 +148,16 @@ StatementLimit(void)
 	return Outstanding() > 0 || MayMailWait() ? ROW_LIMIT_MS : ROW_LIMIT_WHEN_IDLE_MS;
 }
 
-/* ---- Rows that cannot go ---- */
+/* ---- Rows that cannot be removed ---- */
 
-/* Foreign keys, triggers and rules of the queue have changed, or something else of it: what was refused may go now. */
+/*
+ * Something about the queue has changed, perhaps foreign keys, triggers or rules. So refused rows
+ * may be removed now.
+ */
 static void
 NoteTableChanged(Datum argument, Oid relation)
 {
-	/* Without a relation, it may be any. */
+	/* No relation: it may be any of them. */
 	if (relation == table || !OidIsValid(relation))
 		table_changed = true;
 }
@@ -208,7 +215,7 @@ NoteSuccess(const PurgeResult *result, int64 took_ms)
 	QueueProblem suppressed = {ERRCODE_TRIGGERED_ACTION_EXCEPTION,
 							   "a trigger or a rule suppresses the deletion", NULL};
 
-	/* The next row will be interrupted as often, in vain, or not. */
+	/* The next row will be interrupted as often, in vain or not. */
 	most_interruptions = MayMailWait() ? 1 : MAX_INTERRUPTIONS;
 	interruptions = 0;
 	if (result->removed < result->picked)
@@ -219,7 +226,7 @@ NoteSuccess(const PurgeResult *result, int64 took_ms)
 		batch = Max(batch / 2, 1);
 }
 
-/* All rows that are old enough have been looked at. */
+/* All rows that are old enough have been tried. */
 static void
 EndPass(MonotonicTime now)
 {

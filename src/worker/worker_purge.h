@@ -1,5 +1,6 @@
 /*
- * worker_purge.h - the worker's share of retention: when finished rows leave, and for how long others may wait for that.
+ * worker_purge.h - retention: when finished rows are removed, and how long other work may wait for
+ * that.
  */
 #ifndef RHESIS_WORKER_PURGE_H
 #define RHESIS_WORKER_PURGE_H
@@ -9,12 +10,12 @@
 extern bool PurgeIsDue(MonotonicTime now);
 
 /*
- * Remove one batch, in a transaction of its own, which ends early when mail comes in or becomes due.
- * last_look: when the worker saw that it could not claim.
+ * Remove one batch, in a transaction of its own, which ends early when mail comes in or becomes
+ * due. last_look: when the worker saw that it could not claim.
  */
 extern void PurgeOldRows(MonotonicTime last_look);
 
-/* It has raised an error that is not about a row. */
+/* PurgeOldRows has raised an error that is not about a row. */
 extern void PurgeFailed(void);
 
 #endif

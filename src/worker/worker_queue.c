@@ -27,9 +27,12 @@
 #include "worker/worker_slot.h"
 
 #define SUSPECT_MS 5000	 /* between two looks for rows that claims leave behind */
-#define LONG_DUE_MS 1000 /* a row that came in meanwhile has not been due for so long */
+#define LONG_DUE_MS 1000 /* a row that just came in has not been due for so long */
 
-/* After an error, each row is changed in its own subtransaction: an app may refuse to change one row. */
+/*
+ * After an error, each row is changed in its own subtransaction: an app may refuse to change one
+ * row.
+ */
 static bool adopting_one_by_one = false;
 static bool claiming_one_by_one = false;
 

@@ -1,5 +1,6 @@
 /*
- * worker_queue.h - the worker's transactions on the queue: take over from dead workers, claim, record.
+ * worker_queue.h - the worker's transactions on the queue: take over from dead workers, claim,
+ * record.
  */
 #ifndef RHESIS_WORKER_QUEUE_H
 #define RHESIS_WORKER_QUEUE_H
@@ -9,8 +10,8 @@
 extern bool MayClaim(MonotonicTime now);
 
 /*
- * One transaction: record what is settled, and claim if so told. A batch that was claimed is then to be
- * prepared.
+ * One transaction: record what is settled, and claim if so told. A batch that was claimed is then
+ * to be prepared.
  */
 extern void WorkOnQueue(bool claiming);
 

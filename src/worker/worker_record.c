@@ -25,9 +25,9 @@
 #define MOST_REFUSED 1000
 
 static DeliveryList settled = EMPTY_DELIVERY_LIST(settled);
-static MonotonicTime settled_at; /* when the oldest of the settled was */
+static MonotonicTime settled_at; /* when the oldest of them was */
 static DeliveryList locked = EMPTY_DELIVERY_LIST(locked);
-static MonotonicTime locked_until; /* when to try to record them again */
+static MonotonicTime locked_until; /* when to try them again */
 static DeliveryList refused = EMPTY_DELIVERY_LIST(refused);
 static int refusals = 0; /* since an outcome was recorded */
 static bool recording_one_by_one = false;
@@ -126,7 +126,7 @@ RefusedUntil(void)
 	return until;
 }
 
-/* When what is settled or waits is to be recorded, but for errors of transactions. */
+/* When the next outcome is to be recorded, if no transaction has failed. */
 static MonotonicTime
 NextRecordingTime(void)
 {

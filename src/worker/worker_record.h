@@ -1,8 +1,8 @@
 /*
  * worker_record.h - outcomes that are to be recorded.
  *
- * An outcome is settled (to be recorded soon), locked (another session has locked the row), or refused
- * (a trigger or constraint of the application raises an error).
+ * An outcome is settled (to be recorded soon), locked (another session has locked the row), or
+ * refused (a trigger or constraint of the application raises an error).
  */
 #ifndef RHESIS_WORKER_RECORD_H
 #define RHESIS_WORKER_RECORD_H
@@ -21,7 +21,10 @@ extern int Outstanding(void);
 /* Is nothing left that was claimed, but for refused outcomes? */
 extern bool IsDrained(void);
 
-/* Is the worker recording around rows that other sessions have locked? Those would get lost if it exited. */
+/*
+ * Is the worker recording around rows that other sessions have locked? Those would get lost if it
+ * exited.
+ */
 extern bool WaitsForLocks(void);
 
 /* So many outcomes were refused that nothing more is claimed. */
@@ -56,8 +59,8 @@ extern bool RecordsAroundLocks(void);
 extern void StartRecordingAroundLocks(void);
 
 /*
- * The worker exits: record refused outcomes without the triggers and constraints that refuse them, or
- * hold them. A row that stayed claimed would be mailed again.
+ * The worker exits: record refused outcomes without the triggers and constraints that refuse them,
+ * or hold them. A row that stayed claimed would be mailed again.
  */
 extern void RecordWithoutTriggers(void);
 

@@ -79,8 +79,8 @@ NextClaimStart(MonotonicTime now)
 }
 
 /*
- * How long a look from the start of the queue takes decides when the next one may be. So rows that an
- * old snapshot keeps there cost a hundredth of the time.
+ * How long a look from the start of the queue takes decides when the next one may be. So rows that
+ * an old snapshot keeps there cost a hundredth of the time.
  */
 void
 NoteClaimStart(ClaimStart start, MonotonicTime began)

@@ -21,7 +21,9 @@ extern void ClaimAfterWakeUp(void);
 /* No claim before somebody wakes the worker: the database is paused, or a copy. */
 extern void SuspendClaims(void);
 
-/* A claim begins, at the time of now: unless its result says more, the next one is a second later. */
+/*
+ * A claim begins, at the time of now: unless its result says more, the next one is a second later.
+ */
 extern void NoteClaimBegins(MonotonicTime now);
 
 /*
@@ -43,7 +45,9 @@ extern void ForgetDueTime(void);
 /* Is NoteDueTime to be called before the worker sleeps? */
 extern bool NeedsDueTime(void);
 
-/* When the first of the rows is due that wait (DT_NOEND: none waits), as found at the time of now. */
+/*
+ * When the first of the rows is due that wait (DT_NOEND: none waits), as found at the time of now.
+ */
 extern void NoteDueTime(TimestampTz due, MonotonicTime now);
 
 /* When the next mail is due, for people; DT_NOEND: it is not known, or none is. */

@@ -1,7 +1,8 @@
 /*
- * worker_session.c - a worker's session in its database: its signals and its transactions.
+ * worker_session.c - see worker_session.h.
  *
- * All work on our own tables is done as the extension's owner, in transactions that never wait for a network.
+ * All work on our own tables is done as the extension's owner, in transactions that never wait for
+ * a network.
  */
 #include "postgres.h"
 
@@ -53,7 +54,10 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 		shutdown_was_requested = true;
 		die(RHESIS_SIGNAL_ARGUMENTS);
 	}
-	/* The postmaster signals twice, the process and its group: the second must not hit the transaction that gives back our rows. */
+	/*
+	 * The postmaster sends two signals, one to the process and one to its group. The second signal
+	 * must not hit the transaction that returns our rows to the queue.
+	 */
 	if (in_transaction && !shutdown_was_requested)
 	{
 		InterruptPending = true;
@@ -66,14 +70,14 @@ HandleWorkerSigterm(SIGNAL_ARGS)
 }
 
 /*
- * Somebody's DROP DATABASE, say, wants an answer of every process, and a commit that waits for a synchronous standby gives none:
- * so that wait is cancelled, and CommitWork begins it again.
+ * DROP DATABASE, for instance, waits for an answer of every process, and a commit that waits for a
+ * synchronous standby gives no answer. So that wait is cancelled, and CommitWork begins it again.
  */
 static void
 HandleWorkerSigusr1(SIGNAL_ARGS)
 {
 	procsignal_sigusr1_handler(RHESIS_SIGNAL_ARGUMENTS);
-	/* It has set the latch. */
+	/* The handler above has set the latch. */
 	if (committing && ProcSignalBarrierPending)
 	{
 		wait_was_interrupted = true;
@@ -91,7 +95,7 @@ ConnectWorker(Oid database)
 	connecting = false;
 }
 
-/* The installed version, or NULL; the extension's oid and owner on the side. */
+/* Returns the installed version, or NULL. *oid and *owner are those of the extension. */
 static char *
 ReadExtension(Oid *oid, Oid *owner)
 {
@@ -120,7 +124,7 @@ ReadExtension(Oid *oid, Oid *owner)
 	return version;
 }
 
-/* What the log says of objects that are not of the library's version. */
+/* Log that the objects are not of the version of the library. */
 static void
 ReportObjectVersion(const char *version, bool served)
 {
@@ -189,7 +193,7 @@ void
 BeginWork(const char *work)
 {
 	in_transaction = true;
-	/* Nobody else does it in a background worker, and now() would stand still. */
+	/* PostgreSQL does not set it in a background worker, and now() would stand still. */
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	SetUserIdAndSecContext(extension_owner, SECURITY_LOCAL_USERID_CHANGE);
@@ -197,27 +201,33 @@ BeginWork(const char *work)
 	ShowWork(work);
 }
 
-/* What every end of a transaction has in common. */
+/* The part that is common to commit and abort. */
 static void
 EndWork(void)
 {
-	/* A commit does not give the user back. */
+	/* A commit does not restore the user. */
 	SetUserIdAndSecContext(GetSessionUserId(), 0);
 
-	/* A cancel that came too late for this transaction must not hit the next one, which records outcomes. */
+	/*
+	 * A cancel that came too late for this transaction must not hit the next one, which records
+	 * outcomes.
+	 */
 	in_transaction = committing = false;
 	if (shutdown_was_requested || wait_was_interrupted)
 		QueryCancelPending = wait_was_interrupted = false;
 
-	/* A function of the app's may have taken some: a rollback does not give them back. */
+	/* A function of the application may have taken some. A rollback does not release them. */
 	LockReleaseSession(USER_LOCKMETHOD);
 
-	/* Without this autovacuum never sees what we write. */
+	/* Without this, autovacuum never sees what the worker writes. */
 	pgstat_report_stat(false);
 	ShowWorkDone();
 }
 
-/* What was committed is on this server's disk; be sure of the standbys too, as synchronous_commit says, and answer meanwhile. */
+/*
+ * The commit is on this server's disk. Wait for the standbys, too, as synchronous_commit says, and
+ * answer other processes meanwhile.
+ */
 static void
 WaitForStandbys(void)
 {
@@ -225,7 +235,7 @@ WaitForStandbys(void)
 	{
 		wait_was_interrupted = false;
 		QueryCancelPending = false;
-		/* Behind the line above: a SIGTERM from here on cancels the wait. */
+		/* Test this after the line above: a SIGTERM from here on cancels the wait. */
 		if (shutdown_was_requested)
 			break;
 		if (ProcSignalBarrierPending)

@@ -13,27 +13,34 @@ typedef enum ExtensionFit
 	EXTENSION_MISFIT /* already logged: library and SQL objects are of different versions */
 } ExtensionFit;
 
-/* SIGTERM came. Set nowhere else. */
+/* SIGTERM came. Only HandleWorkerSigterm sets it. */
 extern volatile sig_atomic_t shutdown_was_requested;
 
 /*
- * For SIGTERM, set before signals are unblocked: while connecting it ends the process; a statement under way is cancelled,
- * which the loop catches; else it is a flag and the latch.
+ * The handler of SIGTERM. It is installed before signals are unblocked. While the worker connects,
+ * SIGTERM ends the process. If a statement is running, SIGTERM cancels it, and the loop handles
+ * that. Otherwise it sets the flag and the latch.
  */
 extern void HandleWorkerSigterm(SIGNAL_ARGS);
 
-/* Connect and pin the session. FATAL when the database can't be had. */
+/* Connect, and pin the session's settings. FATAL if the database cannot be opened. */
 extern void ConnectWorker(Oid database);
 
-/* Look for the extension, in a transaction of its own, and remember its owner. The log says what does not fit, or fits as it is. */
+/*
+ * Look for the extension, in a transaction of its own, and remember its owner. Logs versions that
+ * do not fit, and objects of another version that the library serves.
+ */
 extern ExtensionFit FindExtension(void);
 
-/* Has the extension that FindExtension found been dropped since? One that was created instead counts as another one. */
+/*
+ * Has the extension that FindExtension found been dropped? An extension that was created since is
+ * another one.
+ */
 extern bool ExtensionIsGone(void);
 
 /*
- * A short transaction as the extension's owner, with a snapshot; pg_stat_activity shows the work meanwhile, a constant string. What is raised in
- * between is for AbortWork.
+ * A short transaction as the extension's owner, with a snapshot. pg_stat_activity shows the work
+ * meanwhile, which is a constant string. After an error in between, call AbortWork.
  */
 extern void BeginWork(const char *work);
 extern void CommitWork(void);

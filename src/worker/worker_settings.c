@@ -1,21 +1,26 @@
 /*
- * worker_settings.c - the settings that a worker's session runs with, whatever is set for the app.
+ * worker_settings.c - see worker_settings.h.
  *
- * ALTER DATABASE and ALTER ROLE are meant for the app's sessions. A read-only database, an isolation level, a time-out, planner
- * settings or exit_on_error must not change what the worker does, its plans or its life. New versions of PostgreSQL bring new
- * settings, so they are not listed one by one: each setting that a user or a superuser may change goes back to the value of the
- * server's configuration. The exceptions are:
+ * ALTER DATABASE and ALTER ROLE are meant for the sessions of the application. A read-only
+ * database, an isolation level, a time-out, planner settings or exit_on_error must not change what
+ * the worker does, its plans or its life. New versions of PostgreSQL bring new settings, so the
+ * code does not list them: each setting that a user or a superuser may change goes back to the
+ * value of the server's configuration. The exceptions are:
  *
- *  - settings with a dot in their name: those of this extension, and those that the app's views read
- *  - how values are written (time zone, DateStyle, lc_numeric and the like): a view that formats a value writes it as it does for
- *    the app; our own statements write no such value
- *  - what is logged: the superuser who has set it wants to see this process too
- *  - synchronous_commit: the app's promise to itself; PinSettings only raises it to "local"
+ * - settings with a dot in their name: those of this extension, and those that views of the
+ *   application read
+ * - settings for how values are written (time zone, DateStyle, lc_numeric and the like): a view
+ *   that formats a value writes it as it does for the application. Our own statements write no
+ *   such value.
+ * - settings for what is logged: the superuser who has set them wants to see this process, too
+ * - synchronous_commit, which PinSettings only raises to "local"
  *
- * A second list is pinned whatever the server's configuration says: what our statements and their plans rely on.
+ * PinSettings pins a second list of settings, whatever the server's configuration says: our
+ * statements and their plans rely on them.
  *
- * A relation of the app can change settings while it is read. The end of its subtransaction takes that back. Two settings would end
- * the process before, so these can't be changed there at all.
+ * A relation of the application can change settings while it is read. The end of its subtransaction
+ * undoes that. Two settings would end the process before that, so they cannot be changed there at
+ * all.
  */
 #include "postgres.h"
 
@@ -68,7 +73,10 @@ IsLeftToTheApp(const char *name)
 	return false;
 }
 
-/* These are not values but acts: a transaction's, or a change of the user, which PinSettings undoes. */
+/*
+ * These are not values but actions: they belong to a transaction, or change the user, which
+ * PinSettings undoes.
+ */
 static bool
 IsAct(const char *name)
 {
@@ -96,14 +104,15 @@ IsRestored(const struct config_generic *setting)
 void
 PinSetting(const char *name, const char *value)
 {
-	/* Not every version has every setting. */
+	/* Some versions lack the setting. */
 	if (GetConfigOption(name, true, false) != NULL)
 		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /*
- * These can end the connection while it is made: from PostgreSQL 18 on the conversion to client_encoding is looked for in the library
- * path, and a transaction reads the catalogs. What is set like this before, no database or role changes.
+ * These can end the connection while it is made. From PostgreSQL 18 on, PostgreSQL looks for the
+ * conversion to client_encoding in the library path, and a transaction reads the catalogs. No
+ * database and no role changes a setting that was set before.
  */
 static void
 PinForConnection(void)
@@ -163,7 +172,10 @@ RestoreServerSettings(void)
 	{
 		for (int j = 0; IsSetForTheApp(settings[i]) && j < server_setting_count; j++)
 		{
-			/* A worker without one of these is better than none: a value that is refused is a warning. */
+			/*
+			 * If a value is refused, log a warning: a worker without the setting is better than no
+			 * worker.
+			 */
 			if (strcmp(settings[i]->name, server_settings[j].name) == 0)
 				(void) set_config_option(server_settings[j].name, server_settings[j].value,
 										 PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET, true, WARNING,
@@ -172,7 +184,7 @@ RestoreServerSettings(void)
 	}
 }
 
-/* Each of them can turn an error of a relation, or its duration, into the end of the process. */
+/* Each of them can turn an error or a slow read of a relation into the end of the process. */
 static void
 ForbidDeadlySettings(void)
 {
@@ -184,7 +196,10 @@ ForbidDeadlySettings(void)
 	{
 		for (int j = 0; j < (int) lengthof(names); j++)
 		{
-			/* PostgreSQL then refuses it in a security-restricted operation, as it does SET ROLE. */
+			/*
+			 * With this flag, PostgreSQL refuses it in a security-restricted operation, as it
+			 * refuses SET ROLE.
+			 */
 			if (strcmp(settings[i]->name, names[j]) == 0)
 				settings[i]->flags |= GUC_NOT_WHILE_SEC_REST;
 		}
@@ -202,21 +217,20 @@ PinSettings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
 		{"exit_on_error", "off"},
-		{"restrict_nonsystem_relation_kind", ""}, /* our statements read our views */
+		{"restrict_nonsystem_relation_kind", ""}, /* our statements read views of ours */
 		{"statement_timeout", "0"},
-		{"lock_timeout",
-		 "1s"}, /* whoever holds a lock for long must not keep our transaction open */
+		{"lock_timeout", "1s"}, /* a long lock must not keep our transaction open */
 		{"transaction_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
 		{"zero_damaged_pages", "off"},
-		{"row_security", "off"}, /* hides nothing: PostgreSQL raises an error instead */
+		{"row_security", "off"}, /* no row is hidden: PostgreSQL raises an error instead */
 		{"transform_null_equals", "off"},
 		{"array_nulls", "on"},
 		{"default_tablespace", ""},
 		{"temp_tablespaces", ""},
 		{"commit_delay", "0"},
-		/* Our statements were measured with what the planner prefers by default. */
+		/* Our statements were measured with the defaults of the planner. */
 		{"enable_bitmapscan", "on"},
 		{"enable_distinct_reordering", "on"},
 		{"enable_eager_aggregate", "on"},
@@ -267,7 +281,7 @@ PinSettings(void)
 			 my_slot->number + 1);
 	PinSetting("application_name", application_name);
 
-	/* An outcome that was recorded may not be forgotten: it would be mailed again. */
+	/* A recorded outcome must not get lost: the mail would be sent again. */
 	if (synchronous_commit < SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
 		PinSetting("synchronous_commit", "local");
 	ForbidDeadlySettings();

@@ -1,5 +1,5 @@
 /*
- * worker_slot.c - a worker's own slot in shared memory: taking it, keeping it true, leaving it.
+ * worker_slot.c - see worker_slot.h.
  */
 #include "postgres.h"
 
@@ -15,8 +15,8 @@
 WorkerSlot *my_slot = NULL;
 
 /*
- * Leave pid set: SLOT_IDLE with a pid tells the launcher that the worker has exited and that its exit
- * reason has yet to be processed.
+ * Leave pid set: SLOT_IDLE with a pid tells the launcher that the worker has exited and that its
+ * exit reason has yet to be processed.
  */
 static void
 LeaveSlot(int code, Datum argument)
@@ -27,7 +27,7 @@ LeaveSlot(int code, Datum argument)
 	pg_atomic_write_u32(&my_slot->connections, 0);
 	pg_atomic_write_u64(&my_slot->standby_since, 0);
 	LockSlots(LW_EXCLUSIVE);
-	/* Ended while it was connecting, which no error of its database is. */
+	/* SIGTERM came while it was connecting: that is no error of its database. */
 	if (my_slot->exit_reason == EXIT_REASON_NONE && shutdown_was_requested)
 		my_slot->exit_reason = EXIT_REASON_TERMINATED;
 	my_slot->state = SLOT_IDLE;
@@ -68,7 +68,10 @@ AttachSlot(int index, uint32 generation)
 	 * released only after the database connection is gone.
 	 */
 	on_shmem_exit(LeaveSlot, (Datum) 0);
-	/* A predecessor's due_since stays: the first claim begins at the start of the queue, since whenever its rows are due. */
+	/*
+	 * Keep the due_since of the worker before: the first claim begins at the start of the queue
+	 * anyway.
+	 */
 	pg_atomic_write_u32(&slot->requests, WAKE_ROWS_DUE);
 	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
 	return true;
@@ -101,7 +104,7 @@ ShowNeedOfPerson(void)
 	UnlockSlots();
 }
 
-/* As much of the text as there is room for. */
+/* Copy as much of the text as there is room for. */
 static void
 CopyShown(char *shown, size_t size, const char *text)
 {
@@ -139,7 +142,7 @@ ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
 	UnlockSlots();
 }
 
-/* No lock can be taken in a signal handler; these are written by this process alone. */
+/* A signal handler cannot take a lock. Only this process writes these members. */
 void
 ShowSlowLookUp(MonotonicTime since)
 {

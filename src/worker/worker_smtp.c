@@ -1,7 +1,7 @@
 /*
- * worker_smtp.c - the worker's side of SMTP: hands mails to the pool and takes outcomes back.
+ * worker_smtp.c - see worker_smtp.h.
  *
- * What a server in trouble means for the worker as a whole is worker_backoff.c's.
+ * worker_backoff.c decides what an error of the server means for the worker as a whole.
  */
 #include "postgres.h"
 
@@ -24,7 +24,7 @@
 /* When the password is to be read again. */
 static MonotonicTime read_password_at = 0;
 
-/* A mounted secret may have been replaced. */
+/* Read the password again after a while: a mounted secret may have been replaced. */
 static bool
 RefreshPassword(void)
 {
@@ -167,7 +167,10 @@ RunSmtp(void)
 			again |= Collect(mail->cookie);
 		TryMoreConnections();
 
-		/* A connection that could not be opened is heeded by now; only a pause keeps others from being tried. */
+		/*
+		 * By now an error of a connection has been handled. Only a back-off keeps others from being
+		 * opened.
+		 */
 		if (BackoffUntil() == 0)
 			SmtpPoolResume(MailPool());
 	} while (again);

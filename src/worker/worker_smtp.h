@@ -4,10 +4,13 @@
 #ifndef RHESIS_WORKER_SMTP_H
 #define RHESIS_WORKER_SMTP_H
 
-/* Make progress and collect outcomes. */
+/* Make progress, and collect outcomes. */
 extern void RunSmtp(void);
 
-/* Hand ready mails to the pool, as the pace allows; returns the microseconds until the next may follow. */
+/*
+ * Hand ready mails to the pool, as fast as the pace allows. Returns the microseconds until the next
+ * mail may follow.
+ */
 extern int64 SubmitReady(void);
 
 #endif
