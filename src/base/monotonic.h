@@ -1,8 +1,8 @@
 /*
  * monotonic.h - times of a clock that nobody can set, for deadlines of processes on this machine.
  *
- * Nothing has to be done when somebody sets the server's clock. A time that is compared with times in
- * rows, or that is shown, is a TimestampTz instead.
+ * Nothing has to be done when somebody sets the server's clock. A time that is compared with times
+ * in rows, or that is shown, is a TimestampTz instead.
  */
 #ifndef RHESIS_MONOTONIC_H
 #define RHESIS_MONOTONIC_H

@@ -282,8 +282,10 @@ NoteService(int i, KnownDatabase *known)
 static void
 EndLongLookUp(const WorkerSlot *slot)
 {
-	if (slot->state == SLOT_RUNNING && slot->looking_up_since != 0 &&
-		MonotonicNow() >= MonotonicPlusMs(slot->looking_up_since, LONGEST_LOOK_UP_MS))
+	MonotonicTime since = slot->looking_up_since;
+
+	if (slot->state == SLOT_RUNNING && since != 0 &&
+		MonotonicNow() >= MonotonicPlusMs(since, LONGEST_LOOK_UP_MS))
 		(void) kill(slot->pid, SIGTERM);
 }
 

@@ -30,8 +30,8 @@
 #define LONG_DUE_MS 1000 /* a row that just came in has not been due for so long */
 
 /*
- * After an error, each row is changed in its own subtransaction: an app may refuse to change one
- * row.
+ * After an error, each row is changed in its own subtransaction: a trigger of the application may
+ * have refused to change one row.
  */
 static bool adopting_one_by_one = false;
 static bool claiming_one_by_one = false;
@@ -72,9 +72,7 @@ EpochIsLive(int64 candidate)
 	return false;
 }
 
-/*
- * Look for orphans, and have the next claim look for rows that came without a wake-up.
- */
+/* Look for orphans, and have the next claim look for rows that came without a wake-up. */
 static void
 SafetyCheck(void)
 {

@@ -21,9 +21,7 @@ extern void ClaimAfterWakeUp(void);
 /* No claim before somebody wakes the worker: the database is paused, or a copy. */
 extern void SuspendClaims(void);
 
-/*
- * A claim begins, at the time of now: unless its result says more, the next one is a second later.
- */
+/* A claim begins. Unless its result says more, the next claim is a second after now. */
 extern void NoteClaimBegins(MonotonicTime now);
 
 /*
@@ -45,9 +43,7 @@ extern void ForgetDueTime(void);
 /* Is NoteDueTime to be called before the worker sleeps? */
 extern bool NeedsDueTime(void);
 
-/*
- * When the first of the rows is due that wait (DT_NOEND: none waits), as found at the time of now.
- */
+/* A look at the time of now has found when the first waiting row is due. DT_NOEND: no row waits. */
 extern void NoteDueTime(TimestampTz due, MonotonicTime now);
 
 /* When the next mail is due, for people; DT_NOEND: it is not known, or none is. */
