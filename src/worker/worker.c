@@ -168,7 +168,7 @@ Wait(MonotonicTime wake_at)
 	WorkerActivity activity = CurrentActivity();
 	WaitEvent events[3];
 
-	ShowActivity(activity);
+	ShowActivity(activity, Outstanding());
 	if (timeout > 0)
 		WaitEventSetWait(waits, timeout, events, lengthof(events), ActivityWaitEvent(activity));
 	ResetLatch(MyLatch);
@@ -303,7 +303,7 @@ ShutDown(void)
 {
 	MonotonicTime until = DeadlineAfter(SHUTDOWN_GRACE_MS);
 
-	ShowActivity(WORKER_STOPPING);
+	ShowActivity(WORKER_STOPPING, Outstanding());
 	if (HasBatchToPrepare())
 		ReturnPreparing(NULL);
 	ReturnUnsent();
@@ -435,7 +435,7 @@ Start(int slot, uint32 generation)
 	AddWaitEventToSet(waits, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	if (MailPool())
 		AddWaitEventToSet(waits, WL_SOCKET_READABLE, SmtpPoolDescriptor(MailPool()), NULL, NULL);
-	ShowActivity(WORKER_IDLE);
+	ShowActivity(WORKER_IDLE, 0);
 	WakeLauncher();
 }
 

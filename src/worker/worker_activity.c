@@ -13,7 +13,6 @@
 #include "settings/settings.h"
 #include "utils/timestamp.h"
 #include "worker/worker_error.h"
-#include "worker/worker_record.h"
 #include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"
 
@@ -35,7 +34,7 @@ DescribeIdle(char *text)
 }
 
 static void
-Describe(WorkerActivity activity, char *text)
+Describe(WorkerActivity activity, int mails, char *text)
 {
 	uint32 connections;
 
@@ -46,9 +45,8 @@ Describe(WorkerActivity activity, char *text)
 			return;
 		case WORKER_SENDING:
 			connections = pg_atomic_read_u32(&my_slot->connections);
-			snprintf(text, MAX_TEXT, "sending %d %s on %u %s", Outstanding(),
-					 Outstanding() == 1 ? "mail" : "mails", connections,
-					 connections == 1 ? "connection" : "connections");
+			snprintf(text, MAX_TEXT, "sending %d %s on %u %s", mails, mails == 1 ? "mail" : "mails",
+					 connections, connections == 1 ? "connection" : "connections");
 			return;
 		case WORKER_BACKING_OFF:
 			snprintf(text, MAX_TEXT, "leaving %s:%d alone until %s", rhesis_smtp_host,
@@ -77,7 +75,7 @@ IsOutOfDate(WorkerActivity activity)
 }
 
 void
-ShowActivity(WorkerActivity activity)
+ShowActivity(WorkerActivity activity, int mails)
 {
 	char text[MAX_TEXT];
 
@@ -90,7 +88,7 @@ ShowActivity(WorkerActivity activity)
 	}
 	else if (!is_outdated && !IsOutOfDate(activity))
 		return;
-	Describe(activity, text);
+	Describe(activity, mails, text);
 	pgstat_report_activity(STATE_IDLE, text);
 	shown_at = MonotonicNow();
 	is_outdated = false;

@@ -9,8 +9,8 @@
 
 #include "server/shared_state.h"
 
-/* Call this before the worker waits. */
-extern void ShowActivity(WorkerActivity activity);
+/* Call this before the worker waits. mails: as many as it is sending. */
+extern void ShowActivity(WorkerActivity activity, int mails);
 
 /* Show the work of a transaction. After it, ShowActivity shows again what the worker does. */
 extern void ShowWork(const char *work);
