@@ -12,6 +12,7 @@
 #include "delivery/delivery_log.h"
 #include "delivery/outgoing.h"
 #include "miscadmin.h"
+#include "policy/disposition.h"
 #include "settings/settings.h"
 #include "template/rendering.h"
 #include "utils/memutils.h"

@@ -10,8 +10,6 @@
 #include "postgres.h"
 #endif
 
-#include <math.h>
-
 #include "policy/outcome.h"
 #include "policy/outcome_rules.h"
 #include "policy/reply_wording.h"
@@ -132,27 +130,6 @@ OutcomeBacksOff(const Outcome *outcome)
 {
 	return outcome->action != OUTCOME_RETRY_FRESH && outcome->scope != OUTCOME_SCOPE_MESSAGE &&
 		   outcome->scope != OUTCOME_SCOPE_ADDRESS;
-}
-
-/* base doubled (step - 1) times, at most max, shortened by up to a quarter. */
-static int64
-Exponential(int step, int64 base_ms, int64 max_ms, double jitter)
-{
-	double delay = ldexp(base_ms, Min(Max(step, 1) - 1, 60));
-
-	return (int64) (Min(delay, max_ms) * (1.0 - 0.25 * jitter));
-}
-
-int64
-RetryDelayMs(int attempts, int64 base_ms, int64 max_ms, double jitter)
-{
-	return Exponential(attempts, base_ms, max_ms, jitter);
-}
-
-int64
-BackoffDelayMs(int failures, double jitter)
-{
-	return Exponential(failures, 1000, 60 * 1000, jitter);
 }
 
 const char *

@@ -60,15 +60,6 @@ extern bool OutcomeCountsAttempt(OutcomeAction action);
 /* Does this outcome back the server off (and not only this message)? */
 extern bool OutcomeBacksOff(const Outcome *outcome);
 
-/*
- * When to try a message again: base doubled with each attempt made (1, 2, ...), at most max, and shortened
- * by up to a quarter as jitter (0 to 1) says, so that what failed together is not tried together.
- */
-extern int64 RetryDelayMs(int attempts, int64 base_ms, int64 max_ms, double jitter);
-
-/* How long a server is left alone after so many failures in a row (1, 2, ...): 1 s doubling to 60 s. */
-extern int64 BackoffDelayMs(int failures, double jitter);
-
 /* Names for logs, events and tests: "account", "return". Constant strings. */
 extern const char *OutcomeScopeName(OutcomeScope scope);
 extern const char *OutcomeActionName(OutcomeAction action);

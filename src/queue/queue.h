@@ -8,6 +8,7 @@
 #ifndef RHESIS_QUEUE_H
 #define RHESIS_QUEUE_H
 
+#include "policy/delivery_state.h"
 #include "queue/notification.h"
 #include "queue/queue_copy.h"
 #include "queue/queue_try.h"
@@ -17,16 +18,6 @@
 #define QUEUE_MAX_ERROR_MESSAGE 65536
 #define QUEUE_MAX_TEXT 100000
 #define QUEUE_MAX_CLAIM (6 * 1024 * 1024)
-
-typedef enum DeliveryState
-{
-	DELIVERY_PENDING, /* back in the queue, as if it had never been claimed */
-	DELIVERY_DEFERRED,
-	DELIVERY_HELD,
-	DELIVERY_SENT,
-	DELIVERY_FAILED,
-	DELIVERY_SKIPPED
-} DeliveryState;
 
 /*
  * The outcome of one claimed notification. Strings may be NULL. All are copied into SQL before

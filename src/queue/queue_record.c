@@ -211,27 +211,6 @@ TextArray(const DeliveryRecord *records, int count, size_t offset)
 	return FieldArray(&field, TEXTOID, -1, false, TYPALIGN_INT);
 }
 
-static const char *
-StateName(DeliveryState state)
-{
-	switch (state)
-	{
-		case DELIVERY_PENDING:
-			return "pending";
-		case DELIVERY_DEFERRED:
-			return "deferred";
-		case DELIVERY_HELD:
-			return "held";
-		case DELIVERY_SENT:
-			return "sent";
-		case DELIVERY_FAILED:
-			return "failed";
-		case DELIVERY_SKIPPED:
-			return "skipped";
-	}
-	pg_unreachable();
-}
-
 static Datum
 IntervalFromMilliseconds(int64 milliseconds)
 {
@@ -256,7 +235,7 @@ CollectFields(const DeliveryRecord *records, int count, Datum *values)
 		const DeliveryRecord *record = &records[i];
 
 		AppendValue(&ids, Int64GetDatum(record->id), false);
-		AppendValue(&states, CStringGetTextDatum(StateName(record->state)), false);
+		AppendValue(&states, CStringGetTextDatum(DeliveryStateName(record->state)), false);
 		AppendValue(&attempts, Int32GetDatum(record->counts_attempt ? 1 : 0), false);
 		AppendValue(&delays, IntervalFromMilliseconds(record->delay_ms), false);
 		AppendValue(&codes, Int32GetDatum(record->smtp_code), record->smtp_code == 0);

@@ -12,6 +12,7 @@
 
 #include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "policy/disposition.h"
 #include "policy/smtp_hint.h"
 #include "server/pace.h"
 #include "settings/settings.h"

@@ -5,7 +5,7 @@
 
 #include "worker/worker_error.h"
 
-#include "policy/outcome.h"
+#include "policy/disposition.h"
 #include "queue/queue_rules.h"
 #include "worker/worker_schedule.h"
 #include "worker/worker_slot.h"

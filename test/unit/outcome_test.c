@@ -566,21 +566,6 @@ CheckTimes(void)
 {
 	Outcome outcome = {OUTCOME_SCOPE_MESSAGE, OUTCOME_DEFER, "smtp_temporary", 300, NULL, false};
 
-	is_int(RetryDelayMs(1, 30000, 14400000, 0), 30000,
-		   "the first retry comes after the base delay");
-	is_int(RetryDelayMs(2, 30000, 14400000, 0), 60000, "the second after twice of it");
-	is_int(RetryDelayMs(5, 30000, 14400000, 0), 480000, "and so on");
-	is_int(RetryDelayMs(12, 30000, 14400000, 0), 14400000, "up to the maximum");
-	is_int(RetryDelayMs(2000000000, 30000, 14400000, 0), 14400000, "also for absurd numbers");
-	is_int(RetryDelayMs(0, 30000, 14400000, 0), 30000, "and for no attempt at all");
-	is_int(RetryDelayMs(2, 30000, 14400000, 1), 45000, "jitter takes a quarter at most");
-	is_int(RetryDelayMs(3, PG_INT32_MAX, PG_INT32_MAX, 0), PG_INT32_MAX,
-		   "the largest settings do not overflow");
-	is_int(BackoffDelayMs(1, 0), 1000, "a server is left alone for a second at first");
-	is_int(BackoffDelayMs(6, 0), 32000, "then longer");
-	is_int(BackoffDelayMs(7, 0), 60000, "but never longer than a minute");
-	is_int(BackoffDelayMs(1000, 1), 45000, "with jitter");
-
 	outcome = LimitAttempts(outcome, 11, 12);
 	is_str(OutcomeActionName(outcome.action), "defer", "before the last attempt it is deferred");
 	outcome = LimitAttempts(outcome, 12, 12);

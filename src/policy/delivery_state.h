@@ -1,0 +1,20 @@
+/*
+ * delivery_state.h - the states that a claimed notification can be recorded in.
+ */
+#ifndef RHESIS_DELIVERY_STATE_H
+#define RHESIS_DELIVERY_STATE_H
+
+typedef enum DeliveryState
+{
+	DELIVERY_PENDING, /* returned to the queue, as if it had never been claimed */
+	DELIVERY_DEFERRED,
+	DELIVERY_HELD,
+	DELIVERY_SENT,
+	DELIVERY_FAILED,
+	DELIVERY_SKIPPED
+} DeliveryState;
+
+/* As in the SQL type rhesis_notify.delivery_state: "pending". Constant. */
+extern const char *DeliveryStateName(DeliveryState state);
+
+#endif
