@@ -12,12 +12,9 @@
 #include "delivery/delivery_log.h"
 #include "delivery/outgoing.h"
 #include "miscadmin.h"
-#include "policy/disposition.h"
 #include "settings/settings.h"
 #include "template/rendering.h"
 #include "utils/memutils.h"
-
-#define MAX_FRESH_TRIES 3
 
 /* Of a larger batch, what is only to be recorded is kept without it. */
 #define HEAVY_BATCH_BYTES (4 * 1024 * 1024)
@@ -67,20 +64,43 @@ Settle(Delivery *delivery, DeliveryState state, const char *reason)
 	delivery->record.reason = reason;
 }
 
-/* Something other than SMTP failed for this row alone; its detail is recorded as an event. */
+static MailCircumstances
+CircumstancesOf(const Delivery *delivery)
+{
+	MailCircumstances mail = {
+		.attempts = delivery->notification->attempts,
+		.fresh_tries = delivery->fresh_tries,
+		.is_probe = delivery->is_probe,
+		.max_attempts = rhesis_max_attempts,
+		.retry_delay_ms = rhesis_retry_delay,
+		.retry_max_delay_ms = rhesis_retry_max_delay,
+		.hold_in_doubt = rhesis_in_doubt == IN_DOUBT_HOLD,
+		.jitter = pg_prng_double(&pg_global_prng_state),
+	};
+
+	return mail;
+}
+
 static void
-SettleTrouble(Delivery *delivery, const char *reason, const char *detail, bool again)
+SettleAs(Delivery *delivery, const Disposition *disposition)
 {
 	DeliveryRecord *record = &delivery->record;
-	int attempts = delivery->notification->attempts + 1;
 
-	again = again && attempts < rhesis_max_attempts;
-	Settle(delivery, again ? DELIVERY_DEFERRED : DELIVERY_FAILED, reason);
-	record->counts_attempt = again;
-	record->delay_ms = RetryDelayMs(attempts, rhesis_retry_delay, rhesis_retry_max_delay,
-									pg_prng_double(&pg_global_prng_state));
-	record->event = again ? "deferred" : "failed";
-	record->event_detail = detail;
+	Settle(delivery, disposition->state, disposition->reason);
+	record->counts_attempt = disposition->counts_attempt;
+	record->delay_ms = disposition->delay_ms;
+	record->event = disposition->event;
+}
+
+/* No mail could be composed for this row. The detail is recorded as an event. */
+static void
+SettleUnprepared(Delivery *delivery, const char *reason, const char *detail, bool can_pass)
+{
+	MailCircumstances mail = CircumstancesOf(delivery);
+	Disposition disposition = DispositionForFailedPreparation(reason, can_pass, &mail);
+
+	SettleAs(delivery, &disposition);
+	delivery->record.event_detail = detail;
 }
 
 /* What an operator should know of a mail that goes out all the same. */
@@ -112,8 +132,8 @@ WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoi
 	NoteRemarks(delivery, &rendered);
 	if (rendered.error)
 	{
-		SettleTrouble(delivery, "render_error", MemoryContextStrdup(lasting, rendered.error),
-					  false);
+		SettleUnprepared(delivery, "render_error", MemoryContextStrdup(lasting, rendered.error),
+						 false);
 		return;
 	}
 	delivery->record.message_id =
@@ -125,7 +145,7 @@ WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoi
 		mail->data =
 			memcpy(MemoryContextAlloc(lasting, mail->data_length), mail->data, mail->data_length);
 	else
-		SettleTrouble(delivery, "render_error", problem, false);
+		SettleUnprepared(delivery, "render_error", problem, false);
 }
 
 /* Decide about one notification whose recipient was looked up. */
@@ -134,7 +154,7 @@ PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *
 {
 	if (recipient->error)
 	{
-		SettleTrouble(delivery, "recipients_error", recipient->error, true);
+		SettleUnprepared(delivery, "recipients_error", recipient->error, true);
 		return;
 	}
 	delivery->record.recipient_email = recipient->email;
@@ -200,34 +220,6 @@ ReplyText(Delivery *delivery)
 	return text;
 }
 
-/* May it try once more on a new connection, uncounted? */
-static bool
-TakesFreshTry(Delivery *delivery, const Outcome *outcome)
-{
-	return outcome->action == OUTCOME_RETRY_FRESH && delivery->fresh_tries++ < MAX_FRESH_TRIES;
-}
-
-/*
- * When a mail whose attempt does not count is due again. One that has seen its connection end may be what ends it, each time
- * again: it lets the others go first.
- */
-static int64
-ReturnDelayMs(const Delivery *delivery, const Outcome *outcome)
-{
-	if (outcome->scope != OUTCOME_SCOPE_CONNECTION || delivery->mail.event.stage < SMTP_STAGE_RCPT)
-		return 0;
-	return delivery->record.delay_ms;
-}
-
-static void
-SettleInDoubt(Delivery *delivery, const Outcome *outcome)
-{
-	bool hold = rhesis_in_doubt == IN_DOUBT_HOLD;
-
-	Settle(delivery, hold ? DELIVERY_HELD : DELIVERY_DEFERRED, hold ? "in_doubt" : outcome->reason);
-	delivery->record.event = "in_doubt";
-}
-
 /* Where it happened, for a person who reads delivery_events. */
 static const char *
 StageInWords(SmtpStage stage)
@@ -249,58 +241,40 @@ StageInWords(SmtpStage stage)
 	return words[stage];
 }
 
-Outcome
-SettleDelivery(Delivery *delivery)
+Disposition
+SettleDelivery(Delivery *delivery, const ServerCircumstances *server)
 {
 	DeliveryRecord *record = &delivery->record;
 	const SmtpEvent *event = &delivery->mail.event;
-	int attempts = delivery->notification->attempts + 1;
-	Outcome outcome = OutcomeForEvent(event);
+	MailCircumstances mail = CircumstancesOf(delivery);
+	Disposition disposition = DispositionForEvent(event, &mail, server);
 
-	/* Whatever the server names: no mail and no server is left alone for longer. */
-	outcome.delay_seconds = Min(outcome.delay_seconds, rhesis_retry_max_delay / 1000);
-	if (TakesFreshTry(delivery, &outcome))
-		return outcome;
-	if (outcome.action == OUTCOME_RETRY_FRESH)
-		outcome.action = OUTCOME_RETURN;
-	if (outcome.action != OUTCOME_IN_DOUBT || rhesis_in_doubt != IN_DOUBT_HOLD)
-		outcome = LimitAttempts(outcome, attempts, rhesis_max_attempts);
-
-	record->smtp_reply = ReplyText(delivery);
-	record->counts_attempt = OutcomeCountsAttempt(outcome.action);
-	record->delay_ms = Max(RetryDelayMs(attempts, rhesis_retry_delay, rhesis_retry_max_delay,
-										pg_prng_double(&pg_global_prng_state)),
-						   outcome.delay_seconds * INT64CONST(1000));
-	switch (outcome.action)
+	if (disposition.resend)
 	{
-		case OUTCOME_SENT:
-			Settle(delivery, DELIVERY_SENT, NULL);
-			record->event = delivery->remark_event;
-			record->event_detail = delivery->remark;
-			return outcome;
-		case OUTCOME_DEFER:
-			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);
-			record->event = "deferred";
-			break;
-		case OUTCOME_FAIL:
-			Settle(delivery, DELIVERY_FAILED, outcome.reason);
-			record->event = "failed";
-			break;
-		case OUTCOME_IN_DOUBT:
-			SettleInDoubt(delivery, &outcome);
-			break;
-		case OUTCOME_RETURN:
-		case OUTCOME_RETRY_FRESH:
-			Settle(delivery, DELIVERY_DEFERRED, outcome.reason);
-			record->delay_ms = ReturnDelayMs(delivery, &outcome);
-			return outcome;
+		delivery->fresh_tries += disposition.counts_fresh_try ? 1 : 0;
+		return disposition;
 	}
-	record->smtp_code = event->kind == SMTP_EVENT_REPLY ? event->code : 0;
-	record->enhanced_code =
-		event->enhanced ? MemoryContextStrdup(delivery->batch->context, event->enhanced) : NULL;
-	record->event_reply = record->smtp_reply;
-	record->event_detail = StageInWords(event->stage);
-	return outcome;
+	if (disposition.state == DELIVERY_PENDING)
+	{
+		GiveBack(delivery, disposition.delay_ms);
+		return disposition;
+	}
+	SettleAs(delivery, &disposition);
+	record->smtp_reply = ReplyText(delivery);
+	if (disposition.state == DELIVERY_SENT)
+	{
+		record->event = delivery->remark_event;
+		record->event_detail = delivery->remark;
+	}
+	else if (disposition.event)
+	{
+		record->smtp_code = event->kind == SMTP_EVENT_REPLY ? event->code : 0;
+		record->enhanced_code =
+			event->enhanced ? MemoryContextStrdup(delivery->batch->context, event->enhanced) : NULL;
+		record->event_reply = record->smtp_reply;
+		record->event_detail = StageInWords(event->stage);
+	}
+	return disposition;
 }
 
 static void
@@ -331,7 +305,8 @@ void
 BlameDelivery(Delivery *delivery, const char *reason, const char *message)
 {
 	ForgetRecord(delivery);
-	SettleTrouble(delivery, reason, MemoryContextStrdup(delivery->batch->context, message), true);
+	SettleUnprepared(delivery, reason, MemoryContextStrdup(delivery->batch->context, message),
+					 true);
 }
 
 /* NULL for NULL. */
@@ -415,20 +390,6 @@ CloseDelivery(Delivery *delivery)
 	MemoryContextDelete(batch->context);
 }
 
-static const char *
-StateName(DeliveryState state)
-{
-	switch (state)
-	{
-		case DELIVERY_FAILED:
-			return "failed";
-		case DELIVERY_HELD:
-			return "held";
-		default:
-			return "deferred";
-	}
-}
-
 void
 LogDelivery(const Delivery *delivery)
 {
@@ -445,7 +406,7 @@ LogDelivery(const Delivery *delivery)
 	if (record->event == NULL)
 		return;
 	detail = psprintf("Notification " INT64_FORMAT " is %s (%s).", record->id,
-					  StateName(record->state), record->reason);
+					  DeliveryStateName(record->state), record->reason);
 	LogMailFailed(address, cause ? cause : record->reason, detail, NULL);
 	pfree(detail);
 }

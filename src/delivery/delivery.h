@@ -9,7 +9,7 @@
 #define RHESIS_DELIVERY_H
 
 #include "base/monotonic.h"
-#include "policy/outcome.h"
+#include "policy/disposition.h"
 #include "queue/queue.h"
 #include "recipients/recipients.h"
 #include "smtp/smtp.h"
@@ -62,8 +62,11 @@ extern bool PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *
 /* The memory of all batches, in bytes. */
 extern Size DeliveriesWeight(void);
 
-/* Decide what is recorded for the event in the delivery's mail. */
-extern Outcome SettleDelivery(Delivery *delivery);
+/*
+ * After the SMTP client has reported an event for the mail: have the policy decide, and keep what is to be
+ * recorded. If the mail is to be sent again, nothing is.
+ */
+extern Disposition SettleDelivery(Delivery *delivery, const ServerCircumstances *server);
 
 /* Decide that the row goes back, due after delay_ms, as if it had never been claimed. */
 extern void GiveBack(Delivery *delivery, int64 delay_ms);

@@ -4,7 +4,7 @@
 #ifndef RHESIS_DELIVERY_LOG_H
 #define RHESIS_DELIVERY_LOG_H
 
-#include "policy/outcome.h"
+#include "smtp/smtp_event.h"
 
 /* Line breaks and control characters become '?', so that no value can forge a log line. palloc'd. */
 extern char *OneLine(const char *text);

@@ -105,33 +105,6 @@ RefusalForEvent(const SmtpEvent *event)
 	return outcome.is_full ? SMTP_REFUSAL_CONNECTION_FULL : SMTP_REFUSAL_OF_CONNECTION;
 }
 
-Outcome
-LimitAttempts(Outcome outcome, int attempts, int max_attempts)
-{
-	bool again = (outcome.action == OUTCOME_DEFER || outcome.action == OUTCOME_IN_DOUBT);
-
-	if (again && attempts >= max_attempts)
-	{
-		outcome.action = OUTCOME_FAIL;
-		outcome.reason = "attempts_exhausted";
-		outcome.delay_seconds = 0;
-	}
-	return outcome;
-}
-
-bool
-OutcomeCountsAttempt(OutcomeAction action)
-{
-	return action != OUTCOME_RETURN && action != OUTCOME_RETRY_FRESH;
-}
-
-bool
-OutcomeBacksOff(const Outcome *outcome)
-{
-	return outcome->action != OUTCOME_RETRY_FRESH && outcome->scope != OUTCOME_SCOPE_MESSAGE &&
-		   outcome->scope != OUTCOME_SCOPE_ADDRESS;
-}
-
 const char *
 OutcomeScopeName(OutcomeScope scope)
 {

@@ -48,18 +48,6 @@ extern Outcome OutcomeForEvent(const SmtpEvent *event);
 /* What the SMTP client has to know of the same: see SmtpOptions.judge. */
 extern SmtpRefusal RefusalForEvent(const SmtpEvent *event);
 
-/*
- * The same outcome, or a failure with the reason attempts_exhausted where it would be tried again although
- * attempts (this one included) have reached max_attempts.
- */
-extern Outcome LimitAttempts(Outcome outcome, int attempts, int max_attempts);
-
-/* Does this action use up one of a message's attempts? */
-extern bool OutcomeCountsAttempt(OutcomeAction action);
-
-/* Does this outcome back the server off (and not only this message)? */
-extern bool OutcomeBacksOff(const Outcome *outcome);
-
 /* Names for logs, events and tests: "account", "return". Constant strings. */
 extern const char *OutcomeScopeName(OutcomeScope scope);
 extern const char *OutcomeActionName(OutcomeAction action);

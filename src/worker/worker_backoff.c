@@ -11,12 +11,12 @@
 #include "worker/worker_backoff.h"
 
 #include "common/pg_prng.h"
+#include "delivery/delivery_log.h"
 #include "miscadmin.h"
-#include "policy/disposition.h"
-#include "policy/smtp_hint.h"
 #include "server/pace.h"
 #include "settings/settings.h"
 #include "utils/timestamp.h"
+#include "worker/worker_drain.h"
 #include "worker/worker_error.h"
 #include "worker/worker_outbox.h"
 #include "worker/worker_record.h"
@@ -26,7 +26,6 @@
 
 #define FIRST_GROWTH_MS 10000
 #define SLOWEST_GROWTH_MS 320000
-#define LONG_LIMIT_SECONDS 60
 #define CAUSES_KEPT 8
 #define FIRST_TRY_GAP_MS 1000
 #define LONGEST_TRY_GAP_MS 10000
@@ -78,22 +77,30 @@ LimitConnections(int connections)
 /* ---- Back-off ---- */
 
 void
-BackOff(const char *cause, const char *trouble, const char *hint, int delay_seconds, bool firm)
+GetServerCircumstances(ServerCircumstances *server)
 {
-	int64 named = delay_seconds * INT64CONST(1000);
-	int64 delay = named;
+	SmtpPoolStatus status;
 
+	SmtpPoolGetStatus(MailPool(), &status);
+	server->is_draining = IsDraining();
+	server->is_shutting_down = shutdown_was_requested;
+	server->is_backing_off = backing_off_until > 0;
+	server->backoff_left_ms = server->is_backing_off ? MillisecondsUntil(backing_off_until) : 0;
+	server->failures = failures;
+	server->connections = status.connections;
+	server->jitter = pg_prng_double(&pg_global_prng_state);
+}
+
+void
+BackOff(const char *cause, const char *trouble, const char *hint, int64 delay_ms, bool firm)
+{
 	if (shutdown_was_requested)
 		return;
 	ShowError(trouble);
 	if (backing_off_until == 0)
-	{
 		failures++;
-		delay = BackoffDelayMs(failures, pg_prng_double(&pg_global_prng_state));
-		delay = Max(delay, named);
-	}
 	/* Otherwise another connection has had the same error. */
-	backing_off_until = Max(backing_off_until, DeadlineAfter(delay));
+	backing_off_until = Max(backing_off_until, DeadlineAfter(delay_ms));
 	is_firm |= firm;
 	probing = false;
 	ShowBackoff(WallClockAt(backing_off_until));
@@ -111,17 +118,11 @@ BackOff(const char *cause, const char *trouble, const char *hint, int delay_seco
 	ReturnUnsent();
 }
 
-/*
- * Reduce the rate only for short-term limits: a daily quota has nothing to do with the rate, and a
- * single probe cannot have been too fast.
- */
 static void
-SlowDown(const Delivery *delivery, const Outcome *outcome)
+SlowDown(const Delivery *delivery)
 {
-	double pace = 0;
+	double pace = PaceSlowDown(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
 
-	if (outcome->delay_seconds < LONG_LIMIT_SECONDS && !delivery->is_probe)
-		pace = PaceSlowDown(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
 	if (pace > 0)
 		ereport(LOG, (errmsg("SMTP server \"%s\" port %d asks for a slower pace: now at most %.1f "
 							 "mails per second, growing again",
@@ -129,26 +130,20 @@ SlowDown(const Delivery *delivery, const Outcome *outcome)
 					  errdetail("The server said: %s", delivery->record.smtp_reply)));
 }
 
-void
-BackOffFor(const Delivery *delivery, const Outcome *outcome)
+static void
+BackOffFor(const Delivery *delivery, const Disposition *disposition)
 {
 	const SmtpEvent *event = &delivery->mail.event;
-	bool is_quota = outcome->scope == OUTCOME_SCOPE_QUOTA;
 	char cause[64];
 
 	/* Leave out the text: it may contain the time, or the session. */
 	snprintf(cause, sizeof(cause), "%s %s %d %s", SmtpStageName(event->stage),
 			 SmtpEventKindName(event->kind), event->code, event->enhanced ? event->enhanced : "");
-	if (is_quota)
-		SlowDown(delivery, outcome);
-	/* If no connection could be opened, the limit of connections is not known any more. */
-	if (event->stage <= SMTP_STAGE_AUTH)
+	if (disposition->forgets_limit)
 		connection_limit = 0;
-	BackOff(cause, delivery->record.smtp_reply, SmtpHint(event, outcome), outcome->delay_seconds,
-			is_quota || outcome->delay_seconds > 0);
-	/* A temporary refusal of the login passes without a person. */
-	if (outcome->scope == OUTCOME_SCOPE_ACCOUNT &&
-		(event->kind != SMTP_EVENT_REPLY || event->code >= 500))
+	BackOff(cause, delivery->record.smtp_reply, disposition->hint, disposition->backoff_ms,
+			disposition->backoff_is_firm);
+	if (disposition->needs_person)
 		ShowNeedOfPerson();
 }
 
@@ -165,8 +160,8 @@ LogConnectionLimit(void)
 								connection_limit)));
 }
 
-void
-ServerIsWell(const Delivery *delivery)
+static void
+EndFailures(const Delivery *delivery)
 {
 	LogConnectionLimit();
 	if (failures == 0 || (is_firm && !delivery->is_probe))
@@ -249,26 +244,22 @@ RetryNow(void)
 
 /* ---- As many connections as are allowed ---- */
 
-bool
-UseFewerConnections(const Delivery *delivery, const Outcome *outcome)
+/* The server refused one more connection. */
+static void
+UseFewerConnections(const SmtpEvent *event)
 {
 	SmtpPoolStatus status;
+	char *text = EventInOneLine(event);
 
-	if (outcome->scope != OUTCOME_SCOPE_CONNECTION || outcome->action != OUTCOME_RETURN ||
-		delivery->mail.event.stage > SMTP_STAGE_AUTH)
-		return false;
 	SmtpPoolGetStatus(MailPool(), &status);
-	if (status.connections == 0)
-		return false;
-
 	growth_ms =
 		Min(Max(limit_grew ? 2 * growth_ms : growth_ms, FIRST_GROWTH_MS), SLOWEST_GROWTH_MS);
 	growth_at = DeadlineAfter(growth_ms);
 	limit_grew = false;
 	connection_limit = status.connections;
 	LimitConnections(rhesis_smtp_connections);
-	ShowError(delivery->record.smtp_reply);
-	return true;
+	ShowError(text);
+	pfree(text);
 }
 
 void
@@ -282,4 +273,31 @@ TryMoreConnections(void)
 	limit_grew = true;
 	connection_limit = connection_limit + 1 < rhesis_smtp_connections ? connection_limit + 1 : 0;
 	LimitConnections(rhesis_smtp_connections);
+}
+
+/* ---- What was decided ---- */
+
+void
+TreatServer(const Delivery *delivery, const Disposition *disposition)
+{
+	switch (disposition->server)
+	{
+		case SERVER_ACTION_NONE:
+			break;
+		case SERVER_ACTION_CLEAR:
+			EndFailures(delivery);
+			if (disposition->state != DELIVERY_SENT)
+				ShowError(delivery->record.smtp_reply);
+			break;
+		case SERVER_ACTION_FEWER_CONNECTIONS:
+			UseFewerConnections(&delivery->mail.event);
+			break;
+		case SERVER_ACTION_SLOW_DOWN:
+			SlowDown(delivery);
+			BackOffFor(delivery, disposition);
+			break;
+		case SERVER_ACTION_BACK_OFF:
+			BackOffFor(delivery, disposition);
+			break;
+	}
 }

@@ -9,19 +9,19 @@
 #include "delivery/delivery.h"
 
 /*
- * Back off: no mail goes to the server for a while, at least for delay_seconds, and all mails that
+ * Back off: no mail goes to the server for a while, at least for delay_ms, and all mails that
  * it has not seen return to the queue. trouble is the error. hint is the next step for the person
  * who can mend it, or NULL. Each cause is logged once until the server works again. A mail that was
  * on its way does not end a firm back-off.
  */
 extern void
-BackOff(const char *cause, const char *trouble, const char *hint, int delay_seconds, bool firm);
+BackOff(const char *cause, const char *trouble, const char *hint, int64 delay_ms, bool firm);
 
-/* Back off for this outcome. */
-extern void BackOffFor(const Delivery *delivery, const Outcome *outcome);
+/* What the policy needs to know about the worker and the mail server. */
+extern void GetServerCircumstances(ServerCircumstances *server);
 
-/* The server has answered for this mail. If the mail proves that, the server works again. */
-extern void ServerIsWell(const Delivery *delivery);
+/* Carries out what was decided about the mail server. */
+extern void TreatServer(const Delivery *delivery, const Disposition *disposition);
 
 /* When the time to back off is over, one mail goes first. */
 extern void EndBackoff(void);
@@ -38,12 +38,6 @@ extern bool IsProbing(void);
  * comes too soon is put off for some seconds.
  */
 extern void RetryNow(void);
-
-/*
- * If a connection was refused while others work, use only those from now on. True: that is so, and
- * the mail may be submitted again.
- */
-extern bool UseFewerConnections(const Delivery *delivery, const Outcome *outcome);
 
 /* After a while, try one more connection. */
 extern void TryMoreConnections(void);

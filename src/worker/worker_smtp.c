@@ -1,7 +1,8 @@
 /*
  * worker_smtp.c - see worker_smtp.h.
  *
- * worker_backoff.c decides what an error of the server means for the worker as a whole.
+ * The policy decides what happens after an event. worker_backoff.c carries out what it means for the
+ * mail server.
  */
 #include "postgres.h"
 
@@ -36,11 +37,14 @@ RefreshPassword(void)
 	password = ReadSmtpPassword(&problem);
 	if (problem)
 	{
+		ServerCircumstances server;
+
+		GetServerCircumstances(&server);
 		BackOff(
 			"password", problem,
 			"Check rhesis_notify.smtp_password_file: the server's operating system user must be "
 			"able to read it.",
-			0, false);
+			BackoffMs(&server, 0), false);
 		ShowNeedOfPerson();
 		return false;
 	}
@@ -74,12 +78,11 @@ SubmitReady(void)
 }
 
 static void
-CountOutcome(const Delivery *delivery, const Outcome *outcome)
+CountDisposition(const Disposition *disposition)
 {
-	if (outcome->action == OUTCOME_IN_DOUBT ||
-		(delivery->record.event && strcmp(delivery->record.event, "in_doubt") == 0))
+	if (disposition->in_doubt)
 		pg_atomic_fetch_add_u64(&my_slot->in_doubt, 1);
-	switch (delivery->record.state)
+	switch (disposition->state)
 	{
 		case DELIVERY_SENT:
 			pg_atomic_fetch_add_u64(&my_slot->sent, 1);
@@ -95,60 +98,28 @@ CountOutcome(const Delivery *delivery, const Outcome *outcome)
 	}
 }
 
-/* We cut the connection ourselves, in the middle of it. */
-static bool
-WasAborted(const Delivery *delivery)
-{
-	const SmtpEvent *event = &delivery->mail.event;
-
-	return event->kind == SMTP_EVENT_ABORTED && !event->dot_written;
-}
-
-/* The trouble is the connection's alone: may it go over another one, at once and uncounted? */
-static bool
-GoesAgain(const Delivery *delivery, const Outcome *outcome)
-{
-	if (IsDraining() || shutdown_was_requested || BackoffUntil() > 0)
-		return false;
-	return outcome->action == OUTCOME_RETRY_FRESH || UseFewerConnections(delivery, outcome);
-}
-
-/* One mail is back from the pool; true when it went there again. */
+/* One mail is back from the pool. Returns true if it was sent again. */
 static bool
 Collect(Delivery *delivery)
 {
-	Outcome outcome;
+	ServerCircumstances server;
+	Disposition disposition;
 
 	NoteBackFromPool(delivery);
-	outcome = SettleDelivery(delivery);
-	if (GoesAgain(delivery, &outcome))
+	GetServerCircumstances(&server);
+	disposition = SettleDelivery(delivery, &server);
+	if (!disposition.resend)
+	{
+		CountDisposition(&disposition);
+		AppendSettled(delivery);
+	}
+	TreatServer(delivery, &disposition);
+	if (disposition.resend)
 	{
 		SmtpMailClear(&delivery->mail);
 		Submit(delivery);
-		return true;
 	}
-	if (outcome.action == OUTCOME_RETRY_FRESH || WasAborted(delivery))
-	{
-		GiveBack(delivery, 0);
-		AppendSettled(delivery);
-		return false;
-	}
-	CountOutcome(delivery, &outcome);
-	AppendSettled(delivery);
-	if (!OutcomeBacksOff(&outcome))
-	{
-		ServerIsWell(delivery);
-		if (delivery->record.smtp_reply && delivery->record.state != DELIVERY_SENT)
-			ShowError(delivery->record.smtp_reply);
-	}
-	else
-	{
-		BackOffFor(delivery, &outcome);
-		if (!delivery->record.counts_attempt)
-			delivery->record.delay_ms =
-				Max(delivery->record.delay_ms, MillisecondsUntil(BackoffUntil()));
-	}
-	return false;
+	return disposition.resend;
 }
 
 void

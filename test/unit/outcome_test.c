@@ -561,33 +561,6 @@ CheckDelays(void)
 		is_int(NamedDelaySeconds(delays[i].text), delays[i].seconds, delays[i].text);
 }
 
-static void
-CheckTimes(void)
-{
-	Outcome outcome = {OUTCOME_SCOPE_MESSAGE, OUTCOME_DEFER, "smtp_temporary", 300, NULL, false};
-
-	outcome = LimitAttempts(outcome, 11, 12);
-	is_str(OutcomeActionName(outcome.action), "defer", "before the last attempt it is deferred");
-	outcome = LimitAttempts(outcome, 12, 12);
-	is_str(OutcomeActionName(outcome.action), "fail", "after the last it fails");
-	is_str(outcome.reason, "attempts_exhausted", "and says why");
-	outcome = (Outcome){OUTCOME_SCOPE_CONNECTION, OUTCOME_IN_DOUBT, "in_doubt", 0, NULL, false};
-	is_str(LimitAttempts(outcome, 12, 12).reason, "attempts_exhausted", "doubt ends, too");
-	outcome = (Outcome){OUTCOME_SCOPE_SERVER, OUTCOME_RETURN, "connection", 0, NULL, false};
-	is_str(LimitAttempts(outcome, 12, 12).reason, "connection", "what does not count is no end");
-
-	ok(OutcomeCountsAttempt(OUTCOME_DEFER) && OutcomeCountsAttempt(OUTCOME_IN_DOUBT) &&
-		   OutcomeCountsAttempt(OUTCOME_FAIL) && OutcomeCountsAttempt(OUTCOME_SENT),
-	   "a message's own outcomes count");
-	ok(!OutcomeCountsAttempt(OUTCOME_RETURN) && !OutcomeCountsAttempt(OUTCOME_RETRY_FRESH),
-	   "the server's trouble does not");
-	ok(OutcomeBacksOff(&outcome), "a server in trouble is left alone");
-	outcome.action = OUTCOME_RETRY_FRESH;
-	ok(!OutcomeBacksOff(&outcome), "but not for a connection that had only grown old");
-	outcome = (Outcome){OUTCOME_SCOPE_ADDRESS, OUTCOME_DEFER, "smtp_temporary", 0, NULL, false};
-	ok(!OutcomeBacksOff(&outcome), "nor for one address");
-}
-
 int
 main(void)
 {
@@ -596,6 +569,5 @@ main(void)
 	CheckRules();
 	CheckAllEvents();
 	CheckDelays();
-	CheckTimes();
 	return done_testing();
 }
