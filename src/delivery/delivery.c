@@ -1,6 +1,5 @@
 /*
- * delivery.c - one claimed notification on its way: from the claim to a composed mail, and from what the server said to what is
- * recorded.
+ * delivery.c - turns a claimed notification into a mail, and the server's answer into a record
  */
 #include "postgres.h"
 
@@ -16,7 +15,9 @@
 #include "template/rendering.h"
 #include "utils/memutils.h"
 
-/* Of a larger batch, what is only to be recorded is kept without it. */
+/*
+ * A delivery of a larger batch that waits to be recorded is copied, so that the batch can be freed.
+ */
 #define HEAVY_BATCH_BYTES (4 * 1024 * 1024)
 
 static Size deliveries_weight = 0;
@@ -103,7 +104,7 @@ SettleUnprepared(Delivery *delivery, const char *reason, const char *detail, boo
 	delivery->record.event_detail = detail;
 }
 
-/* What an operator should know of a mail that goes out all the same. */
+/* Notes what an operator should know about a mail that is sent all the same. */
 static void
 NoteRemarks(Delivery *delivery, const RenderedMail *rendered)
 {
@@ -119,7 +120,7 @@ NoteRemarks(Delivery *delivery, const RenderedMail *rendered)
 	delivery->remark = MemoryContextStrdup(delivery->batch->context, remark);
 }
 
-/* Render and compose, in memory that is given up afterwards; what the delivery keeps is copied, at its true size. */
+/* Renders and composes in memory that the caller resets. What the delivery keeps is copied. */
 static void
 WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
 {
@@ -148,7 +149,7 @@ WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoi
 		SettleUnprepared(delivery, "render_error", problem, false);
 }
 
-/* Decide about one notification whose recipient was looked up. */
+/* The recipient was looked up. */
 static void
 PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
 {
@@ -164,7 +165,7 @@ PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *
 		WriteMail(delivery, recipient, outgoing);
 }
 
-/* One after the other, in working memory that is the same for each; returns after how many the rest is too much. */
+/* Prepares one after the other, in the same working memory. Returns how many fit. */
 static int
 PrepareDeliveries(DeliveryBatch *batch, const Recipient *recipients)
 {
@@ -185,7 +186,7 @@ PrepareDeliveries(DeliveryBatch *batch, const Recipient *recipients)
 		MemoryContextReset(working);
 	}
 	for (int i = fitting; i < batch->count; i++)
-		GiveBack(&batch->deliveries[i], 0);
+		ReturnToQueue(&batch->deliveries[i], 0);
 	MemoryContextSwitchTo(batch->context);
 	MemoryContextDelete(working);
 	return fitting;
@@ -209,7 +210,7 @@ PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *problem)
 	return readable;
 }
 
-/* What happened, as it is recorded: as long-lived as the delivery. */
+/* The text of the event. It lives as long as the delivery. */
 static const char *
 ReplyText(Delivery *delivery)
 {
@@ -220,7 +221,7 @@ ReplyText(Delivery *delivery)
 	return text;
 }
 
-/* Where it happened, for a person who reads delivery_events. */
+/* The stage, for a person who reads delivery_events. */
 static const char *
 StageInWords(SmtpStage stage)
 {
@@ -256,7 +257,7 @@ SettleDelivery(Delivery *delivery, const ServerCircumstances *server)
 	}
 	if (disposition.state == DELIVERY_PENDING)
 	{
-		GiveBack(delivery, disposition.delay_ms);
+		ReturnToQueue(delivery, disposition.delay_ms);
 		return disposition;
 	}
 	SettleAs(delivery, &disposition);
@@ -287,7 +288,7 @@ ForgetRecord(Delivery *delivery)
 }
 
 void
-GiveBack(Delivery *delivery, int64 delay_ms)
+ReturnToQueue(Delivery *delivery, int64 delay_ms)
 {
 	ForgetRecord(delivery);
 	Settle(delivery, DELIVERY_PENDING, NULL);
@@ -295,21 +296,21 @@ GiveBack(Delivery *delivery, int64 delay_ms)
 }
 
 void
-GiveBackDeferred(Delivery *delivery, const char *reason)
+ReturnDeferred(Delivery *delivery, const char *reason)
 {
 	ForgetRecord(delivery);
 	Settle(delivery, DELIVERY_DEFERRED, reason);
 }
 
 void
-BlameDelivery(Delivery *delivery, const char *reason, const char *message)
+FailPreparation(Delivery *delivery, const char *reason, const char *message)
 {
 	ForgetRecord(delivery);
 	SettleUnprepared(delivery, reason, MemoryContextStrdup(delivery->batch->context, message),
 					 true);
 }
 
-/* NULL for NULL. */
+/* Returns NULL for NULL. */
 static const char *
 CopyText(MemoryContext context, const char *text)
 {
@@ -362,7 +363,7 @@ KeepForRecord(Delivery *delivery)
 	return kept;
 }
 
-/* It is recorded, and others of its batch may be on the wire for long. */
+/* The delivery is recorded, but others of its batch may be on the wire for a long time. */
 static void
 ShedWeight(Delivery *delivery)
 {

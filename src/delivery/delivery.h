@@ -1,9 +1,7 @@
 /*
- * delivery.h - one claimed notification on its way: from the claim to a composed mail, and from what the server said to what is
- * recorded.
+ * delivery.h - turns a claimed notification into a mail, and the server's answer into a record
  *
- * Policy meets data here: recipients, rendering, message and outcome each do their part. It neither claims nor records, and it
- * does not speak SMTP.
+ * The caller claims, sends and records.
  */
 #ifndef RHESIS_DELIVERY_H
 #define RHESIS_DELIVERY_H
@@ -20,42 +18,44 @@ typedef struct Delivery
 {
 	DeliveryBatch *batch;
 	const Notification *notification;
-	SmtpMail mail;	  /* its cookie is the delivery */
-	bool owes_mail;	  /* else record says why not */
-	bool is_probe;	  /* goes first after the server was backed off */
-	int unsent_place; /* in the claim journal, until it is handed to SMTP */
-	int fresh_tries;  /* times it was sent anew after a stale connection, uncounted */
-	const char
-		*remark_event;	/* of an event that is recorded when the mail is accepted; NULL: none */
-	const char *remark; /* its message: see RenderedMail.fallback and Notification.result_remark */
-	DeliveryRecord record; /* what to record once it is settled */
-	bool is_locked;		   /* another session has the row locked: it is recorded later */
-	int refusals;		   /* times its record was refused, by a trigger or constraint of an app */
-	bool is_refused;	   /* the last time */
-	MonotonicTime record_at; /* then: when it is tried again */
-	struct Delivery *next;	 /* of whoever holds it */
+	SmtpMail mail;			  /* its cookie is the delivery */
+	bool owes_mail;			  /* else the record says why no mail is sent */
+	bool is_probe;			  /* it is sent alone, after a back-off */
+	int unsent_place;		  /* in the claim journal, until the SMTP client gets the mail */
+	int fresh_tries;		  /* times it was sent again over a fresh connection, uncounted */
+	const char *remark_event; /* the event to record once the mail is accepted; NULL: none */
+	const char *remark;	   /* its text: see RenderedMail.fallback and Notification.result_remark */
+	DeliveryRecord record; /* once it is settled */
+	bool is_locked;		   /* another session has locked the row: record it later */
+	int refusals;		   /* times that a trigger or constraint of an app refused the record */
+	bool is_refused;	   /* the last try was refused */
+	MonotonicTime record_at; /* if refused: when to try again */
+	struct Delivery *next;	 /* in the list that it is in */
 } Delivery;
 
-/* What was claimed together; its memory goes when the last of its deliveries has been recorded. */
+/* Notifications that were claimed together. The last of them to be closed frees the memory. */
 struct DeliveryBatch
 {
 	MemoryContext context;
 	Delivery *deliveries;
 	int count;
-	int open;	 /* not yet recorded */
-	Size weight; /* bytes, when it was looked at last */
+	int open;	 /* deliveries that are not closed yet */
+	Size weight; /* bytes of memory, when last measured */
 };
 
-/* How much of a batch is composed: what would be more goes back to the queue. */
+/* Mails are composed up to this size. The rest of the batch is returned to the queue. */
 #define BATCH_MAX_BYTES (12 * 1024 * 1024)
 
-/* A batch of what was claimed into context, which it takes over. */
+/*
+ * Makes a batch of the claim. The claim lives in context, which belongs to the batch from now on.
+ */
 extern DeliveryBatch *MakeBatch(MemoryContext context, const ClaimResult *claim);
 
 /*
- * Look recipients up, decide, render, compose, in the transaction that the caller has open. False with *problem when
- * the app's relations can't be read: nothing is decided then. *fitting is the number of mails after which the rest was too large, and
- * goes back to the queue; else that of all.
+ * Looks up the recipients, and renders and composes the mails, in the caller's transaction. Returns
+ * false with *problem if the application's relations cannot be read. Then nothing is decided.
+ * *fitting is the number of notifications that were prepared; the rest was too large and is
+ * returned to the queue.
  */
 extern bool PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *problem);
 
@@ -63,30 +63,33 @@ extern bool PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *
 extern Size DeliveriesWeight(void);
 
 /*
- * After the SMTP client has reported an event for the mail: have the policy decide, and keep what is to be
- * recorded. If the mail is to be sent again, nothing is.
+ * Call this when the SMTP client has reported an event for the mail. The policy decides, and the
+ * record is filled accordingly. If the mail is to be sent again, the record stays as it is.
  */
 extern Disposition SettleDelivery(Delivery *delivery, const ServerCircumstances *server);
 
-/* Decide that the row goes back, due after delay_ms, as if it had never been claimed. */
-extern void GiveBack(Delivery *delivery, int64 delay_ms);
+/* Settles it as pending, due after delay_ms, as if it had never been claimed. */
+extern void ReturnToQueue(Delivery *delivery, int64 delay_ms);
 
-/* The same, visibly deferred for a reason that is not the message's. */
-extern void GiveBackDeferred(Delivery *delivery, const char *reason);
+/* Settles it as deferred and due at once, for a reason that is not the mail's own. */
+extern void ReturnDeferred(Delivery *delivery, const char *reason);
 
-/* Decide that this row, alone in its batch, is what made its preparation fail. */
-extern void BlameDelivery(Delivery *delivery, const char *reason, const char *message);
+/* Settles it as deferred, or as failed at its last attempt, because its preparation failed. */
+extern void FailPreparation(Delivery *delivery, const char *reason, const char *message);
 
-/* Is the batch large, which it keeps in memory? */
+/* Returns true if the delivery keeps a large batch in memory. */
 extern bool IsHeavy(const Delivery *delivery);
 
-/* What is needed to record it later, in memory of its own; the delivery is closed. */
+/*
+ * Returns a copy, in memory of its own, with what is needed to record it later. Closes the
+ * delivery.
+ */
 extern Delivery *KeepForRecord(Delivery *delivery);
 
-/* The delivery has been recorded. Frees the batch with its last one. */
+/* Call this when the delivery is recorded. The last one of a batch frees the batch. */
 extern void CloseDelivery(Delivery *delivery);
 
-/* Log what became of it, in the words of the interface (section 8). For use when the record is on disk. */
+/* Writes the log line about the delivery. Call this when the record is on disk. */
 extern void LogDelivery(const Delivery *delivery);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * delivery_log.c - the log lines about deliveries, in the fixed words of the interface: what people grep for.
+ * delivery_log.c - the log lines about deliveries
  */
 #include "postgres.h"
 

@@ -1,5 +1,5 @@
 /*
- * outgoing.c - a rendered notification becomes a mail that can be handed to SMTP.
+ * outgoing.c - turns a rendered notification into a mail for the SMTP client
  */
 #include "postgres.h"
 
@@ -22,8 +22,8 @@ ReadOutgoing(Outgoing *outgoing)
 }
 
 /*
- * Ids begin anew where a queue does, so one alone names no notification. These three do, and none of them changes: not in the next
- * attempt, nor in a restored dump.
+ * The id alone does not identify a notification: a new queue begins with id 1 again. These three
+ * values together do. They are the same in each attempt, and in a restored dump.
  */
 static uint64
 NotificationMac(const Notification *notification)
@@ -41,7 +41,7 @@ NotificationMac(const Notification *notification)
 char *
 NotificationMessageId(const Outgoing *outgoing, const Notification *notification)
 {
-	/* Who may write to the table may have written something else there. */
+	/* A user who can write to the table can store something else there. */
 	if (notification->message_id && IsMessageId(notification->message_id))
 		return pstrdup(notification->message_id);
 	return MessageIdFor(notification->id, NotificationMac(notification),
@@ -55,7 +55,7 @@ RandomMessageId(const Outgoing *outgoing)
 
 	if (!pg_strong_random(random, sizeof(random)))
 		return NULL;
-	/* No row has such an id. */
+	/* The sequence of the queue gives positive ids only. */
 	return MessageIdFor((int64) random[0] | PG_INT64_MIN, random[1],
 						AddressDomain(outgoing->from.address));
 }

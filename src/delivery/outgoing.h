@@ -1,5 +1,5 @@
 /*
- * outgoing.h - a rendered notification becomes a mail that can be handed to SMTP.
+ * outgoing.h - turns a rendered notification into a mail for the SMTP client
  */
 #ifndef RHESIS_OUTGOING_H
 #define RHESIS_OUTGOING_H
@@ -9,35 +9,42 @@
 #include "smtp/smtp.h"
 #include "template/rendering.h"
 
-/* What the settings say about every mail. */
+/* The settings that apply to every mail. */
 typedef struct Outgoing
 {
 	Mailbox from;
 	Mailbox reply_to;	  /* address NULL: none */
-	const char *redirect; /* staging: where every mail goes instead; NULL: nowhere else */
+	const char *redirect; /* for staging: every mail goes to this address; NULL: not set */
 } Outgoing;
 
-/* Read the settings; strings live in the current memory context. */
+/* Reads the settings. Strings live in the current memory context. */
 extern void ReadOutgoing(Outgoing *outgoing);
 
 /*
- * The Message-ID of a notification, palloc'd: that of its first attempt, if there was one, although the sender's domain may be
- * another now. No other notification has it, of this queue or of one that was here before.
+ * Returns the Message-ID of a notification, palloc'd. It stays the same in each attempt, even if
+ * the domain of the sender changes. No other notification has it, not even one of an earlier queue.
  */
 extern char *NotificationMessageId(const Outgoing *outgoing, const Notification *notification);
 
-/* The Message-ID of a mail that is not of the queue, palloc'd; NULL: there is no random number. */
+/*
+ * Returns a Message-ID, palloc'd, for a mail that is not in the queue; NULL if there is no random
+ * number.
+ */
 extern char *RandomMessageId(const Outgoing *outgoing);
 
-/* Append the mail as it is before SMTP stuffs its dots. False with a constant phrase in *problem if it can't be sent. */
+/*
+ * Appends the mail without SMTP's dot stuffing. Returns false with a constant phrase in *problem if
+ * the mail cannot be sent.
+ */
 extern bool
 ComposeOutgoingMessage(const Outgoing *outgoing, int64 notification_id, const char *message_id,
 					   const Recipient *recipient, const RenderedMail *rendered, StringInfo message,
 					   const char **problem);
 
 /*
- * Compose the mail and fill in what SMTP needs; the data is palloc'd, addresses point into the arguments. False with a constant
- * phrase in *problem if it can't be sent.
+ * Composes the mail and fills in what the SMTP client needs. The data is palloc'd, and addresses
+ * point into the arguments. Returns false with a constant phrase in *problem if the mail cannot be
+ * sent.
  */
 extern bool ComposeOutgoing(const Outgoing *outgoing, int64 notification_id, const char *message_id,
 							const Recipient *recipient, const RenderedMail *rendered,

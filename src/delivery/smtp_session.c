@@ -1,7 +1,8 @@
 /*
- * smtp_session.c - SMTP in a user's own session: one mail or one probe, waited for interruptibly.
+ * smtp_session.c - SMTP in a user's session: sends one mail, or probes the server once
  *
- * The only places where a transaction is open while a mail server is waited for; it is the caller's own.
+ * These are the only functions that wait for a mail server while a transaction is open. It is the
+ * transaction of the caller.
  */
 #include "postgres.h"
 
@@ -14,7 +15,7 @@
 #include "settings/settings_password.h"
 #include "storage/latch.h"
 
-/* A pool of one connection by the settings; NULL with *problem. */
+/* Returns a pool of one connection as the settings say; NULL with *problem if that fails. */
 static SmtpPool *
 OpenSessionPool(const char **problem)
 {

@@ -1,5 +1,5 @@
 /*
- * smtp_session.h - SMTP in a user's own session: one mail or one probe, waited for interruptibly.
+ * smtp_session.h - SMTP in a user's session: sends one mail, or probes the server once
  */
 #ifndef RHESIS_SMTP_SESSION_H
 #define RHESIS_SMTP_SESSION_H
@@ -7,12 +7,13 @@
 #include "smtp/smtp.h"
 
 /*
- * Send one mail over a connection of its own and wait for the outcome, which is then in mail->event until SmtpMailClear. NULL,
- * or what kept it from being tried (palloc'd or static). Can be cancelled.
+ * Sends one mail over a connection of its own, and waits. Returns NULL when the event is in
+ * mail->event, where it stays until SmtpMailClear(). Else returns why the mail was not tried
+ * (palloc'd or static). The user can cancel the wait.
  */
 extern const char *SendInSession(SmtpMail *mail);
 
-/* Go through the steps up to RCPT TO. NULL, or what kept it from being tried. Can be cancelled. */
+/* Probes the steps up to RCPT TO. Returns NULL, or why it was not tried. The user can cancel it. */
 extern const char *ProbeInSession(const char *sender, const char *recipient, SmtpProbe *probe);
 
 #endif

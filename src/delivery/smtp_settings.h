@@ -6,10 +6,12 @@
 
 #include "smtp/smtp.h"
 
-/* What keeps mail from being sent, in words for the log (static); NULL: the settings are complete. */
+/*
+ * Returns why no mail can be sent, as text for the log (static); NULL if the settings are complete.
+ */
 extern const char *SmtpSettingsProblem(void);
 
-/* Everything but the password; strings are the settings' own. */
+/* Fills in all but the password. The strings belong to the settings. */
 extern void SmtpOptionsFromSettings(SmtpOptions *options);
 
 #endif

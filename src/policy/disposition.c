@@ -15,7 +15,7 @@
 
 #define MAX_FRESH_TRIES 3
 
-/* A limit that lasts this long has nothing to do with the rate: it is one by the hour or by the day. */
+/* A limit that lasts this long is one by the hour or by the day. The rate does not matter then. */
 #define LONG_LIMIT_SECONDS 60
 
 /* ---------- Delays ---------- */
@@ -91,8 +91,8 @@ FailAtLastAttempt(Outcome *outcome, const MailCircumstances *mail)
 }
 
 /*
- * When a mail whose attempt does not count is due again. If the connection ended during the mail, the
- * mail itself may be the cause, each time again. So it lets the other mails go first.
+ * When a mail whose attempt does not count is due again. If the connection ended during the mail,
+ * the mail itself may be the cause, each time again. So it lets the other mails go first.
  */
 static int64
 ReturnDelayMs(const Outcome *outcome, const SmtpEvent *event, int64 retry_ms)
@@ -141,7 +141,7 @@ DecideMail(Disposition *disposition, const Outcome *outcome, const SmtpEvent *ev
 
 /* ---------- The mail server ---------- */
 
-/* A quota was exceeded because mail was sent too fast. A probe was sent alone, so it was not too fast. */
+/* The server wants a lower rate. A probe is sent alone, so it cannot have been too fast. */
 static bool
 WasTooFast(const Outcome *outcome, const MailCircumstances *mail)
 {

@@ -1,8 +1,9 @@
 /*
  * disposition.h - the decision what happens next: to a mail, and to the mail server.
  *
- * This is the only place that decides it. outcome.h says what a server's reply means. The disposition
- * adds the attempts so far and the circumstances. Delivery records it and the worker carries it out.
+ * This is the only place that decides it. outcome.h says what a server's reply means. The
+ * disposition adds the attempts so far and the circumstances. Delivery records it and the worker
+ * carries it out.
  *
  * Pure: no I/O, no state, no allocation.
  */
@@ -75,15 +76,15 @@ extern Disposition DispositionForEvent(const SmtpEvent *event, const MailCircums
 									   const ServerCircumstances *server);
 
 /*
- * After no mail could be composed. The reason is constant. can_pass says whether a later attempt may
- * succeed. The mail server has nothing to do with it.
+ * After no mail could be composed. The reason is constant. can_pass says whether a later attempt
+ * may succeed. The mail server has nothing to do with it.
  */
 extern Disposition
 DispositionForFailedPreparation(const char *reason, bool can_pass, const MailCircumstances *mail);
 
 /*
- * How long to send nothing: at least as long as the server asks for. The first failure of several
- * connections at the same time decides, and the others add only what the server asks for.
+ * How long to send nothing: at least as long as the server asks for. Several connections often fail
+ * at the same time. So a failure during a back-off adds only what the server asks for.
  */
 extern int64 BackoffMs(const ServerCircumstances *server, int named_seconds);
 

@@ -1,8 +1,7 @@
 /*
- * outcome.c - the delivery policy: what a mail server's reply, or its silence, means for a message.
+ * outcome.c - what a mail server's reply, or its silence, means for a message
  *
- * The policy is the table of rules in outcome_rules.c; the code here only matches. To learn or change
- * how a reply is treated, read the table.
+ * The rules are in outcome_rules.c. The code here finds the one that matches.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -49,8 +48,8 @@ RuleMatches(const Rule *rule, const SmtpEvent *event, SmtpEventKind kind)
 /* ---------- The outcome ---------- */
 
 /*
- * A reply with a code that no command of ours asks for here ("250" to DATA, "354" to the final dot) tells us
- * only that we don't understand the server.
+ * A code can be one that the command never gets ("250" to DATA, "354" to the final dot). Then the
+ * reply is as good as garbage.
  */
 static SmtpEventKind
 EffectiveKind(const SmtpEvent *event)
@@ -64,7 +63,7 @@ EffectiveKind(const SmtpEvent *event)
 	return event->kind;
 }
 
-/* The first rule that matches; the last one holds for all that is left. */
+/* Returns the first rule that matches. The last rule matches everything. */
 static const Rule *
 FindRule(const SmtpEvent *event, SmtpEventKind kind)
 {

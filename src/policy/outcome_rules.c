@@ -1,16 +1,18 @@
 /*
- * outcome_rules.c - the table of the delivery policy: whose trouble each reply is.
+ * outcome_rules.c - the rules: what each reply of a mail server means
  *
- * Rows are tried in order.
- * Each row has a test that quotes the reply that it is for: test/unit/outcome_test.c, and
- * test/unit/replies.tsv with the addresses of the documentation.
+ * The rules are tried in order. Each one has a test with a reply that it is for, in
+ * test/unit/outcome_test.c. test/unit/replies.tsv has replies with the address of their
+ * documentation.
  *
- * Two principles decided the doubtful cases. A server's trouble is not a message's trouble: a reply that every
- * other message would meet too gives the message back, uses no attempt, and the server is left alone for a
- * while. And one bad row harms one row: a reply that this message alone may have caused counts an attempt.
+ * Two principles decide the doubtful cases. First, a server's problem is not a message's problem.
+ * If every other message would get the reply too, the message is returned to the queue and uses no
+ * attempt, and the server is left alone for a while. Second, one bad row harms one row. If the
+ * message itself may have caused the reply, the attempt counts.
  *
- * A server repeats addresses in its replies, and users choose their addresses. So every phrase below has a
- * space in it, or a colon, which the name of a mailbox has not; HasWording passes over words with an @.
+ * A server repeats addresses in its replies, and users choose their addresses. So every phrase
+ * below has a space or a colon, which no mailbox's name has, and HasWording() skips words with an
+ * @.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -44,13 +46,13 @@
 #define DIALOGUE (ENVELOPE | BIT(SMTP_STAGE_BODY) | FINAL_DOT)
 #define ABOUT_RECIPIENT (RCPT | DATA | BIT(SMTP_STAGE_BODY) | FINAL_DOT)
 
-/* Where a range of codes begins that leaves 421 to the rule of the connection. */
+/* The start of a range of codes without 421, which is about the connection. */
 #define NOT_421 422
 
-/* Account limits by the day or hour: asking again every minute would not help. */
+/* For limits by the day or the hour. To ask again every minute does not help. */
 #define LONG_LIMIT (15 * 60)
 
-/* What to do with the message */
+/* What the rule decides */
 #define DEFERRED OUTCOME_SCOPE_ADDRESS, OUTCOME_DEFER, "smtp_temporary", 0, NULL, false
 #define REFUSED OUTCOME_SCOPE_ADDRESS, OUTCOME_FAIL, "smtp_permanent", 0, NULL, false
 #define MESSAGE_DEFERRED OUTCOME_SCOPE_MESSAGE, OUTCOME_DEFER, "smtp_temporary", 0, NULL, false
@@ -63,7 +65,7 @@
 #define CONNECTION OUTCOME_SCOPE_CONNECTION, OUTCOME_RETURN, "connection", 0, NULL, false
 #define SERVER(reason) OUTCOME_SCOPE_SERVER, OUTCOME_RETURN, reason, 0, NULL, false
 
-/* The next step, for the person who can mend it */
+/* The next step for a person */
 #define HINT_QUOTA                                                                               \
 	"The account's limit is reached: raise it with the provider, or set rhesis_notify.max_rate " \
 	"to what it allows."
@@ -91,52 +93,61 @@
 
 /* ---- Words that servers share ---- */
 
-/* "this connection has taken its messages": Exim, Stalwart, Amazon SES, OpenSMTPD, Yahoo; 163.com says it in letters */
-#define WORDS_OF_A_FULL_CONNECTION                                                                      \
-	"messages .. per connection|messages .. per session|messages .. this connection|"                   \
-	"messages .. this session|messages .. in one session|messages .. in one connection|"                \
-	"message .. per connection|message .. per session|mails .. per connection|"                         \
-	"mails .. per session|emails .. per connection|emails .. per session|"                              \
-	"mails .. this connection|mails .. this session|transactions .. per connection|"                    \
-	"recipients .. in one session|recipients .. for one session|transactions .. per session|"           \
-	"transactions .. this connection|transactions .. this session|"                                     \
-	"connection message limit|session message limit|too many messages sent|message threshold exceeded|" \
-	"mi:dmc|rp:drc"
+/* Exim, Stalwart, Amazon SES, OpenSMTPD, Yahoo; the codes in letters are those of 163.com */
+#define WORDS_OF_A_FULL_CONNECTION                                                    \
+	"messages .. per connection|messages .. per session|messages .. this connection|" \
+	"messages .. this session|messages .. in one session|"                            \
+	"messages .. in one connection|message .. per connection|message .. per session|" \
+	"mails .. per connection|mails .. per session|emails .. per connection|"          \
+	"emails .. per session|mails .. this connection|mails .. this session|"           \
+	"transactions .. per connection|recipients .. in one session|"                    \
+	"recipients .. for one session|transactions .. per session|"                      \
+	"transactions .. this connection|transactions .. this session|"                   \
+	"connection message limit|session message limit|too many messages sent|"          \
+	"message threshold exceeded|mi:dmc|rp:drc"
 
-#define WORDS_OF_A_FULL_MAILBOX                                                                                    \
-	"over quota|mailbox full|mailbox .. full|mailbox .. quota|mailbox .. exceeded|mailbox .. limit|inbox .. full|" \
-	"user's quota|user's disk quota|recipient's mailbox|recipient .. quota|quota exceeded (|"                      \
-	"disk quota|storage quota|exceeded storage|exceeded his|exceeded its storage|"                                 \
+#define WORDS_OF_A_FULL_MAILBOX                                                     \
+	"over quota|mailbox full|mailbox .. full|mailbox .. quota|mailbox .. exceeded|" \
+	"mailbox .. limit|inbox .. full|user's quota|user's disk quota|"                \
+	"recipient's mailbox|recipient .. quota|quota exceeded (|disk quota|"           \
+	"storage quota|exceeded storage|exceeded his|exceeded its storage|"             \
 	"not enough storage space in the mailbox|user has too many messages"
 
-#define WORDS_OF_A_RATE                                                                                                                                                                                               \
-	"this hour|hourly limit|hourly quota|daily limit|daily quota|daily sending|sending limit|"                                                                                                                        \
-	"send limit|sending quota|sending rate|send rate|submission rate|rate limit|"                                                                                                                                     \
-	"emails per hour|messages per hour|mails per hour|emails per day|messages per day|"                                                                                                                               \
-	"mails per day|emails per second|messages per second|emails per minute|messages per minute|mails per minute|"                                                                                                     \
-	"limit .. per hour|limit .. per day|limit .. per minute|message limit|monthly limit|"                                                                                                                             \
-	"exceeded .. per hour|exceeded .. per day|exceeded .. per minute|too many recipients from|too many messages|too many emails|too many mails|sending too fast|sending too many|slow down|unusual sending activity|" \
-	"unexpected volume|messages sent per|ratelimit .. exceeded|recipients per hour|"                                                                                                                                  \
-	"recipients per day|message count quota|sender quota|sender's quota|sender frequency limited|exceeded permitted limits|"                                                                                          \
-	"domain frequency limited|messaging limit|relay quota|allowed number of relays|daily email limit|hourly email limit|"                                                                                             \
-	"monthly email limit|daily outgoing|hourly outgoing|outgoing limit|outgoing message limit|"                                                                                                                       \
-	"outgoing messages .. limit|sender rate|how many messages can be sent|"                                                                                                                                           \
-	"you have exceeded .. limit|you have exceeded .. quota|exceeded your .. limit|"                                                                                                                                   \
-	"exceeded your .. quota|reached your .. limit|reached your .. quota"
+#define WORDS_OF_A_RATE                                                              \
+	"this hour|hourly limit|hourly quota|daily limit|daily quota|daily sending|"     \
+	"sending limit|send limit|sending quota|sending rate|send rate|submission rate|" \
+	"rate limit|emails per hour|messages per hour|mails per hour|emails per day|"    \
+	"messages per day|mails per day|emails per second|messages per second|"          \
+	"emails per minute|messages per minute|mails per minute|limit .. per hour|"      \
+	"limit .. per day|limit .. per minute|message limit|monthly limit|"              \
+	"exceeded .. per hour|exceeded .. per day|exceeded .. per minute|"               \
+	"too many recipients from|too many messages|too many emails|too many mails|"     \
+	"sending too fast|sending too many|slow down|unusual sending activity|"          \
+	"unexpected volume|messages sent per|ratelimit .. exceeded|recipients per hour|" \
+	"recipients per day|message count quota|sender quota|sender's quota|"            \
+	"sender frequency limited|exceeded permitted limits|domain frequency limited|"   \
+	"messaging limit|relay quota|allowed number of relays|daily email limit|"        \
+	"hourly email limit|monthly email limit|daily outgoing|hourly outgoing|"         \
+	"outgoing limit|outgoing message limit|outgoing messages .. limit|sender rate|"  \
+	"how many messages can be sent|you have exceeded .. limit|"                      \
+	"you have exceeded .. quota|exceeded your .. limit|exceeded your .. quota|"      \
+	"reached your .. limit|reached your .. quota"
 
-#define WORDS_OF_A_STOPPED_ACCOUNT                                                               \
-	"sending paused|your account .. suspended|your account .. disabled|your account .. blocked|" \
-	"your account .. restricted|your account .. inactive|your account .. not active|"            \
-	"your account .. activated|smtp account .. activated|smtp account .. suspended|"             \
-	"smtp account .. disabled|your account .. under review|activate your|bad outbound sender|"   \
-	"sending suspended for this account|mail sending denied|[abuse] sender blocked|"             \
-	"account outbounds disabled|outgoing mail from|outgoing mail suspension|"                    \
-	"sending for this account is disabled|your account has not been approved|"                   \
+#define WORDS_OF_A_STOPPED_ACCOUNT                                                     \
+	"sending paused|your account .. suspended|your account .. disabled|"               \
+	"your account .. blocked|your account .. restricted|your account .. inactive|"     \
+	"your account .. not active|your account .. activated|smtp account .. activated|"  \
+	"smtp account .. suspended|smtp account .. disabled|your account .. under review|" \
+	"activate your|bad outbound sender|sending suspended for this account|"            \
+	"mail sending denied|[abuse] sender blocked|account outbounds disabled|"           \
+	"outgoing mail from|outgoing mail suspension|"                                     \
+	"sending for this account is disabled|your account has not been approved|"         \
 	"sending account has been banned|main account unavailable|email outgoing blocked"
 
-#define WORDS_OF_NO_RELAY                                                                        \
-	"relay access denied|relaying denied|relay not permitted|relay not allowed|unable to relay|" \
-	"relaying not allowed|relay denied|not permitted to relay|allowed rcpthosts|open relay not"
+#define WORDS_OF_NO_RELAY                                                        \
+	"relay access denied|relaying denied|relay not permitted|relay not allowed|" \
+	"unable to relay|relaying not allowed|relay denied|not permitted to relay|"  \
+	"allowed rcpthosts|open relay not"
 
 const Rule outcome_rules[] = {
 	/* ---- The end of a message ---- */
@@ -145,30 +156,32 @@ const Rule outcome_rules[] = {
 	{REPLY, FINAL_DOT, 200, 299, NULL, NULL, 0, /* => */
 	 OUTCOME_SCOPE_MESSAGE, OUTCOME_SENT, NULL, 0, NULL, false},
 
-	/* The server had the whole message, and no reply came: it may have been accepted. */
+	/* The server had the whole message and did not reply. It may have accepted it. */
 	{BROKEN | ABORTED, ANYWHERE, 0, 0, NULL, NULL, IF_DOT_WRITTEN, /* => */
 	 OUTCOME_SCOPE_CONNECTION, OUTCOME_IN_DOUBT, "in_doubt", 0, NULL, false},
 
-	/* We stopped it ourselves. */
+	/* The worker cut the connection. */
 	{ABORTED, ANYWHERE, 0, 0, NULL, NULL, 0, /* => */
 	 OUTCOME_SCOPE_MESSAGE, OUTCOME_RETURN, "interrupted", 0, NULL, false},
 
-	/* ---- The message's size, whatever limit the words speak of ---- */
+	/* ---- The size of the message ---- */
 
-	/* Postfix: 552 5.3.4 Message size exceeds fixed limit. Also where it is said of a recipient. */
+	/* Postfix: 552 5.3.4 Message size exceeds fixed limit. Also if the reply is to RCPT. */
 	{REPLY, DIALOGUE, 500, 599, "5.3.4", NULL, 0, MESSAGE_REFUSED},
 
-	/* ---- The quota, although it says recipient ---- */
+	/* ---- The quota, in words that look like those about a recipient or a size ---- */
 
 	/*
-	 * Mailgun: 421 Domain example.com is not allowed to send: recipient limit exceeded, try again after
-	 * Sun, 05 Oct 2025 19:22:44 UTC. 554 Your account is on probation and domains are limited to 100
-	 * messages / hour. Account will be enabled in 341 seconds. IONOS: 450-Requested mail action not taken:
-	 * mailbox unavailable, Mail send limit exceeded. policyd: 450 4.7.1 <jane@example.com>: Recipient address
-	 * rejected: Policy rejection; Message count quota exceeded. iRedAPD: 554 5.7.1 <END-OF-MESSAGE>: End-of-data
-	 * rejected: Quota exceeded (number of mails in total). mox: 451 4.7.1 max number of messages (1000) over past 24h
-	 * reached. 163.com, of the sender's mails in a quarter of an hour: 451 MI:SFQ. Mailtrap, as the answer to a
-	 * login: 535 5.7.0 Monthly messages limit reached. Courier: 500 Number of messages exceeded administrative limit.
+	 * Mailgun: 421 Domain example.com is not allowed to send: recipient limit exceeded, try again
+	 * after Sun, 05 Oct 2025 19:22:44 UTC. 554 Your account is on probation and domains are limited
+	 * to 100 messages / hour. Account will be enabled in 341 seconds. IONOS: 450-Requested mail
+	 * action not taken: mailbox unavailable, Mail send limit exceeded. policyd: 450 4.7.1
+	 * <jane@example.com>: Recipient address rejected: Policy rejection; Message count quota
+	 * exceeded. iRedAPD: 554 5.7.1 <END-OF-MESSAGE>: End-of-data rejected: Quota exceeded (number
+	 * of mails in total). mox: 451 4.7.1 max number of messages (1000) over past 24h reached.
+	 * 163.com, about the mails of the sender in 15 minutes: 451 MI:SFQ. Mailtrap, at the login: 535
+	 * 5.7.0 Monthly messages limit reached. Courier: 500 Number of messages exceeded administrative
+	 * limit.
 	 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "send: recipient limit exceeded|send: request limit exceeded|send: bytes limit exceeded|"
@@ -183,16 +196,19 @@ const Rule outcome_rules[] = {
 	 "mi:sfq|mi:stc|rp:qrc|rp:trc|hl:ifc",
 	 0, QUOTA(LONG_LIMIT)},
 
-	/* Haraka, at MAIL: 550 Message too big! Such a limit is none of the account's, whoever reached it. */
+	/*
+	 * Haraka, at MAIL: 550 Message too big! This limit is about the message, not about the account.
+	 */
 	{REPLY, DIALOGUE, 500, 599, NULL,
 	 "message size|message too big|message too large|message is too large|message is too big|"
 	 "message exceeds|message exceeded|message length",
 	 0, MESSAGE_REFUSED},
 
 	/*
-	 * Policy servers, of the login and of this machine, although Postfix writes its own words before theirs.
-	 * iRedAPD: 554 5.7.1 <jane@example.com>: Recipient address rejected: SMTP AUTH is required for users
-	 * under this sender domain. Recipient address rejected: Blacklisted reverse DNS name of server IP address.
+	 * Policy servers, about the login and about this machine. Postfix puts its own words before
+	 * theirs. iRedAPD: 554 5.7.1 <jane@example.com>: Recipient address rejected: SMTP AUTH is
+	 * required for users under this sender domain. Recipient address rejected: Blacklisted reverse
+	 * DNS name of server IP address.
 	 */
 	{REPLY, RCPT, 400, 599, NULL, "recipient address rejected: smtp auth is required", 0,
 	 ACCOUNT(HINT_LOGIN)},
@@ -201,18 +217,21 @@ const Rule outcome_rules[] = {
 	 "recipient address rejected: server ip address",
 	 0, ACCOUNT(HINT_CLIENT)},
 
-	/* ---- One recipient's trouble, although the words or the code are as those of an account's ---- */
+	/* ---- One recipient, in words or with a code that look like those about an account ---- */
 
 	/*
-	 * Postfix: 450 4.7.1 <jane@example.com>: Recipient address rejected: Greylisted. Policy servers put
-	 * any words behind it, and Postfix quotes what another server said about the address.
+	 * Postfix: 450 4.7.1 <jane@example.com>: Recipient address rejected: Greylisted. Policy servers
+	 * add words of all kinds after it. Postfix also quotes here what another server said about the
+	 * address.
 	 */
 	{REPLY, RCPT, 400, 499, NULL, "recipient address rejected|unavailable; recipient address", 0,
 	 DEFERRED},
 	{REPLY, RCPT, 500, 599, NULL, "recipient address rejected|unavailable; recipient address", 0,
 	 REFUSED},
 
-	/* Google: 421 4.7.0 TLS required for RCPT domain, closing connection. IP not in whitelist for … */
+	/*
+	 * Google: 421 4.7.0 TLS required for RCPT domain, closing connection. IP not in whitelist for …
+	 */
 	{REPLY, ABOUT_RECIPIENT, 400, 499, NULL,
 	 "for rcpt domain|receiving mail too quickly|receiving mail at a rate|"
 	 "recipient thread limit|recipient rate limit|recipient .. exceeded|recipient has exceeded|"
@@ -220,45 +239,60 @@ const Rule outcome_rules[] = {
 	 0, DEFERRED},
 
 	/*
-	 * Mailgun: 421 Domain … is not allowed to send: Sandbox subdomains are for test purposes only. Please add
-	 * your own domain or add the address to authorized recipients. Resend: 550 You can only send testing
-	 * emails to your own email address. MailerSend: 450 Trial accounts can only send emails to the
-	 * administrator's email. Postmark: 406 While your account is pending approval, all recipient
-	 * addresses must share the same domain as the 'From' address. Other recipients are accepted.
+	 * Mailgun: 421 Domain … is not allowed to send: Sandbox subdomains are for test purposes only.
+	 * Please add your own domain or add the address to authorized recipients. Resend: 550 You can
+	 * only send testing emails to your own email address. MailerSend: 450 Trial accounts can only
+	 * send emails to the administrator's email. Postmark: 406 While your account is pending
+	 * approval, all recipient addresses must share the same domain as the 'From' address. Other
+	 * recipients are accepted.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "to authorized recipients|only send testing emails to|can only send emails to|"
 	 "all recipient addresses must",
 	 0, REFUSED},
 
-	/* Microsoft 365 of one recipient's limit by the hour: 554 5.2.122 The recipient has exceeded their limit … */
+	/*
+	 * Microsoft 365, about the limit of one recipient by the hour: 554 5.2.122 The recipient has
+	 * exceeded their limit …
+	 */
 	{REPLY, ABOUT_RECIPIENT, 500, 599, "5.2.121", NULL, 0, DEFERRED},
 	{REPLY, ABOUT_RECIPIENT, 500, 599, "5.2.122", NULL, 0, DEFERRED},
 
-	/* hMailServer: 421 Recipient not in route list. A 421 that is about the recipient counts an attempt. */
+	/*
+	 * hMailServer: 421 Recipient not in route list. This 421 is about the recipient, so the attempt
+	 * counts.
+	 */
 	{REPLY, RCPT, 421, 421, "4.1.1", NULL, 0, DEFERRED},
 	{REPLY, RCPT, 421, 421, NULL,
 	 "recipient not in|user unknown|unknown user|no such user|mailbox unavailable", 0, DEFERRED},
 
-	/* 450 4.7.1 <mail.example.com[192.0.2.1]>: Client host rejected: Greylisted. It knows the recipient. */
+	/*
+	 * 450 4.7.1 <mail.example.com[192.0.2.1]>: Client host rejected: Greylisted. It knows the
+	 * recipient.
+	 */
 	{REPLY, RCPT, 400, 499, NULL,
 	 "rejected: greylist|been greylisted|greylisted for|greylisted, please|greylisting in", 0,
 	 DEFERRED},
 
-	/* Microsoft 365, of a recipient's own list: 550 5.7.513 … blocked by example.org using Customer Block list */
+	/*
+	 * Microsoft 365, about the list of a recipient: 550 5.7.513 … blocked by example.org using
+	 * Customer Block list
+	 */
 	{REPLY, ABOUT_RECIPIENT, 500, 599, NULL, "using customer block list|blacklisted by recipient",
 	 0, REFUSED},
 
 	/*
-	 * Google, of one message, with the code of a connection: 421 4.7.0 This message is suspicious due to the
-	 * nature of the content. 421 4.7.28 … exceeded its quota for sending messages with the same Message-ID.
+	 * Google, about one message, with a code that is for connections: 421 4.7.0 This message is
+	 * suspicious due to the nature of the content. 421 4.7.28 … exceeded its quota for sending
+	 * messages with the same Message-ID.
 	 */
 	{REPLY, FINAL_DOT, 421, 499, NULL, "nature of the content|messages with the same message", 0,
 	 MESSAGE_DEFERRED},
 
 	/*
-	 * Exchange, of a group that takes no mail from outside: 550 5.7.1 RESOLVER.RST.AuthRequired; …
-	 * Microsoft 365: 550 5.7.133 Sender not authenticated for group. 5.7.136 Sender was not authenticated.
+	 * Exchange, about a group that takes no mail from outside: 550 5.7.1 RESOLVER.RST.AuthRequired;
+	 * … Microsoft 365: 550 5.7.133 Sender not authenticated for group. 5.7.136 Sender was not
+	 * authenticated.
 	 */
 	{REPLY, RCPT | FINAL_DOT, 500, 599, NULL, "authrequired; authentication required", 0, REFUSED},
 	{REPLY, RCPT | FINAL_DOT, 500, 599, NULL,
@@ -268,32 +302,34 @@ const Rule outcome_rules[] = {
 	 0, REFUSED},
 	{REPLY, RCPT | FINAL_DOT, 500, 599, "5.7.136", NULL, 0, REFUSED},
 
-	/* ---- This connection has served its turn ---- */
+	/* ---- This connection takes no more messages ---- */
 
 	/*
-	 * Stalwart: 452 4.4.5 Maximum number of messages per session exceeded. Exim: 421 too many messages in
-	 * this connection. Amazon SES: 421 Connection closed by server. Maximum message count per session
-	 * reached.
+	 * Stalwart: 452 4.4.5 Maximum number of messages per session exceeded. Exim: 421 too many
+	 * messages in this connection. Amazon SES: 421 Connection closed by server. Maximum message
+	 * count per session reached.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL, WORDS_OF_A_FULL_CONNECTION, IF_REUSED,
 	 ANOTHER_CONNECTION(true)},
 
 	/*
-	 * Postfix counts errors of all mails on a connection: 421 4.7.0 … Error: too many errors. Stalwart: 452
-	 * 4.7.28 … Session exceeded transfer quota. Google: 421 4.7.0 Connection expired, try reconnecting.
+	 * Postfix counts the errors of all mails on a connection: 421 4.7.0 … Error: too many errors.
+	 * Stalwart: 452 4.7.28 … Session exceeded transfer quota. Google: 421 4.7.0 Connection expired,
+	 * try reconnecting.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
-	 "too many errors|too many failures|too many syntax|too many unrecognized|too many bad commands|"
-	 "too many non|too many rcpt|too many invalid commands|session exceeded transfer|"
-	 "session open for too long|connection expired|too many transactions|"
-	 "allowable connection time|bad smtp command limit|please re authenticate",
+	 "too many errors|too many failures|too many syntax|too many unrecognized|"
+	 "too many bad commands|too many non|too many rcpt|too many invalid commands|"
+	 "session exceeded transfer|session open for too long|connection expired|"
+	 "too many transactions|allowable connection time|bad smtp command limit|"
+	 "please re authenticate",
 	 IF_REUSED, ANOTHER_CONNECTION(false)},
 
 	/* ---- The account's quota: too fast, or too much ---- */
 
 	/*
-	 * Amazon SES: 454 Throttling failure: Daily message quota exceeded. SendGrid, as the answer to a login
-	 * or later: 451 Authentication failed: Maximum credits exceeded.
+	 * Amazon SES: 454 Throttling failure: Daily message quota exceeded. SendGrid, at the login or
+	 * later: 451 Authentication failed: Maximum credits exceeded.
 	 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "daily message quota|maximum credits exceeded|insufficient credit|not enough credit|"
@@ -301,18 +337,18 @@ const Rule outcome_rules[] = {
 	 0, QUOTA(LONG_LIMIT)},
 
 	/*
-	 * Amazon SES: 454 Throttling failure: Maximum sending rate exceeded. Google: 450 4.2.1 Peak SMTP relay
-	 * limit exceeded for customer. Microsoft 365: 432 4.3.2 STOREDRV.ClientSubmit; sender thread limit
-	 * exceeded.
+	 * Amazon SES: 454 Throttling failure: Maximum sending rate exceeded. Google: 450 4.2.1 Peak
+	 * SMTP relay limit exceeded for customer. Microsoft 365: 432 4.3.2 STOREDRV.ClientSubmit;
+	 * sender thread limit exceeded.
 	 */
 	{REPLY, ANYWHERE, 400, 499, NULL,
 	 "throttling failure|maximum sending rate|smtp relay limit exceeded|sender thread limit", 0,
 	 QUOTA(0)},
 
 	/*
-	 * Google: 550 5.4.5 Daily user sending limit exceeded. 550 5.7.1 Email quota exceeded. Microsoft 365:
-	 * 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message.
-	 * All are over the next day, so these 5xx are temporary.
+	 * Google: 550 5.4.5 Daily user sending limit exceeded. 550 5.7.1 Email quota exceeded.
+	 * Microsoft 365: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException;
+	 * Failed to process message. These limits end with the day, so these 5xx are temporary.
 	 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "sending limit exceeded|sending quota exceeded|email quota exceeded|"
@@ -321,15 +357,18 @@ const Rule outcome_rules[] = {
 	 0, QUOTA(LONG_LIMIT)},
 	{REPLY, ANYWHERE, 500, 599, NULL, "smtp relay limit exceeded", 0, QUOTA(LONG_LIMIT)},
 
-	/* RFC 3463: X.4.5 is congestion, and temporary. Google says it of the limits of an account. */
+	/*
+	 * RFC 3463: x.4.5 is congestion, which is temporary. Google uses it for the limits of an
+	 * account.
+	 */
 	{REPLY, DIALOGUE, 500, 599, "5.4.5", NULL, 0, QUOTA(LONG_LIMIT)},
 
-	/* ---- The account: no other message would fare better until somebody mends it ---- */
+	/* ---- The account: a person has to change something ---- */
 
 	/*
-	 * Microsoft 365: 554 5.2.252 SendAsDenied; a@b.example not allowed to send as c@b.example. 554 5.2.0
-	 * STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed to process
-	 * message. 550 5.7.60 SMTP; Client does not have permissions to send as this sender.
+	 * Microsoft 365: 554 5.2.252 SendAsDenied; a@b.example not allowed to send as c@b.example. 554
+	 * 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed
+	 * to process message. 550 5.7.60 SMTP; Client does not have permissions to send as this sender.
 	 */
 	{REPLY, DIALOGUE, 500, 599, "5.2.252", NULL, 0, ACCOUNT(HINT_SENDER)},
 	{REPLY, DIALOGUE, 400, 599, NULL,
@@ -340,9 +379,10 @@ const Rule outcome_rules[] = {
 	/* ---- The recipient's mailbox ---- */
 
 	/*
-	 * Google: 450 4.2.1 The user you are trying to contact is receiving mail at a rate that prevents
-	 * additional messages from being delivered. 452 4.2.2 The email account that you tried to reach is
-	 * over quota. Words of rates and quotas with x.2.x are about the recipient's mailbox.
+	 * Google: 450 4.2.1 The user you are trying to contact is receiving mail at a rate that
+	 * prevents additional messages from being delivered. 452 4.2.2 The email account that you tried
+	 * to reach is over quota. With x.2.x, words about rates and quotas are about the mailbox of the
+	 * recipient.
 	 */
 	{REPLY, DIALOGUE, NOT_421, 499, "4.2.", NULL, 0, DEFERRED},
 	{REPLY, ABOUT_RECIPIENT, 500, 599, "5.2.", NULL, 0, REFUSED},
@@ -351,41 +391,45 @@ const Rule outcome_rules[] = {
 	{REPLY, ABOUT_RECIPIENT, NOT_421, 499, NULL, WORDS_OF_A_FULL_MAILBOX, 0, DEFERRED},
 	{REPLY, ABOUT_RECIPIENT, 500, 599, NULL, WORDS_OF_A_FULL_MAILBOX, 0, REFUSED},
 
-	/* ---- As many connections as are allowed ---- */
+	/* ---- Too many connections ---- */
 
 	/* Postfix: 450 4.7.0 Error: too many connections. 450 too frequent connects from 192.0.2.1 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "too many connections|too many concurrent|too many sessions|too frequent connects|"
-	 "too many smtp sessions|too many errors from|trop de connexions|"
-	 "outbound thread limit|too many simultaneous|connections limit|connection limit|connection rate|"
+	 "too many smtp sessions|too many errors from|trop de connexions|outbound thread limit|"
+	 "too many simultaneous|connections limit|connection limit|connection rate|"
 	 "connection frequency limited|ip frequency limited",
 	 0, CONNECTION},
 
-	/* ---- The quota, in the words of many ---- */
+	/* ---- The quota, in common words ---- */
 
 	/*
-	 * Google: 421 4.7.0 Our system has detected an unusual rate of unsolicited mail. 421 4.7.0 Try again
-	 * later, closing connection. Postfix: 450 4.7.1 Error: too much mail from 192.0.2.1. SendGrid's table:
-	 * 452 Too many recipients received this hour. Others: 451 4.7.1 Rate limit exceeded, slow down.
+	 * Google: 421 4.7.0 Our system has detected an unusual rate of unsolicited mail. 421 4.7.0 Try
+	 * again later, closing connection. Postfix: 450 4.7.1 Error: too much mail from 192.0.2.1.
+	 * SendGrid's table: 452 Too many recipients received this hour. Others: 451 4.7.1 Rate limit
+	 * exceeded, slow down.
 	 */
 	{REPLY, ANYWHERE, 400, 499, NULL,
 	 "unusual rate|unusual amount of unsolicited|try again later, closing connection|too much mail|"
 	 "access denied, please try again later|" WORDS_OF_A_RATE,
 	 0, QUOTA(0)},
 
-	/* RFC 5248's registry: x.7.28 is a flood of mail. */
+	/* RFC 5248: x.7.28 is a flood of mail. */
 	{REPLY, ANYWHERE, 400, 499, "4.7.28", NULL, 0, QUOTA(0)},
 
 	/* cPanel: 550 Domain example.com has exceeded the max emails per hour (150/150) allowed. */
 	{REPLY, ANYWHERE, 500, 599, NULL, "unusual rate|unusual amount of unsolicited|" WORDS_OF_A_RATE,
 	 0, QUOTA(LONG_LIMIT)},
 
-	/* ---- A connection that was kept, and had died ---- */
+	/* ---- A connection that was kept open and had ended ---- */
 
-	/* Postfix, to a client that was idle: 421 4.4.2 mail.example.com Error: timeout exceeded */
+	/* Postfix, after a client was idle: 421 4.4.2 mail.example.com Error: timeout exceeded */
 	{REPLY, MAIL, 421, 421, NULL, NULL, IF_REUSED, ANOTHER_CONNECTION(false)},
 
-	/* Amazon SES, to the same: 451 4.4.2 Timeout waiting for data from client. Google: Timeout - closing … */
+	/*
+	 * Amazon SES, in the same case: 451 4.4.2 Timeout waiting for data from client. Google: Timeout
+	 * - closing …
+	 */
 	{REPLY, MAIL, 400, 499, "4.4.2", NULL, IF_REUSED, ANOTHER_CONNECTION(false)},
 	{REPLY, MAIL, 400, 499, NULL, "timeout waiting|timeout - closing|timed out", IF_REUSED,
 	 ANOTHER_CONNECTION(false)},
@@ -394,9 +438,10 @@ const Rule outcome_rules[] = {
 	/* ---- TLS and the login ---- */
 
 	/*
-	 * Google, Amazon SES: 530 5.7.0 Must issue a STARTTLS command first. Courier: 400 STARTTLS is required first.
-	 * maddy: 550 5.7.1 TLS conversation required. Yandex: 530 5.7.7 Email sending without SSL/TLS encryption is not
-	 * allowed. Google: 550 5.7.29 Gmail requires all bulk email senders to use TLS/SSL for SMTP connections.
+	 * Google, Amazon SES: 530 5.7.0 Must issue a STARTTLS command first. Courier: 400 STARTTLS is
+	 * required first. maddy: 550 5.7.1 TLS conversation required. Yandex: 530 5.7.7 Email sending
+	 * without SSL/TLS encryption is not allowed. Google: 550 5.7.29 Gmail requires all bulk email
+	 * senders to use TLS/SSL for SMTP connections.
 	 */
 	{REPLY, ANYWHERE, 400, 599, NULL,
 	 "must issue a starttls|must issue starttls|starttls first|"
@@ -406,8 +451,9 @@ const Rule outcome_rules[] = {
 	 0, NEEDS_TLS},
 
 	/*
-	 * RFC 4954: 538 5.7.11 Encryption required for requested authentication mechanism. RFC 5248: 523 5.7.10
-	 * Encryption needed. Dovecot: 530 5.7.0 TLS required. hMailServer: 530 A SSL/TLS-connection is required.
+	 * RFC 4954: 538 5.7.11 Encryption required for requested authentication mechanism. RFC 5248:
+	 * 523 5.7.10 Encryption needed. Dovecot: 530 5.7.0 TLS required. hMailServer: 530 A
+	 * SSL/TLS-connection is required.
 	 */
 	{REPLY, ANYWHERE, 500, 599, "5.7.10", NULL, 0, NEEDS_TLS},
 	{REPLY, ANYWHERE, 500, 599, "5.7.11", NULL, 0, NEEDS_TLS},
@@ -418,16 +464,17 @@ const Rule outcome_rules[] = {
 	{REPLY, TLS, NOT_421, 599, NULL, NULL, 0, SERVER("tls")},
 
 	/*
-	 * Postfix: 454 4.7.0 Temporary authentication failure: Connection lost to authentication server.
-	 * Google: 454 4.7.0 Too many login attempts, please try again later. 535 5.7.8 Username and Password
-	 * not accepted. 534 5.7.9 Application-specific password required. Amazon SES: 535 Authentication
-	 * Credentials Invalid. Microsoft: 535 5.7.139 Authentication unsuccessful.
+	 * Postfix: 454 4.7.0 Temporary authentication failure: Connection lost to authentication
+	 * server. Google: 454 4.7.0 Too many login attempts, please try again later. 535 5.7.8 Username
+	 * and Password not accepted. 534 5.7.9 Application-specific password required. Amazon SES: 535
+	 * Authentication Credentials Invalid. Microsoft: 535 5.7.139 Authentication unsuccessful.
 	 */
 	{REPLY, AUTH, NOT_421, 599, NULL, NULL, 0, ACCOUNT(HINT_LOGIN)},
 
 	/*
-	 * RFC 5248: x.7.8 says it of the credentials, x.7.9 of the mechanism, and 525 of a disabled account. After
-	 * the dot x.7.9 is the message's. Yahoo: 554 5.7.9 Message not accepted for policy reasons.
+	 * RFC 5248: x.7.8 is about the credentials, x.7.9 about the mechanism, and 525 about a disabled
+	 * account. After the final dot, x.7.9 is about the message. Yahoo: 554 5.7.9 Message not
+	 * accepted for policy reasons.
 	 */
 	{REPLY, DIALOGUE, 500, 599, "5.7.8", NULL, 0, ACCOUNT(HINT_LOGIN)},
 	{REPLY, ENVELOPE, 500, 599, "5.7.9", NULL, 0, ACCOUNT(HINT_LOGIN)},
@@ -437,10 +484,10 @@ const Rule outcome_rules[] = {
 	{REPLY, ANYWHERE, 530, 538, NULL, NULL, 0, ACCOUNT(HINT_LOGIN)},
 
 	/*
-	 * Haraka: 550 Authentication required. Stalwart: 503 5.5.1 You must authenticate first. Sendmail: 550
-	 * 5.7.1 Relaying denied. Proper authentication required. cPanel: 550 Please turn on SMTP Authentication
-	 * in your mail client. SMTP2GO: 550 Relay access denied - please authenticate. Google: 550-5.7.0 Mail
-	 * relay denied.
+	 * Haraka: 550 Authentication required. Stalwart: 503 5.5.1 You must authenticate first.
+	 * Sendmail: 550 5.7.1 Relaying denied. Proper authentication required. cPanel: 550 Please turn
+	 * on SMTP Authentication in your mail client. SMTP2GO: 550 Relay access denied - please
+	 * authenticate. Google: 550-5.7.0 Mail relay denied.
 	 */
 	{REPLY, DIALOGUE, 500, 599, NULL,
 	 "authentication required|authentication is required|authenticate first|smtp auth is required|"
@@ -460,9 +507,9 @@ const Rule outcome_rules[] = {
 	/* ---- The name and the address of this machine ---- */
 
 	/*
-	 * Postfix, at RCPT by default (smtpd_delay_reject): 504 5.5.2 <pod-7f>: Helo command rejected: need
-	 * fully-qualified hostname. 450 4.7.1 <pod-7f>: Helo command rejected: Host not found. Haraka: 550
-	 * HELO denied. Stalwart: 550 5.5.0 Invalid EHLO domain.
+	 * Postfix, at RCPT by default (smtpd_delay_reject): 504 5.5.2 <pod-7f>: Helo command rejected:
+	 * need fully-qualified hostname. 450 4.7.1 <pod-7f>: Helo command rejected: Host not found.
+	 * Haraka: 550 HELO denied. Stalwart: 550 5.5.0 Invalid EHLO domain.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "helo command rejected|ehlo command rejected|helo command .. blocked|bad helo|bad ehlo|"
@@ -475,19 +522,19 @@ const Rule outcome_rules[] = {
 	 OUTCOME_SCOPE_SERVER, OUTCOME_RETURN, "connection", 0, HINT_HELO, false},
 
 	/*
-	 * Postfix, at RCPT: 554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied. 450 4.7.25
-	 * Client host rejected: cannot find your hostname. 554 5.7.1 Service unavailable; Client host
-	 * [192.0.2.1] blocked using zen.spamhaus.org. Brevo: 525 5.7.1 Unauthorized IP address. Microsoft
-	 * 365: 550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP. Google: 550
-	 * 5.7.25 The IP address sending this message does not have a PTR record setup. GMX: 550 <…>: IP
-	 * address is block listed.
+	 * Postfix, at RCPT: 554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied. 450
+	 * 4.7.25 Client host rejected: cannot find your hostname. 554 5.7.1 Service unavailable; Client
+	 * host [192.0.2.1] blocked using zen.spamhaus.org. Brevo: 525 5.7.1 Unauthorized IP address.
+	 * Microsoft 365: 550 5.7.708 Service unavailable. Access denied, traffic not accepted from this
+	 * IP. Google: 550 5.7.25 The IP address sending this message does not have a PTR record setup.
+	 * GMX: 550 <…>: IP address is block listed.
 	 */
 	{REPLY, DIALOGUE, NOT_421, 599, NULL,
 	 "client host rejected|client host .. blocked|cannot find your hostname|"
-	 "cannot find your reverse hostname|unauthorized ip address|"
-	 "unauthorized ip|traffic not accepted from|banned sending ip|banned sender|"
-	 "reverse dns|rdns lookup|ip address .. not allowed|ip address .. not authorized|"
-	 "ip address .. blocked|ip .. not allowed to send|your ip .. blocked|your ip .. blacklisted|"
+	 "cannot find your reverse hostname|unauthorized ip address|unauthorized ip|"
+	 "traffic not accepted from|banned sending ip|banned sender|reverse dns|rdns lookup|"
+	 "ip address .. not allowed|ip address .. not authorized|ip address .. blocked|"
+	 "ip .. not allowed to send|your ip .. blocked|your ip .. blacklisted|"
 	 "client .. blocked using|ip address is block listed|bad dns ptr|is on our block list|"
 	 "connections not accepted from|connections will not be accepted from|"
 	 "not have a ptr record|not authorized to send email directly|"
@@ -504,66 +551,73 @@ const Rule outcome_rules[] = {
 	 "your ip address is listed|ip address is listed at|from your ip|by your ip|"
 	 "rejecting open proxy|your network is .. blacklisted|not allowed to connect|"
 	 "smtp server of your isp|email blocked by|rejected based on blacklist|multi blacklist|"
-	 "no access from mail server|not accepting connections|access denied. ip name lookup failed|ipv6 sending guidelines|dnsbl:attrbl|"
-	 "ct ip reputation|ip is rejected, smtp auth|remote ip check|"
-	 "suspected spam ip",
+	 "no access from mail server|not accepting connections|"
+	 "access denied. ip name lookup failed|ipv6 sending guidelines|dnsbl:attrbl|"
+	 "ct ip reputation|ip is rejected, smtp auth|remote ip check|suspected spam ip",
 	 0, ACCOUNT(HINT_CLIENT)},
 
 	/*
-	 * Postfix, by its check_sasl_access and check_ccert_access: 554 5.7.1 <app>: SASL login name rejected: Access
-	 * denied. 554 5.7.1 <…>: Client certificate rejected: Access denied.
+	 * Postfix, by its check_sasl_access and check_ccert_access: 554 5.7.1 <app>: SASL login name
+	 * rejected: Access denied. 554 5.7.1 <…>: Client certificate rejected: Access denied.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL, "sasl login name rejected", 0, ACCOUNT(HINT_PROVIDER)},
 	{REPLY, DIALOGUE, 400, 599, NULL, "client certificate rejected", 0, ACCOUNT(HINT_CLIENT)},
 
-	/* RFC 7372: reverse DNS validation failed. maddy: 550 5.7.25 rDNS name does not match source hostname */
+	/*
+	 * RFC 7372: reverse DNS validation failed. maddy: 550 5.7.25 rDNS name does not match source
+	 * hostname
+	 */
 	{REPLY, DIALOGUE, NOT_421, 499, "4.7.25", NULL, 0, ACCOUNT(HINT_CLIENT)},
 	{REPLY, DIALOGUE, 500, 599, "5.7.25", NULL, 0, ACCOUNT(HINT_CLIENT)},
 
 	/* ---- The sender ---- */
 
 	/*
-	 * SendGrid: 550 The from address does not match a verified Sender Identity. 403 You are not authorized
-	 * to send from that email address. Mailgun: 421 Domain sandbox1.mailgun.org is not allowed to send:
-	 * Please activate your Mailgun account. Resend: 450 The example.com domain is not verified. Zoho: 553
-	 * Relaying disallowed as noreply@example.com. Stalwart: 501 5.5.4 You are not allowed to send from this
-	 * address. MailerSend: 450 The from.email domain must be verified. iCloud: 550 5.7.0 From address is not
-	 * one of your addresses. QQ: 501 mail from address must be same as authorization user. Yahoo: 553 From:
-	 * address not verified. Apache James, at RCPT: 503 5.7.1 Incorrect Authentication for Specified Email Address.
-	 * mox: 451 4.3.0 domain of smtp mail from is temporarily disabled. 163.com, of an envelope and a header that
-	 * differ: 554 DT:SUM.
+	 * SendGrid: 550 The from address does not match a verified Sender Identity. 403 You are not
+	 * authorized to send from that email address. Mailgun: 421 Domain sandbox1.mailgun.org is not
+	 * allowed to send: Please activate your Mailgun account. Resend: 450 The example.com domain is
+	 * not verified. Zoho: 553 Relaying disallowed as noreply@example.com. Stalwart: 501 5.5.4 You
+	 * are not allowed to send from this address. MailerSend: 450 The from.email domain must be
+	 * verified. iCloud: 550 5.7.0 From address is not one of your addresses. QQ: 501 mail from
+	 * address must be same as authorization user. Yahoo: 553 From: address not verified. Apache
+	 * James, at RCPT: 503 5.7.1 Incorrect Authentication for Specified Email Address. mox: 451
+	 * 4.3.0 domain of smtp mail from is temporarily disabled. 163.com, if the envelope and the
+	 * header differ: 554 DT:SUM.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL,
 	 "a verified sender identity|authorized to send from|allowed to send from|"
 	 "permitted to send from|is not allowed to send:|domain is not verified|"
 	 "relaying disallowed as|sender signature|from address .. not verified|"
 	 "from address .. not authorized|from address .. not authorised|"
-	 "from address .. not allowed|unregistered domains|unregistered domain|validate the sender|"
-	 "validate your sender|authorised to send from|authorized to send mail as|allowed to send mail from|"
-	 "sender domain not verified|domain must be verified|domain is not associated with|"
-	 "same as authorization user|header address rejected|not allowed in header|"
-	 "is not one of your addresses|must belong to authenticated user|mailfrom domain is listed|sending from domain|"
-	 "may not use \"from:\" address|unconfigured sending domain|authorized to send emails from|"
-	 "authorized to send mail|authorized to send as|allowed to relay emails|"
-	 "sender domain does not have|sender is not valid|sender not valid|mail from invalid|"
-	 "not local sender over smtp|must equal authorized user|"
-	 "my badmailfrom list|from: address not verified|incorrect authentication for specified|"
-	 "unauthorized use of sender address|domain of smtp mail from|domain of message from header|dt:sum",
+	 "from address .. not allowed|unregistered domains|unregistered domain|"
+	 "validate the sender|validate your sender|authorised to send from|"
+	 "authorized to send mail as|allowed to send mail from|sender domain not verified|"
+	 "domain must be verified|domain is not associated with|same as authorization user|"
+	 "header address rejected|not allowed in header|is not one of your addresses|"
+	 "must belong to authenticated user|mailfrom domain is listed|sending from domain|"
+	 "may not use \"from:\" address|unconfigured sending domain|"
+	 "authorized to send emails from|authorized to send mail|authorized to send as|"
+	 "allowed to relay emails|sender domain does not have|sender is not valid|"
+	 "sender not valid|mail from invalid|not local sender over smtp|"
+	 "must equal authorized user|my badmailfrom list|from: address not verified|"
+	 "incorrect authentication for specified|unauthorized use of sender address|"
+	 "domain of smtp mail from|domain of message from header|dt:sum",
 	 0, ACCOUNT(HINT_SENDER)},
 
 	/*
-	 * Amazon SES: 554 Message rejected: Email address is not verified. The following identities failed the
-	 * check in region US-EAST-1: sender@example.com. 554 Access denied: User `arn:…' is not authorized to
-	 * perform `ses:SendRawEmail' on resource `arn:…:identity/example.com'. In its sandbox SES says the same
-	 * of a recipient, and that is this message's trouble alone.
+	 * Amazon SES: 554 Message rejected: Email address is not verified. The following identities
+	 * failed the check in region US-EAST-1: sender@example.com. 554 Access denied: User `arn:…' is
+	 * not authorized to perform `ses:SendRawEmail' on resource `arn:…:identity/example.com'. In its
+	 * sandbox SES uses the same words about a recipient. Then the reply is about this message
+	 * alone.
 	 */
 	{REPLY, ANYWHERE, 500, 599, NULL, "address is not verified|is not authorized to perform",
 	 IF_NAMES_SENDER, ACCOUNT(HINT_SENDER)},
 
 	/*
-	 * Postfix: 553 5.7.1 <noreply@example.com>: Sender address rejected: not owned by user app. 450 4.1.8
-	 * <noreply@example.com>: Sender address rejected: Domain not found. It checks the sender only when
-	 * it knows the recipient. Exim: 550 Sender verify failed.
+	 * Postfix: 553 5.7.1 <noreply@example.com>: Sender address rejected: not owned by user app. 450
+	 * 4.1.8 <noreply@example.com>: Sender address rejected: Domain not found. It checks the sender
+	 * only after it has accepted the recipient. Exim: 550 Sender verify failed.
 	 */
 	{REPLY, ENVELOPE, 400, 599, NULL,
 	 "sender address rejected|unavailable; sender address|sender verify failed|"
@@ -571,18 +625,27 @@ const Rule outcome_rules[] = {
 	 "domain of sender address|emetteur invalide",
 	 0, ACCOUNT(HINT_SENDER)},
 
-	/* Stalwart: 550 5.7.1 Sender address not allowed. At RCPT such words can be the recipient's filter's. */
+	/*
+	 * Stalwart: 550 5.7.1 Sender address not allowed. At RCPT such words can come from a filter of
+	 * the recipient.
+	 */
 	{REPLY, MAIL, 500, 599, NULL,
 	 "sender address not allowed|sender rejected|sender denied|sender not allowed|"
 	 "sender is not allowed|sender not verified|sender is not verified|invalid mail from|"
 	 "sender address must contain",
 	 0, ACCOUNT(HINT_SENDER)},
 
-	/* 550 5.7.1 Sender not verified. Exchange: 501 5.1.7 Invalid address. 553 5.1.8 Domain does not exist */
+	/*
+	 * 550 5.7.1 Sender not verified. Exchange: 501 5.1.7 Invalid address. 553 5.1.8 Domain does not
+	 * exist
+	 */
 	{REPLY, MAIL, 500, 599, "5.7.", NULL, 0, ACCOUNT(HINT_SENDER)},
 	{REPLY, MAIL, 500, 599, "5.1.", NULL, 0, ACCOUNT(HINT_SENDER)},
 
-	/* Sendmail: 451 4.1.8 Domain of sender address … does not resolve. RFC 3463: both are the sender's. */
+	/*
+	 * Sendmail: 451 4.1.8 Domain of sender address … does not resolve. RFC 3463: both codes are
+	 * about the sender.
+	 */
 	{REPLY, DIALOGUE, 400, 499, "4.1.7", NULL, 0, ACCOUNT(HINT_SENDER)},
 	{REPLY, DIALOGUE, 400, 499, "4.1.8", NULL, 0, ACCOUNT(HINT_SENDER)},
 	{REPLY, DIALOGUE, 500, 599, "5.1.7", NULL, 0, ACCOUNT(HINT_SENDER)},
@@ -591,26 +654,28 @@ const Rule outcome_rules[] = {
 	/* ---- The provider has stopped the account ---- */
 
 	/*
-	 * Amazon SES: 454 Sending paused for this account. Mailjet: 550 Your account has been suspended. Brevo:
-	 * 502 5.7.0 Your SMTP account is not yet activated.
+	 * Amazon SES: 454 Sending paused for this account. Mailjet: 550 Your account has been
+	 * suspended. Brevo: 502 5.7.0 Your SMTP account is not yet activated.
 	 */
 	{REPLY, DIALOGUE, 400, 599, NULL, WORDS_OF_A_STOPPED_ACCOUNT, 0, ACCOUNT(HINT_PROVIDER)},
 
 	/*
-	 * A refusal of MAIL knows no recipient, and every mail has this sender. IONOS: 550 Requested action not
-	 * taken: mailbox unavailable, Sender address is not allowed. Courier: 517-Domain does not exist. Size and
-	 * characters are the mail's own, and so is what another enhanced code says.
+	 * At MAIL the server does not know the recipient yet, and every mail has this sender. IONOS:
+	 * 550 Requested action not taken: mailbox unavailable, Sender address is not allowed. Courier:
+	 * 517-Domain does not exist. Size and characters are about this mail, and so are the other
+	 * enhanced codes.
 	 */
 	{REPLY, MAIL, 552, 552, NULL, NULL, 0, MESSAGE_REFUSED},
 	{REPLY, MAIL, 555, 555, NULL, NULL, 0, MESSAGE_REFUSED},
 	{REPLY, MAIL, 510, 599, "5.", NULL, 0, MESSAGE_REFUSED},
 	{REPLY, MAIL, 510, 599, NULL, NULL, 0, ACCOUNT(HINT_SENDER)},
 
-	/* ---- A conversation out of step ---- */
+	/* ---- A dialogue out of step ---- */
 
 	/*
-	 * Postfix: 503 5.5.1 Error: nested MAIL command. Sendmail: 503 5.0.0 Polite people say HELO first. A new
-	 * connection begins from the start. postscreen, at RCPT: 550 5.5.1 Protocol error.
+	 * Postfix: 503 5.5.1 Error: nested MAIL command. Sendmail: 503 5.0.0 Polite people say HELO
+	 * first. A new connection begins with EHLO again. postscreen, at RCPT: 550 5.5.1 Protocol
+	 * error.
 	 */
 	{REPLY, ENVELOPE, 500, 503, NULL,
 	 "helo/ehlo first|ehlo/helo first|say mail first|sequence error", IF_REUSED,
@@ -623,8 +688,8 @@ const Rule outcome_rules[] = {
 	/* ---- The connection ---- */
 
 	/*
-	 * Amazon SES: 421 Too many concurrent SMTP connections. Google: 421 4.3.0 Temporary System Problem.
-	 * Try again later. 421 4.4.5 Server busy, try again later.
+	 * Amazon SES: 421 Too many concurrent SMTP connections. Google: 421 4.3.0 Temporary System
+	 * Problem. Try again later. 421 4.4.5 Server busy, try again later.
 	 */
 	{REPLY, ANYWHERE, 421, 421, NULL, NULL, 0, CONNECTION},
 
@@ -635,13 +700,15 @@ const Rule outcome_rules[] = {
 	/* ---- The server ---- */
 
 	/*
-	 * Postfix: 452 4.3.1 Insufficient system storage. Exim: 452 Space shortage, please try later. Microsoft 365,
-	 * to MAIL: 451 4.7.0 Temporary server error. maddy: 451 4.4.5 High load, try again later.
+	 * Postfix: 452 4.3.1 Insufficient system storage. Exim: 452 Space shortage, please try later.
+	 * Microsoft 365, to MAIL: 451 4.7.0 Temporary server error. maddy: 451 4.4.5 High load, try
+	 * again later.
 	 */
 	{REPLY, MAIL | DATA, 400, 499, "4.3.1", NULL, 0, SERVER("smtp_temporary")},
 	{REPLY, MAIL, 400, 499, NULL, "high load|temporary server error", 0, SERVER("smtp_temporary")},
 	{REPLY, DIALOGUE, 400, 499, NULL,
-	 "insufficient system|space shortage|insufficient disk space|mail system full|server configuration error",
+	 "insufficient system|space shortage|insufficient disk space|mail system full|"
+	 "server configuration error",
 	 0, SERVER("smtp_temporary")},
 
 	/* 554 5.3.2 mail.example.com: no SMTP service here */
@@ -658,8 +725,8 @@ const Rule outcome_rules[] = {
 	/* ---- The message itself: its recipient, its content ---- */
 
 	/*
-	 * Postfix: 554 5.7.1 <jane@example.com>: Relay access denied; 454 4.7.1 by its default since 2.10. A relay
-	 * may know some domains, so the mail fails alone.
+	 * Postfix: 554 5.7.1 <jane@example.com>: Relay access denied; since 2.10 by default 454 4.7.1.
+	 * A server may relay to some domains only, so the reply is about this mail alone.
 	 */
 	{REPLY, RCPT, 400, 499, NULL, WORDS_OF_NO_RELAY, 0, /* => */
 	 OUTCOME_SCOPE_ADDRESS, OUTCOME_DEFER, "smtp_temporary", 0, HINT_RELAY, false},
@@ -673,18 +740,18 @@ const Rule outcome_rules[] = {
 	/* Postfix: 550 5.1.1 <jane@example.com>: Recipient address rejected: User unknown */
 	{REPLY, RCPT, 500, 599, NULL, NULL, 0, REFUSED},
 
-	/* Google accepts some recipients at first: 550 5.1.1 The email account … does not exist (after the dot) */
+	/* Google, after the dot: 550 5.1.1 The email account … does not exist */
 	{REPLY, ANYWHERE, 500, 599, "5.1.", NULL, 0, REFUSED},
 
-	/* Postfix: 451 4.3.0 Error: queue file write error. Whatever else is temporary counts an attempt. */
+	/* Postfix: 451 4.3.0 Error: queue file write error. All other 4xx count an attempt. */
 	{REPLY, ANYWHERE, 400, 499, NULL, NULL, 0, MESSAGE_DEFERRED},
 
-	/* Postfix: 554 5.6.0 Message content rejected. Whatever else is permanent fails this message alone. */
+	/* Postfix: 554 5.6.0 Message content rejected. All other 5xx are about this message alone. */
 	{REPLY, ANYWHERE, 500, 599, NULL, NULL, 0, MESSAGE_REFUSED},
 
 	/*
-	 * The conversation broke in the middle of a message. Its own bytes may be the cause, each time again:
-	 * so it counts.
+	 * The dialogue broke in the middle of a message. The message itself may be the cause, each time
+	 * again, so the attempt counts.
 	 */
 	{TIMEOUT, ANYWHERE, 0, 0, NULL, NULL, 0, /* => */
 	 OUTCOME_SCOPE_CONNECTION, OUTCOME_DEFER, "timeout", 0, NULL, false},

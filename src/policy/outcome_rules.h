@@ -1,7 +1,7 @@
 /*
- * outcome_rules.h - the table of the delivery policy: whose trouble each reply is.
+ * outcome_rules.h - the rules: what each reply of a mail server means
  *
- * Pure data: nobody but outcome.c and its test includes it.
+ * Pure data. Only outcome.c and its test include this file.
  */
 #ifndef RHESIS_OUTCOME_RULES_H
 #define RHESIS_OUTCOME_RULES_H
@@ -10,10 +10,10 @@
 
 #define BIT(x) (1u << (x))
 
-/* Conditions beside kind, stage, code and words */
+/* Conditions besides kind, stage, code and words */
 #define IF_DOT_WRITTEN 1
 #define IF_REUSED 2
-#define IF_NAMES_SENDER 4 /* the text names our sender's address or its domain */
+#define IF_NAMES_SENDER 4 /* the text names the address of our sender, or its domain */
 
 typedef struct Rule
 {
@@ -21,7 +21,7 @@ typedef struct Rule
 	unsigned int kinds;		/* bits of SmtpEventKind */
 	unsigned int stages;	/* bits of SmtpStage */
 	int code_from, code_to; /* replies only */
-	const char *enhanced;	/* "5.7.1", or "4.2." for all of them; NULL: any or none */
+	const char *enhanced;	/* "5.7.1", or "4.2." for all that begin so; NULL: any or none */
 	const char *wording;	/* phrases, see HasWording; NULL: any text */
 	int conditions;
 
@@ -30,11 +30,11 @@ typedef struct Rule
 	OutcomeAction action;
 	const char *reason;
 	int delay_seconds;
-	const char *hint; /* the next step, for the person who can mend it; NULL: none is known */
-	bool is_full; /* this connection takes no more messages, for a count that another reaches too */
+	const char *hint; /* the next step for a person; NULL: none is known */
+	bool is_full;	  /* see Outcome.is_full */
 } Rule;
 
-/* In the order in which they are tried; the last one holds for all that is left. */
+/* They are tried in this order. The last one matches everything. */
 extern const Rule outcome_rules[];
 extern const int outcome_rule_count;
 

@@ -1,7 +1,7 @@
 /*
- * reply_wording.c - what the text of a server's reply says, where its codes do not say it.
+ * reply_wording.c - reads the text of a reply whose codes do not say enough
  *
- * Knows words, not policy: which wording means what is in outcome.c.
+ * The rules in outcome_rules.c say which words mean what.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -12,10 +12,10 @@
 #include "base/ascii.h"
 #include "policy/reply_wording.h"
 
-/* A ".." in a phrase stands for up to so many words. */
+/* A ".." in a phrase stands for up to this many words. */
 #define MOST_WORDS_BETWEEN 5
 
-/* Where these bytes stand in the text, in any case; NULL: nowhere. */
+/* Returns where the wanted bytes begin in the text, in any case; NULL if nowhere. */
 static const char *
 FindText(const char *text, const char *wanted, size_t length)
 {
@@ -27,7 +27,7 @@ FindText(const char *text, const char *wanted, size_t length)
 	return NULL;
 }
 
-/* How many bytes of a blank the text begins with: a space, or a no-break space; 0: none. */
+/* Returns the length in bytes of the blank that the text begins with; 0 if it begins with none. */
 static size_t
 BlankLength(const char *text)
 {
@@ -53,8 +53,9 @@ SkipWord(const char *text)
 }
 
 /*
- * The end of what matches the phrase at the start of the text; NULL: it does not. A space of the phrase is
- * any number of blanks, or a hyphen ("fully-qualified"); *blanks says whether there was a blank at all.
+ * Matches the phrase at the start of the text. Returns the end of the match, or NULL. A space of
+ * the phrase is any number of blanks, or a hyphen ("fully-qualified"). *blanks is set to true if
+ * the match has a blank.
  */
 static const char *
 MatchPhrase(const char *text, const char *phrase, const char *phrase_end, bool *blanks)
@@ -63,7 +64,7 @@ MatchPhrase(const char *text, const char *phrase, const char *phrase_end, bool *
 	{
 		if (phrase_end - phrase > 3 && strncmp(phrase, " .. ", 4) == 0)
 		{
-			/* "recipient .." does not begin in "recipients". */
+			/* "recipient .." does not match "recipients". */
 			if (IsAsciiLetter(*text))
 				return NULL;
 			text = SkipBlanks(text);
@@ -93,7 +94,7 @@ MatchPhrase(const char *text, const char *phrase, const char *phrase_end, bool *
 	return text;
 }
 
-/* Does an address or its local part stand in these words of the text, or reach into them? */
+/* Returns true if the words of the text from start to end have a part of an address. */
 static bool
 TouchesAddress(const char *text, const char *start, const char *end)
 {
@@ -117,7 +118,7 @@ HasPhrase(const char *text, const char *text_end, const char *phrase, const char
 		bool blanks = false;
 		const char *end;
 
-		/* Most places differ in the first letter. */
+		/* This is fast: most places differ in the first letter. */
 		if (AsciiLower(*at) != *phrase)
 			continue;
 		end = MatchPhrase(at, phrase, phrase_end, &blanks);
@@ -128,8 +129,8 @@ HasPhrase(const char *text, const char *text_end, const char *phrase, const char
 }
 
 /*
- * Where somebody else's words begin that the server only quotes: what another server, or a callout, said
- * about one recipient. The end of the text: nowhere.
+ * Returns where the server begins to quote another server; the end of the text if it quotes
+ * nothing. The quoted words are about one recipient.
  */
 static const char *
 OwnWordsEnd(const char *text)
@@ -164,14 +165,14 @@ HasWording(const char *text, const char *phrases)
 	return false;
 }
 
-/* Can this be a part of an address or a domain, so that what stands next to it is not the whole? */
+/* Returns true if c can be a part of an address or a domain. */
 static bool
 IsAddressChar(char c)
 {
 	return c != '\0' && (IsAsciiLetter(c) || IsAsciiDigit(c) || strchr("@.-_+\"", c) != NULL);
 }
 
-/* Does the text contain this name, and not only as a part of a longer one? */
+/* Returns true if the text has this name as a whole, not only as a part of a longer name. */
 static bool
 NamesExactly(const char *text, const char *name)
 {
@@ -180,11 +181,11 @@ NamesExactly(const char *text, const char *name)
 
 	while (length > 0 && (at = FindText(at, name, length)) != NULL)
 	{
-		const char *behind = at + length;
+		const char *after = at + length;
 
-		if (*behind == '.' && !IsAddressChar(behind[1]))
-			behind++; /* the end of a sentence */
-		if ((at == text || !IsAddressChar(at[-1])) && !IsAddressChar(*behind))
+		if (*after == '.' && !IsAddressChar(after[1]))
+			after++; /* the end of a sentence */
+		if ((at == text || !IsAddressChar(at[-1])) && !IsAddressChar(*after))
 			return true;
 		at++;
 	}
@@ -202,7 +203,7 @@ NamesSender(const char *text, const char *sender)
 	return NamesExactly(text, sender) || (at != NULL && NamesExactly(text, at + 1));
 }
 
-/* Reads digits; what would overflow stays at a large number. */
+/* Reads digits. A number that is too large becomes MAX_NAMED_DELAY. */
 static int
 ReadNumber(const char **p)
 {
@@ -213,7 +214,7 @@ ReadNumber(const char **p)
 	return number;
 }
 
-/* The seconds in the unit that a text begins with; 0 if it begins with none. */
+/* Returns the seconds in the unit that the text begins with; 0 if it begins with none. */
 static int
 UnitSeconds(const char *text)
 {
@@ -241,7 +242,7 @@ UnitSeconds(const char *text)
 	return 0;
 }
 
-/* Reads "300 seconds", "5min" or "00:05:00"; 0 if the text begins with nothing of the kind. */
+/* Reads "300 seconds", "5min" or "00:05:00". Returns 0 if the text begins with no duration. */
 static int
 ReadDuration(const char *text)
 {

@@ -1,32 +1,34 @@
 /*
- * reply_wording.h - what the text of a server's reply says, where its codes do not say it.
+ * reply_wording.h - reads the text of a reply whose codes do not say enough
  *
  * Pure: no I/O, no state, no allocation. Texts are hostile and of bounded length.
  */
 #ifndef RHESIS_REPLY_WORDING_H
 #define RHESIS_REPLY_WORDING_H
 
-/* What a server may ask us to wait. */
+/* The longest delay that is believed. */
 #define MAX_NAMED_DELAY (24 * 60 * 60)
 
 /*
- * Is one of the phrases in the text? Phrases are in lower case, '|' between them. The text may have any case,
- * several blanks or a hyphen for one, and with " .. " in a phrase up to five words there. Words that have an '@'
- * or a '<' never count: they are addresses. Nor does what the server only quotes ("host mx.example.org
- * said: ...").
+ * Returns true if one of the phrases is in the text. Phrases are in lower case, with '|' between
+ * them. The text can have any case. A blank in a phrase stands for any number of blanks or a
+ * hyphen, and " .. " for up to five words. A word of the text that has an '@' or a '<' never
+ * matches: it is an address. Text that the server quotes ("host mx.example.org said: ...") never
+ * matches either.
  */
 extern bool HasWording(const char *text, const char *phrases);
 
 /*
- * Does the text name the sender's address, or its domain alone ("identity/example.com")? An address that
- * only contains them ("jane@example.com") does not count. The sender may be NULL.
+ * Returns true if the text names the sender's address, or its domain alone
+ * ("identity/example.com"). An address that only contains it ("jane@example.com") does not count.
+ * The sender can be NULL.
  */
 extern bool NamesSender(const char *text, const char *sender);
 
 /*
- * The delay in seconds that a reply asks for, at most MAX_NAMED_DELAY, 0 if it names none: a duration behind
- * "in", "after", "for" or "wait", in a text that has spoken of trying again before. ("Limit of 500 mails in
- * 24 hours reached, try again later" names none.)
+ * Returns the delay in seconds that a reply asks for, at most MAX_NAMED_DELAY; 0 if it names none.
+ * A delay is a duration after "in", "after", "for" or "wait", and the text must have a word such as
+ * "again" before it. ("Limit of 500 mails in 24 hours reached, try again later" names none.)
  */
 extern int NamedDelaySeconds(const char *text);
 

@@ -1,7 +1,8 @@
 /*
- * smtp_hint.c - what a person can do about a mail server's trouble.
+ * smtp_hint.c - what a person can do about a problem with the mail server
  *
- * The table of the delivery policy has hints about replies. Here are those about connections that end without one.
+ * The rules in outcome_rules.c have the hints about replies. This file has those about connections
+ * that end without a reply.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -11,7 +12,7 @@
 
 #include "policy/smtp_hint.h"
 
-/* The server was silent, or said what is no SMTP, instead of greeting. */
+/* Instead of a greeting there was silence, or something that is not SMTP. */
 static bool
 NeverGreeted(const SmtpEvent *event)
 {

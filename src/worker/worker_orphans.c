@@ -31,7 +31,7 @@ FailCulprit(const JournalLife *life)
 	if (notification != NULL)
 	{
 		delivery = MakeBatch(context, &alone)->deliveries;
-		BlameDelivery(delivery, "interrupted", CULPRIT_MESSAGE);
+		FailPreparation(delivery, "interrupted", CULPRIT_MESSAGE);
 		failed = RecordOutcomes(life->epoch, &delivery->record, 1) > 0;
 	}
 	if (failed)

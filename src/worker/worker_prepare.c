@@ -50,7 +50,7 @@ FailSlowRow(DeliveryBatch *batch, const RecipientsProblem *problem)
 		return false;
 	slow_row_failed = true;
 	ClaimNow();
-	BlameDelivery(&batch->deliveries[0], "recipients_error", problem->message);
+	FailPreparation(&batch->deliveries[0], "recipients_error", problem->message);
 	return true;
 }
 
@@ -76,9 +76,9 @@ SetCulpritsApart(DeliveryBatch *batch)
 		Delivery *delivery = &batch->deliveries[i];
 
 		if (IsCulprit(delivery->record.id))
-			GiveBackDeferred(delivery, "interrupted");
+			ReturnDeferred(delivery, "interrupted");
 		else
-			GiveBack(delivery, 0);
+			ReturnToQueue(delivery, 0);
 		AppendSettled(delivery);
 	}
 	return true;
@@ -129,7 +129,7 @@ PrepareClaimed(void)
 		Delivery *delivery = &batch->deliveries[i];
 
 		if (!readable && !row_failed)
-			GiveBackDeferred(delivery, "recipients_error");
+			ReturnDeferred(delivery, "recipients_error");
 		if (readable && delivery->owes_mail)
 			AppendReady(delivery);
 		else
@@ -183,15 +183,16 @@ ReturnPreparing(const char *message)
 	for (int i = 0; i < batch->count; i++)
 	{
 		if (batch->count == 1 && message)
-			BlameDelivery(&batch->deliveries[i], "render_error", message);
+			FailPreparation(&batch->deliveries[i], "render_error", message);
 		else if (batch->count == 1 && shutdown_was_requested && WasTerminatedTwice(batch))
-			BlameDelivery(&batch->deliveries[i], "interrupted",
-						  "the worker was terminated while it prepared this mail, twice in a row");
+			FailPreparation(
+				&batch->deliveries[i], "interrupted",
+				"the worker was terminated while it prepared this mail, twice in a row");
 		else if (batch->count == 1 && !shutdown_was_requested && WasCancelledTwice(batch))
-			BlameDelivery(&batch->deliveries[i], "recipients_error",
-						  "reading recipients was cancelled, twice in a row");
+			FailPreparation(&batch->deliveries[i], "recipients_error",
+							"reading recipients was cancelled, twice in a row");
 		else
-			GiveBack(&batch->deliveries[i], 0);
+			ReturnToQueue(&batch->deliveries[i], 0);
 		AppendSettled(&batch->deliveries[i]);
 	}
 	if (batch->count > 1)

@@ -6,7 +6,6 @@
 #include "worker/worker_queue.h"
 
 #include "miscadmin.h"
-#include "policy/disposition.h"
 #include "queue/queue.h"
 #include "queue/queue_aside.h"
 #include "server/claim_journal.h"

@@ -50,7 +50,7 @@ ReturnUnsent(void)
 
 	while ((delivery = TakeUnsent()) != NULL)
 	{
-		GiveBack(delivery, 0);
+		ReturnToQueue(delivery, 0);
 		AppendSettled(delivery);
 	}
 }

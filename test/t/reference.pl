@@ -46,7 +46,7 @@ my @documented = map { /^\| ([^|]*) \|/mg ? $1 =~ /`(\w+)`/g : () } split /\n/, 
 my @given = (
 	$sources =~ /OUTCOME_\w+,\s*"(\w+)"/g,
 	$sources =~ /(?:\breason|skip_reason) = "(\w+)"/g,
-	$sources =~ /\b(?:Settle|SettleUnprepared|GiveBackDeferred)\([^;"]*"(\w+)"/g,
+	$sources =~ /\b(?:Settle|SettleUnprepared|ReturnDeferred)\([^;"]*"(\w+)"/g,
 	$sources =~ /\bTHEN '(\w+_\w+|expired|interrupted)'/g,
 	source_text('sql') =~ /\bdelivery_reason = '(\w+)'/g,
 	$sources =~ /^\t+return "(\w+_email|\w+_user|wrong_organization)";/mg);

@@ -39,7 +39,7 @@ StageByName(const char *name)
 
 /* The words of the table for an outcome. */
 static const char *
-Disposition(const Outcome *outcome)
+WordFor(const Outcome *outcome)
 {
 	switch (outcome->action)
 	{
@@ -97,7 +97,7 @@ CheckReply(const Row *row)
 	event.reused = strcmp(row->connection, "used") == 0;
 	event.dot_written = event.stage == SMTP_STAGE_FINAL_DOT;
 	outcome = OutcomeForEvent(&event);
-	is_str(Disposition(&outcome), row->expected, name);
+	is_str(WordFor(&outcome), row->expected, name);
 }
 
 /* Before MAIL no mail can be to blame, whatever the server says: it is given back. Returns how often it is not. */
