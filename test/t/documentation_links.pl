@@ -7,6 +7,7 @@ use File::Basename;
 use File::Spec;
 use PostgreSQL::Test::Utils;
 use RhesisNotify::Document qw(pages documents page_text blocks anchors_of targets_of);
+use RhesisNotify::Sources qw(source_text);
 use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -43,6 +44,22 @@ foreach my $page (documents())
 	is_deeply([ grep { my $pattern = "$top/$_"; !grep { -e } glob $pattern } @files ], [], "the files that $page names are there");
 }
 
+# ---- Functions of the sources that are named ----
+
+my $sources = source_text('c');
+
+sub unknown_functions
+{
+	my ($text) = @_;
+	return grep { $sources !~ /\b$_\b/ } $text =~ /`([A-Z][a-z]+[A-Z]\w*)\(\)`/g;
+}
+
+foreach my $page (documents())
+{
+	is_deeply([ unknown_functions(page_text($page)) ], [], "the functions of the sources that $page names are there");
+}
+is_deeply([ unknown_functions('`LookUpRecipients()` and `NoSuchFunction()`') ], ['NoSuchFunction'], 'one that is not is noticed');
+
 # ---- What psql shows fits a terminal ----
 
 foreach my $page (pages())
@@ -76,7 +93,13 @@ is_deeply([ grep { m{^doc/} && $_ ne 'doc/README.md' && !$listed{$_} } pages() ]
 # ---- Commands ----
 
 # The Makefile's targets, and those of PGXS that are written of.
-my %targets = map { $_ => 1 } ((map { slurp_file("$top/$_") =~ /^([\w-]+):/mg } qw(Makefile test/targets.mk bench/targets.mk)), qw(all install uninstall installcheck clean));
+sub targets_in
+{
+	my (@makefiles) = @_;
+	return map { $_ => 1 } map { slurp_file("$top/$_") =~ /^([\w-]+):/mg } @makefiles;
+}
+
+my %targets = (targets_in(qw(Makefile test/targets.mk bench/targets.mk)), map { $_ => 1 } qw(all install uninstall installcheck clean));
 
 foreach my $page (pages())
 {
@@ -85,9 +108,11 @@ foreach my $page (pages())
 	foreach my $block (blocks(page_text($page), 'sh'))
 	{
 		push @broken, $block unless system('sh', '-n', '-c', $block) == 0;
-		foreach my $arguments ($block =~ /^(?:sudo )?(?:\w+=\S+ )*make\b([^#;&|\n]*)/mg)
+		foreach my $arguments ($block =~ s/"[^"\n]*"//gr =~ /^(?:sudo )?(?:\w+=\S* )*make\b([^#;&|\n]*)/mg)
 		{
-			push @unknown, grep { !/=|^-/ && !$targets{$_} } split ' ', $arguments;
+			my $other = $arguments =~ s/ -C (\S+)// ? $1 : undef;
+			my %there = $other ? targets_in("$other/Makefile") : %targets;
+			push @unknown, grep { !/=|^-/ && !$there{$_} } split ' ', $arguments;
 		}
 		my $file = qr{(?:test|examples|bench|demo|\.ci)/[\w./-]+};
 		push @unknown, grep { !-x "$top/$_" } $block =~ m{^(?:sudo )?(?:\w+=\S+ )*($file)}mg;
