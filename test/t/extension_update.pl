@@ -99,10 +99,10 @@ $node->stop;
 
 # ---- From each earlier version: test/run has built their libraries ----
 
-foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_NEIGHBOURS}/*")
+foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}/*")
 {
-	my $neighbour = "$ENV{RHESIS_NEIGHBOURS}/$from";
-	note("The library of $from is built of " . slurp_file("$neighbour/sources"));
+	my $previous = "$ENV{RHESIS_PREVIOUS_VERSIONS}/$from";
+	note("The library of $from is built of " . slurp_file("$previous/sources"));
 	$node = RhesisNotify::Cluster->serve("from_$from", %settings);
 	create_database($node, 'fresh');
 	$node->sql('CREATE ROLE app');
@@ -205,7 +205,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_NEIGHBOURS}/*")
 	is($node->sql(q{SELECT string_agg(task_id, ' ' ORDER BY task_id) FROM rhesis_notify.task_notifications WHERE delivery_status::text = task_id}, 'every_state'),
 		'cancelled deferred failed held sent skipped', 'and nothing else');
 
-	# ---- Neighbouring versions ----
+	# ---- Different versions of library and objects ----
 
 	# Calls every function and reads every relation of the extension, with something in it. What fails may fail; the server may not.
 	# Returns how many statements these were, and those that failed.
@@ -267,7 +267,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_NEIGHBOURS}/*")
 		return;
 	};
 
-	$install_library->("$neighbour/rhesis_notify.so");
+	$install_library->("$previous/rhesis_notify.so");
 	my $old = RhesisNotify::Cluster->serve("old_$from", peer => $peer, bare => 1, installed => $prefix, settings => { 'server.max_worker_processes' => 16 });
 	$old->create_app('postgres', $from);
 	$old->sql('CREATE ROLE app');
@@ -292,7 +292,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_NEIGHBOURS}/*")
 	is(join("\n", differences(\%fresh, { catalog_of($old, 'postgres') })), '', 'the catalog is that of a fresh install');
 
 	# Back to the library of that version, with the current objects.
-	$install_library->("$neighbour/rhesis_notify.so");
+	$install_library->("$previous/rhesis_notify.so");
 	$old->customise('postgres');
 	my $log_offset = -s $old->logfile;
 	$old->restart;
