@@ -1,11 +1,11 @@
-# The targets that measure. The Makefile says what each is for, and includes this.
+# The targets that measure. The Makefile describes them and includes this file.
 
-# Debian's packages.
+# Packages of Debian.
 BENCH_RENDER_PACKAGES = postgresql-$(PG_MAJOR) python3 python3-jinja2
-# smtp-source is Postfix's.
+# smtp-source belongs to Postfix.
 BENCH_PACKAGES = postgresql-$(PG_MAJOR) postfix openssl libssl-dev python3 python3-psycopg2 python3-matplotlib
 BENCH_PROFILE_PACKAGES = postgresql-$(PG_MAJOR) libssl-dev python3 python3-psycopg2 linux-perf
-# bench/run says what it does.
+# See bench/run.
 .PHONY: bench
 bench:
 	@test/install-packages $(BENCH_PACKAGES) $(NODE_PACKAGES)
@@ -15,7 +15,7 @@ bench:
 		{ cat build/bench/build.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) QUICK=$(QUICK) bench/run $(SCENARIOS)
 
-# bench/profile says what it does.
+# See bench/profile.
 .PHONY: bench-profile
 bench-profile:
 	@test/install-packages $(BENCH_PROFILE_PACKAGES)
@@ -24,7 +24,7 @@ bench-profile:
 	@{ $(MAKE) stage && $(MAKE) -C bench/sink; } >build/bench/build.log 2>&1 || { cat build/bench/build.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) bench/profile $(COMPARE)
 
-# bench/versions says what it does.
+# See bench/versions.
 .PHONY: bench-versions
 bench-versions:
 	@test/install-packages $(BENCH_PACKAGES)
@@ -33,7 +33,7 @@ bench-versions:
 	@{ $(MAKE) stage && $(MAKE) -C bench/sink; } >build/bench/build.log 2>&1 || { cat build/bench/build.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) bench/versions $(COMPARE)
 
-# bench/render/run says what it does.
+# See bench/render/run.
 .PHONY: bench-render
 bench-render:
 	@test/install-packages $(BENCH_RENDER_PACKAGES) $(NODE_PACKAGES)

@@ -1,1 +1,2 @@
-"""What the scenarios of the benchmark are built from: a private PostgreSQL, the sink, the peers, figures and their report."""
+"""Parts of the benchmark that its scenarios share: a private PostgreSQL, the sink, the peers,
+figures, and their report."""

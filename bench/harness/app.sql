@@ -1,4 +1,5 @@
--- An application as in demo/app.sql, with a thousand users, user1 to user1000, and what puts tasks in for them.
+-- The application of demo/app.sql with a thousand users, user1 to user1000, and functions that add
+-- tasks for them.
 
 CREATE EXTENSION rhesis_notify;
 
@@ -28,8 +29,9 @@ SELECT bench.user_id(prefix || n), prefix || n || '@bench.example', 'Ada Müller
 FROM pg_catalog.unnest('{user,load}'::text[]) AS prefix, pg_catalog.generate_series(1, 1000) AS n;
 ANALYZE;
 
--- So many tasks, numbered from start, for users in turn: each for one far away from the one before, and from any so many numbers for all
--- of them (the factor is a prime). The mail is the one that jobFor() in peers/mailer.js describes.
+-- Adds count tasks, numbered from start. The users take turns in steps of a prime number, so
+-- neighbouring tasks belong to users far apart, and count tasks are spread over all users. The mail
+-- is the one that jobFor() in peers/mailer.js describes.
 CREATE FUNCTION bench.queue(count integer, start integer, users integer) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO rhesis_notify.task_notifications
 		(task_id, task_name, status, user_id, organization_id, template, started_at, completed_at, result)
@@ -40,14 +42,16 @@ CREATE FUNCTION bench.queue(count integer, start integer, users integer) RETURNS
 	FROM pg_catalog.generate_series(start, start + count - 1) AS n
 $$;
 
--- Rows of mails that were sent long ago, with the numbers first to last; those up to old are older than retention's default. They are
--- what a worker leaves: each was written, claimed and recorded, in transactions of a batch, so that the room that two updates need is
--- where it is after them. Rows that were written in their last state, as after a restore, leave on each page room for just one more
--- new row, and the next mails are spread over all of them. For a database whose worker pauses.
+-- Adds the rows of mails that were sent long ago, numbered first to last. The rows up to old are
+-- older than the default of retention. The rows are as a worker leaves them: each was inserted,
+-- claimed and recorded, in transactions of a batch, so its page keeps the space that two updates
+-- need. If rows are written in their final state, as by a restore, each page has space for one more
+-- row, and the next mails are spread over all pages. Call this only while the worker is paused.
 CREATE PROCEDURE bench.send_history(first integer, last integer, old integer) LANGUAGE plpgsql AS $$
 DECLARE
 	batch CONSTANT integer := 1000;
-	-- A live worker's: it leaves alone what it has not claimed, and nobody adopts it.
+	-- The epoch of a worker that is alive. That worker ignores rows that it has not claimed, and no
+	-- other worker adopts them.
 	epoch CONSTANT bigint := (SELECT last_value FROM rhesis_notify.worker_epoch);
 	newest CONSTANT bigint := coalesce((SELECT pg_catalog.max(id) FROM rhesis_notify.task_notifications), 0);
 BEGIN
@@ -60,7 +64,7 @@ BEGIN
 	FROM (SELECT n, pg_catalog.now() - CASE WHEN n <= old THEN interval '40 d' ELSE interval '1 d' END + n * interval '1 ms' AS moment
 		FROM pg_catalog.generate_series(first, last) AS n) AS past;
 	COMMIT;
-	-- The record follows a batch behind the claim.
+	-- The record comes one batch after the claim.
 	FOR claimed IN newest + 1 .. newest + 1 + last - first + batch BY batch LOOP
 		UPDATE rhesis_notify.task_notifications SET delivery_status = 'sent', claimed_by = NULL, attempts = 1,
 			recipient_email = 'user' || 1 + id % 1000 || '@bench.example', smtp_reply = '250 2.0.0 Ok: queued as 4F2A',

@@ -1,4 +1,4 @@
-"""A backlog that a warm worker sends: what a mail costs it, and how fast it is."""
+"""A warm worker sends a backlog: the cost of a mail, and the rate."""
 
 from .cluster import run_time
 from .sink import rate
@@ -7,7 +7,8 @@ WARM = 1000
 
 
 def send_backlog(cluster, sink, backlog, recording):
-    """Microseconds of the worker's time for a mail, and mails per second. recording(pid) is entered while the worker has mails."""
+    """Returns the microseconds of the worker's time per mail, and the mails per second. The
+    context recording(pid) is active while the worker sends."""
     cluster.configure(**sink.settings())
     warm_up(cluster, sink, WARM)
     cluster.pause()
@@ -24,7 +25,8 @@ def send_backlog(cluster, sink, backlog, recording):
 
 
 def warm_up(cluster, sink, mails):
-    """Empties the table, and has so many mails sent: the first pay for the connections and the plans."""
+    """Empties the table and sends count mails. The first mails pay for the connections and the
+    plans, so they are not measured."""
     cluster.clear()
     sink.reset()
     cluster.queue(mails)

@@ -1,4 +1,4 @@
-"""One server for us and for the peers, each in a database of its own."""
+"""One server for the extension and for the peers. Each of them has its own database."""
 
 import os
 import time
@@ -11,7 +11,7 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 TABLE = "rhesis_notify.task_notifications"
 APP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.sql")
 
-# The same for everybody. What is not here is PostgreSQL's default.
+# The same settings for all. Other settings have PostgreSQL's defaults.
 CONFIGURATION = """
 max_connections = 150
 shared_buffers = '1GB'
@@ -27,31 +27,32 @@ include_if_exists = '{socket}/scenario.conf'
 
 
 def cpu_of(pid):
-    """Seconds of the processor's time: the process, and those of its children that have ended."""
+    """The seconds of processor time of a process and of its children that have ended."""
     with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
         fields = file.read().rpartition(")")[2].split()
     return sum(int(field) for field in fields[11:15]) / CLOCK_TICKS
 
 
 def run_time(pid):
-    """The same of a process with one thread, without its children: in seconds to the nanosecond, where cpu_of counts steps of 10 ms."""
+    """The same for a process with one thread, without its children. It counts nanoseconds, and
+    cpu_of counts steps of 10 ms."""
     with open(f"/proc/{pid}/schedstat", encoding="utf-8") as file:
         return int(file.read().split()[0]) / 1e9
 
 
 def status_of(pid, name):
-    """A number of /proc/PID/status."""
+    """A number from /proc/PID/status."""
     with open(f"/proc/{pid}/status", encoding="utf-8") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 
 def private_memory(pid):
-    """In MB."""
+    """The private memory of a process in MB."""
     return status_of(pid, "RssAnon") / 1024
 
 
 class Cluster(Postgres):
-    """with Cluster(directory) as cluster: runs while the block does."""
+    """"with Cluster(directory) as cluster": the server runs while the block runs."""
 
     database = "bench"
     configuration = CONFIGURATION
@@ -66,7 +67,8 @@ class Cluster(Postgres):
             raise RuntimeError(f"there is nothing to measure with {' and '.join(unsafe)} off: a crash could lose what was committed")
 
     def durability(self):
-        """What the server says of the settings that decide whether a commit outlives a crash."""
+        """The settings that decide whether a commit outlives a crash, as the server reports
+        them."""
         return {name: self.value(f"SHOW {name}") for name in ("fsync", "full_page_writes", "synchronous_commit")}
 
     def __exit__(self, kind=None, *rest):
@@ -75,7 +77,7 @@ class Cluster(Postgres):
         super().__exit__(kind, *rest)
 
     def show_state(self):
-        """What may explain that a scenario has failed."""
+        """The end of the log, which may explain why a scenario failed."""
         try:
             for row in self.sql("SELECT database, worker, state, in_flight, connections, sent, deferred, failed, last_error FROM rhesis_notify.worker_status"):
                 print("  worker:", *row)
@@ -94,7 +96,7 @@ class Cluster(Postgres):
         return connection
 
     def sql(self, text, *parameters, database="bench"):
-        """Runs it outside a transaction; returns the rows."""
+        """Runs a query outside a transaction and returns the rows."""
         connection = self.connect(database)
         try:
             with connection.cursor() as cursor:
@@ -107,7 +109,7 @@ class Cluster(Postgres):
         return self.sql(text, *parameters, database=database)[0][0]
 
     def until(self, text, timeout=60, database="bench"):
-        """Waits until the query says true."""
+        """aits until the query returns true."""
         end = time.monotonic() + timeout
         while not self.value(text, database=database):
             if time.monotonic() > end:
@@ -121,7 +123,8 @@ class Cluster(Postgres):
     # ---- The extension ----
 
     def configure(self, **settings):
-        """Restarts the server with these settings beside those that all scenarios have; a dot is written as two underscores."""
+        """Restarts the server with these settings. All scenarios share the other settings. In a
+        name, two underscores stand for a dot."""
         with open(f"{self.directory}/scenario.conf", "w", encoding="utf-8") as file:
             for name, value in settings.items():
                 file.write(f"{name.replace('__', '.')} = '{value}'\n")
@@ -133,15 +136,17 @@ class Cluster(Postgres):
         return [pid for pid, in self.sql("SELECT pid FROM rhesis_notify.worker_status WHERE database = 'bench'")]
 
     def queue(self, count, start=1, users=1000):
-        """Commits so many tasks in one transaction, for the users in turn; the mails are those of app.sql."""
+        """Commits count tasks in one transaction. The users take turns. The mails are those of
+        app.sql."""
         self.sql("SELECT bench.queue(%s, %s, %s)", count, start, users)
 
     def clear(self):
         self.sql(f"TRUNCATE {TABLE} RESTART IDENTITY CASCADE")
 
     def settled(self, sink, mails, newest=0, database="bench"):
-        """Waits until no outcome is left to be recorded. An error, unless the sink has taken so many mails since its reset, and there are as
-        many rows behind the newest of before, each with its outcome: none is lost, and none was sent twice."""
+        """aits until every outcome is recorded. Then it raises an error unless the sink has
+        accepted count mails since its reset, and the table has count new rows, each with its
+        outcome. So no mail is lost, and none is sent twice."""
         self.until(f"SELECT NOT EXISTS (SELECT FROM {TABLE} WHERE finished_at IS NULL)", database=database)
         taken = sink.counts()["mails"]
         rows, recorded = self.sql(f"""SELECT count(*), count(*) FILTER (WHERE delivery_status = 'sent' AND attempts = 1 AND
@@ -156,14 +161,15 @@ class Cluster(Postgres):
     def resume(self):
         self.sql("SELECT rhesis_notify.resume()")
 
-    # ---- What it costs ----
+    # ---- Costs ----
 
     def postmaster(self):
         with open(f"{self.data}/postmaster.pid", encoding="utf-8") as file:
             return int(file.readline())
 
     def cpu(self):
-        """Seconds of the processor's time that all of the server's processes have used, the ended ones too."""
+        """The seconds of processor time of all processes of the server, including those that
+        have ended."""
         postmaster = self.postmaster()
         with open(f"/proc/{postmaster}/task/{postmaster}/children", encoding="utf-8") as file:
             children = file.read().split()

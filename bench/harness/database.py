@@ -1,4 +1,5 @@
-"""A database of a cluster with the extension and the application, beside the one that is called bench."""
+"""A further database of a cluster, with the extension and the application. The first one is
+called bench."""
 
 import contextlib
 import os
@@ -9,12 +10,12 @@ from .sink import paces
 
 class Database:
     def __init__(self, cluster, name):
-        """A copy of bench's, which is to be small yet."""
+        """Copies the database bench, which must still be small."""
         self.cluster, self.name = cluster, name
         self.newest = 0  # the last row before the backlog
         self.queued = 0  # of all backlogs
         cluster.sql(f"CREATE DATABASE {name} TEMPLATE bench", database="postgres")
-        # It is one of its own, and measured as one.
+        # The copy is adopted, so that it sends mail as a database of its own.
         self.sql("SELECT rhesis_notify.adopt_database(true)")
 
     def connect(self):
@@ -27,7 +28,7 @@ class Database:
         return self.cluster.value(text, *parameters, database=self.name)
 
     def set(self, setting, value):
-        """A setting of this database; returns when the worker goes by it."""
+        """Changes a setting of this database. Returns when the worker uses it."""
         before = self.worker_start()
         self.sql(f"ALTER DATABASE {self.name} SET rhesis_notify.{setting} = '{value}'")
         self.cluster.until(f"SELECT started_at > '{before}' AND state <> 'starting' FROM rhesis_notify.worker_status "
@@ -43,12 +44,13 @@ class Database:
         return cpu_of(self.worker_pid())
 
     def serve(self):
-        """Waits until its worker runs."""
+        """aits until the worker of this database runs."""
         self.cluster.until(f"SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE database = '{self.name}' AND state = 'idle'")
 
     def add_history(self, count, old=0):
-        """Mails that were sent long ago, the first of them before retention's default. Each leaves two dead rows; vacuum comes when
-        they are as many as autovacuum waits for: 1,000 and a tenth of the table."""
+        """Adds mails that were sent long ago; the first ones are older than the default of
+        retention. Each of them leaves two dead rows. Autovacuum starts at 1,000 dead rows plus a
+        tenth of the table."""
         self.sql("SELECT rhesis_notify.pause()")
         done = 0
         while done < count:
@@ -60,7 +62,8 @@ class Database:
         self.resume()
 
     def restore_history(self, other):
-        """The finished rows of another database, as a restored dump brings them: written once, in their last state."""
+        """Copies the finished rows of another database, as a restored dump has them: each row
+        was written once, in its final state."""
         dump = f"{self.cluster.directory}/history.copy"
         other.sql(f"COPY {TABLE} TO '{dump}'")
         self.sql(f"COPY {TABLE} FROM '{dump}'")
@@ -69,7 +72,7 @@ class Database:
         self.sql(f"VACUUM ANALYZE {TABLE}")
 
     def hold_back(self, count, users=1000, chunk=100000):
-        """A backlog that waits for resume()."""
+        """Adds a backlog that waits for resume()."""
         self.sql("SELECT rhesis_notify.pause()")
         self.newest = self.value(f"SELECT coalesce(max(id), 0) FROM {TABLE}")
         for first in range(1, count + 1, chunk):
@@ -83,13 +86,13 @@ class Database:
         self.sql(f"TRUNCATE {TABLE} RESTART IDENTITY CASCADE")
 
     def settled(self, sink, count):
-        """As the cluster's, of the backlog: what the table had before it is not looked at."""
+        """As Cluster.settled(), but only for the backlog: it ignores older rows."""
         self.cluster.settled(sink, count, self.newest, self.name)
 
 
 @contextlib.contextmanager
 def old_snapshot(cluster, name):
-    """A dump of that database, or a session that somebody has forgotten."""
+    """Holds a snapshot, as a dump does, or a session that somebody has forgotten."""
     connection = cluster.connect(name)
     connection.set_session(isolation_level="REPEATABLE READ", autocommit=False)
     with connection.cursor() as cursor:
@@ -99,7 +102,8 @@ def old_snapshot(cluster, name):
 
 
 def drain(database, sink, count, parts=1, timeout=400):
-    """Has a backlog sent that was held back; returns the mails per second of each of so many equal parts."""
+    """Sends the backlog that hold_back() added. Splits it into equal parts and returns the mails
+    per second of each."""
     sink.reset()
     database.resume()
     rates = paces(sink, count, parts, timeout)

@@ -1,11 +1,12 @@
-"""Figures: rounds in which everybody takes turns, medians with their least and most, and targets that are met or not."""
+"""Figures: the contestants take turns, each figure has a median with its minimum and maximum,
+and a target is met or not."""
 
 import statistics
 import time
 
 
 class Series:
-    """One figure, measured several times."""
+    """A figure that was measured several times."""
 
     def __init__(self, values):
         self.values = list(values)
@@ -15,19 +16,19 @@ class Series:
         return statistics.median(self.values)
 
     def text(self, digits=0):
-        """Median, least and most; of a single one itself."""
+        """The median, the minimum and the maximum. If there is one value, only that value."""
         median, least, most = (f"{value:,.{digits}f}" for value in (self.median, min(self.values), max(self.values)))
         if len(self.values) == 1:
             return median
         return f"{median} ({least} – {most})"
 
     def over(self, other):
-        """The ratio within each round."""
+        """The ratio of two figures, round by round."""
         return Series(mine / theirs for mine, theirs in zip(self.values, other.values))
 
 
 def best(*series):
-    """Round by round the greatest of several."""
+    """The largest of several figures, round by round."""
     return Series(max(values) for values in zip(*(one.values for one in series)))
 
 
@@ -36,10 +37,11 @@ def least(*series):
 
 
 def in_turns(rounds, contestants, say=print):
-    """Runs the contestants in turn, so many rounds: {name: {figure: Series}}.
+    """Runs the contestants in turn for a number of rounds. Returns {name: {figure: Series}}.
 
-    contestants: {name: function that returns {figure: number}}. What slows the machine down for a while slows them all; every other
-    round goes backwards, so that nobody always comes behind the same one.
+    contestants is {name: function that returns {figure: number}}. If something slows the machine
+    down for a while, it slows all contestants. Every second round runs backwards, so no
+    contestant always runs after the same other one.
     """
     collected = {name: {} for name in contestants}
     for number in range(rounds):
@@ -55,7 +57,7 @@ def in_turns(rounds, contestants, say=print):
 
 
 class Target:
-    """What must be reached, by the median."""
+    """A target that the median must reach."""
 
     def __init__(self, text, series, at_least=None, at_most=None, digits=2):
         self.text, self.series, self.digits = text, series, digits

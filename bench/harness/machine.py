@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that the figures were measured on."""
 
 import datetime
 import os
@@ -19,7 +19,8 @@ def field(path, name):
 
 
 def revision(top):
-    """The commit; "-dirty" where something differs from it, but for the results, which the run itself writes."""
+    """The commit. "-dirty" is added if files differ from it; the results do not count, because
+    the run itself writes them."""
     try:
         changed = output("git", "-C", top, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results")
         return output("git", "-C", top, "describe", "--always") + ("-dirty" if changed else "")
@@ -28,7 +29,7 @@ def revision(top):
 
 
 def here():
-    """When and where."""
+    """The machine, its software and the date."""
     memory = int(field("/proc/meminfo", "MemTotal").split()[0]) / 1024 ** 2
     return [
         ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
@@ -38,7 +39,7 @@ def here():
 
 
 def facts(top, cluster_version, durability):
-    """durability: {setting: value}, as the server that was measured says."""
+    """durability is {setting: value}, as the measured server reports it."""
     return [
         *here(),
         ("rhesis_notify", f"{revision(top)}, {output('curl-config', '--version')}, {ssl.OPENSSL_VERSION}"),

@@ -1,4 +1,4 @@
-"""The peers as processes: what bench/peers holds, started, stopped and paid for."""
+"""The peers of bench/peers as processes: start, stop, and their processor time."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def node_version():
 
 
 def read_line(process, timeout):
-    """The line that a process prints, or an error when it does not."""
+    """Returns the line that a process prints. If none comes in time, it raises an error."""
     ready, _, _ = select.select([process.stdout], [], [], timeout)
     line = process.stdout.readline() if ready else ""
     if not line:
@@ -36,7 +36,7 @@ def read_line(process, timeout):
 
 
 class Peer:
-    """A process that sends mail, ready to begin."""
+    """A process that is ready to send mail."""
 
     def __init__(self, *command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT, cwd=HERE)
@@ -76,7 +76,7 @@ def worker(name, cluster, sink, templates, connections=16):
 
 
 def nodemailer(sink, templates, connections, count):
-    """nodemailer alone, with a warm compiler; begin() has it send so many mails."""
+    """nodemailer alone, with a warm compiler. begin() makes it send the mails."""
     config = {"templates": templates, "connections": connections, "count": count} | sink.login()
     return Peer(NODE, "work.js", "nodemailer", json.dumps(config))
 
@@ -87,22 +87,23 @@ def connection_per_mail(sink, message, count, processes):
 
 
 def libcurl(way, sink, message, connections, count):
-    """way: "upload" or "pipelined"."""
+    """libcurl alone. way is "upload" or "pipelined"."""
     options = {"message": message, "connections": connections, "count": count} | sink.login()
     return Peer(f"{TOP}/build/bench/libcurl", way, *(f"--{name}={value}" for name, value in options.items()))
 
 
 def empty(name, cluster):
-    """Leaves a queue's tables as they were made, as ours is cleared: none carries what the rounds before have left."""
+    """Recreates the tables of a peer's queue. The extension's table is emptied for each round as
+    well, so no queue carries dead rows of earlier rounds."""
     produce(name, cluster, 0)
     cluster.sql(f"TRUNCATE {JOBS[name]}", database=DATABASES[name])
 
 
 def produce(name, cluster, count, interval=None, prefix="user", background=False):
-    """Puts tasks in: a backlog, or single ones at an interval in milliseconds.
+    """Adds tasks for a peer: a backlog, or single tasks at an interval in milliseconds.
 
-    Of single ones, returns {key: nanoseconds at which its commit was acknowledged}. In the background: a process
-    that is to be waited for.
+    For single tasks it returns {key: time in nanoseconds when the commit was acknowledged}. In
+    the background, it returns a process; the caller waits for it.
     """
     config = {"database": cluster.uri(DATABASES[name]), "count": count, "interval": interval, "prefix": prefix}
     process = subprocess.Popen([NODE, "produce.js", name, json.dumps(config)], stdout=subprocess.PIPE, text=True,

@@ -1,7 +1,7 @@
-"""A private PostgreSQL with the extension, in a directory of its own, gone afterwards.
+"""A private PostgreSQL with the extension, in its own directory. It is removed at the end.
 
-It runs from a copy of the staged PostgreSQL, and listens on a socket in that directory. PostgreSQL does not run as root: started
-by root, it runs as the user postgres.
+It runs from a copy of the staged PostgreSQL and listens on a socket in that directory.
+PostgreSQL does not run as root. If root starts it, it runs as the user postgres.
 """
 
 import os
@@ -10,7 +10,7 @@ import subprocess
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# For all: what is not here, or added, is PostgreSQL's default.
+# The same settings for all. Other settings have PostgreSQL's defaults, unless a class adds them.
 CONFIGURATION = """
 shared_preload_libraries = 'rhesis_notify'
 listen_addresses = ''
@@ -20,9 +20,10 @@ jit = off
 
 
 class Postgres:
-    """with Postgres(directory) as server: runs while the block does. The directory must not be there yet.
+    """"with Postgres(directory) as server": the server runs while the block runs. The directory
+    must not exist before.
 
-    stage: what `make stage` has made, here or in another checkout.
+    stage is the result of `make stage` in this checkout or in another one.
     """
 
     database = "postgres"
@@ -38,7 +39,7 @@ class Postgres:
         self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
 
     def run(self, program, *arguments, **options):
-        """Runs one of PostgreSQL's programs as its user; returns what it printed."""
+        """Runs a program of PostgreSQL as the user of the server. Returns its output."""
         environment = {"PATH": "/usr/bin:/bin", "HOME": self.directory, "LANG": "C.UTF-8", "PGHOST": self.directory,
                        "PGUSER": "postgres", "PGDATABASE": self.database}
         return subprocess.run([*self.as_user, f"{self.bindir}/{program}", *arguments], check=True, env=environment,
@@ -64,7 +65,7 @@ class Postgres:
         return self
 
     def set_up(self):
-        """What the databases need, once the server runs."""
+        """Prepares the databases after the server has started."""
 
     def __exit__(self, *_):
         if os.path.exists(f"{self.data}/postmaster.pid"):

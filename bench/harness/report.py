@@ -1,4 +1,4 @@
-"""What a scenario found, as Markdown and as pictures."""
+"""rites the results of a scenario as Markdown and as pictures."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import matplotlib
 
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "rhesis_notify"
-# Large letters in a small picture: they are to be read on a telephone too.
+# The picture is small, so it has large letters. It must be readable on a telephone.
 matplotlib.rcParams["font.size"] = 11
 WIDTH = 7
 
@@ -17,7 +17,8 @@ OURS, THEIRS = "#2b6cb0", "#a0aec0"
 
 
 class Report:
-    """Paragraphs, tables and pictures in the order in which they are added; targets stand on top of all."""
+    """Paragraphs, tables and pictures, in the order in which they are added. The targets stand
+    before all of them."""
 
     def __init__(self, name, title, directory):
         self.name, self.title, self.directory = name, title, directory
@@ -32,19 +33,20 @@ class Report:
         self.targets.append(target)
 
     def compare(self, what, ours, others, more_is_better=True):
-        """Notes who of {name: Series} is ahead of us, by the median."""
+        """Notes each contestant of {name: Series} whose median is better than ours."""
         for name, series in others.items():
             ratio = series.median / ours.median if more_is_better else ours.median / series.median
             if round(ratio, 2) > 1:
                 self.ahead.append(f"{name}: {what}, {ratio:.2f} times as good")
 
     def table(self, header, rows):
-        """The first column is a name, the others are figures."""
+        """Adds a table. The first column is a name, and the others are figures."""
         lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
         self.parts.append("\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines))
 
     def bars(self, name, label, series, digits=0):
-        """One bar for each {name: Series}, with its median, and marks at its least and most; names that begin with rhesis_notify are ours."""
+        """Adds a bar for the median of each {name: Series}, with marks at the minimum and the
+        maximum. Names that begin with rhesis_notify are ours."""
         names = list(series)[::-1]
         figure, axes = plt.subplots(figsize=(WIDTH, 0.7 + 0.42 * len(names)))
         medians = [series[one].median for one in names]
@@ -61,7 +63,7 @@ class Report:
         self.save(figure, axes, name, label)
 
     def lines(self, name, x_label, y_label, curves, log=False):
-        """One curve for each {name: [(x, y), ...]}; log is for a few of the same x."""
+        """Adds a curve for each {name: [(x, y), ...]}. With log, the x axis is logarithmic."""
         figure, axes = plt.subplots(figsize=(WIDTH, 3.8))
         dashes = itertools.cycle(["-", ":"])
         for curve, points in curves.items():
@@ -109,7 +111,7 @@ def all_met(reports):
 
 
 def verdict(reports, broken):
-    """Broken are the names of the scenarios that could not be run."""
+    """broken has the names of the scenarios that could not be run."""
     targets = all_targets(reports)
     missing = f" Could not be run: {', '.join(broken)}." if broken else ""
     return f"{sum(target.met for target in targets)} of {len(targets)} targets met.{missing}"

@@ -1,4 +1,5 @@
-"""The mail server of bench/sink, started for a scenario; what it has seen is asked on its socket."""
+"""The mail server bench/sink, started for a scenario. It answers questions on its control
+socket."""
 
 import json
 import os
@@ -12,9 +13,9 @@ USER, PASSWORD = "bench", "not a secret"
 
 
 class Sink:
-    """with Sink(program, certificates=directory, ...) as sink: takes mail on sink.port.
+    """"with Sink(program, certificates=directory, ...) as sink": it accepts mail on sink.port.
 
-    Delays are in milliseconds. With tls, STARTTLS is offered and a login asked for.
+    Delays are in milliseconds. With tls, it offers STARTTLS and requires a login.
     """
 
     def __init__(self, program, certificates, reply_delay=0, accept_delay=0, stamps=False, tls=False):
@@ -52,23 +53,24 @@ class Sink:
         return json.loads(self.answers.readline())
 
     def reset(self):
-        """Forgets what it has seen, and returns it."""
+        """Resets the counts, and returns what they were."""
         self.cpu_before = cpu_of(self.process.pid)
         return self.ask("reset")
 
     def cpu(self):
-        """Seconds of the processor's time since the last reset."""
+        """The seconds of processor time since the last reset."""
         return cpu_of(self.process.pid) - self.cpu_before
 
     def counts(self):
         return self.ask("counts")
 
     def wait(self, mails, timeout=120):
-        """Returns the counts as soon as so many mails were accepted."""
+        """Returns the counts as soon as that number of mails has been accepted."""
         return self.ask(f"wait {mails}", timeout)
 
     def stamps(self):
-        """(nanoseconds of the monotonic clock, local part of the recipient) of each mail, in the order of acceptance."""
+        """For each mail, in the order of acceptance: nanoseconds of the monotonic clock, and the
+        local part of the recipient."""
         self.socket.settimeout(60)
         self.socket.sendall(b"stamps")
         stamps = []
@@ -80,7 +82,7 @@ class Sink:
         raise EOFError("the sink has ended")
 
     def settings(self):
-        """The extension's settings to mail through it."""
+        """The settings of the extension for this mail server."""
         settings = {"rhesis_notify__smtp_host": "localhost", "rhesis_notify__smtp_port": self.port}
         if self.tls:
             settings |= {"rhesis_notify__smtp_tls": "starttls", "rhesis_notify__smtp_ca_file": self.ca,
@@ -93,17 +95,18 @@ class Sink:
 
 
 def rate(counts):
-    """Mails per second between the first and the last acceptance."""
+    """The mails per second between the first acceptance and the last one."""
     return (counts["mails"] - 1) / (counts["last"] - counts["first"]) * 1e9
 
 
 def paces(sink, count, parts, timeout):
-    """Waits for so many mails since the last reset; returns the mails per second of each of so many equal parts of them."""
+    """aits for that number of mails since the last reset. Splits them into equal parts and
+    returns the mails per second of each."""
     rates = []
     last, mails = None, 0
     for part in range(1, parts + 1):
         counts = sink.wait(count * part // parts, timeout=timeout)
-        # The first mail of all has no acceptance before it.
+        # No acceptance precedes the very first mail, so the first part has one interval less.
         begin, before = (last, mails) if rates else (counts["first"], 1)
         last, mails = counts["last"], counts["mails"]
         rates.append((mails - before) / (last - begin) * 1e9)

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""A task that sends its own mail: it connects, starts TLS, logs in, sends and quits. The text is ready; nothing is rendered.
+"""A task that sends its own mail: it connects, starts TLS, logs in, sends, and quits. The text
+of the mail is fixed, so nothing is rendered.
 
-    connection_per_mail.py CONFIG      begins when a line comes in
+    connection_per_mail.py CONFIG      starts when it reads a line
 """
 
 import json

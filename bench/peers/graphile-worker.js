@@ -1,8 +1,9 @@
-// graphile-worker: 32 jobs at once out of a local queue of 500, completions in batches, statements prepared.
+// graphile-worker with 32 parallel jobs, a local queue of 500 jobs, completion in batches, and
+// prepared statements.
 
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
 
-// Its own logger writes a line for each job that is done.
+// Its own logger would write a line for each finished job.
 
 const quiet = new Logger(() => (level, message) => level === 'error' && console.error(message));
 

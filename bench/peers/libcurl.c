@@ -1,7 +1,8 @@
 /*
- * libcurl.c - libcurl as a peer: mails that are ready, over connections that are kept; no queue, no rendering.
+ * libcurl.c - libcurl as a peer: it sends ready mails over permanent connections, without a queue
+ * or rendering.
  *
- * Begins when a line comes in, as all peers do, with no connection yet.
+ * As all peers do, it starts when it reads a line. Until then it has no connection.
  */
 #include <err.h>
 #include <getopt.h>
@@ -24,7 +25,7 @@ static const char usage[] =
 	"  --user NAME          log in\n"
 	"  --password PASSWORD\n";
 
-/* To send all mails. */
+/* A way to send all mails. */
 typedef void (*Way)(void);
 
 Options options;
@@ -50,7 +51,7 @@ CheckMulti(CURLMcode result)
 		errx(1, "%s", curl_multi_strerror(result));
 }
 
-/* ---- What both modes need ---- */
+/* ---- What both ways share ---- */
 
 CURLM *
 NewMulti(void)

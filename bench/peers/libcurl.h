@@ -1,6 +1,4 @@
-/*
- * libcurl.h - what libcurl's two ways of sending have in common.
- */
+/* libcurl.h - what the two ways of sending with libcurl share. */
 #ifndef PEERS_LIBCURL_H
 #define PEERS_LIBCURL_H
 
@@ -25,20 +23,20 @@ typedef struct Options
 
 extern Options options;
 
-/* A handle whose CURLINFO_PRIVATE is the connection. */
+/* Returns a handle; its CURLINFO_PRIVATE is the connection. */
 extern CURL *NewHandle(void *connection);
 
-/* A multi handle that closes none of the connections. */
+/* Returns a multi handle that keeps all connections open. */
 extern CURLM *NewMulti(void);
 
-/* "<user1@bench.example>" and so on: of the n-th mail, from 0. */
+/* rites the recipient of the n-th mail, "<user1@bench.example>" for n = 0, and so on. */
 extern void WriteRecipient(char recipient[RECIPIENT_SIZE], int n);
 
-/* End the program with libcurl's words, unless all is well. */
+/* Exits with libcurl's message if the result is an error. */
 extern void Check(CURLcode result);
 extern void CheckMulti(CURLMcode result);
 
-/* Return when all mails are accepted. */
+/* Both send all mails, and return when all are accepted. */
 extern void SendByUpload(void);
 extern void SendPipelined(void);
 

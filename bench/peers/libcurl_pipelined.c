@@ -1,8 +1,9 @@
 /*
- * libcurl_pipelined.c - libcurl connects, starts TLS and logs in (CONNECT_ONLY); the mails are sent here.
+ * libcurl_pipelined.c - libcurl connects, starts TLS and logs in (CONNECT_ONLY); this file sends
+ * the mails.
  *
- * MAIL, RCPT and DATA go out together, those of the next mail behind the final dot of the one before: a round trip a
- * mail. It is what our worker does under its queue.
+ * MAIL, RCPT and DATA are sent together, after the final dot of the previous mail. So a mail takes
+ * one round trip. The worker of the extension does the same.
  */
 #include <err.h>
 #include <stdbool.h>
@@ -23,18 +24,21 @@ typedef struct Connection
 	curl_socket_t socket;
 	bool waits_to_write;
 
-	/* The message and its end, the same for each mail, then the next envelope; what is on its way are these bytes of it. */
+	/*
+	 * The message and its end, which are the same for each mail, then the next envelope. The other
+	 * fields say which of these bytes are still to be sent.
+	 */
 	char *output;
 	size_t sent;
 	size_t length;
 
-	/* Of the replies to a mail: how many have come, and the beginning of the line that comes. */
+	/* The number of replies to the current mail, and the beginning of an incomplete line. */
 	int replies;
 	char line[4];
 	size_t line_length;
 } Connection;
 
-/* To MAIL, RCPT, DATA and the message. */
+/* The expected replies to MAIL, RCPT, DATA and the message. */
 static const char *const expected[] = {"250", "250", "354", "250"};
 #define REPLY_TO_DATA 2
 #define REPLY_TO_MESSAGE 3
@@ -76,7 +80,10 @@ WriteOn(Connection *connection)
 	connection->waits_to_write = waits;
 }
 
-/* Send the message, unless it is the first envelope's turn, and the next envelope, if there is a mail left. */
+/*
+ * Sends the message and the next envelope. Before the first mail it sends only the envelope, and
+ * after the last mail only the message.
+ */
 static void
 SendNext(Connection *connection, bool with_message)
 {
@@ -115,7 +122,7 @@ TakeReply(Connection *connection)
 		connection->replies++;
 }
 
-/* "250-" is a line of a reply that goes on. */
+/* A line that starts with "250-" belongs to a reply that continues. */
 static void
 TakeByte(Connection *connection, char byte)
 {
@@ -132,7 +139,7 @@ TakeByte(Connection *connection, char byte)
 	connection->line_length = 0;
 }
 
-/* TLS may hold bytes that epoll does not tell of: all is read until there is no more. */
+/* TLS may hold decrypted bytes, which epoll does not report. So read until there is no more. */
 static void
 ReadOn(Connection *connection)
 {
@@ -167,7 +174,7 @@ Prepare(CURLM *multi, Connection *connection)
 	memcpy(connection->output + options.message_length, END_OF_MAIL, strlen(END_OF_MAIL));
 }
 
-/* Have each of them connected and logged in. */
+/* Connects and logs in on each connection. */
 static void
 ConnectAll(CURLM *multi)
 {

@@ -1,7 +1,7 @@
 /*
- * libcurl_upload.c - libcurl's own SMTP: uploads in a multi handle, one on each connection at a time.
+ * libcurl_upload.c - libcurl's own SMTP: one upload at a time on each connection of a multi handle.
  *
- * While it waits for the reply to a final dot libcurl blocks, and with it all transfers of the multi handle.
+ * While libcurl waits for the reply to a final dot, it blocks all transfers of the multi handle.
  */
 #include <err.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ Prepare(Upload *upload)
 	Check(curl_easy_setopt(upload->easy, CURLOPT_READDATA, upload));
 }
 
-/* Have the n-th mail sent, over a connection that is free. */
+/* Sends the n-th mail over a free connection. */
 static void
 Start(CURLM *multi, Upload *upload, int n)
 {
@@ -53,7 +53,7 @@ Start(CURLM *multi, Upload *upload, int n)
 	CheckMulti(curl_multi_add_handle(multi, upload->easy));
 }
 
-/* The upload of a mail that has been accepted; NULL while there is none. */
+/* Returns the upload of a mail that has been accepted, or NULL. */
 static Upload *
 NextDone(CURLM *multi)
 {

@@ -1,12 +1,14 @@
-// What the peers in JavaScript have in common: the mail, rendered by compiled Handlebars templates, and nodemailer's pool.
+// hat the JavaScript peers share: the mail, rendered by compiled Handlebars templates, and
+// nodemailer's pool.
 //
-// The job brings the recipient's address and every variable ready-made: no peer has to look anything up.
+// A job contains the address and all variables, so a peer looks nothing up.
 
 import { readFileSync } from 'node:fs';
 import Handlebars from 'handlebars';
 import nodemailer from 'nodemailer';
 
-// What a job carries for the n-th mail, the same as our worker finds out from a row, a user and an organization.
+// The job of the n-th mail. It contains the same values that our worker gets from a row, a user and
+// an organization.
 export function jobFor(key) {
 	const id = `${key}-${process.pid}-${process.hrtime.bigint()}`;
 	return {
@@ -18,7 +20,8 @@ export function jobFor(key) {
 	};
 }
 
-// A function that sends the mail of a job, and resolves when the server has accepted it. Its close() ends the connections.
+// Returns a function that sends the mail of a job. It resolves when the server has accepted the
+// mail. Its close() closes the connections.
 export function createMailer({ port, connections, ca, user, password, templates }) {
 	const compile = suffix => Handlebars.compile(readFileSync(`${templates}/${suffix}`, 'utf8'), { noEscape: suffix !== 'html' });
 	const [subject, html, text] = ['subject', 'html', 'txt'].map(compile);

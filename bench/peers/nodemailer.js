@@ -1,8 +1,9 @@
-// nodemailer alone: no database, no queue; it always has more mails to send than connections.
+// nodemailer alone, without database and queue. It always has more mails to send than connections.
 
 import { createMailer, jobFor } from './mailer.js';
 
-// The compiler is warm after 320 mails, over connections of their own: those that are measured begin as ours do.
+// After 320 mails the compiler is warm. These mails use their own connections, so the measured
+// mails start with new connections, as ours do.
 async function warmUp(config) {
 	const sendMail = createMailer({ ...config, connections: 16 });
 	await Promise.all(Array.from({ length: 320 }, (_, i) => sendMail(jobFor(`user${1 + i}`))));
@@ -16,7 +17,7 @@ export async function work(config, sendMail) {
 			await sendMail(jobFor(`user${1 + left % 1000}`));
 	};
 	await warmUp(config);
-	// Begins only when the benchmark says so, as all others do.
+	// As all peers do, it starts only when the benchmark tells it to.
 	process.stdin.once('data', () => {
 		for (let i = 0; i < 2 * config.connections; i++)
 			lane();

@@ -1,4 +1,5 @@
-// pg-boss: four workers that fetch 50 jobs at a time, woken by NOTIFY, without a pause while batches come back full.
+// pg-boss with four workers, each of which fetches 50 jobs at a time. NOTIFY wakes them, and there
+// is no pause while batches are full.
 
 import { PgBoss } from 'pg-boss';
 

@@ -1,6 +1,6 @@
-// node produce.js PEER CONFIG: puts tasks in, in the way of a peer. CONFIG names how many, and, for single tasks, how many
-// milliseconds lie between two of them. For a single task a line is printed: its key and the moment, in nanoseconds of the
-// monotonic clock, at which its commit was acknowledged.
+// node produce.js PEER CONFIG: adds tasks for a peer. CONFIG has their number and, for single
+// tasks, the interval in milliseconds. For each single task it prints a line: its key, and the time
+// when its commit was acknowledged, in nanoseconds of the monotonic clock.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobFor } from './mailer.js';

@@ -1,4 +1,5 @@
-// Ours, for what puts tasks in: the same driver and the same way of measuring as for the peers.
+// Adds tasks for the extension, with the same driver and the same method of measuring as for the
+// peers.
 
 import pg from 'pg';
 

@@ -1,4 +1,5 @@
-// node work.js PEER CONFIG: a peer's worker, until it is killed. Prints "ready" when it is.
+// node work.js PEER CONFIG: the worker of a peer, until it is killed. It prints "ready" after it
+// has started.
 
 import { createMailer } from './mailer.js';
 

@@ -1,10 +1,12 @@
 'use strict';
 
-// How long mustache.js and Handlebars take to render a mail, from templates that are parsed or compiled before.
+// Measures how long mustache.js and Handlebars take to render a mail. The templates are parsed or
+// compiled before.
 //
 //   node render.js ENGINE DIRECTORY MAIL SECONDS [show]
 //
-// Prints microseconds of the processor's time per mail: subject, HTML and text; or, asked to show, those three, a NUL between them.
+// Prints microseconds of processor time per mail (subject, HTML and text). With "show" it prints
+// those three instead, with a NUL between them.
 
 const fs = require('node:fs');
 

@@ -1,12 +1,12 @@
 /*
- * render_bench.c - how long it takes to render a mail and to compose its message.
+ * render_bench.c - measures how long it takes to render a mail and to compose its message.
  *
  *   render_bench DIRECTORY MAIL SECONDS [show]
  *
- * Reads the templates DIRECTORY/MAIL.{subject,html,txt}, the partials
- * DIRECTORY/layout.{html,txt} and the variables DIRECTORY/MAIL.json. Prints
- * microseconds per mail: rendering alone, and rendering with composing; or, asked to
- * show, subject, HTML, text and message, a NUL between them.
+ * Reads the templates DIRECTORY/MAIL.{subject,html,txt}, the partials DIRECTORY/layout.{html,txt}
+ * and the variables DIRECTORY/MAIL.json. Prints microseconds per mail for rendering alone, and for
+ * rendering and composing. With "show" it prints subject, HTML, text and message instead, with a
+ * NUL between them.
  */
 #include "postgres_fe.h"
 
@@ -16,7 +16,7 @@
 
 #define MAILS_PER_LOOK 200 /* at the clock */
 
-/* Of the processor's time: others may use the machine as well. */
+/* Processor time, because other programs may use the machine as well. */
 static double
 Now(void)
 {
@@ -26,7 +26,7 @@ Now(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-/* Microseconds per mail, over that many seconds, both of the processor's time. */
+/* Returns microseconds per mail, measured over that number of seconds. Both are processor time. */
 static double
 Measure(SampleMail *mail, SampleBuffers *buffers, bool compose, double seconds)
 {

@@ -1,8 +1,9 @@
-"""How long Jinja2 takes to render a mail, from templates that are compiled before.
+"""Measures how long Jinja2 takes to render a mail. The templates are compiled before.
 
     render_jinja.py DIRECTORY MAIL SECONDS [show]
 
-Prints microseconds of the processor's time per mail: subject, HTML and text; or, asked to show, those three, a NUL between them.
+Prints microseconds of processor time per mail (subject, HTML and text). With "show" it prints
+those three instead, with a NUL between them.
 """
 
 import json

@@ -1,8 +1,8 @@
 /*
  * sample_mail.c - see sample_mail.h.
  *
- * It is what a worker does for a mail between the database and the network, with the rooms that the server has, but for the
- * variables: those are read from JSON.
+ * It does the work of a worker between the database and the network, with the same modules. Only
+ * the variables come from JSON.
  */
 #include "postgres_fe.h"
 
@@ -56,7 +56,7 @@ ReadTemplate(const char *directory, const char *name, const char *suffix)
 	return template;
 }
 
-/* Variables with one partial, the layout. */
+/* Adds the variables and one partial, the layout. */
 static void
 InitScope(JsonScope *scope, JsonValue *variables, const MustacheTemplate *layout)
 {

@@ -1,7 +1,7 @@
 /*
- * sample_mail.h - a mail that is made of files by the rooms that make one in the server.
+ * sample_mail.h - makes a mail from files, with the same modules as the server.
  *
- * For programs that measure: whatever goes wrong ends them with a message.
+ * It is for programs that measure. An error ends the program with a message.
  */
 #ifndef RHESIS_BENCH_SAMPLE_MAIL_H
 #define RHESIS_BENCH_SAMPLE_MAIL_H
@@ -21,7 +21,7 @@ typedef struct SampleMail
 	JsonScope text_scope;
 } SampleMail;
 
-/* Reused from mail to mail, as a worker's memory is. */
+/* Reused from mail to mail, as the worker reuses its memory. */
 typedef struct SampleBuffers
 {
 	StringInfoData subject;
@@ -30,21 +30,21 @@ typedef struct SampleBuffers
 	StringInfoData message;
 } SampleBuffers;
 
-/* Says what is wrong and exits. */
+/* Prints what is wrong, and exits. */
 RHESIS_NORETURN extern void Die(const char *what);
 
 extern void InitSampleBuffers(SampleBuffers *buffers);
 
 /*
- * Reads the templates DIRECTORY/NAME.{subject,html,txt}, the partials DIRECTORY/layout.{html,txt} and the variables
- * DIRECTORY/NAME.json.
+ * Reads the templates DIRECTORY/NAME.{subject,html,txt}, the partials DIRECTORY/layout.{html,txt}
+ * and the variables DIRECTORY/NAME.json.
  */
 extern void ReadSampleMail(SampleMail *mail, const char *directory, const char *name);
 
-/* Subject, HTML and text. */
+/* Renders subject, HTML and text. */
 extern void RenderSampleMail(SampleMail *mail, SampleBuffers *buffers);
 
-/* The message of what was rendered, as the notification of that id. */
+/* Composes the message of the rendered mail. The id is that of its notification. */
 extern void ComposeSampleMail(int64 id, SampleBuffers *buffers);
 
 #endif

@@ -1,4 +1,4 @@
-"""Measurements within a server: a private one, gone afterwards."""
+"""Measurements in a private server, which is removed at the end."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class Server(Postgres):
         shutil.rmtree(self.scratch)
 
     def render_time(self, mail, variables):
-        """Microseconds of the processor's time for each of many mails rendered by one query."""
+        """Microseconds of processor time per mail, for many mails that one query renders."""
         used = "SELECT pg_catalog.split_part(pg_catalog.pg_read_file('/proc/self/schedstat', 0, 100), ' ', 1);"
         render = f"""
             SELECT pg_catalog.sum(pg_catalog.octet_length(html)) > 0 AS rendered

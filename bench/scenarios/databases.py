@@ -1,4 +1,5 @@
-"""Fifty databases with the extension on one server: what they cost while there is nothing to do, and how soon they are served."""
+"""Fifty databases with the extension on one server: their cost while there is nothing to do, and
+how soon they are served."""
 
 import time
 
@@ -13,7 +14,7 @@ SERVED = "SELECT count(*) = {0} AND count(*) FILTER (WHERE state = 'idle') = {0}
 
 
 def processes(cluster):
-    """Of launcher and workers: {pid: (seconds of CPU, wake-ups)}."""
+    """For the launcher and the workers: {pid: (seconds of CPU, wake-ups)}."""
     found = {}
     for pid, in cluster.sql("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'rhesis_notify %'"):
         found[pid] = (run_time(pid), status_of(pid, "voluntary_ctxt_switches"))
@@ -21,7 +22,8 @@ def processes(cluster):
 
 
 def restart(cluster, count):
-    """Seconds from the moment at which the server takes connections again until all databases are served."""
+    """The seconds from the moment when the server accepts connections again until all databases
+    are served."""
     cluster.control("restart", "-m", "fast")
     begin = time.monotonic()
     cluster.until(SERVED.format(count))
@@ -29,7 +31,7 @@ def restart(cluster, count):
 
 
 def mail(cluster, sink, name, count=20):
-    """Has a database send so many."""
+    """Sends a number of mails from one database."""
     sink.reset()
     cluster.sql("SELECT bench.queue(%s, 1, 1000)", count, database=name)
     sink.wait(count)

@@ -1,4 +1,5 @@
-"""A server as far away as a real provider: how close we come to what its distance allows."""
+"""A mail server as far away as a real provider: how close the rate comes to what the distance
+allows."""
 
 from harness import peers
 from harness.figures import Target, in_turns
@@ -9,14 +10,16 @@ ORDER = 2
 CONNECTIONS = (1, 16, 64, 256)
 ROUND_TRIP, SERVER_TIME = 0.010, 0.050
 
-# Who has a queue, who blocks and who connects for each mail are measured over so many connections alone.
+# Queue libraries, programs that block, and programs that connect for each mail are measured only
+# with this number of connections.
 ALL_BESIDE = 16
 WARM = 320  # mails that a queue sends before it is measured, as nodemailer does
 LIBCURL = "libcurl, CONNECT_ONLY"
 
 
 def rate_behind(stamps, before):
-    """Mails per second, but for so many at first: each connection's first, as the mails come in waves, one of each connection."""
+    """Returns the mails per second, without the first mails. The mails come in waves, one mail
+    of each connection in a wave."""
     first, last = stamps[before - 1][0], stamps[-1][0]
     return (len(stamps) - before) / (last - first) * 1e9
 
@@ -24,16 +27,18 @@ def rate_behind(stamps, before):
 class Run:
     def __init__(self, bench, cluster, sink):
         self.bench, self.cluster, self.sink = bench, cluster, sink
-        # So many mails on each connection; a wave takes 60 to 90 ms.
+        # The number of mails on each connection. A wave takes 60 to 90 ms.
         self.waves = bench.pick(48, 16)
-        # Fewer of the peers without a target, and of the one that takes a second for a wave.
+        # The peers without a target send fewer mails, and the one that takes a second for a wave
+        # sends fewest.
         self.few, self.fewest = bench.pick((24, 6), (4, 2))
 
     def figures(self, connections, count, begin):
         self.sink.reset()
         begin()
         counts = self.sink.wait(count, timeout=60)
-        # As for the rate, without each connection's first mail: that one has two, for its envelope nothing was before.
+        # As for the rate, the first mail of each connection is left out. It takes two turns,
+        # because its envelope is sent alone.
         turns = (counts["turns"] - 2 * connections) / (count - connections)
         rate = rate_behind(self.sink.stamps(), connections)
         allowed = connections / (turns * ROUND_TRIP + SERVER_TIME)
@@ -97,13 +102,14 @@ class Run:
 
 
 def contestants(measured, with_tls):
-    """By name and number of connections."""
+    """The results by name and number of connections."""
     found = {}
     for connections in CONNECTIONS:
         found["rhesis_notify", connections] = measured.ours(connections)
         found["nodemailer", connections] = measured.nodemailer(connections)
         found[LIBCURL, connections] = measured.pipelined(connections)
-    # A process of Python has one connection at a time: it stands beside as many connections as there are processes, and alone.
+    # A Python process has one connection at a time. It is compared with as many connections as
+    # there are processes, and with one.
     return found | {
         ("graphile-worker", ALL_BESIDE): measured.queue("graphile-worker"),
         ("pg-boss", ALL_BESIDE): measured.queue("pg-boss"),

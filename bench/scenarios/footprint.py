@@ -1,4 +1,4 @@
-"""What the worker takes while it works, and while there is nothing to do."""
+"""hat the worker needs while it works, and while there is nothing to do."""
 
 import statistics
 import time
@@ -11,17 +11,17 @@ ORDER = 5
 
 CONNECTIONS = 16
 
-# Processes of ours, by their names in pg_stat_activity.
+# The processes of the extension, by their names in pg_stat_activity.
 OURS = "SELECT pid, backend_type FROM pg_catalog.pg_stat_activity WHERE backend_type LIKE 'rhesis_notify %' ORDER BY backend_type"
 
 
 def wake_ups(pid):
-    """How often it has slept until now."""
+    """The number of times that the process has slept."""
     return status_of(pid, "voluntary_ctxt_switches")
 
 
 def memory_until(pid, sink, mails, timeout=120):
-    """Samples of its private memory, until the sink has taken so many mails."""
+    """Samples of its private memory, until the sink has accepted that number of mails."""
     samples, end = [], time.monotonic() + timeout
     while True:
         samples.append(private_memory(pid))
@@ -33,8 +33,9 @@ def memory_until(pid, sink, mails, timeout=120):
 
 
 def memory(bench, cluster, sink, report):
-    """Private memory of the worker, along many mails, for each tenth of them. It goes up and down with what is claimed and not sent yet:
-    the most that it took is judged by the peaks, and whether it is level by the medians."""
+    """The private memory of the worker over many mails, for each tenth of them. It depends on
+    the number of claimed mails that are not sent yet. So the peaks show the maximum, and the
+    medians show whether it grows."""
     steps, size = 10, bench.pick(10000, 500)
     pid, = cluster.worker_pids()
     sink.reset()
@@ -50,7 +51,8 @@ def memory(bench, cluster, sink, report):
         raise RuntimeError("the worker is not the one that began")
     report.target(Target(f"private memory of the worker in MB with {CONNECTIONS} connections, at the most in a run of {steps * size:,} mails",
                          Series([max(mb for _, mb in peaks)]), at_most=40, digits=1))
-    # What is touched for the first time comes with the first two tenths, if these are not short.
+    # Memory that is used for the first time appears in the first two tenths, if these are not
+    # short.
     if not bench.quick:
         first, rest = (max(mb for _, mb in tenths) for tenths in (medians[:2], medians[2:]))
         report.target(Target("the same run: the highest median of the last eight tenths, over that of the first two", Series([rest / first]), at_most=1.1))
@@ -62,9 +64,10 @@ def log_position(cluster):
 
 
 def backlog(cluster, sink, connections, count, checkpoint=False):
-    """A worker's private memory at the most while it sends so many mails, and bytes of log for each: of the task's row, of the worker.
+    """The maximum of the worker's private memory while it sends the mails, and the bytes of WAL
+    per mail: for the row of the task, and for the worker.
 
-    After a checkpoint the first change of each page writes all of it to the log.
+    After a checkpoint, the first change of each page writes the whole page to the WAL.
     """
     cluster.configure(rhesis_notify__smtp_connections=connections, **sink.settings())
     cluster.clear()
@@ -83,7 +86,7 @@ def backlog(cluster, sink, connections, count, checkpoint=False):
 
 
 def connections(bench, cluster, sink, report):
-    """Memory and log, by the number of connections."""
+    """Memory and WAL, by the number of connections."""
     count = bench.pick(20000, 2000)
     found = {f"{number}": backlog(cluster, sink, number, count) for number in (8, CONNECTIONS)}
     found[f"{CONNECTIONS}, after a checkpoint"] = backlog(cluster, sink, CONNECTIONS, count, checkpoint=True)
@@ -102,8 +105,8 @@ def connections(bench, cluster, sink, report):
 
 
 def fall_silent(pids, seconds):
-    """Waits until they have slept for so long: connections to the mail server are kept a while, and a timer of a statement that has
-    ended goes off once."""
+    """aits until the processes have slept for that time. Before, connections to the mail server
+    stay open for a while, and the timer of a finished statement may still fire once."""
     end = time.monotonic() + 90
     while time.monotonic() < end:
         before = [wake_ups(pid) for pid in pids]
@@ -114,7 +117,8 @@ def fall_silent(pids, seconds):
 
 
 def idle(bench, cluster, report):
-    """Wake-ups of launcher and worker while nothing happens at all: a check each minute is all there may be."""
+    """The wake-ups of launcher and worker while nothing happens. Each may check once a minute,
+    and no more."""
     seconds = bench.pick(300, 6)
     rows = cluster.sql(OURS)
     fall_silent([pid for pid, _ in rows], bench.pick(15, 4))
@@ -123,7 +127,8 @@ def idle(bench, cluster, report):
     time.sleep(seconds)
     own, whole = sum(run_time(pid) for pid, _ in rows) - own, cluster.cpu() - whole
     counts = {name: wake_ups(pid) - before[pid] for pid, name in rows}
-    # Each sleeps for a minute after a check; so many, if the first is due at once.
+    # Each process sleeps for a minute after a check. This is the number of checks if the first one
+    # is due at once.
     checks = 1 + seconds // 60
     for name, count in counts.items():
         bench.say(f"  {name}: {count} wake-ups in {seconds} s")

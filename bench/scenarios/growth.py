@@ -1,4 +1,4 @@
-"""A long history, and many users: what has grown must not be paid for by the mails of today."""
+"""A long history and many users: old rows must not make new mails more expensive."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from harness.figures import Series, Target, in_turns
 TITLE = "Growth: two million finished rows, a million users"
 ORDER = 6
 
-# LARGEST_BATCH of src/worker/worker_outbox.h.
+# The same as LARGEST_BATCH in src/worker/worker_outbox.h.
 BATCH = 64
 
 USERS = """
@@ -20,13 +20,15 @@ FROM generate_series(1001, %s) AS n
 
 
 def warm_up(database, sink, count):
-    """A backlog that is not counted: it reads what has to be in memory, and pays for the first change of a page after the checkpoint."""
+    """A backlog that is not measured. It reads the data into memory, and pays for the first
+    change of each page after the checkpoint."""
     database.hold_back(count)
     drain(database, sink, count)
 
 
 def pace(database, sink, count, users=1000, keeps=True):
-    """The backlog is for so many users in turn. What the database has from before is kept, or not."""
+    """Sends a backlog for that number of users in turn. Older rows of the database are kept, or
+    not."""
     def run():
         if not keeps:
             database.clear()
@@ -39,7 +41,7 @@ def scan_counts(database):
     return database.sql("""SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relid = 'public."user"'::regclass""")[0]
 
 
-# ---- What the claim reads ----
+# ---- The pages that a claim reads ----
 
 def nodes(plan):
     yield plan
@@ -52,7 +54,7 @@ def buffers(plan):
 
 
 def claim_plans(database, batch, batches):
-    """The plans of so many full claims, as they were executed."""
+    """The executed plans of that number of full claims."""
     database.sql("CREATE EXTENSION queue_probe")
     database.hold_back(batch * (batches + 1))
     connection = database.connect()
@@ -62,7 +64,7 @@ def claim_plans(database, batch, batches):
         for setting, value in (("log_min_duration", 0), ("log_nested_statements", "on"), ("log_analyze", "on"), ("log_buffers", "on"),
                                ("log_timing", "off"), ("log_format", "json"), ("log_level", "notice")):
             cursor.execute(f"SET auto_explain.{setting} = '{value}'")
-        # The first one is planned, which reads the catalogs.
+        # The first claim makes the plan, which reads the catalogs.
         cursor.execute("SELECT count(*) FROM queue_probe.claim(1, %s, true)", (batch,))
         connection.notices.clear()
         for _ in range(batches):
@@ -78,17 +80,17 @@ def claim_plans(database, batch, batches):
 
 
 def claim_buffers(database, batch, batches=5):
-    """Buffers for each row: what is below the update, which finds, locks and fetches the rows; all of the claim's, with the new version
-    and its index entries. And the indexes that were read."""
+    """Buffers per row: below the update node (to find, lock and fetch the rows), and of the
+    whole claim (with the new versions and their index entries). Also the indexes that were read."""
     updates = claim_plans(database, batch, batches)
-    # What is above the rest in the tree has counted it too.
+    # A node of the plan includes the buffers of the nodes below it.
     below = [next(child for child in update["Plans"] if child["Parent Relationship"] == "Outer") for update in updates]
     scans = {node["Index Name"] for update in updates for node in nodes(update)
              if "Index Name" in node and node["Relation Name"] == "task_notifications"}
     return Series(buffers(node) / batch for node in below), Series(buffers(update) / batch for update in updates), scans
 
 
-# ---- The whole ----
+# ---- The rate ----
 
 def run(bench, report):
     history, users, count = bench.pick((2000000, 1000000, 20000), (40000, 20000, 2000))
@@ -109,7 +111,7 @@ def run(bench, report):
             warm_up(database, sink, count)
 
         scans, lookups = scan_counts(crowded)
-        # A few percent are to be told from the machine's noise.
+        # Differences of a few percent must be visible above the noise of the machine.
         figures = in_turns(bench.pick(11, 1), {
             "an empty table": pace(empty, sink, count, keeps=False),
             "history": pace(long, sink, count),
@@ -118,7 +120,7 @@ def run(bench, report):
         }, bench.say)
         paces = {name: one["mails/s"] for name, one in figures.items()}
         read, touched, indexes = claim_buffers(long, BATCH)
-        # A worker's statistics come in a little later.
+        # The statistics of a worker arrive a little later.
         scans, lookups = (after - before for after, before in zip(scan_counts(crowded), (scans, lookups)))
 
     ratios = {name: one.over(paces["an empty table"]) for name, one in paces.items()}

@@ -1,4 +1,5 @@
-"""Single tasks on an idle system: from the acknowledged commit to the mail's acceptance."""
+"""Single tasks on an idle system: the time from the acknowledged commit to the acceptance of the
+mail."""
 
 from harness import peers
 from harness.figures import Target, in_turns, least
@@ -18,13 +19,13 @@ def percentile(values, share):
 
 
 def figures(committed, accepted):
-    """Of tasks and their mails, {key: nanoseconds} both."""
+    """Both are {key: nanoseconds}: of the tasks, and of their mails."""
     waited = [(accepted[key] - moment) / 1e6 for key, moment in committed.items()]
     return {"p50": percentile(waited, 0.5), "p99": percentile(waited, 0.99), "longest": max(waited)}
 
 
 class Run:
-    """The mail of each task is told apart by its recipient."""
+    """The recipient of a mail shows which task it belongs to."""
 
     def __init__(self, bench, cluster, sink):
         self.bench, self.cluster, self.sink = bench, cluster, sink
@@ -63,7 +64,8 @@ class Run:
         return run
 
     def busy(self):
-        """Ours, while another client puts in so many rows a second; also how many it did put in."""
+        """The latency of the extension while another client inserts rows at a fixed rate. Also
+        returns the rate that the client reached."""
         self.warm_up()
         self.sink.reset()
         seconds = self.count * BESIDE / 1000

@@ -1,4 +1,5 @@
-"""Backlogs of a million rows, one behind the other: the pace must be level, and vacuum must be able to follow."""
+"""Backlogs of a million rows, one after the other: the rate must not fall, and vacuum must keep
+up."""
 
 import contextlib
 import threading
@@ -12,14 +13,14 @@ ORDER = 8
 
 PARTS, TENTH = 50, 5
 
-# Dead rows, and the transactions or snapshots that the worker has open.
+# The number of dead rows, and the transactions and snapshots that the worker holds open.
 SEEN = f"""SELECT (SELECT n_dead_tup FROM pg_catalog.pg_stat_all_tables WHERE relid = '{TABLE}'::regclass), string_agg(coalesce(backend_xid, backend_xmin)::text, ' ')
 FROM pg_catalog.pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = current_database()"""
 
 
 class Watch:
-    """Looks ten times a second, while the block runs: how many dead rows there are at the most, and how long the worker keeps a snapshot or
-    a transaction open."""
+    """Looks ten times a second while the block runs. It records the maximum of dead rows, and
+    the longest time for which the worker keeps a snapshot or a transaction open."""
 
     def __init__(self, database):
         self.database = database
@@ -54,15 +55,17 @@ def vacuum_count(database):
 
 
 def tenths(rates):
-    """The paces of ten equal parts, by those of all parts."""
+    """The rates of ten equal parts, computed from the rates of all parts."""
     return [TENTH / sum(1 / rate for rate in rates[i:i + TENTH]) for i in range(0, PARTS, TENTH)]
 
 
 def one_run(database, sink, count, naptime, say):
-    """Puts a million in, and has it sent: the paces of its parts, what was seen meanwhile, and what the table takes for each row."""
+    """Adds a million rows and sends them. Returns the rates of the parts, the observations, and
+    the size of the table per row."""
     begin = time.monotonic()
-    # Before, so that the full images of pages that the log needs after it are written while the rows are put in. Behind that they
-    # would come with the first mails: the index of random task ids is soon touched everywhere.
+    # After a checkpoint, the first change of a page writes the whole page to the WAL. With a
+    # checkpoint here, that happens while the rows are inserted. Otherwise it would happen with the
+    # first mails, because the index of random task ids is soon touched everywhere.
     database.sql("CHECKPOINT")
     database.hold_back(count)
     put_in = time.monotonic() - begin
@@ -77,7 +80,7 @@ def one_run(database, sink, count, naptime, say):
 
 
 def run(bench, report):
-    # PostgreSQL's default naptime.
+    # The default of autovacuum_naptime.
     count, runs, naptime = bench.pick((1000000, 5, 60), (40000, 2, 5))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(autovacuum_naptime=naptime, **sink.settings())

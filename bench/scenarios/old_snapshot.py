@@ -1,4 +1,5 @@
-"""A transaction that is held open for the whole run, as by a dump or a forgotten session: vacuum can remove nothing."""
+"""A transaction is open during the whole run, as in a dump or a forgotten session. So vacuum can
+remove nothing."""
 
 import contextlib
 
@@ -19,7 +20,7 @@ def figures(rates):
 
 
 def single_cost(database, sink, count, gone):
-    """The worker's CPU for a single mail, of so many behind those that have gone."""
+    """The worker's CPU time for a single mail, when many sent mails precede it."""
     sink.reset()
     before = database.worker_cpu()
     with contextlib.closing(database.connect()) as connection, connection.cursor() as cursor:
@@ -41,7 +42,8 @@ def ours(database, sink, count, singles, held):
 
 
 def theirs(bench, cluster, sink, name, count, held):
-    """The paces of a peer by tenths, with the snapshot or without; its process has started before that is taken."""
+    """The rates of a peer by tenths, with the snapshot or without it. The process of the peer
+    starts before the snapshot is taken."""
     sink.reset()
     peers.empty(name, cluster)
     peers.produce(name, cluster, 500)

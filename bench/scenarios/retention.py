@@ -1,4 +1,5 @@
-"""A million rows that are too old leave while mails are sent: how much the mails are slowed down, and that the rows really go."""
+"""A million old rows are removed while mails are sent: how much this slows the mails down, and
+whether all rows are removed."""
 
 import collections
 import re
@@ -17,7 +18,7 @@ def wal_place(database):
 
 
 def deletions(database, begin, end):
-    """{transaction: rows that it has removed}, by what stands in the log (WAL) between two places of it."""
+    """Returns {transaction: number of rows that it removed}, from the WAL between two positions."""
     relation = database.value("SELECT format('%%s/%%s/%%s', d.dattablespace, d.oid, pg_relation_filenode(%s)) "
                               "FROM pg_database AS d WHERE datname = current_database()", TABLE)
     records = database.cluster.run("pg_waldump", "--path", f"{database.cluster.data}/pg_wal", "--start", begin, "--end", end,
@@ -26,8 +27,9 @@ def deletions(database, begin, end):
 
 
 def round_of(database, sink, count, margin, retention):
-    """Measures so many mails of a backlog. There are some before, while the worker begins anew with this setting, and some behind, while
-    it does so again: with nothing to send it would remove old rows much faster."""
+    """Measures mails in the middle of a backlog. Other mails are sent before and after them,
+    while the worker restarts for this setting. Without those, an idle worker would remove old
+    rows much faster."""
     def run():
         database.hold_back(margin + count + margin)
         sink.reset()
@@ -47,7 +49,7 @@ def round_of(database, sink, count, margin, retention):
 
 
 def rounds_until(removed, contestants, say):
-    """Two rounds at a time, forwards and backwards, until so many rows are gone."""
+    """Two rounds at a time, forwards and backwards, until that number of rows is removed."""
     figures = {name: collections.defaultdict(lambda: Series([])) for name in contestants}
     while sum(figures["with"]["removed"].values) < removed and len(figures["with"]["removed"].values) < MOST_ROUNDS:
         for name, found in in_turns(2, contestants, say).items():
@@ -63,7 +65,7 @@ def run(bench, report):
         cluster.configure(rhesis_notify__retention=0, **sink.settings())
         database = Database(cluster, "retention")
         database.serve()
-        # There are more, so that none of the rounds runs out of them.
+        # There are more rows than that, so that they last for all rounds.
         database.add_history(old + old // 4, old + old // 4)
         cluster.sql("CHECKPOINT")
         database.hold_back(counts["without"])

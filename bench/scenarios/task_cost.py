@@ -1,4 +1,5 @@
-"""What a task pays for its row: the same table with our trigger, without one, and with one that calls NOTIFY."""
+"""The cost of a row for the task: the same table with our trigger, without a trigger, and with a
+trigger that calls NOTIFY."""
 
 import os
 import re
@@ -28,7 +29,7 @@ VALUES (gen_random_uuid()::text, 'generate_test_set', 'success', bench.user_id('
 
 
 class Stopped:
-    """The worker's process, stopped while it holds no lock."""
+    """Stops the worker's process at a moment when it holds no lock."""
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -47,7 +48,7 @@ class Stopped:
 
 
 class Paused:
-    """The worker's process runs, and sends nothing."""
+    """The worker runs and sends nothing."""
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -74,14 +75,15 @@ class Run:
         return {"tps": float(re.search(r"tps = ([\d.]+)", output)[1])}
 
     def insert_paused(self):
-        """The same beside a worker that is awake; also the share of a processor that it takes."""
+        """The same with a worker that is awake. Also returns the share of a processor that the
+        worker uses."""
         pid, = self.cluster.worker_pids()
         before = cpu_of(pid)
         figures = self.insert()
         return figures | {"worker": (cpu_of(pid) - before) / self.seconds}
 
     def deliver(self):
-        """The same, until all that was inserted has been sent."""
+        """The same, until all inserted rows have been sent."""
         self.sink.reset()
         figures = self.insert()
         self.cluster.settled(self.sink, self.cluster.value(f"SELECT count(*) FROM {TABLE}"))
@@ -110,10 +112,11 @@ def run(bench, report):
         cluster.configure(**sink.settings())
         measured = Run(bench, cluster, sink)
         for synchronous in ("on", "off"):
-            # The first run makes WAL segments that the others use again.
+            # The first run creates WAL segments, which the other runs use again.
             measured.contestant(PLAIN, synchronous)()
             rates, ratio, shares = {}, {}, {}
-            # A few percent are to be told from the machine's noise: many rounds of what matters most.
+            # Differences of a few percent must be visible above the noise of the machine. So the
+            # most important contestants run many rounds.
             for rounds, names in ((bench.rounds, (DELIVERING, PLAIN, NOTIFY)), (bench.pick(25, 1), (OURS, PAUSED, PLAIN))):
                 figures = in_turns(rounds, {name: measured.contestant(name, synchronous) for name in names}, bench.say)
                 shares |= {name: one["worker"] for name, one in figures.items() if "worker" in one}

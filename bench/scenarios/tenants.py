@@ -1,4 +1,4 @@
-"""A thousand organizations, each with a layout of its own."""
+"""A thousand organizations. Each of them has its own layout."""
 
 from harness.cluster import private_memory
 from harness.database import Database, drain
@@ -7,7 +7,8 @@ from harness.figures import Series, Target, in_turns
 TITLE = "A thousand organizations with layouts of their own"
 ORDER = 9
 
-# An organization for each user, and a layout for each organization: the shipped one in another color.
+# An organization for each user, and a layout for each organization: the shipped layout in another
+# colour.
 TENANTS = """
 INSERT INTO public.organization SELECT bench.organization_id(n), 'customer ' || n, 'Customer ' || n FROM generate_series(2, {count}) AS n;
 INSERT INTO public."user" (id, email, name, organization_id)
@@ -62,7 +63,7 @@ def run(bench, report):
             runs[f"{tenants:,} organization{'s' if tenants > 1 else ''}"] = pace(database, sink, count, users)
         for one in runs.values():
             one()
-        # A few percent are to be told from the machine's noise.
+        # Differences of a few percent must be visible above the noise of the machine.
         figures = in_turns(bench.pick(11, 1), runs, bench.say)
 
     names = list(figures)

@@ -1,4 +1,5 @@
-"""A backlog, as fast as it goes: we, the peers, and what sends without a queue. Also what each mail costs in CPU."""
+"""A backlog at full speed: the extension, the peers, and programs that send without a queue.
+Also the CPU time per mail."""
 
 import contextlib
 import subprocess
@@ -15,19 +16,20 @@ LIBCURL = "libcurl, CONNECT_ONLY"
 
 
 class Run:
-    """All contestants against one sink, with or without TLS; each returns its figures."""
+    """All contestants send to one sink, with TLS or without it. Each of them returns its
+    figures."""
 
     def __init__(self, bench, cluster, sink):
         self.bench, self.cluster, self.sink = bench, cluster, sink
         self.warm = bench.pick(1000, 200)
 
     def taken(self, counts):
-        """What the mail server says, and how much of a processor it took for it."""
+        """The counts of the mail server, and its share of a processor."""
         took = (counts["last"] - counts["first"]) / 1e9
         return {"mails/s": rate(counts), "bytes": counts["bytes"] / counts["mails"], "mail server": self.sink.cpu() / took}
 
     def measure(self, count, begin, cpu):
-        """Has so many mails sent, from begin() on."""
+        """Sends that number of mails. The time starts with begin()."""
         self.sink.reset()
         before = cpu()
         begin()
@@ -90,7 +92,8 @@ class Run:
 
 
 def not_the_limit(figures):
-    """The mail server has one thread: with all of a processor it would be what is measured."""
+    """The mail server has one thread. If it used a whole processor, this would measure the mail
+    server."""
     return Target("of a processor, what the mail server took for one worker of ours", figures["rhesis_notify"]["mail server"], at_most=0.9)
 
 
