@@ -1,4 +1,5 @@
-# test/lint, which `make lint` runs: the checkout passes, and each breach that it is for is found. TAP.
+# Tests test/lint, which `make lint` runs: the checkout passes, and each kind of breach is found.
+# TAP.
 use strict;
 use warnings FATAL => 'all';
 
@@ -37,7 +38,8 @@ sub write_file
 	return;
 }
 
-# The line is added to a file of the copy, or is all of a new one, until this check has looked at it.
+# Adds the line to a file of the copy, or creates the file with it, until this check has seen it.
+# The check must report the breach.
 sub is_found
 {
 	my ($check, $file, $line, $sentence, $name) = @_;

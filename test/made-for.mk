@@ -1,6 +1,7 @@
-# For Makefiles that compile: an object is made anew when it was made for another PostgreSQL, libcurl, compiler or options. The times
-# of a package's files say nothing about that, being those of the package's build. Objects depend on the file
-# $(MADE_FOR), which the Makefile names before its rules.
+# Makefiles that compile include this file. An object is compiled again if it was made for another
+# PostgreSQL, libcurl, compiler or other options. The times of the installed files do not show that,
+# because they are the times when the package was built. Objects depend on the file $(MADE_FOR),
+# which the Makefile names before its rules.
 
 PG_CONFIG ?= pg_config
 CURL_CONFIG ?= curl-config

@@ -1,5 +1,5 @@
-# The Makefile: what cannot be built is refused with one sentence, what has become stale is made anew, and files that root makes in a
-# user's checkout are that user's. TAP. Run as root, by test/run.
+# The Makefile: it refuses what cannot be built with one sentence, and builds stale files again. If
+# root builds in a user's checkout, the files belong to that user. TAP. test/run runs this as root.
 use strict;
 use warnings FATAL => 'all';
 
@@ -19,7 +19,7 @@ my $EXECUTABLE = oct('755');
 my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
 
 chmod $EXECUTABLE, $scratch;
-# What `make test` has told its own makes is nothing to these.
+# The makes of this test must not see the variables of the calling `make test`.
 delete @ENV{qw(MAKELEVEL MAKEFLAGS MFLAGS RHESIS_HANDS_BACK RHESIS_PACKAGES PG_CONFIG)};
 $ENV{LC_ALL} = 'C';
 system("$top/test/copy-sources", $top, $checkout) == 0 or die "could not copy the checkout\n";
@@ -43,7 +43,7 @@ sub slurp
 	return scalar <$handle> // '';
 }
 
-# Output and status of a shell's command in a directory.
+# Runs a shell command in a directory. Returns its output and status.
 sub shell
 {
 	my ($directory, $command) = @_;
@@ -51,7 +51,7 @@ sub shell
 	return ($output, $? >> 8);
 }
 
-# A program that answers as pg_config or curl-config do.
+# Creates a program that answers as pg_config or curl-config does.
 sub program
 {
 	my ($name, %answers) = @_;
@@ -59,7 +59,7 @@ sub program
 	return write_file("$scratch/$name", "#!/bin/sh\ncase \$1 in\n$cases*) exit 1 ;;\nesac\n", $EXECUTABLE);
 }
 
-# ---- What cannot be built is refused ----
+# ---- Refusals ----
 
 sub is_refused
 {
@@ -119,7 +119,7 @@ like($postgresqls, qr/^include/m, 'PostgreSQL\'s makefiles are read');
 ok($ours{COMPARE}, 'so are the names of our variables: ' . join(' ', sort keys %ours));
 is(join(' ', grep { $postgresqls =~ /\$\($_\)|ifn?def $_\b|\b$_\s*[:?+]?=/ } sort keys %ours), '', 'none of them is PostgreSQL\'s');
 
-# ---- The stage follows what is installed ----
+# ---- The stage is renewed when an installed package changes ----
 
 my $installed = "$scratch/installed";
 make_path(map { "$installed/$_" } qw(bin lib share/extension));
@@ -153,10 +153,10 @@ stage('a copy that was interrupted is made anew', 'postgres');
 isnt($status, 0, 'PostgreSQL is not copied over itself');
 ok(-e "$installed/bin/postgres", '... and is still there');
 
-# ---- So does the PostgreSQL with sanitizers ----
+# ---- So is the PostgreSQL with sanitizers ----
 
-# Sources that are built in no time, by programs that know nothing but them: an apt-get that counts what it is asked for and has no
-# version beyond 15.3, and a dpkg-query that says what is installed.
+# The sources are built in no time, by stub programs. The stub of apt-get counts its calls and has
+# no version after 15.3. The stub of dpkg-query prints the installed version.
 my $programs = "$scratch/programs";
 make_path($programs, map { "$scratch/sources/postgresql-15/$_" } '.', 'contrib');
 write_file("$scratch/sources/postgresql-15/configure", <<'CONFIGURE', $EXECUTABLE);
@@ -198,7 +198,7 @@ sanitized('15.2', '15.2', 'a build that was interrupted is done again');
 sanitized('15.4', '15.3', 'of a version without sources the newest one with sources is built');
 sanitized('15.4', '', '... and kept');
 
-# ---- Objects follow what they are made for ----
+# ---- Objects are compiled again when their target changes ----
 
 my $wrapper = write_file("$scratch/wrapped_pg_config", "#!/bin/sh\nif [ \$# -eq 0 ]; then cat $scratch/version; fi\nexec '$pg_config' \"\$\@\"\n", $EXECUTABLE);
 sub made_anew
@@ -232,7 +232,7 @@ like($output, qr/ -O0 -g3 .* -DUSE_ASSERT_CHECKING .*src\/server\/pace\.c/, 'mak
 unlike($output, qr/ -O0 /, 'an ordinary build');
 unlike(qx(nm '$checkout/src/server/pace.o'), qr/ExceptionalCondition/, '... has no assertions');
 
-# ---- ... and the headers that they include ----
+# ---- ... and when a header that they include changes ----
 
 sub touched
 {

@@ -109,7 +109,7 @@ class Cluster(Postgres):
         return self.sql(text, *parameters, database=database)[0][0]
 
     def until(self, text, timeout=60, database="bench"):
-        """aits until the query returns true."""
+        """Waits until the query returns true."""
         end = time.monotonic() + timeout
         while not self.value(text, database=database):
             if time.monotonic() > end:
@@ -144,7 +144,7 @@ class Cluster(Postgres):
         self.sql(f"TRUNCATE {TABLE} RESTART IDENTITY CASCADE")
 
     def settled(self, sink, mails, newest=0, database="bench"):
-        """aits until every outcome is recorded. Then it raises an error unless the sink has
+        """Waits until every outcome is recorded. Then it raises an error unless the sink has
         accepted count mails since its reset, and the table has count new rows, each with its
         outcome. So no mail is lost, and none is sent twice."""
         self.until(f"SELECT NOT EXISTS (SELECT FROM {TABLE} WHERE finished_at IS NULL)", database=database)

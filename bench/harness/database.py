@@ -44,7 +44,7 @@ class Database:
         return cpu_of(self.worker_pid())
 
     def serve(self):
-        """aits until the worker of this database runs."""
+        """Waits until the worker of this database runs."""
         self.cluster.until(f"SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE database = '{self.name}' AND state = 'idle'")
 
     def add_history(self, count, old=0):

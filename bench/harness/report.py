@@ -1,4 +1,4 @@
-"""rites the results of a scenario as Markdown and as pictures."""
+"""Writes the results of a scenario as Markdown and as pictures."""
 
 import itertools
 

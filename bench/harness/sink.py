@@ -100,7 +100,7 @@ def rate(counts):
 
 
 def paces(sink, count, parts, timeout):
-    """aits for that number of mails since the last reset. Splits them into equal parts and
+    """Waits for that number of mails since the last reset. Splits them into equal parts and
     returns the mails per second of each."""
     rates = []
     last, mails = None, 0

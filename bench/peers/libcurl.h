@@ -29,7 +29,7 @@ extern CURL *NewHandle(void *connection);
 /* Returns a multi handle that keeps all connections open. */
 extern CURLM *NewMulti(void);
 
-/* rites the recipient of the n-th mail, "<user1@bench.example>" for n = 0, and so on. */
+/* Writes the recipient of the n-th mail, "<user1@bench.example>" for n = 0, and so on. */
 extern void WriteRecipient(char recipient[RECIPIENT_SIZE], int n);
 
 /* Exits with libcurl's message if the result is an error. */

@@ -1,4 +1,4 @@
-// hat the JavaScript peers share: the mail, rendered by compiled Handlebars templates, and
+// What the JavaScript peers share: the mail, rendered by compiled Handlebars templates, and
 // nodemailer's pool.
 //
 // A job contains the address and all variables, so a peer looks nothing up.

@@ -1,4 +1,4 @@
-"""hat the worker needs while it works, and while there is nothing to do."""
+"""What the worker needs while it works, and while there is nothing to do."""
 
 import statistics
 import time
@@ -105,7 +105,7 @@ def connections(bench, cluster, sink, report):
 
 
 def fall_silent(pids, seconds):
-    """aits until the processes have slept for that time. Before, connections to the mail server
+    """Waits until the processes have slept for that time. Before, connections to the mail server
     stay open for a while, and the timer of a finished statement may still fire once."""
     end = time.monotonic() + 90
     while time.monotonic() < end:

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Tests the checks of mails: each must report a mail that is broken in its way, and nothing else, as TAP."""
+"""Tests the checks of mails, as TAP. Each broken mail must be reported by its check, and by no
+other one."""
 
 import sys
 
@@ -26,7 +27,8 @@ GOOD = page(
     <img alt="Logo" src="{PIXEL}"><div style="display:none;font-size:1px">preheader</div>"""
 )
 
-# What is wrong, the check that must say so, the page, and where else than at 700 px in light mode it is shown.
+# What is broken, the check that must report it, the page, and a further width or mode in which it is
+# shown. The default is 700 px in light mode.
 BROKEN = [
     ("a wide box", "overflow", page('<div style="width:500px;height:9px"></div>'), 375),
     ("a wide box on a narrow phone", "overflow", page('<div style="width:310px;height:9px"></div>'), 320),

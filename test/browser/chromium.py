@@ -1,4 +1,5 @@
-"""Headless Chromium, spoken to over a pipe (the DevTools protocol): it shows HTML that never reaches the network."""
+"""Headless Chromium, controlled over a pipe (DevTools protocol). It shows HTML without access to
+the network."""
 
 import base64
 import json
@@ -10,7 +11,7 @@ import tempfile
 
 PROGRAM = "chromium"
 
-# What the browser asks for by itself.
+# The browser requests this by itself.
 FAVICON = "https://mail.invalid/favicon.ico"
 
 FLAGS = (
@@ -29,7 +30,7 @@ FLAGS = (
 
 
 class Chromium:
-    """A browser with one page; use it as a context manager."""
+    """A browser with one page, as a context manager."""
 
     def __init__(self):
         program = shutil.which(PROGRAM)
@@ -39,7 +40,8 @@ class Chromium:
         their_commands, self.commands = os.pipe()
         self.answers, their_answers = os.pipe()
 
-        # Chromium reads descriptor 3 and writes 4; both may be in use here, so ours go through higher ones.
+        # Chromium reads descriptor 3 and writes descriptor 4. Both may be in use here, so the pipes
+        # first get higher numbers.
         def hand_over():
             os.dup2(their_commands, 63)
             os.dup2(their_answers, 64)
@@ -75,7 +77,8 @@ class Chromium:
         return self
 
     def __exit__(self, *_):
-        # Its helpers may outlive it for a moment, and write to the profile: they are in a process group of its own.
+        # Its helper processes may live a little longer and write to the profile. They have their
+        # own process group.
         self.process.terminate()
         self.process.wait()
         try:
@@ -106,7 +109,8 @@ class Chromium:
         return json.loads(message)
 
     def answer_request(self, paused):
-        """The page itself comes from us. Whatever else it asks for is remembered, and does not come."""
+        """Answers the request for the page itself. Every other request is recorded and gets no
+        answer."""
         request, url = {"requestId": paused["requestId"]}, paused["request"]["url"]
         if self.document is not None and url == self.document[0]:
             body = base64.b64encode(self.document[1].encode()).decode()
@@ -126,7 +130,7 @@ class Chromium:
             self.loaded = event["params"]["loaderId"]
 
     def call(self, method, **parameters):
-        """The result of a command; what happens until it comes is dealt with."""
+        """Returns the result of a command. Handles the events that arrive before it."""
         call_id = self.send(method, parameters)
         while True:
             message = self.receive()
@@ -138,19 +142,21 @@ class Chromium:
                 return message["result"]
 
     def evaluate(self, expression):
-        """The value of a JavaScript expression; a promise is waited for."""
+        """Returns the value of a JavaScript expression. If it is a promise, waits for it."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(json.dumps(answer["exceptionDetails"]))
         return answer["result"]["value"]
 
     def show(self, html, width, scheme, scale=1):
-        """Shows a page, loaded as far as it can be without a network; returns the addresses that it asked for."""
+        """Shows a page and waits until it is loaded, as far as that is possible without a
+        network. Returns the addresses that the page requested."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=480, deviceScaleFactor=scale, mobile=False
         )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        # Each page has a loader of its own, whose load is waited for: requests are not taken for another page's.
+        # Each page has its own loader, and the method waits for that one. So a request is never
+        # assigned to another page.
         self.pages += 1
         self.document = (f"https://mail.invalid/{self.pages}", html)
         self.requests = []
@@ -163,7 +169,7 @@ class Chromium:
         return self.requests
 
     def picture(self, width, quick=False):
-        """The whole page that is shown, as PNG: a larger one where it is made quickly."""
+        """Returns the shown page as PNG. With fast, the file is larger and is made quickly."""
         height = self.evaluate("document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip, optimizeForSpeed=quick)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Tests the diagram of the documentation in light and dark mode, as TAP: its texts are legible, apart from each other and inside it."""
+"""Tests the diagram of the documentation in light and dark mode, as TAP. Its texts must be
+legible, must not overlap, and must lie inside the diagram."""
 
 import os
 import sys
@@ -9,7 +10,8 @@ from chromium import Chromium
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../doc/images/path-of-a-row.svg")
 
-# What is wrong, as lines. A text's ground is the last box drawn before it that has its middle.
+# Returns the problems as lines. The background of a text is the last box before it that contains
+# its middle.
 CHECKS = """
 (() => {
   const svg = document.querySelector("svg"), found = [];
@@ -48,7 +50,7 @@ CHECKS = """
 })()
 """
 
-# The diagram must pass, and these changes of it must be noticed.
+# The diagram must pass. Each of these changes must be noticed.
 BROKEN = [
     ("ink that is hardly there", "--ink: #1c2530", "--ink: #c0c4c8", "contrast"),
     ("a longer word in a box", ">pending<", ">not yet claimed<", "wider than its box"),

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""Makes the pictures of the documentation: doc_pictures.py DIRECTORY. The command to call is test/browser/pictures.
+"""Makes the pictures of the documentation: doc_pictures.py DIRECTORY. Call
+test/browser/pictures, which calls this.
 
-Each picture carries the digest of the page that it shows, by which doc_pictures_test.py finds those that are stale.
+Each picture contains the digest of the page that it shows. doc_pictures_test.py compares the
+digests and finds stale pictures.
 """
 
 import hashlib
@@ -16,7 +18,7 @@ from mails import FAILED, TYPICAL, render
 COMPLETED = {**TYPICAL, "num_tests_generated": None}
 SUMMARY = {**TYPICAL, "task_name": "Test Execution Summary"}
 
-# File, template, sample, width, colour scheme, pixels for each.
+# File, template, sample, width, colour scheme, pixels for each CSS pixel.
 PICTURES = [
     ("task-completed", "task_completion", COMPLETED, 700, "light", 1.25),
     ("task-completed-phone-dark", "task_completion", COMPLETED, 375, "dark", 1.5),
@@ -30,7 +32,7 @@ KEYWORD = b"Source"
 
 
 def pages():
-    """The name of each picture, and what it shows: HTML, width, colour scheme and scale."""
+    """For each picture: its name, and the HTML, width, colour scheme and scale to show."""
     for name, template, sample, width, scheme, scale in PICTURES:
         yield name, (render(template, sample), width, scheme, scale)
 
@@ -40,13 +42,13 @@ def digest_of(page):
 
 
 def with_digest(picture, digest):
-    """The PNG with a text chunk in front of its last one, which has no data."""
+    """Adds a text chunk to a PNG, before its last chunk, which is empty."""
     chunk = b"tEXt" + KEYWORD + b"\0" + digest.encode()
     return picture[:-12] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + picture[-12:]
 
 
 def digest_in(picture):
-    """What with_digest has put into a PNG, or None."""
+    """Returns the text that with_digest added to a PNG, or None."""
     position = 8
     while position < len(picture):
         (length,) = struct.unpack_from(">I", picture, position)

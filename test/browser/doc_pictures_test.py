@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Tests that the pictures of the documentation show the mails as they are made now, as TAP. If not, test/browser/pictures makes them anew."""
+"""Tests that the pictures of the documentation show the current mails, as TAP. If not, run
+test/browser/pictures."""
 
 import pathlib
 import sys

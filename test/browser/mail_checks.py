@@ -1,9 +1,9 @@
-"""What must be true of every mail, whatever is in it."""
+"""The requirements for every mail, whatever it contains."""
 
 import os
 import re
 
-# The checks. Those that only a browser can make are in page_checks.js.
+# The checks. page_checks.js has those that need a browser.
 CHECKS = {
     "overflow": "the page does not scroll sideways",
     "cut-off": "no text leaves its box or is cut off",
@@ -23,7 +23,8 @@ CHECKS = {
 
 GMAIL_CLIPS_AT = 102_000
 
-# What loads something, or may in a client that isn't Chromium, which never sees what is only for Outlook.
+# Code that loads something, or may do so in other clients. Chromium ignores the parts that only
+# Outlook reads.
 LOADS = re.compile(
     r"""<(?:link|script|iframe|object|embed|base)\b | @import
     | (?<![\w-])(?:src|srcset|background|poster|data)\s*=\s*(?!["']?data:)
@@ -46,7 +47,7 @@ def check_source(html):
 
 
 def check_mail(browser, html, width=700, scheme="light"):
-    """Shows a mail; returns what is wrong with it, as pairs of a check and what was found."""
+    """Shows a mail. Returns its problems as pairs of a check and a finding."""
     requests = browser.show(html, width, scheme)
     problems = [tuple(problem) for problem in browser.evaluate(f"({PAGE_CHECKS})()")]
     problems += [("external", "it asks for " + url) for url in requests]

@@ -1,11 +1,12 @@
-"""The shipped mails with sample data, as the server renders them, which PGHOST, PGPORT, PGUSER and PGDATABASE name."""
+"""The shipped mails with sample data, rendered by the server of PGHOST, PGPORT, PGUSER and
+PGDATABASE."""
 
 import json
 import subprocess
 
 TEMPLATES = ("task_completion", "test_execution_summary")
 
-# Names that only one template knows do no harm in the other.
+# A template ignores names that only another template uses.
 TYPICAL = {
     "recipient_name": "Jane Doe",
     "recipient_email": "jane@acme.example",
@@ -123,7 +124,7 @@ SAMPLES = {
 
 
 def query(sql, **variables):
-    """The one value that the SQL returns, where :'name' is a variable."""
+    """Returns the one value of an SQL query. In the query, :'name' is a variable."""
     settings = [f"--set={name}={value}" for name, value in variables.items()]
     return subprocess.run(
         ["psql", "-XqAt", "--set=ON_ERROR_STOP=1", *settings],
@@ -135,7 +136,7 @@ def query(sql, **variables):
 
 
 def render(template, variables, part="html"):
-    """A part of the mail, html or text, that the server makes of a template."""
+    """Renders one part of the mail, html or text, from a template."""
     return query(
         f"SELECT {part} FROM rhesis_notify.render_template(:'template', :'variables');",
         template=template,
@@ -144,7 +145,8 @@ def render(template, variables, part="html"):
 
 
 def preview_failure(template, error_length):
-    """The HTML of a failed task's mail, from the row, the app's users and a long error: the way that mails go out."""
+    """The HTML of a failed task's mail. It comes from the row, the user and a long error, in the
+    same way as a sent mail."""
     return query(
         """
         BEGIN;

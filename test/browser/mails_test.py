@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Looks at the shipped mails in a browser, as TAP.
+"""Shows the shipped mails in a browser, as TAP.
 
-Every template with every sample is rendered by the server and shown at three widths, in light and in dark mode, and as by
-a client that drops style sheets, so that only inline styles are left (Gmail does so for some accounts). mail_checks.py
-says what must be true of each; the pictures are left in the directory PICTURES.
+The server renders every template with every sample. The browser shows each mail at three widths,
+in light and in dark mode. It also shows it without style sheets, as some clients do (Gmail for
+some accounts), so that only inline styles are left. mail_checks.py has the requirements. The
+pictures are left in the directory PICTURES.
 """
 
 import os

@@ -1,5 +1,5 @@
-// What is wrong with the page that is shown, as far as only a browser can tell: a function that returns a list of
-// [check, what was found]. The checks are described in mail_checks.py.
+// A function that finds the problems that only a browser can find. It returns a list of [check,
+// finding]. mail_checks.py describes the checks.
 () => {
   const problems = new Map();
   const report = (check, what) => problems.set(check + what, [check, what]);
@@ -28,7 +28,7 @@
   // ---- Colours ----
 
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-  // Whatever notation the style has: red, green, blue (0 to 255) and alpha (0 to 1).
+  // Returns red, green and blue (0 to 255) and alpha (0 to 1) of a colour in any notation.
   const channels = color => {
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = color;
@@ -40,7 +40,8 @@
   const isDark = matchMedia('(prefers-color-scheme: dark)').matches && getComputedStyle(root).colorScheme.includes('dark');
   const canvasColor = isDark ? [18, 18, 18] : [255, 255, 255];
 
-  // What is behind the text, and the text upon it, with all that is half transparent in between.
+  // Returns the background of a text and the colour of the text, after all transparent layers are
+  // combined.
   const colorsOf = element => {
     const chain = [];
     for (let e = element; e; e = e.parentElement) chain.unshift(getComputedStyle(e));
@@ -74,8 +75,9 @@
     if (ratio < (isLarge ? 3 : 4.5)) report('contrast', `${sample(text)} has ${ratio.toFixed(2)}`);
   };
 
-  // Text stays within its own box (or it would run into what is beside it) and within whatever would cut it off.
-  // Words are measured: a space may hang over the end of a preformatted line, where nobody sees it.
+  // Text must stay inside its own box, so that it does not overlap its neighbours, and inside every
+  // box that would cut it off. Only words are measured. A space may stand outside at the end of a
+  // preformatted line, where it is invisible.
   const wordBoxes = node => [...node.textContent.matchAll(/\S+/g)].flatMap(word => {
     const range = document.createRange();
     range.setStart(node, word.index);
@@ -101,13 +103,14 @@
     }
   };
 
-  // Text that runs from right to left must not reorder what stands around it, which was written for left to right.
+  // Text from right to left must not reorder the text around it, which is written from left to
+  // right.
   const checkDirection = (text, element) => {
     if (!/[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(text)) return;
     if (element.dir !== 'auto' && element.localName !== 'bdi') report('direction', `${sample(text)} is not isolated`);
   };
 
-  // A number in two lines is two numbers. One of more than nine digits is nobody's count.
+  // A number must not be broken into two lines. A count never has more than nine digits.
   const checkNumber = (text, node) => {
     if (!/^\d{1,9}$/.test(text.trim())) return;
     if (new Set(wordBoxes(node).map(b => b.top)).size > 1) report('broken-number', `${sample(text)} is in several lines`);

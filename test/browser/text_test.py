@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Looks at the text part of the shipped mails as a terminal shows it, as TAP."""
+"""Checks the text parts of the shipped mails, as a terminal shows them, as TAP."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from mails import SAMPLES, TEMPLATES, render
 
 COLUMNS = 78
 
-# A test run whose task succeeded has the heading that its counts ask for.
+# If the task of a test run succeeded, the counts decide about the heading.
 VERDICTS = {
     "typical": "❌ 8 of 128 tests failed, 1 could not be run",
     "none-passed": "❌ 128 of 128 tests failed",
@@ -19,7 +19,7 @@ VERDICTS = {
 
 
 def shown(value):
-    """The beginning of a value, which is all of it that is shown of a long one."""
+    """The beginning of a value. The mail shows only this much of a long value."""
     return value if len(value) < 255 else value[:200]
 
 
@@ -30,12 +30,13 @@ def heading(template, name, variables):
 
 
 def problems(text, variables, first_line):
-    """What is wrong with a text part, whose values and heading we know."""
+    """Returns the problems of a text part. Its values and its heading are known."""
     lines = text.rstrip("\n").split("\n")
     values = {shown(part) for value in variables.values() for part in str(value).split("\n") if len(part) > 2}
     values.add(first_line.split(" ", 1)[1])
     for line in lines:
-        # Addresses and tracebacks must not be broken: a line may be wide if it is so by what was given.
+        # Addresses and tracebacks must not be broken. So a line may be wide if the given value is
+        # wide.
         given = sum(len(value) for value in values if value in line)
         if len(line) > COLUMNS and given < COLUMNS / 2:
             yield f"{len(line)} columns: {line}"
@@ -72,7 +73,7 @@ def main():
             found = list(problems(render(template, variables, "text"), variables, first_line))
             ok(not found, f"{template}-{name}", found)
 
-    # The same look must find what is wrong.
+    # The checks must notice what is wrong.
     sample = SAMPLES["none-passed"]
     text = render("test_execution_summary", sample, "text")
     for what, broken in {

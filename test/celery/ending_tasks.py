@@ -1,4 +1,5 @@
-"""Tasks that test/t/celery_endings.pl needs: the ways in which a run can end, as Celery's documentation has them."""
+"""Tasks for test/t/celery_endings.pl: the ways in which a run can end, from Celery's
+documentation."""
 
 import asyncio
 import os
@@ -18,7 +19,7 @@ CURRENT_USER = text("SELECT current_setting('app.current_user')")
 
 
 def runs_of(name):
-    """How often the task of this name has been run, with this time."""
+    """Returns how often the task of this name has been run, including this run."""
     with open(DIRECTORY / f"{name}.runs", "a", encoding="utf-8") as file:
         file.write("x")
     return (DIRECTORY / f"{name}.runs").stat().st_size
@@ -58,7 +59,7 @@ def retries_elsewhere(self, where):
     return {"test_set_name": where}
 
 
-# ---- Ends that are none of Python's ----
+# ---- Ends without a Python exception ----
 
 
 @mailed()
@@ -92,7 +93,7 @@ def dies_late(self):
 
 @mailed(acks_late=True, acks_on_failure_or_timeout=False, time_limit=1)
 def is_slow_the_first_time(self):
-    """Celery 5.5 gives it out again, 5.2 does not."""
+    """Celery 5.5 delivers it again, 5.2 does not."""
     if runs_of(self.request.id) == 1:
         time.sleep(600)
     return {"test_set_name": "the second run"}
@@ -133,7 +134,7 @@ def ignores_in_session(self, db=None):
     raise Ignore()
 
 
-# ---- Results that nobody has run ----
+# ---- Results of tasks that were not run ----
 
 
 @mailed(ignore_result=True)
@@ -159,12 +160,12 @@ def refuses_to_decorate(function):
     return None
 
 
-# ---- Functions that are called on the way ----
+# ---- Functions that Celery calls before or after a run ----
 
 
 @with_tenant_context
 def step(task, db=None):
-    """No task: a function that tasks call."""
+    """A function that tasks call. It is not a task."""
     db.execute(CURRENT_USER)
     return {"test_set_name": "of a step"}
 
@@ -207,7 +208,7 @@ def foreign_calls():
 
 
 class Template(BaseTask):
-    """A base with a run of its own, which is called by what is derived of it."""
+    """A base with its own run(), which derived classes call."""
 
     abstract = True
 
@@ -272,7 +273,7 @@ def before_start_fails(self):
 
 
 class AbortableBase(BaseTask, AbortableTask):
-    """Both."""
+    """Both bases."""
 
     abstract = True
 
@@ -299,7 +300,7 @@ def starts_note(self, project):
     writes_note.apply_async([project], task_id=f"child of {self.request.id}")
 
 
-# ---- What replaces a task ----
+# ---- Replaced tasks ----
 
 
 @mailed()

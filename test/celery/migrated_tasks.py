@@ -1,4 +1,5 @@
-"""Tasks of an application after step 4 of doc/migrate.md, with the base in examples/celery/base.py."""
+"""The tasks of an application after step 4 of doc/migrate.md, with the base of
+examples/celery/base.py."""
 
 import os
 

@@ -1,4 +1,5 @@
-"""The tasks of the documentation that the module's users come from, as they stand there, but for the imports."""
+"""The tasks of the original's documentation, unchanged apart from the imports. The users of the
+module come from there."""
 
 from celery import chord
 
@@ -44,7 +45,7 @@ def collect_results_task(self, results):
 
 @app.task(base=BaseTask, name="your.parallel.task")
 def parallel_task(param1, param2, param3):
-    """What the documentation does at the top level, in a task that has an owner."""
+    """The documentation does this at the top level. Here it is in a task that has an owner."""
     # These run in parallel - no emails needed (no decorator)
     parallel_tasks = [
         background_task.s(param1),

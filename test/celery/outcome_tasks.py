@@ -1,4 +1,5 @@
-"""Tasks that test/t/celery_outcomes.pl needs: each ends in a way that Celery records wrongly, or not at all."""
+"""Tasks for test/t/celery_outcomes.pl. Each ends in a way that Celery records wrongly, or not at
+all."""
 
 import dataclasses
 import datetime
@@ -27,12 +28,12 @@ DIRECTORY = Path(os.environ["TEST_DIRECTORY"])
 
 app = Celery("outcome_tasks", broker=os.environ["CELERY_BROKER_URL"], backend=os.environ["CELERY_RESULT_BACKEND"])
 app.conf.update(
-    # So that a backend that is away costs a second, not twenty.
+    # With this, an unreachable backend costs one second instead of twenty.
     result_backend_transport_options={"retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}},
     redis_socket_connect_timeout=1, broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1,
     worker_proc_alive_timeout=120,  # A machine that is busy takes longer than four seconds to start a process.
     task_track_started=os.environ.get("TRACK_STARTED") == "yes")
-# The application's own engine, which does not ask whether a connection is alive.
+# The engine of the application. It does not check whether a connection is alive.
 use_engine(create_engine(os.environ["DATABASE_URL"], pool_pre_ping=False))
 use_tenant_setting("project_id", "app.current_project")
 
@@ -41,7 +42,7 @@ ID = UUID(int=1)
 
 
 def mailed(**options):
-    """A task that is mailed, and bound, unless it is told otherwise."""
+    """A bound task that is mailed. Options can change both."""
     def decorate(function):
         given = {"base": BaseTask, "bind": True, "name": f"test.{function.__name__}", **options}
         return email_notification()(app.task(**given)(function))
@@ -49,7 +50,7 @@ def mailed(**options):
 
 
 def wait_for(name):
-    """Says that it waits, and waits until the test has made that file."""
+    """Signals that it waits, and waits until the test creates the file."""
     (DIRECTORY / f"{name}.waits").touch()
     while not (DIRECTORY / f"{name}.goes").exists():
         time.sleep(0.05)
@@ -254,11 +255,11 @@ def cannot_be_encoded(self):
     return {"object": object()}
 
 
-# ---- Bases of the application's own ----
+# ---- Bases of the application ----
 
 
 class TellsNobody(BaseTask):
-    """Does not call what it overrides."""
+    """A base that does not call the overridden methods."""
 
     def before_start(self, task_id, args, kwargs):
         pass
@@ -277,7 +278,7 @@ def tells_nobody(self, fails):
 
 
 class Fragile(BaseTask):
-    """Its hooks fail."""
+    """A base with failing hooks."""
 
     def on_success(self, retval, task_id, args, kwargs):
         raise RuntimeError("in on_success")
@@ -293,7 +294,7 @@ def fragile(self, fails):
 
 
 class InAContext(BaseTask):
-    """As Flask's documentation has it."""
+    """The base in Flask's documentation."""
 
     def __call__(self, *args, **kwargs):
         return self.run(*args, **kwargs)
@@ -320,7 +321,7 @@ def own_request_is_killed(self):
 
 
 class OfAClass(BaseTask):
-    """A task as a class, of an abstract base."""
+    """A task that is a class, derived from an abstract base."""
 
     name = "test.of_a_class"
 
@@ -376,7 +377,7 @@ def calls_another(self):
 
 @app.task(name="test.foreign")
 def foreign(*_):
-    """A task of another base."""
+    """A task with another base."""
 
 
 @mailed()
@@ -450,7 +451,7 @@ class Colour(enum.Enum):
 
 
 class Model:
-    """As Pydantic's."""
+    """A class like those of Pydantic."""
 
     def model_dump(self):
         return {"field": Colour.RED}
@@ -463,7 +464,7 @@ class Data:
 
 
 class Scalar:
-    """As NumPy's."""
+    """A class like those of NumPy."""
 
     dtype = "float64"
 
@@ -509,7 +510,7 @@ def returns_rude(self):
     return RudeDict(a=1)
 
 
-# ---- What @email_notification refuses ----
+# ---- Arguments that @email_notification refuses ----
 
 
 class OwnTemplate(enum.Enum):
@@ -520,7 +521,7 @@ class OwnTemplate(enum.Enum):
 
 
 class Name(str):
-    """A text that writes itself in another way."""
+    """A string class with its own __str__."""
 
     def __str__(self):
         return f"<{super().__str__()}>"
@@ -549,11 +550,11 @@ TAKEN = [refused(template=given) for given in (None, "mine", "my template", Emai
 
 
 def nothing():
-    """A task's function."""
+    """The function of a task."""
 
 
 def of_a_base(**attributes):
-    """What becomes of a template or a subject that a base names, or an option of @app.task."""
+    """Returns the effect of a template or a subject of a base, or of an option of @app.task."""
     try:
         made = app.task(base=type("Base", (BaseTask,), {"abstract": True}), name=f"test.made {len(app.tasks)}", **attributes)(nothing)
     except TypeError:

@@ -1,4 +1,5 @@
-"""Submits tasks: submit.py MODULE <calls.json. A call has task, and what apply_async takes. Prints their ids."""
+"""Submits tasks: submit.py MODULE <calls.json. A call has the name of a task and the arguments
+of apply_async. Prints their ids."""
 
 import importlib
 import json

@@ -1,4 +1,5 @@
-"""Tasks that test/t/celery.pl needs beside those of the demo: they hang, die, and return what nobody expects."""
+"""Tasks for test/t/celery.pl, beside those of the demo. They hang, die, or return unusual
+values."""
 
 import importlib
 import math
@@ -24,7 +25,7 @@ app.conf.broker_transport_options = {"visibility_timeout": int(os.environ.get("V
 
 
 def hang_the_first_time(task_id):
-    """Leaves a file with our process id; whoever reads it kills us."""
+    """Writes our process id to a file. The test reads it and kills this process."""
     try:
         with open(f"{DIRECTORY}/{task_id}", "x", encoding="utf-8") as file:
             file.write(str(os.getpid()))
@@ -34,13 +35,13 @@ def hang_the_first_time(task_id):
         signal.pause()
 
 
-# ---- How long they take ----
+# ---- Durations ----
 
 
 @email_notification()
 @app.task(base=BaseTask, name="test.takes", bind=True)
 def takes(self, seconds):
-    """Takes so long in its first run, and so on; it is retried until there is no run left."""
+    """Each run takes its number of seconds. The task is retried until the list ends."""
     time.sleep(seconds[self.request.retries])
     if self.request.retries + 1 < len(seconds):
         raise self.retry(countdown=0)
@@ -53,11 +54,11 @@ def takes_in_transaction(self, seconds, db=None):
     time.sleep(seconds)
 
 
-# ---- A base of the application's own ----
+# ---- A base of the application ----
 
 
 class RetriedTask(BaseTask):
-    """Does more than report."""
+    """A base that does more than report."""
 
     autoretry_for = (Exception,)
     max_retries = 2
@@ -78,7 +79,7 @@ def retries_itself(self, good_run, db=None):
         raise ValueError(f"run {self.request.retries + 1} is not good")
 
 
-# ---- Killed ----
+# ---- Killed tasks ----
 
 
 @email_notification()
@@ -104,7 +105,7 @@ def too_slow(self):
 
 
 class HangsAtTheEnd(BaseTask):
-    """Has committed all, and is killed before the broker hears of it."""
+    """Commits everything, and is killed before the broker gets the acknowledgement."""
 
     def after_return(self, status, retval, task_id, args, kwargs, einfo):
         hang_the_first_time(task_id)
@@ -117,7 +118,7 @@ def hangs_at_the_end(self, db=None):
     return {"test_set_name": "once"}
 
 
-# ---- Who is mailed, for which tasks ----
+# ---- Who gets mail, and for which tasks ----
 
 
 @app.task(base=BaseTask, name="test.undecorated")
@@ -176,7 +177,7 @@ def tenant(self, db=None):
     return {"test_set_name": first, "test_set_id": db.execute(query).scalar_one()}
 
 
-# ---- Transactions of the task's own ----
+# ---- Transactions of the task ----
 
 
 @email_notification()
@@ -214,7 +215,7 @@ def cannot_be_reported(self, db=None):
     return {"secret": "not for the log"}
 
 
-# ---- Results and errors that nobody expects ----
+# ---- Unusual results and errors ----
 
 
 class Rude:

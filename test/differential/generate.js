@@ -1,13 +1,14 @@
 'use strict';
 
-// Generates the cases: a template, variables, partials and whether HTML is escaped.
+// Generates the cases: a template, variables, partials, and whether HTML is escaped.
 //
-// A template is a list of pieces, so that the reference can be told things that are hard to see in the source:
-//   { text }                                     what stands between tags
-//   { tag, sigil, name, padded, open, close }    a tag: its source, what is in it, whether white space precedes the sigil,
-//                                                and the delimiters in force
-// Left out is what mustache.js does not know and would read as something else: {{<parents}}, {{$blocks}}, {{>*dynamic}}.
-// Variables hold no NUL and no lone surrogate, which jsonb can't.
+// A template is a list of pieces, because some facts about a tag are hard to see in the source:
+//   { text }                                     text between tags
+//   { tag, sigil, name, padded, open, close }    a tag: its source, its contents, whether white space precedes the sigil,
+//                                                and the current delimiters
+// Tags that mustache.js does not know are left out, because it would read them in another way:
+// {{<parents}}, {{$blocks}}, {{>*dynamic}}. Variables contain no NUL and no lone surrogate, because
+// jsonb cannot store them.
 
 const NAMES = ['a', 'b', 'c', 'd', 'list', 'person', 'größe', 'x-1', 'length', '0', 'a.b'];
 const PARTIALS = ['p', 'q', 'with-dash', 'deep/er'];
@@ -18,7 +19,7 @@ const NUMBERS = [0, 1, -1, 7, 42, 0.5, -3.25, 1e6, 123456789012, 1e21, 2.5e-7, -
 
 // ---- Variables ----
 
-// Some names are more likely than others: those that look-up meets at several levels.
+// Some names occur more often, so that look-up finds them at several levels.
 function plainName(random) {
 	return NAMES[Math.floor(NAMES.length * random.next() ** 2)];
 }
@@ -54,7 +55,7 @@ function object(random, depth) {
 	return members;
 }
 
-// A value whose member "more" holds another of its kind, and so on to an end.
+// A value whose member "more" is another such value, for a number of levels.
 function chain(random, length) {
 	const more = length > 0 ? chain(random, length - 1) : random.pick([null, false, '', []]);
 	return { value: scalar(random), more: length > 0 && random.chance(0.3) ? [more, chain(random, 0)] : more };
@@ -74,7 +75,7 @@ class TemplateWriter {
 	}
 
 	text(text) {
-		// Nothing but a tag may begin a tag, not even together with what comes next.
+		// Only a tag may look like the beginning of a tag, even together with the following text.
 		const open = this.delimiters[0];
 		let kept = text;
 		while (kept.includes(open) || kept.endsWith(open[0]))
@@ -121,7 +122,7 @@ class TemplateWriter {
 		return Array.from({ length: 1 + (random.chance(0.25) ? 1 + random.below(2) : 0) }, () => plainName(random)).join('.');
 	}
 
-	// A name that leads somewhere, from some object among the variables.
+	// A dotted name that exists, from some object among the variables.
 	path() {
 		const random = this.random;
 		const parts = [];
@@ -169,7 +170,7 @@ class TemplateWriter {
 		}
 	}
 
-	// Writes what write() writes on a line of its own.
+	// Writes the output of write() on its own line.
 	onOwnLine(write) {
 		this.text(this.blanks());
 		write();
@@ -253,7 +254,7 @@ function template(random, depth, variables, partials) {
 	return writer.pieces;
 }
 
-// A partial that includes itself for as long as there is more.
+// A partial that includes itself until the chain of values ends.
 function recursivePartial(random) {
 	const writer = new TemplateWriter(random, {}, []);
 	const body = () => {
@@ -276,7 +277,7 @@ function generateCase(random) {
 	const partials = {};
 	const variables = random.chance(0.97) ? object(random, 3) : value(random, 2);
 
-	// A partial may use those made before it, so that none includes itself for ever.
+	// A partial may include those before it, so no recursion is endless.
 	for (const name of PARTIALS)
 		if (random.chance(0.5))
 			partials[name] = template(random, 1, variables, Object.keys(partials));

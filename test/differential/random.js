@@ -7,7 +7,7 @@ class Random {
 		this.state = seed >>> 0;
 	}
 
-	// From 0 to before 1.
+	// A number from 0 to 1, without 1.
 	next() {
 		this.state = (this.state + 0x6d2b79f5) | 0;
 		let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
@@ -27,7 +27,7 @@ class Random {
 		return list[this.below(list.length)];
 	}
 
-	// One of the keys of an object that gives their weights.
+	// One of the keys of an object. The values are the weights.
 	weighted(weights) {
 		let left = this.next() * Object.values(weights).reduce((sum, weight) => sum + weight, 0);
 		for (const [key, weight] of Object.entries(weights)) {
@@ -38,7 +38,7 @@ class Random {
 		return Object.keys(weights)[0];
 	}
 
-	// A string of that many of the alphabet's elements.
+	// A string of that number of elements of the alphabet.
 	string(alphabet, length) {
 		let text = '';
 		for (let i = 0; i < length; i++)

@@ -1,9 +1,9 @@
 'use strict';
 
-// The second opinion: mustache.js, and the differences between it and our engine that are known and meant.
+// The second opinion: mustache.js, changed where our engine differs on purpose.
 //
-// Each difference is a change to mustache.js, or to the template that it is given, that makes it do what we do. So a difference
-// excuses one output, exactly the one that it leads to, and never a case as a whole.
+// Each difference changes mustache.js, or the template that it gets, so that it does the same as
+// our engine. So a difference accepts exactly one other output. It never excludes a whole case.
 
 const mustache = require('mustache');
 
@@ -23,7 +23,8 @@ const DIFFERENCES = {
 	emptyLines: 'in an indented partial, a line is empty, and stays so, that has nothing but CR LF, or tags that show nothing',
 };
 
-// A name that no variable has; and characters that no case has, for where a line is to be indented, and for one that isn't.
+// A name that no variable has. And characters that no case has: one marks a line that is to be
+// indented, and the other a line that is not.
 const NOTHING = '\u0001';
 const INDENT_HERE = '\u0002';
 const DO_NOT_INDENT = '\u0003';
@@ -42,7 +43,7 @@ function numberText(number) {
 	return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
 }
 
-// As jsonb prints: its order of keys is by length, then by bytes.
+// As jsonb prints it: keys are ordered by length, then by bytes.
 function jsonText(value) {
 	if (Array.isArray(value))
 		return `[${value.map(jsonText).join(', ')}]`;
@@ -72,7 +73,7 @@ class Context extends mustache.Context {
 		return new Context(view, this, this.differences);
 	}
 
-	// The members that the rest of a name can be looked for in.
+	// Has the object the member, in which the rest of a dotted name is looked up?
 	has(object, name, dotted) {
 		if (this.differences.has('members'))
 			return object !== null && typeof object === 'object' && !Array.isArray(object) && Object.hasOwn(object, name);
@@ -178,7 +179,7 @@ function isBadName(sigil, name) {
 	return sigil !== '>' && name !== '.' && name.split('.').includes('');
 }
 
-// What a tag is replaced with where we take it in another way than mustache.js does.
+// Returns the replacement of a tag that our engine reads in another way than mustache.js.
 function replaceTag(piece, differences) {
 	const { sigil, name, open, close } = piece;
 	const mistake = { ...piece, tag: `${open}/${NOTHING}${close}`, sigil: '/', name: NOTHING };
@@ -190,7 +191,8 @@ function replaceTag(piece, differences) {
 	return piece;
 }
 
-// The lines as mustache.js counts them: lists of pieces, of which only the last may end with a line break.
+// The lines as mustache.js counts them: lists of pieces. Only the last piece of a line may end with
+// a line break.
 function linesOf(pieces) {
 	const lines = [[]];
 	for (const piece of pieces) {
@@ -204,7 +206,8 @@ function linesOf(pieces) {
 	return lines;
 }
 
-// Whether the line has nothing but one tag that may stand alone, in the spec's terms: then it is not shown.
+// Does the line contain nothing but one tag that may stand alone? By the spec, such a line is not
+// shown.
 function isStandalone(line) {
 	const text = line.map((piece) => piece.text ?? (isShown(piece) ? 'x' : '{')).join('');
 	return /^[ \t]*\{[ \t]*(\r?\n)?$/.test(text);
@@ -214,7 +217,8 @@ function isShown(piece) {
 	return piece.tag === undefined ? /\S/.test(piece.text) : ['', '&', '{'].includes(piece.sigil);
 }
 
-// Puts something that prints nothing into a line that mustache.js would take for one of standalone tags, but we don't.
+// Adds something that prints nothing to a line. Then mustache.js does not take it for a line of
+// standalone tags, as our engine does not.
 function holdLine(line, differences) {
 	const tags = line.filter((piece) => piece.tag !== undefined);
 	if (tags.length === 0 || isStandalone(line) || line.some(isShown) ||
@@ -224,7 +228,7 @@ function holdLine(line, differences) {
 	return [...line.slice(0, end), nothing(delimitersBehind(tags.at(-1))), ...line.slice(end)];
 }
 
-// Says where a line that is shown and begins with tags that show nothing is to be indented.
+// Marks where a line is to be indented if it is shown and begins with tags that print nothing.
 function markIndentation(line, differences) {
 	const behind = line.findIndex((piece) => !'/!='.includes(piece.sigil || ' '));
 	const rest = line.slice(behind);
@@ -253,7 +257,7 @@ function sourceFor(pieces, differences) {
 
 // ---- The whole ----
 
-// What mustache.js, with these differences, makes of a case: { output } or { error }.
+// Returns the result of mustache.js with these differences for a case: { output } or { error }.
 function render(testCase, differences) {
 	const partials = {};
 	const config = {};

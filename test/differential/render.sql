@@ -1,4 +1,4 @@
--- Renders the cases on standard input, and writes one line of JSON for each.
+-- Renders the cases from standard input, and writes one line of JSON for each.
 \set ON_ERROR_STOP 1
 \set QUIET 1
 CREATE TEMP TABLE cases (
@@ -10,7 +10,7 @@ CREATE TEMP TABLE cases (
 );
 \copy cases FROM pstdin
 
--- One case's error must not end the others.
+-- An error of one case must not end the other cases.
 CREATE FUNCTION pg_temp.render(test_case cases) RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
 	detail text;

@@ -1,10 +1,10 @@
 /*
  * message_fuzz.c - any bytes as the parts of a message.
  *
- * An input is up to ten fields with a byte 0x1E between: names and addresses of sender, recipient and
- * Reply-To, the original recipient, subject, Message-ID and text; the whole input is the HTML part.
- * Checked: what is composed has proper lines only, the fields that we write and no other, and the data
- * that go out end where the message ends.
+ * An input has up to ten fields, with a byte 0x1E between them: names and addresses of sender,
+ * recipient and Reply-To, the original recipient, subject, Message-ID and text. The whole input is
+ * also the HTML part. It checks that a composed message has only proper lines and exactly our
+ * header fields, and that the sent data end where the message ends.
  */
 #include "postgres_fe.h"
 
@@ -24,7 +24,7 @@
 		}                                                      \
 	} while (0)
 
-/* Names in the order of the fields that must be there; "?" before those that may be missing. */
+/* The names of the header fields in their order. A "?" precedes those that may be missing. */
 static const char *const field_names[] = {"Date",
 										  "From",
 										  "To",
@@ -109,7 +109,7 @@ CheckLines(const char *message, int length)
 	CHECK(line == end);
 }
 
-/* Reads the data as a server does and compares them with what was to be said. */
+/* Reads the data as a server does, and compares them with the message. */
 static void
 CheckDotStuffed(const char *data, size_t length)
 {
@@ -122,7 +122,7 @@ CheckDotStuffed(const char *data, size_t length)
 	end = wire.data + wire.len;
 	for (const char *p = wire.data; p < end; p++)
 	{
-		/* A bare CR or LF, and any line that is a lone dot, could end the data for some server. */
+		/* A bare CR or LF, or a line with a lone dot, could end the data for some server. */
 		if (*p == '\n')
 			CHECK(p > wire.data && p[-1] == '\r');
 		if (*p == '\r')
@@ -159,7 +159,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parts.html = (const char *) data;
 	parts.html_length = size;
 
-	/* Most inputs have bad addresses: those that do are tried again with good ones. */
+	/* Most inputs have bad addresses. Try those again with good ones. */
 	initStringInfo(&out);
 	if (!ComposeMessage(&parts, &out, &problem))
 	{

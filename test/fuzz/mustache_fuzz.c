@@ -1,10 +1,10 @@
 /*
  * mustache_fuzz.c - any bytes as template, partials and variables.
  *
- * An input is up to five fields with a byte 0x1E between: options, template,
- * the partials "a" and "b", and the variables as JSON (a fixed set if it isn't).
- * Checked: nothing is overrun or leaked, limits hold, an error says what is
- * wrong and leaves the output alone, rendering twice gives the same.
+ * An input has up to five fields, with a byte 0x1E between them: options, template, the partials
+ * "a" and "b", and the variables as JSON. If they are not JSON, fixed variables take their place.
+ * It checks that nothing is overrun or leaked, that limits hold, that an error has a message and
+ * leaves the output unchanged, and that a second rendering gives the same output.
  */
 #include "postgres_fe.h"
 

@@ -1,9 +1,9 @@
 /*
- * smtp_reply_fuzz.c - any bytes as what an SMTP server sends, and what the policy makes of it.
+ * smtp_reply_fuzz.c - any bytes from an SMTP server, and the decision of the policy about them.
  *
- * The first byte says how long the pieces are in which the rest arrives. Checked: the same bytes mean the
- * same replies in whatever pieces they arrive, a reply is within its limits and printable, and each one has
- * an outcome that is nothing else than the stage allows.
+ * The first byte is the length of the pieces in which the other bytes arrive. It checks that the
+ * pieces make no difference to the replies, that a reply is printable and within its limits, and
+ * that each reply has an outcome that is possible in its stage.
  */
 #include "postgres_fe.h"
 
@@ -64,13 +64,13 @@ CheckOutcomes(const SmtpReply *reply)
 		CHECK((outcome.action == OUTCOME_SENT) == accepted);
 		CHECK((outcome.reason == NULL) == accepted);
 		CHECK(outcome.delay_seconds >= 0 && outcome.delay_seconds <= 24 * 60 * 60);
-		/* With 4xx a mail fails only where a sandbox refuses its recipient. */
+		/* After a 4xx reply a mail fails only if a sandbox refuses its recipient. */
 		CHECK(outcome.action != OUTCOME_FAIL || reply->code >= 500 ||
 			  outcome.scope == OUTCOME_SCOPE_ADDRESS);
 	}
 }
 
-/* All replies in the bytes, arriving in pieces of this length at most, as one text. */
+/* All replies in the bytes as one text. The bytes arrive in pieces of at most this length. */
 static char *
 AllReplies(const char *data, size_t length, size_t piece)
 {
@@ -102,7 +102,7 @@ AllReplies(const char *data, size_t length, size_t piece)
 	return all.data;
 }
 
-/* The lines of the bytes as libcurl would hand them over. */
+/* The lines of the bytes, as libcurl passes them. */
 static void
 NoteLines(const char *data, size_t length)
 {
@@ -114,7 +114,7 @@ NoteLines(const char *data, size_t length)
 		const char *newline = memchr(data, '\n', end - data);
 		const char *next = newline ? newline + 1 : end;
 
-		/* A copy of its own, so that a sanitizer sees every byte read beyond it. */
+		/* A separate copy, so that a sanitizer notices each read beyond its end. */
 		char *line = palloc(next - data);
 
 		memcpy(line, data, next - data);

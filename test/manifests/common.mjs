@@ -1,6 +1,4 @@
-/*
- * What the tests of the manifests share: TAP, and the objects of examples/kubernetes.
- */
+/* What the tests of the manifests share: TAP, and the objects of examples/kubernetes. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +33,6 @@ export const manifests = readdirSync(join(top, 'examples/kubernetes')).filter(fi
 
 export const documentsOf = file => parseAllDocuments(read(file), { strict: true, uniqueKeys: true });
 
-// By name: "KIND of FILE".
+// The objects by name: "KIND of FILE".
 export const objects = Object.fromEntries(manifests.flatMap(file => documentsOf(file).map(document => document.toJS())
 	.map(object => [`${object.kind} of ${file}`, object])));

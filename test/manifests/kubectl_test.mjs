@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /*
- * What doc/kubernetes.md, doc/first-mail.md, the manifests' heads and the workflow tell kubectl: TAP.
+ * Tests the kubectl commands of doc/kubernetes.md, doc/first-mail.md, the comments in the manifests
+ * and the workflow. TAP.
  *
- * The Secrets are made, without a cluster, and have what the manifests take of them. Every other command is given to kubectl too, which
- * has to understand it so far that it asks for the cluster that there isn't; and it names what is in the manifests.
+ * It makes the Secrets without a cluster; they must have the keys that the manifests use. It passes
+ * every other command to kubectl. kubectl must understand the command, so that it only fails
+ * because there is no cluster. The command must name objects of the manifests.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +23,7 @@ function shell(script, { env = {}, input = '' } = {}) {
 		env: { PATH: process.env.PATH, HOME: scratch, KUBECONFIG: join(scratch, 'config'), ...env } });
 }
 
-// ---- What is said ----
+// ---- The commands ----
 
 const joined = text => text.replace(/\\\n\s*/g, ' ');
 const page = joined(read('doc/kubernetes.md'));
@@ -35,7 +37,7 @@ const isCreation = command => /^kubectl create secret /.test(command);
 const password = 'a secret';
 const made = {};
 
-// The Secret that a command makes, its values as text.
+// Returns the Secret that a command makes, with its values as text.
 function secretOf(command, env) {
 	const { stdout, stderr } = shell(command, { env });
 	const secret = (() => { try { return parse(stdout); } catch { return null; } })();
@@ -44,7 +46,8 @@ function secretOf(command, env) {
 	return [secret?.metadata?.name, Object.fromEntries(Object.entries(secret?.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]))];
 }
 
-// The page's lines one after the other, as a person does them, who types the password where one is read.
+// Runs the lines of the page in order, as a person does, and types the password where a line reads
+// one.
 for (const line of blocks) {
 	if (isCreation(line)) {
 		const [name, values] = secretOf(`${line} --dry-run=client -o yaml`);
@@ -55,7 +58,7 @@ for (const line of blocks) {
 	}
 }
 
-// What all manifests take: { Secret: [key] }.
+// The keys that all manifests use: { Secret: [key] }.
 const taken = {};
 (function collect(value) {
 	if (value === null || typeof value !== 'object')
@@ -72,7 +75,7 @@ const cluster = objects['Cluster of examples/kubernetes/cloudnativepg.yaml'];
 const statefulSet = objects['StatefulSet of examples/kubernetes/statefulset.yaml'];
 const secret = objects['Secret of examples/kubernetes/secret.yaml'];
 const byName = object => Object.entries(object).sort(([one], [other]) => one < other ? -1 : 1);
-// That of the role is the operator's.
+// The operator makes the Secret of the role.
 const ours = byName(taken).filter(([name]) => name !== `${cluster.metadata.name}-app`);
 
 same(byName(made).map(([name, values]) => [name, sorted(Object.keys(values))]), ours, 'the page makes each Secret that the manifests take something of, with those keys');
@@ -95,7 +98,7 @@ const initdb = cluster.spec.bootstrap.initdb;
 const environment = statefulSet.spec.template.spec.containers[0].env;
 const database = environment.find(({ name }) => name === 'POSTGRES_DB').value;
 const kinds = { 'clusters.postgresql.cnpg.io': cluster.metadata.name, statefulset: statefulSet.metadata.name };
-// The operator calls its container so; a StatefulSet's pod has one.
+// The operator gives its container this name. A StatefulSet's pod has one container.
 const known = [
 	new RegExp(`^exec (-it )?${cluster.metadata.name}-1 -c postgres -- psql -d ${initdb.database}( |$)`),
 	new RegExp(`^exec (-it )?${statefulSet.metadata.name}-0 -- psql -U postgres -d ${database}( |$)`),
@@ -108,7 +111,8 @@ const known = [
 const commands = [...blocks, ...inline, ...deploy.flatMap(step => joined(step.run).split('\n'))]
 	.filter(command => command.startsWith('kubectl ') && !/create secret/.test(command));
 
-// kubectl's mind about a command: null if it understands it, and then misses the cluster. One of a plugin it can't know.
+// Returns null if kubectl understands the command and then misses the cluster, else its message.
+// kubectl cannot know commands of plugins.
 function objection(command) {
 	const { status, stderr } = shell(command.replace('-f examples/', `-f ${top}/examples/`));
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /*
- * The manifests of examples/kubernetes are what Kubernetes and CloudNativePG accept, and say the same of the same things: TAP.
+ * The manifests of examples/kubernetes must be valid for Kubernetes and CloudNativePG, and must
+ * agree with each other. TAP.
  *
- * Kubernetes' kinds are validated by kubernetes-models, made from its API's definitions; CloudNativePG's Cluster by the operator's own,
- * in cloudnative-pg/. A field that no definition asks for counts as wrong, as it does for kubectl.
+ * kubernetes-models validates the kinds of Kubernetes. It is made from the definitions of the
+ * Kubernetes API. The operator's own definition in cloudnative-pg/ validates the Cluster. A field
+ * that is in no definition is an error, as in kubectl.
  */
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -15,7 +17,7 @@ const require = createRequire(import.meta.url);
 
 // ---- Kubernetes ----
 
-// The value, noting which of its fields somebody has read.
+// Returns a copy of the value that records which fields are read.
 function watched(value, seen) {
 	if (value === null || typeof value !== 'object')
 		return value;
@@ -34,7 +36,8 @@ function watched(value, seen) {
 	});
 }
 
-// Paths of fields that nobody has read. In what was not read at all there is nothing to tell apart.
+// Returns the paths of unread fields. If nothing in a value was read, only the path of the whole
+// value is returned.
 function unread(value, seen, path = '') {
 	if (value === null || typeof value !== 'object' || seen.fields.size === 0)
 		return [];
@@ -42,7 +45,7 @@ function unread(value, seen, path = '') {
 		seen.fields.has(key) ? unread(value[key], seen.fields.get(key), `${path}/${key}`) : [`${path}/${key}`]);
 }
 
-// What is wrong with a value, by its model.
+// Returns the problems of a value, found by its model.
 function problemsBy(Model, value) {
 	const seen = { fields: new Map() };
 
@@ -54,7 +57,7 @@ function problemsBy(Model, value) {
 	return unread(value, seen).map(path => `${path} is unknown`);
 }
 
-// What is wrong with an object of Kubernetes' own.
+// Returns the problems of an object of Kubernetes.
 function problemsOf(object) {
 	const Model = require(`kubernetes-models/${object.apiVersion}`)[object.kind];
 
@@ -68,7 +71,8 @@ const ownKinds = Object.entries(objects).filter(([, object]) => !object.apiVersi
 for (const [name, object] of ownKinds)
 	same(problemsOf(object), [], `${name} is valid`);
 
-// The validation finds what is wrong: a type, a missing field, a wrong word, one in the wrong place.
+// The validation must find errors: a wrong type, a missing field, a wrong word, a field in the
+// wrong place.
 const statefulSet = objects['StatefulSet of examples/kubernetes/statefulset.yaml'];
 const changed = change => {
 	const copy = structuredClone(statefulSet);
@@ -85,7 +89,7 @@ ok(changed(container => { container.volumeMounts[0].volume = 'data'; }) > 0, 'an
 
 const cluster = objects['Cluster of examples/kubernetes/cloudnativepg.yaml'];
 
-// Kubernetes drops a field that a schema does not name, and says nothing. Here it is a mistake.
+// Kubernetes silently drops a field that a schema does not name. Here it is an error.
 function strict(schema) {
 	if (schema === null || typeof schema !== 'object')
 		return schema;
@@ -99,11 +103,11 @@ function strict(schema) {
 
 const definition = strict(JSON.parse(read('test/manifests/cloudnative-pg/cluster.json')));
 const { ObjectMeta } = require('@kubernetes-models/apimachinery/apis/meta/v1/ObjectMeta');
-// Of metadata it says no more than that it is an object.
+// The definition only says that metadata is an object.
 definition.properties.metadata = { type: 'object' };
 const matches = new Ajv({ strict: false, allErrors: true, validateFormats: false }).compile(definition);
 
-// What is wrong with a Cluster by the operator's definition.
+// Returns the problems of a Cluster by the operator's definition.
 function problemsOfCluster(object) {
 	const problems = matches(object) ? [] : matches.errors.map(error => `${error.instancePath} ${error.message}`);
 	return problems.concat(problemsBy(ObjectMeta, object.metadata).map(problem => `/metadata${problem}`));
@@ -122,12 +126,12 @@ ok(changedCluster(spec => { spec.env.find(variable => variable.valueFrom).valueF
 ok(changedCluster(spec => { spec.projectedVolumeTemplate.sources[0].secret.items[0].key = 587; }) > 0, 'and a wrong type there');
 ok(changedCluster((spec, whole) => { whole.metadata.label = {}; }) > 0, 'and what metadata do not have');
 
-// What its webhook asks for beside that, of what is used here.
+// The operator's webhook checks these, too.
 ok(/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(cluster.metadata.name) && cluster.metadata.name.length <= 50, 'the Cluster can be called so');
 ok(/:[1-9][0-9]+([._-][A-Za-z0-9._-]+)?$/.test(cluster.spec.imageName), 'the image\'s tag tells the version');
 ok(cluster.spec.bootstrap.initdb.database && cluster.spec.bootstrap.initdb.owner, 'the database has an owner');
 
-// ---- What they say of each other ----
+// ---- References between the manifests ----
 
 const secret = objects['Secret of examples/kubernetes/secret.yaml'];
 const keys = ['FRONTEND_URL', 'SMTP_HOST', 'SMTP_PASSWORD', 'SMTP_PORT', 'SMTP_USER'];
@@ -136,7 +140,7 @@ const container = statefulSet.spec.template.spec.containers[0];
 same(secret.metadata.name, 'rhesis-worker-secrets', 'the Secret has the name that Rhesis gives it');
 same(sorted(Object.keys(secret.stringData)), keys, 'and its keys');
 
-// The keys that a manifest takes from the Secret: as variables, and as files.
+// The keys that a manifest uses from the Secret, as variables and as files.
 function taken(env, items) {
 	const variables = env.filter(({ valueFrom }) => valueFrom?.secretKeyRef?.name === secret.metadata.name);
 
@@ -165,12 +169,12 @@ same(objects['Service of examples/kubernetes/statefulset.yaml'].spec.selector, s
 ok(cluster.spec.postgresql.shared_preload_libraries.includes('rhesis_notify') && container.args.includes('shared_preload_libraries=rhesis_notify'), 'both load the library');
 same(manifests.filter(file => /ALTER SYSTEM/i.test(read(file).replace(/^\s*#.*$/mg, ''))), [], 'no manifest needs ALTER SYSTEM');
 
-// ---- How the workers reach the database ----
+// ---- The connection of the workers to the database ----
 
 const workerEnv = file => objects[`Deployment of examples/kubernetes/${file}`].spec.template.spec.containers[0].env;
 const initdb = cluster.spec.bootstrap.initdb;
 
-// What the operator makes of the Cluster's name: a Secret of the owner, whose URI is of its database.
+// The operator makes a Secret for the owner, named after the Cluster. Its URI names the database.
 same(workerEnv('worker.yaml').find(({ name }) => name === 'DATABASE_URL').valueFrom.secretKeyRef,
 	{ name: `${cluster.metadata.name}-app`, key: 'uri' }, 'the workers take the URI from the Cluster\'s Secret');
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /*
- * The workflows of .github are what GitHub accepts, by its own parser, and name what is there: TAP.
+ * The workflows of .github must be valid for GitHub's own parser, and must name existing files.
+ * TAP.
  */
 import { readdirSync, existsSync } from 'node:fs';
 import { register } from 'node:module';
@@ -8,7 +9,8 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { done, ok, read, same, sorted, top } from './common.mjs';
 
-// GitHub's parser imports JSON as its bundler lets it; Node wants to be told that it is.
+// GitHub's parser imports JSON without an import attribute, because its bundler allows that. Node
+// requires the attribute.
 register('data:text/javascript,' + encodeURIComponent(`
 	export const load = (url, context, next) => url.endsWith('.json')
 		? next(url, { ...context, importAttributes: { type: 'json' } })

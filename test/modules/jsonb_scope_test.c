@@ -22,8 +22,8 @@ static const ScopeVariable variables[] = {
 };
 
 /*
- * render_layered(template text, values jsonb) returns text: the template with
- * the variables above over the values, of which there may be none (null).
+ * render_layered(template text, values jsonb) returns text: renders the template. The variables
+ * above take precedence over the values, which may be null.
  */
 Datum
 render_layered(PG_FUNCTION_ARGS)

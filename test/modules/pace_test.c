@@ -1,6 +1,4 @@
-/*
- * pace_test.c - the pace by a clock of the test's own, for test/pgtap/pace.sql.
- */
+/* pace_test.c - the pace, with a clock of the test, for test/pgtap/pace.sql. */
 #include "postgres.h"
 
 #include "fmgr.h"
@@ -22,10 +20,10 @@ PG_FUNCTION_INFO_V1(pace_slow_down);
 extern PGDLLEXPORT Datum pace_limit(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(pace_limit);
 
-/* This module's own, with the slot of one worker. */
+/* Belongs to this module. It has the slot of one worker. */
 SharedState *rhesis_shared = NULL;
 
-/* pace_begin(): no mail has left yet. */
+/* pace_begin(): starts anew, before the first mail. */
 Datum
 pace_begin(PG_FUNCTION_ARGS)
 {
@@ -44,8 +42,8 @@ pace_begin(PG_FUNCTION_ARGS)
 }
 
 /*
- * pace_leave(rate float8, since timestamptz, until timestamptz) returns integer: how many mails leave
- * between these times, when each waits for as long as it is told to.
+ * pace_leave(rate float8, since timestamptz, until timestamptz) returns integer: the number of
+ * mails that leave between these times, if each of them waits as long as the pace demands.
  */
 Datum
 pace_leave(PG_FUNCTION_ARGS)
@@ -66,7 +64,7 @@ pace_leave(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(count);
 }
 
-/* pace_slow_down(rate float8, at timestamptz) returns float8: the new pace. */
+/* pace_slow_down(rate float8, at timestamptz) returns float8: the new pace after a slow-down. */
 Datum
 pace_slow_down(PG_FUNCTION_ARGS)
 {

@@ -1,5 +1,6 @@
 /*
- * sanitizer_probe.c - mistakes on purpose, by which test/run sees that sanitizers are at work and that it finds their reports.
+ * sanitizer_probe.c - deliberate mistakes. test/run uses them to check that the sanitizers are
+ * active and that it finds their reports.
  */
 #include "postgres.h"
 
@@ -10,7 +11,7 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(read_beyond);
 PG_FUNCTION_INFO_V1(shift_too_far);
 
-/* The compiler must not see what is wrong. */
+/* Volatile, so that the compiler does not see the mistake. */
 static volatile int thirty_two = 32;
 
 Datum

@@ -1,8 +1,9 @@
 /*
- * shifted_clock.c - preloaded into a server: its wall clock is off by as many seconds as the file named in SHIFTED_CLOCK says.
+ * shifted_clock.c - preloaded into a server: shifts its wall clock by the number of seconds in the
+ * file SHIFTED_CLOCK.
  *
- * The file, eight bytes, is mapped: whoever writes to it sets the clock of all processes at once. Clocks that can't be set, such as
- * CLOCK_MONOTONIC, go on.
+ * The file has eight bytes and is mapped. A write to it sets the clock of all processes at once.
+ * Clocks that cannot be set, such as CLOCK_MONOTONIC, are not changed.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

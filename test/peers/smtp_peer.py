@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""A real SMTP server for tests and the demo, that misbehaves where its rules say so.
+"""A real SMTP server for the tests and the demo. It misbehaves where its rules say so.
 
-It listens on 127.0.0.1, takes pipelined input, speaks STARTTLS and AUTH, stores each mail with its
-envelope behind those that its directory has, and writes a transcript. On SIGUSR1 it hangs up on everybody. Only Python's
-standard library; one thread a connection.
+It listens on 127.0.0.1, accepts pipelined input, and offers STARTTLS and AUTH. It stores each
+mail with its envelope in its directory, numbered after the mails that are there already. It
+writes a transcript. On SIGUSR1 it closes all connections. It needs only Python's standard
+library, and has one thread for each connection.
 
-What rules can say is in smtp_rules.py.
+smtp_rules.py describes the rules.
 """
 
 import argparse
@@ -45,11 +46,11 @@ USUAL_REPLY = {
 
 
 class Closed(Exception):
-    """The connection is over, by the client or by a rule."""
+    """The client or a rule has ended the connection."""
 
 
 class Server:
-    """What all connections share: options, rules, transcript, the mails' numbers."""
+    """What all connections share: options, rules, the transcript, and the numbers of the mails."""
 
     def __init__(self, options):
         self.options = options
@@ -71,7 +72,7 @@ class Server:
                 self.transcript.flush()
 
     def tls_context(self):
-        """Made anew when the certificate's file has changed."""
+        """Makes the TLS context again if the file of the certificate has changed."""
         version = os.stat(self.options.tls_cert).st_mtime_ns
         with self.lock:
             if version != self.tls_version:
@@ -81,7 +82,8 @@ class Server:
             return self.tls_cached
 
     def store(self, data, envelope):
-        """Write the mail and then its envelope; each appears complete or not at all. Returns its number."""
+        """Writes the mail and then its envelope. Each file appears complete or not at all.
+        Returns the number of the mail."""
         with self.lock:
             self.mails += 1
             number = self.mails
@@ -109,7 +111,8 @@ class Server:
             self.arrival.wait_for(lambda: self.connections >= count)
 
     def hang_up(self, *_):
-        """For a signal: it may not wait for the lock, which the interrupted code may hold."""
+        """Called by a signal handler. It must not wait for the lock, because the interrupted
+        code may hold it."""
         for session in list(self.sessions):
             try:
                 session.sock.shutdown(socket.SHUT_RDWR)
@@ -153,7 +156,7 @@ class Session:
     # The wire
 
     def receive(self):
-        """More input; what was answered so far goes out first, as a pipelining server does."""
+        """Reads more input. Sends the pending replies first, as a pipelining server does."""
         self.flush()
         chunk = self.sock.recv(262144)
         if not chunk:
@@ -179,7 +182,7 @@ class Session:
         return line.decode("utf-8", "backslashreplace")
 
     def silence(self):
-        """Neither answer nor read, until the client has closed."""
+        """Neither answers nor reads until the client closes the connection."""
         self.flush()
         poll = select.poll()
         poll.register(self.sock, select.POLLRDHUP)
@@ -189,14 +192,14 @@ class Session:
     # Replies
 
     def send(self, lines, rule=None):
-        """Queue one reply, given as its lines."""
+        """Queues one reply, given as its lines."""
         code = lines[0][:3]
         texts = [lines[0][4:]] + list(lines[1:])
         action = rule["action"] if rule else "reply"
         if action == "multiline":
             texts[:1] = [f"{texts[0]} (line {i} of 10)" for i in range(1, 11)]
         elif action == "long":
-            # libcurl 8 gives a connection up whose server says more than 64 kB in a line
+            # libcurl 8 closes a connection if a line of the server has more than 64 kB
             texts[0] += " " + "x" * 60000
         for i, text in enumerate(texts):
             separator = " " if i == len(texts) - 1 else "-"
@@ -221,7 +224,7 @@ class Session:
         return rule
 
     def wait_while_there(self, version):
-        """Wait until the rules are not of this version any more."""
+        """Waits until the rules are no longer of this version."""
         poll = select.poll()
         poll.register(self.sock, select.POLLRDHUP)
         while not self.server.rules.changed_since(version):
@@ -229,7 +232,7 @@ class Session:
                 raise Closed
 
     def obey(self, rule, usual):
-        """Do what a rule says instead of the usual reply (given as lines)."""
+        """Does what a rule says instead of the usual reply, which is given as lines."""
         action = rule["action"]
         self.server.log(self.number, "-", f"rule: {action} at {rule['stage']}")
         if action == "close":
@@ -249,7 +252,7 @@ class Session:
             raise Closed
 
     def reply(self, stage, usual, argument=""):
-        """Answer at this stage; returns whether the usual answer was given."""
+        """Answers at this stage. Returns whether the usual reply was given."""
         if stage in self.answered_early:
             self.answered_early.discard(stage)
             return True
@@ -265,7 +268,7 @@ class Session:
         return kept
 
     def following(self, stage):
-        """The stage whose reply may come too early behind this one's, or None."""
+        """The stage whose reply may come too early, after this stage's reply; or None."""
         if stage == "ehlo":
             if self.offers_starttls():
                 return "starttls"
@@ -281,7 +284,7 @@ class Session:
             self.server.log(self.number, "-", f"rule: early at {following}")
             self.send(rule.get("text", USUAL_REPLY[following]).split("\n"))
 
-    # The conversation
+    # The dialogue
 
     def run(self):
         rule = self.find_rule("connect")
@@ -401,7 +404,7 @@ class Session:
             self.receive_mail(self.read_data())
 
     def read_data(self):
-        """The mail's bytes up to the final dot, with the stuffed dots removed."""
+        """Returns the bytes of the mail before the final dot, without the stuffed dots."""
         searched = 0
         interrupted = False
         self.input[:0] = b"\r\n"
@@ -474,7 +477,7 @@ class Session:
 
 
 def address_in(argument):
-    """The address of FROM:<…> or TO:<…>."""
+    """Returns the address in FROM:<…> or TO:<…>."""
     found = re.match(r"(?:FROM|TO):\s*<([^>]*)>", argument, re.IGNORECASE)
     return found.group(1) if found else argument
 

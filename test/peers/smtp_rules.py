@@ -1,28 +1,29 @@
-"""What smtp_peer.py does wrong on demand.
+"""The rules by which smtp_peer.py misbehaves.
 
-Rules (--rules FILE) are a JSON list, read again whenever the file changes; replace the file with a
-rename. A rule says where it applies and what happens there:
+The file (--rules FILE) is a JSON list. It is read again whenever it changes, so replace it with
+a rename. A rule has conditions and an action:
 
     stage       connect greeting ehlo starttls tls auth mail rcpt data body dot accepted rset noop quit
-                ("dot": the final dot has come, nothing is stored; "accepted": stored, not yet answered)
-    match       regular expression for the command's argument or the recipient (default: any)
-    after       leave the first n times alone
-    count       apply n times, then no more (default: for ever)
+                ("dot": after the final dot, before the mail is stored; "accepted": after it is stored,
+                before the reply)
+    match       regular expression for the argument of the command or the recipient (default: any)
+    after       ignore the first n matches
+    count       apply to n matches, then no more (default: no limit)
     connection  only on the n-th connection of this server
-    above       only if more than n connections are open, counted when this one came
-    mails       only on a connection that has taken so many mails
-    bytes       at stage body: apply once so many bytes have come (default 1)
+    above       only if more than n connections were open when this one came
+    mails       only on a connection that has accepted this number of mails
+    bytes       at stage body: apply after this number of bytes (default 1)
     action      reply      answer with text ("\\n" in it makes a multi-line reply)
                 close      close the connection (at stage connect: with a reset)
                 silence    never read or answer again; the connection stays open
-                hold       wait until there are other rules, or the client has gone, then go by those
-                garbage    bytes that are no reply
+                hold       wait until the rules change or the client leaves, then use the new rules
+                garbage    bytes that are not a reply
                 slow       the reply in pieces of one byte, pause_ms (default 1) apart
-                multiline  the reply's first line as ten
-                long       the reply's first line with 64 kB of text
+                multiline  the first line of the reply ten times
+                long       the first line of the reply with 64 kB of text
                 early      the reply before its command
     text        the reply (default: the usual one)
-    extra       one more reply behind it, unasked for
+    extra       a further, unexpected reply after it
     then        "close": close the connection afterwards
 """
 
@@ -33,7 +34,8 @@ import threading
 
 
 class Rules:
-    """The rules file, read again when it changes, and how often each rule has matched."""
+    """The rules file, and how often each rule has matched. The file is read again when it
+    changes."""
 
     def __init__(self, path):
         self.path = path
@@ -58,13 +60,13 @@ class Rules:
             self.version, self.rules = version, rules
 
     def changed_since(self, version):
-        """Whether the file is another one than that of this version."""
+        """Is the file no longer of this version?"""
         with self.lock:
             self._refresh()
             return self.version != version
 
     def find(self, stage, argument, connection, position, received=None, early=False, taken=0):
-        """The first rule for this moment, or None. Counts the match."""
+        """Returns the first rule that matches now, or None. Counts the match."""
         if self.path is None:
             return None
         with self.lock:

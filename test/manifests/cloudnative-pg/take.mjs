@@ -4,8 +4,9 @@
  *
  *   take.mjs VERSION <config/crd/bases/postgresql.cnpg.io_clusters.yaml >cluster.json
  *
- * Descriptions are left out, and `status`, which the operator writes: they are most of it. A field of the spec has a line, so that
- * another release's differences can be read.
+ * It leaves out the descriptions, which are most of the file, and `status`, which the operator
+ * writes. Each field of the spec is on its own line, so that the differences between releases are
+ * readable.
  */
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
@@ -14,7 +15,7 @@ const [version] = process.argv.slice(2);
 const definition = parse(readFileSync(0, 'utf8'), { maxAliasCount: -1 });
 const schema = definition.spec.versions.find(({ name }) => name === 'v1').schema.openAPIV3Schema;
 
-// In `properties` a description is a field of that name.
+// Inside `properties`, "description" is the name of a field.
 function bare(value, isMap = false) {
 	if (value === null || typeof value !== 'object')
 		return value;

@@ -1,6 +1,4 @@
-/*
- * deadly.c - ends its session, as a library of a database's owner could.
- */
+/* deadly.c - ends its session, as a library of a database's owner could do. */
 #include "postgres.h"
 
 #include "fmgr.h"

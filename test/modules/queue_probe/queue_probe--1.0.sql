@@ -10,21 +10,22 @@ CREATE TYPE queue_probe.claimed AS
 CREATE FUNCTION queue_probe.claim(epoch bigint, batch integer, from_start boolean) RETURNS SETOF queue_probe.claimed
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_claim';
 
--- The same from the first row on that waits, looked for where it was found last.
+-- The same from the first waiting row, which is looked for at its last known place.
 CREATE FUNCTION queue_probe.claim_from_first(epoch bigint, batch integer) RETURNS SETOF queue_probe.claimed
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_claim_from_first';
 
 CREATE FUNCTION queue_probe.note_rows_due_since(since timestamptz) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_note_rows_due_since';
 
--- What the last claim said beside its notifications.
+-- The other results of the last claim.
 CREATE FUNCTION queue_probe.last_claim(OUT settled integer, OUT is_full boolean)
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_last_claim';
 
 CREATE FUNCTION queue_probe.fetch(id bigint) RETURNS SETOF queue_probe.claimed
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_fetch';
 
--- One record for each id, in one batch. Strings are bytes, as they come from a mail server.
+-- Records one outcome for each id, in one batch. Strings are bytes, as they come from a mail
+-- server.
 CREATE FUNCTION queue_probe.record(epoch bigint, ids bigint[], state text, reason bytea DEFAULT NULL, counts_attempt boolean DEFAULT true,
 					   delay_ms bigint DEFAULT 0, recipient_email bytea DEFAULT NULL, message_id bytea DEFAULT NULL,
 					   smtp_reply bytea DEFAULT NULL, event bytea DEFAULT NULL, smtp_code integer DEFAULT 0,
@@ -32,7 +33,7 @@ CREATE FUNCTION queue_probe.record(epoch bigint, ids bigint[], state text, reaso
 RETURNS integer
 LANGUAGE c AS 'MODULE_PATHNAME', 'queue_probe_record';
 
--- The same around what other sessions have locked; returns the ids of those rows.
+-- The same, but skips rows that other sessions have locked, and returns their ids.
 CREATE FUNCTION queue_probe.record_unlocked(epoch bigint, ids bigint[], state text) RETURNS SETOF bigint
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_record_unlocked';
 

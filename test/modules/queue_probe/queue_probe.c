@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(queue_probe_purge_finished);
 PG_FUNCTION_INFO_V1(queue_probe_is_paused);
 PG_FUNCTION_INFO_V1(queue_probe_next_epoch);
 
-/* The settings that the room reads. */
+/* The settings that src/queue reads. */
 int rhesis_expire_after = 0;
 int rhesis_retention = 0;
 int rhesis_max_attempts = 0;
@@ -178,7 +178,7 @@ StateFromName(const char *name)
 	elog(ERROR, "no such state: %s", name);
 }
 
-/* An argument of type bytea as a C string, whatever its bytes are. */
+/* Returns an argument of type bytea as a C string. It may contain any bytes. */
 static const char *
 Bytes(FunctionCallInfo fcinfo, int argument)
 {

@@ -10,5 +10,5 @@ AS 'MODULE_PATHNAME', 'recipients_probe_look_up';
 COMMENT ON FUNCTION recipients_probe.look_up IS
 	'one notification for each user id, with the organization id beside it, looked up as one batch; a problem with the relation is raised';
 
--- A test that is not the superuser looks recipients up too.
+-- Tests that do not run as a superuser look recipients up, too.
 GRANT USAGE ON SCHEMA recipients_probe TO PUBLIC;

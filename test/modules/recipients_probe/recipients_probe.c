@@ -1,6 +1,4 @@
-/*
- * recipients_probe.c - LookUpRecipients as an SQL function.
- */
+/* recipients_probe.c - LookUpRecipients() as an SQL function. */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
@@ -18,7 +16,7 @@ PG_MODULE_MAGIC;
 void _PG_init(void);
 PG_FUNCTION_INFO_V1(recipients_probe_look_up);
 
-/* The settings that the room reads. */
+/* The settings that src/recipients reads. */
 char *rhesis_recipients = NULL;
 char *rhesis_placeholder_domains = NULL;
 
