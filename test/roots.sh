@@ -1,13 +1,15 @@
 # shellcheck shell=dash disable=SC2016 # Scripts in single quotes are for the shell in there, which fills them in.
-# Debians in directories, for tests that need a system of their own. Read it in, with $top the checkout.
+# Functions for sh that make a Debian in a directory, for tests that need their own system. Source
+# this file with $top set to the checkout.
 #
-# Needs root, debootstrap and unshare. What is mounted is mounted for the run's own processes alone: it ends with them, however they end, and
-# nothing that removes files outside ever meets it.
+# It needs root, debootstrap and unshare. Mounts exist only in the namespace of the run. They end
+# with its processes, so a program that removes files outside never meets a mount.
 
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 
-# Runs a command in the root: processes, mounts and shared memory are its own. It is no chroot, in which nobody may make
-# a user namespace, as a test does. The shell stays, to bury what is orphaned in there.
+# Runs a command in the root, with its own processes, mounts and shared memory. It does not use
+# chroot, because inside a chroot a test could not make a user namespace. The shell stays as the
+# parent of orphaned processes.
 enter()
 {
 	local root=$1
@@ -29,7 +31,7 @@ enter()
 		exit $status' sh "$root" "$@"
 }
 
-# The same, with an environment of its own.
+# The same with a new environment.
 enter_cleanly()
 {
 	local root=$1
@@ -37,14 +39,14 @@ enter_cleanly()
 	enter "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "$@"
 }
 
-# How this machine reaches the network: resolver, proxy, and whom it trusts.
+# Copies the network configuration of this machine: resolver, proxy, and trusted certificates.
 settle_network()
 {
 	local root=$1
 
 	cp /etc/resolv.conf /etc/hosts "$root/etc/"
 	apt-config dump | grep '^Acquire::[a-z]*::Proxy' >"$root/etc/apt/apt.conf.d/90machine" || true
-	# A sid that has not been published for a while is as good.
+	# The mirror may have an old snapshot of sid, which is good enough.
 	echo 'Acquire::Check-Valid-Until "false";' >>"$root/etc/apt/apt.conf.d/90machine"
 	if [ -x "$root/usr/sbin/update-ca-certificates" ]
 	then
@@ -53,8 +55,8 @@ settle_network()
 	fi
 }
 
-# What PostgreSQL's release candidates need, on a sid: all that is not PostgreSQL's comes from sid. pgTAP is made for older versions only,
-# and is of SQL alone: the same files serve.
+# Adds the packages of PostgreSQL's release candidates to a sid. All other packages come from sid.
+# pgTAP exists only for older versions and consists of SQL, so the same files are used.
 add_experimental()
 {
 	local root=$1 pg=19
@@ -81,8 +83,8 @@ add_experimental()
 		rm -rf "$PWD"' "$mirror"
 }
 
-# A Debian with some packages; without naming any, with what `make` in a checkout begins with. The root gets its name when it is
-# complete.
+# Makes a Debian with some packages. Without names, it installs the packages that `make` in a
+# checkout needs. The root gets its name when it is complete.
 make_root()
 {
 	local release=$1 root=$2 unfinished=$2.unfinished suite=$1
@@ -100,7 +102,8 @@ make_root()
 	mv "$unfinished" "$root"
 }
 
-# The same, unless it is there already, with its output in ROOT.log. What is there is told how to reach the network now.
+# Makes a Debian unless it exists, with the output in ROOT.log. Updates the network configuration of
+# an existing one.
 keep_root()
 {
 	local release=$1 root=$2
@@ -119,7 +122,7 @@ keep_root()
 	settle_network "$root" || { echo "the Debian in $root can't be entered" >&2; return 1; }
 }
 
-# A copy of the checkout, without what was built in it.
+# Copies the checkout without build results.
 copy_source()
 {
 	local root=$1

@@ -1,8 +1,8 @@
-# The targets that test, and the demo. The Makefile says what each is for, and includes this.
+# The targets for tests and the demo. The Makefile describes them and includes this file.
 
 # ---- Packages ----
 
-# Debian's, to run the tests and the demo.
+# Debian packages for the tests and the demo.
 TEST_PACKAGES = postgresql-$(PG_MAJOR) postgresql-$(PG_MAJOR)-pgtap libtap-parser-sourcehandler-pgtap-perl \
 	python3-sqlalchemy python3-psycopg python3-psycopg2 python3-celery python3-redis redis-server \
 	alembic python3-django python3-fastapi python3-uvicorn \
@@ -16,18 +16,20 @@ DEBIAN_PACKAGES = debootstrap util-linux python3-yaml
 DIST_PACKAGES = git python3
 DEMO_PACKAGES = postgresql-$(PG_MAJOR) openssl python3
 
-# Node runs the template engines that ours is tested and measured beside, and the validation of the manifests. What brings npm along with it needs no package npm.
+# Node runs the template engines with which ours is compared, and validates the manifests. If nodejs
+# brings npm, the package npm is not needed.
 NODE_PACKAGES = $(if $(shell command -v npm),,nodejs npm)
 
-# kubectl may come from elsewhere, too.
+# kubectl may be installed in another way.
 KUBECTL_PACKAGES = $(if $(shell command -v kubectl),,kubernetes-client)
 
 # ---- PostgreSQL with the extension in it ----
 
-# A private copy of PostgreSQL with the extension in it: tests and demo never touch the system's installation.
-# PostgreSQL finds its files relative to its programs, so a copy of both trees works from anywhere.
+# A private copy of PostgreSQL with the extension. So tests and demo never change the installation
+# of the system. PostgreSQL finds its files relative to its programs, so a copy of both trees works
+# at any place.
 STAGE = $(CURDIR)/build/stage
-# All processors, unless make was told otherwise.
+# Uses all processors, unless make has its own option.
 AT_ONCE = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: stage
@@ -39,13 +41,13 @@ stage:
 
 # ---- Tests ----
 
-# test/lint says what it checks.
+# See test/lint.
 .PHONY: lint
 lint:
 	@test/install-packages $(LINT_PACKAGES)
 	@test/lint
 
-# test/run says what it needs and how to run a part of it.
+# See test/run.
 .PHONY: test
 test:
 	test/install-packages $(TEST_PACKAGES) $(NODE_PACKAGES) $(KUBECTL_PACKAGES)
@@ -55,9 +57,9 @@ test:
 	@$(MAKE) --no-print-directory $(patsubst %,%/node_modules/.package-lock.json,test/differential test/manifests) >build/test/npm.log 2>&1 || { cat build/test/npm.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) test/run $(SUITES)
 
-# SQL tests and whole servers once more, in a PostgreSQL that is built with sanitizers, as is then all that it loads. The build of
-# it is kept; a copy of the sources is compiled, so that the objects here stay as they are. What pg_config has allocated when it
-# ends is no leak.
+# Runs SQL tests and complete servers once more, in a PostgreSQL with sanitizers. It keeps that
+# PostgreSQL. It compiles a copy of the sources, so the objects of the checkout do not change.
+# Memory that pg_config does not free before exit is no leak.
 SANITIZED = $(CURDIR)/build/sanitized
 SANITIZED_PG_CONFIG = $(SANITIZED)/postgresql-$(PG_MAJOR)/bin/pg_config
 
@@ -74,12 +76,13 @@ test-sanitized:
 	} >$(SANITIZED)/build.log 2>&1 || { tail -n 50 $(SANITIZED)/build.log; exit 1; }
 	@PG_CONFIG=$(SANITIZED_PG_CONFIG) test/run --sanitized $(SUITES)
 
-# What the package-lock.json beside it names. npm writes this file when all of it is there.
+# Installs the packages of the package-lock.json. npm writes this file when the installation is
+# complete.
 %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --no-audit --no-fund --prefix $*
 	touch $@
 
-# test/loaded says what it does.
+# See test/loaded.
 ROUNDS ?= 3
 
 .PHONY: test-loaded
@@ -91,7 +94,7 @@ test-loaded:
 	@$(MAKE) --no-print-directory $(patsubst %,%/node_modules/.package-lock.json,test/differential test/manifests) >build/test/npm.log 2>&1 || { cat build/test/npm.log; exit 1; }
 	@PG_CONFIG=$(PG_CONFIG) TESTS="$(TESTS)" ROUNDS=$(ROUNDS) test/loaded $(SUITES)
 
-# test/versions says what it does. The Debians are kept outside the checkout.
+# See test/versions. The Debians are kept outside the checkout.
 VERSIONS = 15 17 18 19
 ROOTS = /var/cache/rhesis_notify
 
@@ -100,24 +103,25 @@ test-versions:
 	test/install-packages $(DEBIAN_PACKAGES)
 	@SUITES="$(SUITES)" TESTS="$(TESTS)" test/versions $(ROOTS) $(VERSIONS)
 
-# Of these tests the Celery example's: bookworm has Celery 5.2, SQLAlchemy 1.4 and psycopg2, trixie Celery 5.5, SQLAlchemy 2 and psycopg 3.
+# Of these tests, only those of the Celery example. bookworm has Celery 5.2, SQLAlchemy 1.4 and
+# psycopg2; trixie has Celery 5.5, SQLAlchemy 2 and psycopg 3.
 .PHONY: test-celery
 test-celery:
 	@$(MAKE) --no-print-directory test-versions SUITES=servers TESTS=celery
 
-# What the installing pages say, as written, on a Debian that is made for it.
+# Follows the installation pages, as written, on a new Debian.
 .PHONY: test-guide
 test-guide:
 	test/install-packages $(DEBIAN_PACKAGES)
 	test/guide/run $(ROOTS) $(PG)
 
-# What takes too long to be done each time.
+# Tests that take too long for each run.
 .PHONY: soak
 soak: stage
 	test/install-packages $(TEST_PACKAGES)
 	@PG_CONFIG=$(PG_CONFIG) RHESIS_SOAK=1 TESTS=kill_loop test/run servers && grep "^# " build/test/servers.log
 
-# Each fuzz target for as long as one likes: make fuzz SECONDS=3600
+# Runs each fuzz target for a given time: make fuzz SECONDS=3600
 .PHONY: fuzz
 fuzz:
 	$(MAKE) -C test/fuzz run $(if $(SECONDS),SECONDS=$(SECONDS))
@@ -132,7 +136,7 @@ dist:
 
 # ---- The demo ----
 
-# demo/run says what it does.
+# See demo/run.
 .PHONY: demo
 demo:
 	@test/install-packages $(DEMO_PACKAGES)

@@ -1,5 +1,6 @@
-# What `make test-versions` makes of a Debian that can't be had, here because its mirror does not answer: the run goes on, fails, and
-# says so. TAP. Run as root, by test/run; that a Debian which can be had is tested is what `make test-versions` shows itself.
+# Tests `make test-versions` with a Debian that cannot be made, because its mirror does not answer.
+# The run must continue, fail, and report it. TAP. test/run runs this as root. `make test-versions`
+# itself shows that an existing Debian is tested.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,7 +13,7 @@ use Test::More;
 my $versions = abs_path(dirname(__FILE__)) . '/versions';
 my $roots = tempdir('roots-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
-# Ours, and nobody listens.
+# A port of ours on which no program listens.
 my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp') or die "no free port: $!\n";
 my $mirror = 'http://127.0.0.1:' . $port->sockport . '/debian';
 

@@ -1,4 +1,4 @@
--- What must be true of every SQL object, also of those that are yet to be written.
+-- Rules for every SQL object, including objects that are added later.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -12,11 +12,11 @@ CREATE TEMP VIEW member AS
 	WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 		AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'rhesis_notify');
 
--- Everything has a comment.
+-- Every object has a comment.
 SELECT is_empty($$
 	SELECT pg_describe_object(classid, objid, 0) FROM member
 	WHERE obj_description(objid, classid::regclass::name) IS NULL
-		-- Types that PostgreSQL made for tables and views, and arrays of types.
+		-- Without the types that PostgreSQL makes for tables and views, and array types.
 		AND NOT (classid = 'pg_type'::regclass AND EXISTS
 			(SELECT FROM pg_type WHERE pg_type.oid = objid AND (typrelid <> 0 OR typcategory = 'A'))) $$,
 	'each object has a comment');
@@ -38,7 +38,7 @@ SELECT is_empty($$
 	WHERE relnamespace = 'rhesis_notify'::regnamespace AND obj_description(objid, classid::regclass::name) IS NULL $$,
 	'each policy, trigger, check and index has a comment');
 
--- Nothing runs code that somebody else's search_path chooses.
+-- No function depends on the search_path of its caller.
 SELECT is_empty($$
 	SELECT oid::regprocedure FROM pg_proc
 	WHERE pronamespace = 'rhesis_notify'::regnamespace
@@ -51,14 +51,15 @@ SELECT is_empty($$
 		AND NOT coalesce(reloptions, '{}') @> '{security_invoker=true}' $$,
 	'each view reads with the rights of who asks');
 
--- All is in the schema, and goes with it.
+-- Every object is in the schema, and is removed with the extension.
 SELECT is_empty($$
 	SELECT pg_describe_object(classid, objid, 0)
 	FROM member, pg_identify_object(classid, objid, 0)
 	WHERE coalesce(schema, identity) <> 'rhesis_notify' $$,
 	'all objects are in schema rhesis_notify');
 
--- What users write is dumped, with the sequences of its ids, and the database's identity; what we ship is not, nor its birth.
+-- A dump contains what users write, with the sequences of the ids, and the identity of the
+-- database. It does not contain shipped rows or the birth of the database.
 SELECT set_eq($$
 	SELECT relname::text FROM pg_class
 	WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind IN ('r', 'S')

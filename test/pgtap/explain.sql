@@ -1,5 +1,6 @@
--- explain(): why a notification is where it is, decision by decision. What a worker at work makes of it is in test/t/explain.pl.
--- All of it is one transaction that is rolled back: no worker sees it, and now() stands still.
+-- explain(): the decisions about a notification, one by one. test/t/explain.pl tests it with a
+-- running worker. The whole test is one transaction that is rolled back, so no worker sees its
+-- rows, and now() is constant.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -9,7 +10,7 @@ SET LOCAL client_min_messages = notice;
 SET LOCAL rhesis_notify.frontend_url = 'https://app.example.com';
 SELECT * FROM no_plan();
 
--- Rows that are older than the database are its own, as after adopt_database().
+-- As after adopt_database(): rows that are older than the database belong to it.
 UPDATE rhesis_notify.database_birth SET born = '-infinity';
 CREATE TABLE public.organization (id text PRIMARY KEY, name text);
 CREATE TABLE public."user" (id bigint PRIMARY KEY, email text, name text, organization_id text, is_active boolean DEFAULT true);
@@ -23,8 +24,8 @@ RETURNS bigint LANGUAGE sql AS $$
 	INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, template, subject_template)
 	VALUES (name, task_name, 'success', user_id, organization_id, template, subject_template) RETURNING id
 $$;
--- The steps of an explanation, in order; and one step's decision, detail and advice. Of times only the minutes are left: the test takes
--- seconds.
+-- The steps of an explanation in order; and decision, detail and advice of one step. Times are
+-- shortened to minutes, because the test takes some seconds.
 CREATE FUNCTION pg_temp.steps(id bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(step, ', ' ORDER BY ordinality) FROM rhesis_notify.explain(id) WITH ORDINALITY
 $$;
@@ -35,7 +36,7 @@ CREATE FUNCTION pg_temp.step(id bigint, name text) RETURNS text LANGUAGE sql AS 
 	FROM rhesis_notify.explain(id) WITH ORDINALITY WHERE step = name
 $$;
 
--- One that waits.
+-- A notification that waits.
 SELECT pg_temp.report('waits') AS id \gset
 SELECT is(pg_temp.steps(:id), 'task, opted in, age, recipient, template, copy, pause, worker, mail server, pace, state, next',
 		  'the decisions come in the worker''s order');
@@ -104,7 +105,7 @@ FROM (VALUES
 	('jane@-x.com', 'a label of the domain begins or ends with a hyphen')) AS address (address, expected);
 SELECT is(pg_temp.problem(' jane@exämple.de '), 'user 5, organization acme (Acme GmbH), looked up in public."user"', 'blanks and a domain beyond ASCII are no problem');
 
--- Templates: each part from the first that has it.
+-- Templates: each part comes from the first place that has it.
 INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('acme', 'task_completion', 'Acme');
 INSERT INTO rhesis_notify.templates (name, html) VALUES ('task_completion', '<p>{{task_name}}</p>');
 SELECT pg_temp.report('parts', subject_template => 'Mine') AS id \gset
@@ -128,7 +129,7 @@ SET LOCAL rhesis_notify.expire_after = 0;
 SELECT is(pg_temp.step(:id, 'age'), 'in time | rhesis_notify.expire_after is 0: never', 'nothing is too old without expiry');
 SET LOCAL rhesis_notify.expire_after = '3d';
 
--- What is over.
+-- Finished notifications.
 CREATE FUNCTION pg_temp.finish(id bigint, state text, reason text DEFAULT NULL, attempts integer DEFAULT 0, reply text DEFAULT NULL, email text DEFAULT NULL)
 RETURNS bigint LANGUAGE sql AS $$
 	UPDATE rhesis_notify.task_notifications AS n SET delivery_status = state::rhesis_notify.delivery_state, delivery_reason = reason,
@@ -152,7 +153,7 @@ SELECT is(pg_temp.step(:id, 'next'), format('nothing | the row is removed after 
 UPDATE rhesis_notify.task_notifications SET created_at = now() - interval '4 days' WHERE id = :id;
 SELECT alike(pg_temp.step(:id, 'next'), '% | retry() refuses notifications older than rhesis_notify.expire_after: raise that first.', 'what retry() would say');
 
--- What operators have done, and attempts that have failed.
+-- Actions of operators, and failed attempts.
 SELECT pg_temp.report('worked on') AS id \gset
 INSERT INTO rhesis_notify.delivery_events (notification_id, event, smtp_code, reply, detail, occurred_at)
 SELECT :id, 'deferred', 450, '450 4.2.0 Mailbox busy', '{"message": "at RCPT TO"}', now() - n * interval '1 minute' FROM generate_series(51, 1, -1) AS n;
@@ -171,11 +172,11 @@ UPDATE rhesis_notify.task_notifications SET delivery_status = 'held', delivery_r
 SELECT is(pg_temp.step(:behind, 'next'), format('nothing | it waits for retry() or cancel() | Look for its Message-ID in the mail server''s log, '
 	'then SELECT rhesis_notify.retry(%1$s); or SELECT rhesis_notify.cancel(%1$s);', :behind), 'until somebody decides');
 
--- Names as long as a task likes are cut.
+-- Long names are shortened.
 SELECT pg_temp.report('long', task_name => repeat('ü', 100000), user_id => repeat('7', 100000)) AS id \gset
 SELECT cmp_ok((SELECT max(octet_length(concat(decision, detail, advice))) FROM rhesis_notify.explain(:id)), '<', 5000, 'no row is too long to read');
 
--- Relations that can't be read.
+-- Relations that cannot be read.
 SELECT pg_temp.report('unreadable') AS id \gset
 ALTER TABLE public."user" RENAME email TO mail;
 SELECT is(pg_temp.step(:id, 'recipient'), format('cannot be read | relation "user" has no column "email". public."user" is read as role "%s". | '

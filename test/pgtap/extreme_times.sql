@@ -1,4 +1,5 @@
--- Rows whose times are infinite, or as far away as a timestamp can be: each report works, and no mail shows nonsense.
+-- Rows with infinite times, or with the first or last possible timestamp: every report works, and
+-- no mail shows nonsense.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -15,7 +16,7 @@ DELETE FROM rhesis_notify.task_notifications;
 CREATE TEMP TABLE moments (moment timestamptz);
 INSERT INTO moments VALUES ('infinity'), ('-infinity'), ('4714-11-24 00:00:00+00 BC'), ('294276-12-31 23:59:59+00'), ('0001-01-01'), (now());
 
--- Each column with each of them, in states that read it.
+-- Each column with each such time, in the states that read it.
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template, created_at, next_attempt_at, started_at, completed_at,
 	finished_at, delivery_status, claimed_by)
 SELECT concat_ws(' ', state, created.moment, due.moment, finished.moment), 'app.export', 'success', '1', 'task_completion', created.moment, due.moment,
@@ -45,7 +46,7 @@ SELECT is_empty($$ SELECT * FROM rhesis_notify.metric_samples() WHERE value < 0 
 SELECT lives_ok($$ SELECT rhesis_notify.retry_failed(since => 'infinity'), rhesis_notify.retry_failed(since => '-infinity') $$, 'retry_failed()');
 SELECT lives_ok($$ SELECT rhesis_notify.purge('30 days') $$, 'purge()');
 
--- What a mail says.
+-- The text of a mail.
 CREATE FUNCTION pg_temp.text_of(started timestamptz, completed timestamptz) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	new_id bigint;

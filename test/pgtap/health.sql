@@ -1,5 +1,6 @@
--- health(): each check when it is well and when it is not. What the workers know is in test/t/health.pl.
--- All of it is one transaction that is rolled back: no worker sees it, and now() stands still.
+-- health(): each check, with and without a problem. test/t/health.pl tests what comes from the
+-- workers. The whole test is one transaction that is rolled back, so no worker sees its rows, and
+-- now() is constant.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -8,7 +9,7 @@ CREATE EXTENSION IF NOT EXISTS rhesis_notify;
 SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
--- What a check says: "ok" or its advice, behind its value.
+-- The value of a check, and then "ok" or the advice.
 CREATE FUNCTION pg_temp.health(name text) RETURNS text LANGUAGE sql AS $$
 	SELECT value || ' | ' || CASE WHEN ok THEN 'ok' ELSE advice END FROM rhesis_notify.health() WHERE check_name = name
 $$;
@@ -43,7 +44,7 @@ SELECT rhesis_notify.pause() \g /dev/null
 SELECT matches(pg_temp.health('pause'), '^paused by \S+, \S+ \S+ \(\d+s ago\) \| SELECT rhesis_notify\.resume\(\);$', 'paused, by whom and since when');
 SELECT rhesis_notify.resume() \g /dev/null
 
--- What is due.
+-- Due notifications.
 DELETE FROM rhesis_notify.task_notifications;
 SELECT is(pg_temp.health('oldest due'), 'nothing is due; deferred: 0 | ok', 'nothing is due');
 SELECT pg_temp.insert_in_state('deferred', 3, 'smtp_temporary', '-1 hour') \g /dev/null
@@ -59,7 +60,7 @@ SELECT pg_temp.insert_in_state('held', 2, 'in_doubt') \g /dev/null
 INSERT INTO rhesis_notify.delivery_events (notification_id, event) SELECT id, 'in_doubt' FROM rhesis_notify.task_notifications WHERE delivery_status = 'held';
 SELECT matches(pg_temp.health('in doubt'), '^2 held; .* \| Nobody knows whether these were delivered: ', 'what is held wants a decision');
 
--- Failed: in the last hour, and many of it.
+-- Failed notifications: some in the last hour, and a large share of them.
 SELECT is(pg_temp.health('failed'), '0 of 0 in the last hour | ok', 'none has failed');
 SELECT pg_temp.insert_in_state('failed', 100, 'smtp_permanent', '3 hours', '2 hours') \g /dev/null
 SELECT is(pg_temp.health('failed'), '0 of 0 in the last hour | ok', 'what has failed before does not count');
@@ -76,7 +77,7 @@ SELECT matches(pg_temp.health('autovacuum'), '^\d+ dead rows beside \d+; .*(?:la
 ALTER TABLE rhesis_notify.delivery_events SET (autovacuum_enabled = false);
 SELECT matches(pg_temp.health('autovacuum'), '^switched off; .* \| The queue''s tables need it', 'or is off');
 
--- What it costs does not grow with what is finished: no table of the queue is read from end to end.
+-- The cost does not grow with the number of finished rows: no table of the queue is scanned.
 SELECT pg_temp.insert_in_state('sent', 3000, NULL, '3 hours', '2 hours') \g /dev/null
 SELECT pg_stat_get_xact_numscans('rhesis_notify.task_notifications'::regclass) AS scans,
 	pg_stat_get_xact_tuples_returned('rhesis_notify.task_notifications'::regclass) AS tuples \gset

@@ -1,5 +1,5 @@
--- jsonb_scope: variables of the caller's own over those of a jsonb value.
--- Run from the root of the source tree, after "make -C test/modules".
+-- jsonb_scope: variables of the caller take precedence over those of a jsonb value. Run it from the
+-- root of the source tree, after "make -C test/modules".
 \set ECHO none
 \set QUIET 1
 \pset format unaligned

@@ -1,5 +1,5 @@
--- metrics() and metric_samples(): what they count, that both say the same, and what they must not tell. Prometheus itself reads them in
--- test/t/monitoring.pl.
+-- metrics() and metric_samples(): the figures, that both functions return the same, and that they
+-- reveal no address. test/t/monitoring.pl reads them with Prometheus.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -20,7 +20,7 @@ RETURNS void LANGUAGE sql AS $$
 	FROM generate_series(1, count)
 $$;
 
--- What they count.
+-- The figures.
 DELETE FROM rhesis_notify.task_notifications;
 SELECT is(pg_temp.sample('database_due_notifications'), 0::float8, 'nothing is due');
 SELECT is(pg_temp.sample('database_oldest_due_seconds'), 0::float8, 'so nothing has waited');
@@ -40,7 +40,7 @@ SELECT is(pg_temp.sample('database_copy'), 1::float8, 'a copy');
 UPDATE rhesis_notify.database_identity AS i SET token = b.token FROM rhesis_notify.database_birth AS b;
 SELECT is(pg_temp.sample('database_info', 'version', extversion), 1::float8, 'the version is a label') FROM pg_extension WHERE extname = 'rhesis_notify';
 
--- Each part alone, and all together.
+-- Each part alone, and all parts together.
 SELECT results_eq(
 	format($$ SELECT DISTINCT split_part(name, '_', 3) FROM rhesis_notify.metric_samples(%L) $$, about),
 	ARRAY[about], 'metrics about ' || about || ' alone')
@@ -51,7 +51,7 @@ SELECT is_empty($$ SELECT name, labels FROM rhesis_notify.metric_samples() GROUP
 SELECT is_empty($$ SELECT * FROM rhesis_notify.metric_samples() WHERE name IS NULL OR help IS NULL OR labels ->> 'database' <> current_database() OR value IS NULL
 				   OR (type = 'counter') <> (name LIKE '%\_total') $$, 'each has its parts; counters, and they alone, end in _total');
 
--- The text says the same.
+-- The text contains the same figures.
 CREATE TEMP VIEW line AS SELECT line FROM regexp_split_to_table(rhesis_notify.metrics(), '\n') AS line;
 SELECT set_eq(
 	$$ SELECT substring(line FROM '^# HELP (\S+)') AS name, substring(line FROM '^# HELP \S+ (.*)') AS help FROM line WHERE line LIKE '# HELP %' $$,
@@ -64,11 +64,12 @@ SELECT set_eq(
 	$$ SELECT name, labels ->> 'state' AS state, value FROM rhesis_notify.metric_samples('queue') $$, 'and the samples');
 SELECT is(right(rhesis_notify.metrics(), 1), E'\n', 'it ends with a line feed, as the format wants');
 
--- A name that has to be escaped: the database's own can't be changed here, so its escaping is seen in test/t/monitoring.pl.
+-- The name of this database needs no escaping and cannot be changed here. test/t/monitoring.pl
+-- tests the escaping.
 SELECT unalike(rhesis_notify.metrics(), '%@%', 'no address is in the text');
 SELECT is_empty($$ SELECT * FROM rhesis_notify.metric_samples() WHERE labels::text ~ '@' $$, 'nor in a label');
 
--- What a scrape costs does not grow with what is finished.
+-- The cost of a scrape does not grow with the number of finished rows.
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, finished_at)
 SELECT gen_random_uuid(), 'app.report', 'success', 'sent', now() FROM generate_series(1, 3000);
 SELECT pg_stat_get_xact_numscans('rhesis_notify.task_notifications'::regclass) AS scans \gset

@@ -1,11 +1,11 @@
--- metrics() and health() on a long queue, and after a busy hour: what they say then, and what it costs.
+-- metrics() and health() with a long queue, and after a busy hour: their results and their cost.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 SET client_min_messages = notice;
 SELECT * FROM no_plan();
 
--- Vacuum comes when it is called.
+-- Vacuum runs only when this test calls it.
 ALTER TABLE rhesis_notify.task_notifications SET (autovacuum_enabled = off);
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, next_attempt_at)
 SELECT id, 'app.report', 'success', CASE WHEN id % 3 = 0 THEN 'deferred' ELSE 'pending' END::rhesis_notify.delivery_state, now() + (id - 120001) * interval '1 ms'
@@ -14,7 +14,7 @@ INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delive
 SELECT 'ended ' || id, 'app.report', 'success', CASE WHEN id % 100 = 0 THEN 'failed' WHEN id % 2 = 0 THEN 'skipped' ELSE 'sent' END::rhesis_notify.delivery_state,
 	now() - (id - 1) * interval '10 ms'
 FROM generate_series(1, 120000) AS id;
--- What is being sent or held has been due for longer, unless the clock was set back.
+-- Rows that are sending or held became due earlier, unless the clock was set back.
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, claimed_by, next_attempt_at)
 SELECT 'sending ' || id, 'app.report', 'success', 'sending', 9, now() - interval '1 h' FROM generate_series(1, 60) AS id;
 WITH held AS (INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, next_attempt_at)

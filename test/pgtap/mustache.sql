@@ -1,6 +1,6 @@
--- rhesis_notify.mustache(): the Mustache spec's suite through SQL, and what only
--- the server adds: jsonb's numbers and nesting, errors, interrupts.
--- Run from the root of the source tree, in a database with the extension.
+-- rhesis_notify.mustache(): the suite of the Mustache spec through SQL, and what only the server
+-- adds: numbers and nesting of jsonb, errors, interrupts. Run it from the root of the source tree,
+-- in a database with the extension.
 \set ECHO none
 \set QUIET 1
 \pset format unaligned
@@ -32,7 +32,7 @@ FROM (VALUES ('comments', :'comments'::jsonb), ('delimiters', :'delimiters'),
 	) AS modules (module, suite),
 	jsonb_array_elements(suite -> 'tests') AS spec;
 
--- The function as an object.
+-- The function in the catalog.
 SELECT volatility_is('rhesis_notify', 'mustache', ARRAY['text', 'jsonb', 'jsonb', 'boolean'],
 	'immutable', 'mustache() is immutable');
 SELECT is_strict('rhesis_notify', 'mustache', ARRAY['text', 'jsonb', 'jsonb', 'boolean'],
@@ -82,7 +82,7 @@ SELECT throws_ok('no_object', '22023', 'partials must be a JSON object', 'partia
 PREPARE no_string AS SELECT rhesis_notify.mustache('{{>p}}', '{}', '{"p": 1}');
 SELECT throws_ok('no_string', '22023', 'partial "p" is not a string', 'a partial that is a number');
 
--- Where the error is, told to a program.
+-- The position of the error, in a form for programs.
 CREATE FUNCTION pg_temp.error_detail(template text, OUT detail text, OUT hint text)
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -96,7 +96,7 @@ FROM pg_temp.error_detail(E'{{#a}}\n{{/b}}');
 SELECT is(hint, 'Close what was opened last first, by the same name.', 'the hint says what to do')
 FROM pg_temp.error_detail(E'{{#a}}\n{{/b}}');
 
--- Work without output ends by itself, and can be interrupted before.
+-- Work without output ends after a limit, and can be interrupted before.
 CREATE TEMPORARY TABLE loops AS SELECT
 	repeat('{{#l}}', 9) || repeat('{{/l}}', 9) AS template,
 	jsonb_build_object('l', (SELECT jsonb_agg(i) FROM generate_series(1, 100) AS i)) AS variables;

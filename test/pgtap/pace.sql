@@ -1,5 +1,5 @@
--- The pace at which mails leave, by a clock of the test's own: how busy the machine is makes no difference.
--- Run from the root of the source tree, after "make -C test/modules".
+-- The pace of the mails, with a clock of the test. So the speed of the machine makes no difference.
+-- Run it from the root of the source tree, after "make -C test/modules".
 \set ECHO none
 \set QUIET 1
 \pset format unaligned
@@ -17,7 +17,7 @@ CREATE FUNCTION pg_temp.pace_leave(rate float8, since timestamptz, until timesta
 CREATE FUNCTION pg_temp.pace_slow_down(rate float8, at timestamptz) RETURNS float8 LANGUAGE c AS :'module', 'pace_slow_down';
 CREATE FUNCTION pg_temp.pace_limit(rate float8, at timestamptz) RETURNS float8 LANGUAGE c AS :'module', 'pace_limit';
 
--- Times are seconds after this one.
+-- Times are in seconds after this one.
 CREATE FUNCTION pg_temp.at(seconds float8) RETURNS timestamptz LANGUAGE sql
 AS $$ SELECT timestamptz '2026-01-01 00:00:00+00' + seconds * interval '1 second' $$;
 CREATE FUNCTION pg_temp.leave(rate float8, since float8, until float8) RETURNS integer LANGUAGE sql
@@ -40,7 +40,7 @@ SELECT pg_temp.leave(100, 2.49, 2.490001) AS burst \gset
 SELECT cmp_ok(:burst, '<=', 51, '... which is never more than half a second''s worth');
 SELECT cmp_ok(pg_temp.leave(100, 10, 11), '<=', 111, 'what a long one has cost is not');
 
--- ---- A server that asks for less ----
+-- ---- A server that asks to slow down ----
 
 SELECT pg_temp.pace_begin();
 SELECT pg_temp.leave(40, 0, 3) AS warm \gset
@@ -52,7 +52,7 @@ SELECT is(round((pg_temp.pace_limit(40, pg_temp.at(18)) / :pace)::numeric, 3), 1
 SELECT cmp_ok(pg_temp.leave(40, 3, 7), '<=', 93, 'mails leave more slowly');
 SELECT is(pg_temp.pace_limit(40, pg_temp.at(37)), 40::float8, 'after half a minute it is where it was');
 
--- What really left counts, where that is less than max_rate.
+-- If the actual pace is lower than max_rate, the actual pace counts.
 SELECT pg_temp.pace_begin();
 SELECT pg_temp.leave(10, 0, 3) AS warm \gset
 SELECT cmp_ok(pg_temp.pace_slow_down(1000, pg_temp.at(3)), '<=', 6::float8, 'half of what there was, not of max_rate');

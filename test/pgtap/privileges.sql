@@ -1,4 +1,5 @@
--- Who may do what: nothing for PUBLIC, a task's role can report and look, an operator can work the queue.
+-- Privileges: PUBLIC has none, the role of a task can report and look, and an operator can work on
+-- the queue.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -7,7 +8,7 @@ CREATE EXTENSION IF NOT EXISTS rhesis_notify;
 SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
--- Everything in the schema, with the privileges it has in effect.
+-- All objects in the schema, with their effective privileges.
 CREATE TEMP VIEW privilege AS
 	SELECT pg_describe_object(classid, objid, 0) AS object, acl.*
 	FROM
@@ -35,7 +36,7 @@ SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privileg
 				   WHERE grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
 				'nobody but the owner has any');
 
--- Runs a statement as a role; the SQLSTATE of its error, or "ok".
+-- Runs a statement as a role. Returns the SQLSTATE of its error, or "ok".
 CREATE FUNCTION pg_temp.as_role(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE format('SET LOCAL ROLE %I', role);
@@ -59,7 +60,7 @@ SELECT throws_ok($$ SELECT rhesis_notify.grant_to('nobody_special', NULL) $$, '2
 
 SELECT is(pg_temp.as_role('nobody_special', 'TABLE rhesis_notify.task_notifications'), '42501', 'others see nothing');
 
--- A task's role: what it can do.
+-- The role of a task: allowed statements.
 SELECT is(pg_temp.as_role('a Task''s role', statement), 'ok', 'a task''s role can: ' || regexp_replace(statement, '\s+', ' ', 'g'))
 FROM unnest(ARRAY[
 	$$ INSERT INTO rhesis_notify.task_notifications
@@ -75,7 +76,7 @@ FROM unnest(ARRAY[
 	$$ SELECT * FROM rhesis_notify.worker_status $$,
 	$$ SELECT * FROM rhesis_notify.task_types $$]) AS statement;
 
--- What it can't: forge what the database and the worker write …
+-- It cannot set columns that the database and the worker write …
 SELECT is(pg_temp.as_role('a Task''s role', format(
 			'INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, %I) OVERRIDING SYSTEM VALUE '
 			'VALUES (''p4'', ''n'', ''success'', NULL)', attname)),
@@ -85,7 +86,7 @@ WHERE attrelid = 'rhesis_notify.task_notifications'::regclass AND attnum > 0
 	AND attname <> ALL ('{task_id,task_name,status,user_id,organization_id,template,subject_template,result,error_message,'
 		'started_at,completed_at}');
 
--- … or touch anything else.
+-- … and cannot use other objects.
 SELECT is(pg_temp.as_role('a Task''s role', statement), '42501', 'a task''s role can''t: ' || regexp_replace(statement, '\s+', ' ', 'g'))
 FROM unnest(ARRAY[
 	$$ UPDATE rhesis_notify.task_notifications SET status = 'success' $$,
@@ -105,7 +106,7 @@ SELECT is_empty($$
 		AND proname NOT IN ('task_completed', 'worker_slots') $$,
 	'a task''s role can call nothing but task_completed, and what worker_status needs');
 
--- An operator: works the queue and the templates, reports no tasks, edits no rows.
+-- An operator can work on the queue and the templates, and cannot report tasks or edit rows.
 SELECT is(pg_temp.as_role('an_operator', statement), 'ok', 'an operator can: ' || regexp_replace(statement, '\s+', ' ', 'g'))
 FROM unnest(ARRAY[
 	$$ SELECT rhesis_notify.cancel(id) FROM rhesis_notify.delivery_status WHERE state = 'pending' $$,
@@ -128,8 +129,8 @@ FROM unnest(ARRAY[
 	$$ INSERT INTO rhesis_notify.delivery_events (notification_id, event) VALUES (1, 'sent') $$,
 	$$ SELECT rhesis_notify.grant_to('an_operator') $$]) AS statement;
 
--- By name: each function of the extension, but for those of its triggers and the one that hands privileges on. A function that is
--- new is added to grant_to(), or is no operator's and is named here.
+-- The list has each function of the extension, without trigger functions and grant_to(). A new
+-- function is either added to grant_to(), or not meant for operators and named here.
 SELECT set_eq($$ SELECT oid::regprocedure::text FROM pg_proc
 				 WHERE pronamespace = 'rhesis_notify'::regnamespace AND has_function_privilege('an_operator', oid, 'EXECUTE') $$,
 			  $$ SELECT oid::regprocedure::text FROM pg_proc
@@ -164,7 +165,7 @@ FROM unnest(ARRAY['a Task''s role', 'an_operator', 'a_monitor']) AS role, unnest
 	'SELECT setval(''rhesis_notify.task_notifications_id_seq'', 1)',
 	'SELECT FROM rhesis_notify.task_notifications FOR KEY SHARE']) AS statement;
 
--- Monitoring: metrics, and no row of anybody's.
+-- Monitoring can read metrics and no rows.
 SELECT is(pg_temp.as_role('a_monitor', statement), 'ok', 'monitoring can: ' || statement)
 FROM unnest(ARRAY['SELECT rhesis_notify.metrics()', 'SELECT * FROM rhesis_notify.metric_samples()']) AS statement;
 SELECT is_empty($$
@@ -174,13 +175,13 @@ SELECT is(pg_temp.as_role('a_monitor', statement), '42501', 'monitoring can''t: 
 FROM unnest(ARRAY['TABLE rhesis_notify.task_notifications', 'TABLE rhesis_notify.delivery_status', 'TABLE rhesis_notify.worker_status',
 	'SELECT * FROM rhesis_notify.health()', 'SELECT * FROM rhesis_notify.explain(1)', 'SELECT rhesis_notify.pause()']) AS statement;
 
--- And it can all be taken back.
+-- All privileges can be revoked.
 DROP OWNED BY "a Task's role", an_operator, a_monitor;
 SELECT is_empty($$ SELECT object, grantee::regrole, privilege_type FROM privilege
 				   WHERE grantee <> (SELECT extowner FROM pg_extension WHERE extname = 'rhesis_notify') $$,
 				'DROP OWNED BY takes it all back');
 
--- Default privileges are no way in either: the extension takes them back.
+-- Default privileges give no access either, because the extension revokes them.
 DROP EXTENSION rhesis_notify;
 ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO nobody_special;
 ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO nobody_special, PUBLIC;

@@ -1,5 +1,6 @@
--- Claim, record, orphans, retention: the queue without a worker, through the test module queue_probe.
--- All of it is one transaction that is rolled back: a worker in the same database sees nothing.
+-- Claim, record, orphans, retention: the queue without a worker, through the test module
+-- queue_probe. The whole test is one transaction that is rolled back, so a worker in the same
+-- database sees nothing.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -11,7 +12,7 @@ SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
 DELETE FROM rhesis_notify.task_notifications;
--- Rows that are older than the database are its own, as after adopt_database().
+-- As after adopt_database(): rows that are older than the database belong to it.
 UPDATE rhesis_notify.database_birth SET born = '-infinity';
 
 CREATE FUNCTION pg_temp.task(name text) RETURNS bigint LANGUAGE sql AS $$
@@ -35,7 +36,7 @@ $$;
 SELECT is(pg_temp.claim(1, 10, true), NULL, 'nothing is claimed from an empty queue');
 SELECT is(queue_probe.next_due_time(), NULL, 'and nothing is due');
 
--- Whether a mail is owed.
+-- Is a mail owed?
 SELECT rhesis_notify.email_notification('app.export', 'task_completion', 'Export {status}', 'Data Export') \g /dev/null
 SELECT rhesis_notify.email_notification('app.import') \g /dev/null
 SELECT rhesis_notify.email_notification('import', display_name => 'Any Import') \g /dev/null
@@ -83,7 +84,7 @@ SET LOCAL queue_probe.expire_after = 0;
 SELECT pg_temp.insert_due('ancient', age => '10 y') \g /dev/null
 SELECT is(pg_temp.claim(7, 100, true), 'ancient', 'without expire_after nothing is too old');
 
--- A registration may be of any length. The worker finds it, and reads all of it.
+-- A registration may have any length. The worker finds it and reads all of it.
 SELECT rhesis_notify.email_notification(repeat('long', 1000), 'task_completion', repeat('s', 5000), 'Long') \g /dev/null
 INSERT INTO rhesis_notify.custom_task_types (task_name, template) VALUES (repeat('n', 3000), repeat('t', 5000));
 SELECT pg_temp.insert_due('long name', repeat('long', 1000)),
@@ -102,7 +103,7 @@ SELECT results_eq(
 		('long and decorated', 'own_template', repeat('s', 5000), 'Long') $$,
 	'long names and long registrations');
 
--- What a task wrote reaches the worker.
+-- The worker gets what the task wrote.
 DELETE FROM rhesis_notify.task_notifications;
 SELECT rhesis_notify.task_completed('full', 'n', 'failed', '42', 'acme', '{"rows": 12}', 'disk full', '2024-01-15 14:27:40+00',
 									'2024-01-15 14:30:25+00', 'task_completion', 'Subject') AS id \gset
@@ -115,7 +116,7 @@ SELECT row_eq($$ SELECT * FROM queue_probe.claim(1, 1, true) $$,
 		'2024-01-15 14:27:40+00', '2024-01-15 14:30:25+00', now(), 0)::queue_probe.claimed, 'claimed');
 SELECT is((SELECT count(*) FROM queue_probe.fetch(0)), 0::bigint, 'there is no notification 0');
 
--- Hostile sizes are bounded in the worker's memory.
+-- Large values are limited in the memory of the worker.
 SELECT rhesis_notify.task_completed('huge', 'n', 'failed', '42', result => jsonb_build_object('x', repeat('x', 5000000)),
 									error_message => repeat('é', 1024 * 1024), template => 'task_completion') \g /dev/null
 SELECT rhesis_notify.task_completed('large', 'n', 'failed', '42', result => jsonb_build_object('x', repeat('x', 1000000)),
@@ -129,7 +130,7 @@ SELECT results_eq(
 		('never completed', true, false, NULL, true) $$,
 	'of a result over 1 MB only small keys are read, an error message is cut');
 
--- Batches go on behind the last claimed row, and start again when asked.
+-- Batches continue after the last claimed row, and start from the beginning on request.
 DELETE FROM rhesis_notify.task_notifications;
 SELECT pg_temp.insert_due(n::text, due_in => make_interval(secs => n - 10)) FROM generate_series(1, 7) AS n \g /dev/null
 SELECT is(pg_temp.claim(1, 3, true), '1 2 3', 'the first batch');
@@ -176,7 +177,7 @@ SELECT results_eq(
 		('7', 'skipped', 'no_email', true) $$, 'each in its state');
 SELECT is(queue_probe.record(1, '{}', 'sent'), 0, 'an empty batch is none');
 
--- What a server says is stored printable and short, whatever it is.
+-- A server's reply is stored as short, printable text, whatever it contains.
 SELECT queue_probe.record(1, ARRAY[pg_temp.task('early')], 'deferred', 'smtp_temporary',
 						  smtp_reply => '\x34353120010d0a1b5b326dff8020c3a47f', event => 'deferred',
 						  event_reply => convert_to(repeat('ä', 5000), 'UTF8'), event_detail => convert_to('ä' || E'\r\n', 'UTF8')) \g /dev/null
@@ -187,7 +188,7 @@ SELECT is((SELECT reply FROM rhesis_notify.delivery_events WHERE notification_id
 SELECT is((SELECT detail ->> 'message' FROM rhesis_notify.delivery_events WHERE notification_id = pg_temp.task('early')), 'ä  ',
 		  'and kept');
 
--- What a dead worker leaves behind.
+-- The rows of a dead worker.
 CREATE FUNCTION pg_temp.leave_behind(name text, epoch bigint, attempts integer DEFAULT 0) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, claimed_by, attempts)
 	VALUES (name, 'n', 'success', 'sending', epoch, attempts)
@@ -231,7 +232,7 @@ SELECT is(queue_probe.queue_is_paused(), false, 'the queue is not paused');
 SELECT rhesis_notify.pause() \g /dev/null
 SELECT is(queue_probe.queue_is_paused(), true, 'now it is');
 
--- Any id, and any time.
+-- Ids and times of any size.
 DELETE FROM rhesis_notify.task_notifications;
 INSERT INTO rhesis_notify.task_notifications (id, task_id, task_name, status, user_id, next_attempt_at) OVERRIDING SYSTEM VALUE
 VALUES (-9223372036854775808, 'least', 'collect_results', 'success', '1', now()), (-5, 'negative', 'collect_results', 'success', '1', now()),
@@ -241,7 +242,8 @@ SELECT is(pg_temp.claim(1, 10, true), 'least ever negative zero greatest', 'ids 
 UPDATE rhesis_notify.task_notifications SET delivery_status = 'pending', claimed_by = NULL;
 SELECT is((SELECT count(*) FROM generate_series(1, 5) AS n, LATERAL queue_probe.claim(n, 1, true)), 5::bigint, 'one by one, too');
 
--- The plans were made on a queue that was almost empty. With history and a backlog they must still read no more than they need.
+-- The plans were made while the queue was almost empty. With many finished and waiting rows, they
+-- must still read no more than necessary.
 DELETE FROM rhesis_notify.task_notifications;
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status, finished_at)
 SELECT 'history ' || n, 'n', 'success', 'sent', now() FROM generate_series(1, 3000) AS n;
@@ -255,7 +257,8 @@ SELECT queue_probe.next_due_time(), queue_probe.purge_finished(100) \g /dev/null
 SELECT cmp_ok(pg_stat_get_xact_tuples_returned('rhesis_notify.task_notifications_due'::regclass) - due_rows, '<=', 400::bigint,
 			  'the claim reads the rows of its batch')
 FROM scans;
--- The new versions are a little larger, and these rows are small: not quite all of them find room on their page.
+-- The new row versions are a little larger, and these rows are small. So not all new versions fit
+-- on their page.
 SELECT cmp_ok(pg_stat_get_xact_tuples_hot_updated('rhesis_notify.task_notifications'::regclass) - hot_updates, '>=', 90::bigint,
 			  'and writes to no index')
 FROM scans;

@@ -1,5 +1,6 @@
--- What an old snapshot keeps of the queue costs nothing: our own transaction's here, in which all rows that leave the queue stay in its
--- indexes. It is rolled back: a worker in the same database sees nothing.
+-- An old snapshot must not make the queue slower. Here it is that of the test's own transaction:
+-- all rows that leave the queue stay in its indexes. It is rolled back, so a worker in the same
+-- database sees nothing.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -32,7 +33,7 @@ SELECT cmp_ok(pg_temp.entries_read() - :before, '<=', 10::bigint, 'what is gone 
 SELECT is((SELECT count(*) FROM queue_probe.claim(1, 10, true)), 0::bigint, 'a claim from the start');
 SELECT cmp_ok(pg_temp.entries_read() - :before, '>=', 3000::bigint, 'reads it all');
 
--- Rows that come to lie in front.
+-- New rows in front of the others.
 SELECT queue_probe.next_due_time(), pg_temp.insert_due('early', due_in => '-30 min') \g /dev/null
 SELECT is((SELECT count(*) FROM queue_probe.claim_from_first(1, 10)), 0::bigint, 'a row that comes to lie in front is not seen');
 SELECT queue_probe.note_rows_due_since(now() - interval '30 min') \g /dev/null

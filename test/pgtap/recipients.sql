@@ -1,5 +1,5 @@
--- Who gets a mail: every verdict, every key type, the Rhesis schema and a relation of one's own.
--- The room is called through the test module recipients_probe, over relations that are rolled back.
+-- Who gets a mail: every verdict, every type of key, the Rhesis schema, and other relations. The
+-- test module recipients_probe calls src/recipients. All relations are rolled back.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -11,7 +11,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION recipients_probe;
 LOAD 'recipients_probe';
 
--- In words: "mail to NAME <ADDRESS>", the skip code, or the error.
+-- A verdict in words: "mail to NAME <ADDRESS>", the reason to skip it, or the error.
 CREATE FUNCTION verdicts(user_ids text[], organization_ids text[] DEFAULT NULL) RETURNS text[]
 BEGIN ATOMIC
 	SELECT array_agg(coalesce('error: ' || error, skip_reason, format('mail to %s <%s>', name, email))
@@ -75,7 +75,7 @@ SELECT is(verdict('00000000-0000-0000-0000-000000000009'), 'invalid_email', 'an 
 SELECT is(verdict('00000000-0000-0000-0000-00000000000d'), 'invalid_email', 'an address of 10 MB: invalid_email');
 SELECT is(verdict('00000000-0000-0000-0000-00000000000a'), 'placeholder_email', 'a placeholder domain in any case: placeholder_email');
 SELECT is(verdict('00000000-0000-0000-0000-00000000000b'), 'mail to Kim <kim@sub.placeholder.rhesis.ai>', 'a domain below a placeholder domain is none');
--- An address as people write it.
+-- Addresses as people write them.
 CREATE FUNCTION verdict_on(email text) RETURNS text LANGUAGE sql AS $$
 	UPDATE public."user" SET email = $1 WHERE id = '00000000-0000-0000-0000-000000000006';
 	SELECT verdict('00000000-0000-0000-0000-000000000006');
@@ -133,7 +133,7 @@ SELECT is((SELECT array_agg(DISTINCT verdict(id)) FROM unnest(ARRAY[
 		'00000000-0000-0000-0000-0000000000aa-', '00000000-0000-0000-0000-0000000000ag', '{}', '{']) AS id),
 	ARRAY['unknown_user'], 'and in no other');
 
--- Columns are used where they exist.
+-- Columns are used if they exist.
 ALTER TABLE public."user" DROP COLUMN given_name, DROP COLUMN is_active, DROP COLUMN deleted_at, DROP COLUMN name;
 SELECT is(verdicts(ARRAY['00000000-0000-0000-0000-0000000000aa', '00000000-0000-0000-0000-000000000004', '00000000-0000-0000-0000-000000000005']),
 	ARRAY['mail to ada@example.org <ada@example.org>', 'mail to dan@example.org <dan@example.org>', 'mail to eve@example.org <eve@example.org>'],
@@ -151,7 +151,7 @@ ALTER TABLE public."user" DROP COLUMN email;
 SELECT throws_ok($$ SELECT verdict('00000000-0000-0000-0000-0000000000aa') $$, '42703', 'relation "user" has no column "email"', 'email is required');
 DROP TABLE public."user", public.organisation;
 
--- ---- A relation of one's own ----
+-- ---- The application's own relation ----
 
 CREATE SCHEMA "My App";
 CREATE TABLE "My App".member (
@@ -177,7 +177,7 @@ SELECT is((SELECT (organization_id, organization_name, timezone)::text FROM reci
 SELECT is((SELECT (organization_id, organization_name, timezone)::text FROM recipients_probe.look_up(ARRAY['cat'])),
 	'(,,)', 'and are null where they are blank');
 
--- A pair that stands there twice.
+-- The same pair of user and organization twice.
 CREATE VIEW "My App".doubled AS
 	SELECT user_id, email, active, organization_id FROM "My App".member
 	UNION ALL SELECT user_id, 'second@example.org', NOT active, organization_id FROM "My App".member;
@@ -218,7 +218,7 @@ SELECT throws_ok($$ SELECT verdict('ann') $$, '42809', NULL, 'an index is not a 
 
 CREATE DOMAIN "My App".user_key AS uuid;
 CREATE DOMAIN "My App".user_code AS varchar(20) CHECK (VALUE <> '');
--- One user with the key, and one organization of the same type.
+-- Makes a user with this key, and an organization with a key of the same type.
 CREATE FUNCTION key_type(type text, key text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	DROP TABLE IF EXISTS public.keyed;

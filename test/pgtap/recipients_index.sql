@@ -1,5 +1,6 @@
--- However many users there are, each is found with the relation's index: EXPLAIN of the very statement that is run.
--- Runs in an empty database, as a superuser: auto_explain shows its plan to a second psql, whose messages are read here.
+-- However many users there are, a look-up uses the index of the relation. EXPLAIN shows this for
+-- the executed statement. Run it in an empty database, as a superuser. auto_explain shows the plans
+-- to a second psql, and this test reads its messages.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -10,7 +11,8 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION recipients_probe;
 CREATE TABLE message (number int GENERATED ALWAYS AS IDENTITY, line text);
 
--- The plans of a look-up of these users, as text. Lines come one column wide: E'\x01' stands in none.
+-- Returns the plans of a look-up of these users, as text. Each line is read as one column, because
+-- its separator E'\x01' does not occur in it.
 CREATE FUNCTION plans(relation text, user_ids text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	script text := format('LOAD ''recipients_probe''; LOAD ''auto_explain''; SET auto_explain.log_min_duration = 0; '
@@ -50,12 +52,13 @@ SELECT ok(uses(plans('', users(64)), 'user_pkey'), 'a batch of users is found by
 SELECT plans('', users(1000)) AS plans \gset
 SELECT ok(:'plans' ~ 'Index Scan (using|on) user_pkey ' AND :'plans' !~ 'Seq Scan on "user"', 'a large one too');
 
--- The statement is the same for one user and for many, prepared once: its later plans are as good.
+-- The statement is the same for one user and for many. It is prepared once, and its later plans are
+-- as good.
 LOAD 'recipients_probe';
 SELECT count(*) FROM generate_series(1, 20), LATERAL (SELECT recipients_probe.look_up(users(generate_series))) AS verdict \g /dev/null
 SELECT is((SELECT seq_scan::int FROM pg_stat_xact_user_tables WHERE relname = 'user' AND schemaname = 'public'), 0, 'no plan of a session reads the whole table');
 
--- ---- A table that is small now ----
+-- ---- A table that is still small ----
 
 CREATE TABLE public.few (user_id uuid CONSTRAINT few_pkey PRIMARY KEY, email text);
 INSERT INTO public.few SELECT md5(id::text)::uuid, 'user@example.org' FROM generate_series(1, 1000) AS id;

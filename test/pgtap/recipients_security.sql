@@ -1,5 +1,6 @@
--- A relation is read with its owner's rights and no more, and what row security hides is a problem, never an unknown user.
--- The room is called through the test module recipients_probe, over relations and roles that are rolled back.
+-- A relation is read only with the rights of its owner. If row security hides rows, that is an
+-- error and never an unknown user. The test module recipients_probe calls src/recipients. All
+-- relations and roles are rolled back.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -17,7 +18,7 @@ BEGIN ATOMIC
 	FROM recipients_probe.look_up(ARRAY[user_id], ARRAY[organization_id]);
 END;
 
--- The problem that a look-up ends with, as a reader of the log sees it.
+-- The problem that ends a look-up, as the log shows it.
 CREATE FUNCTION problem(user_id text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	message text; detail text; hint text;
@@ -36,7 +37,7 @@ CREATE SCHEMA app AUTHORIZATION recipients_test_author;
 
 SELECT plan(62);
 
--- ---- A view that calls its author's function ----
+-- ---- A view that calls a function of its author ----
 
 SET ROLE recipients_test_author;
 CREATE TABLE app.command (user_id serial PRIMARY KEY, command text NOT NULL);
@@ -49,7 +50,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 CREATE VIEW app.trap AS
 	SELECT user_id, 'trap@example.org' AS email, app.try(command) AS name FROM app.command;
--- A trigger that would run as whoever commits.
+-- A trigger that would run as the user who commits.
 CREATE TABLE app.deferred (id int);
 CREATE FUNCTION app.rise() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -89,14 +90,15 @@ SELECT is(attempt('SELECT 1'), 'done by recipients_test_author', 'a view''s func
 SELECT isnt(attempt(command), 'done by recipients_test_author', format('and can not %s', command)) FROM attempts;
 SELECT is(attempt('SELECT nextval(''app.command_user_id_seq'')'), '25006', 'and can not take a number from a sequence');
 
--- The same functions in a superuser's view: its author's rights are not the caller's to limit, but nothing can be changed.
+-- The same functions in a view of a superuser: their rights are not limited, but they cannot change
+-- anything.
 ALTER VIEW app.trap OWNER TO CURRENT_USER;
 SELECT is(attempt('SELECT 1'), format('done by %s', current_user), 'a view that gets another owner is read as that one');
 SELECT isnt(attempt(command), format('done by %s', current_user), format('even as a superuser it can not %s', command))
 FROM attempts WHERE command NOT LIKE 'COPY %';
 ALTER VIEW app.trap OWNER TO recipients_test_author;
 
--- What is allowed leaves nothing behind.
+-- An allowed action leaves no traces.
 SET search_path = public, pg_temp;
 SELECT is(attempt('SET search_path = app'), 'done by recipients_test_author', 'a search path may be set');
 SELECT is(current_setting('search_path'), 'public, pg_temp', 'and is taken back');
@@ -111,7 +113,7 @@ SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname = 'recipients_test_a
 SELECT is((SELECT count(*)::int FROM pg_prepared_statements WHERE name = 'trap') + (SELECT count(*)::int FROM pg_cursors WHERE name = 'trap'), 0,
 	'nothing is left in the session');
 
--- ---- The caller's rights do not matter ----
+-- ---- The rights of the caller do not matter ----
 
 GRANT USAGE ON SCHEMA public TO recipients_test_caller;
 SELECT attempt('SELECT 1') \g /dev/null
@@ -120,7 +122,7 @@ SELECT is(verdict('1'), 'mail to done by recipients_test_author <trap@example.or
 SELECT throws_ok('SELECT * FROM app.trap', '42501', NULL, 'although it can''t read it by itself');
 RESET ROLE;
 
--- ---- The owner's rights do ----
+-- ---- The rights of the owner matter ----
 
 CREATE TABLE app.secret (user_id int PRIMARY KEY, email text);
 INSERT INTO app.secret VALUES (1, 'secret@example.org');
@@ -141,7 +143,7 @@ ALTER TABLE closed.people OWNER TO recipients_test_author;
 SET recipients_probe.recipients = 'closed.people';
 SELECT matches(problem('1'), '^42501 \| permission denied for schema closed ', 'an owner that may not enter its schema is a problem');
 
--- ---- Users and organizations are read apart ----
+-- ---- Users and organizations are read in separate statements ----
 
 CREATE TABLE public.organization_data AS SELECT 1 AS id;
 GRANT SELECT ON public.organization_data TO recipients_test_other;
@@ -183,7 +185,7 @@ SELECT is(problem(id), '42501 | query would be affected by row-level security po
 	'rhesis_notify.recipients whose owner sees every recipient.', format('where it does, user %s is a problem, hidden or not', id))
 FROM (VALUES ('1'), ('2'), ('3')) AS ids (id);
 
--- The ways out that the hint names.
+-- The solutions that the hint names.
 SET ROLE recipients_test_author;
 GRANT SELECT ON public."user" TO recipients_test_other, recipients_test_seer;
 GRANT USAGE, CREATE ON SCHEMA app TO recipients_test_other, recipients_test_seer;
@@ -204,7 +206,7 @@ ALTER TABLE public."user" OWNER TO recipients_test_seer;
 SELECT is(verdict('2'), 'mail to two@example.org <two@example.org>', 'a table whose owner has BYPASSRLS is read, forced or not');
 
 
--- ---- A function that is not what its label says ----
+-- ---- A function with a false label ----
 
 CREATE FUNCTION app.fickle(key integer) RETURNS integer LANGUAGE plpgsql STABLE
 	AS 'BEGIN RETURN CASE WHEN pg_catalog.random() < 0.5 THEN key END; END';

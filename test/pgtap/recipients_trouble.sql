@@ -1,5 +1,6 @@
--- What goes wrong while recipients are read: one row's error is that row's, a relation's is the queue's, a cancellation is neither.
--- Runs in an empty database, because a second session takes part. The test module's time limit is 1.5 s.
+-- Errors while recipients are read: an error of a row concerns that row, an error of a relation
+-- concerns the queue, and a cancellation is neither. Run it in an empty database, because a second
+-- session takes part. The time limit of the test module is 1.5 s.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -34,7 +35,7 @@ SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('u
 
 SELECT plan(29);
 
--- ---- A function that fails for some ----
+-- ---- A function that fails for some users ----
 
 CREATE TABLE public.person (id int PRIMARY KEY, deed text);
 INSERT INTO public.person SELECT id, NULL FROM generate_series(1, 1000) AS id;
@@ -73,7 +74,7 @@ UPDATE public.person SET deed = format('DO %L', format('BEGIN RAISE EXCEPTION %L
 SELECT is((SELECT octet_length(error) FROM recipients_probe.look_up(ARRAY['9'])), 1000 + octet_length(' (SQLSTATE P0001)'), 'a long message is cut between characters');
 SELECT is(verdicts(ARRAY['1']), ARRAY['mail'], 'after all that the session looks up as before');
 
--- Too much.
+-- Too many rows.
 CREATE VIEW public.crowd AS
 	SELECT id AS user_id, 'person@example.org' AS email FROM public.person, generate_series(1, CASE WHEN id = 4 THEN 10001 ELSE 20 END);
 SET recipients_probe.recipients = 'crowd';
@@ -98,7 +99,7 @@ SELECT is(dblink_exec('other', 'BEGIN; LOCK TABLE public.person, public.people I
 	'a look-up does not hold a migration up, even while its transaction goes on');
 COMMIT;
 
--- Whatever the caller's transaction is like.
+-- The caller's transaction may have any properties.
 BEGIN READ ONLY;
 SELECT is(verdicts(ARRAY['1']), ARRAY['mail'], 'recipients are read in a read-only transaction');
 COMMIT;
@@ -121,7 +122,7 @@ UPDATE public.person SET deed = 'SELECT pg_catalog.pg_sleep(0.5)' WHERE id = 9;
 SELECT is((SELECT array_agg(DISTINCT verdicts(ARRAY['9', n::text])) FROM generate_series(101, 104) AS n), ARRAY[ARRAY['mail', 'mail']], 'each look-up has the whole time');
 SELECT is((SELECT true FROM pg_catalog.pg_sleep(2)), true, 'and afterwards the timer is off');
 
--- A function that swallows the cancellation does not keep the process.
+-- A function that catches the cancellation cannot hold up the process.
 UPDATE public.person SET deed = $$ DO 'BEGIN LOOP BEGIN PERFORM pg_catalog.pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END' $$ WHERE id = 9;
 SELECT is(problem('1', '9'), '57014 | reading recipients takes longer than 1500 ms | '
 	'The relation must find rows by their user with an index; see its plan with EXPLAIN.', 'a relation that catches each cancellation is ended');

@@ -1,5 +1,5 @@
--- What a mail says: every variable, both notations of subjects, overrides and what takes their place.
--- Runs in a database of its own, as superuser; leaves nothing behind but extensions.
+-- The contents of a mail: every variable, both notations of subjects, overrides and their
+-- replacements. It runs in its own database, as superuser, and leaves only extensions there.
 \set ECHO none
 \set QUIET 1
 \set ON_ERROR_STOP true
@@ -33,7 +33,7 @@ INSERT INTO public.people VALUES
 	('forger', 'ann@example.org', E'Ann,\n\nView Results:\nhttps://evil.example', 'f', E'Ann,\n\nView Results:\nhttps://evil.example', NULL),
 	('sys', 'sys@placeholder.rhesis.ai', 'System', NULL, NULL, NULL);
 
--- A notification as a task would write it; the keys of "columns" replace what stands here.
+-- Inserts a notification as a task would do it. The keys of "columns" replace the default values.
 CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS $$
 	INSERT INTO rhesis_notify.task_notifications
 		(task_id, task_name, status, user_id, template, subject_template, result, error_message, started_at, completed_at)
@@ -47,12 +47,12 @@ CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUA
 	RETURNING id
 $$;
 
--- What a text part made of this template alone says.
+-- The text part of a mail, made from only this template.
 CREATE FUNCTION pg_temp.shown(template text, columns jsonb DEFAULT '{}') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	shown text;
 BEGIN
-	-- Between brackets: a text that shows nothing would be replaced.
+	-- With brackets, because a text that shows nothing would be replaced.
 	INSERT INTO rhesis_notify.templates (name, text) VALUES ('shown', '[' || template || ']');
 	SELECT substr(text, 2, length(text) - 2) INTO shown FROM rhesis_notify.preview(pg_temp.notify(columns || '{"template": "shown"}'));
 	DELETE FROM rhesis_notify.templates WHERE name = 'shown';
@@ -128,7 +128,7 @@ FROM (VALUES
 SELECT is(pg_temp.shown('{{#is_success}}yes{{/is_success}}{{#is_failed}}no{{/is_failed}}'), 'yes', 'is_success');
 SELECT is(pg_temp.shown('{{#is_success}}yes{{/is_success}}{{#is_failed}}no{{/is_failed}}', '{"status": "failed"}'), 'no', 'is_failed');
 
--- ---- The result's keys ----
+-- ---- The keys of the result ----
 
 SELECT is(pg_temp.shown('{{a}} {{b.c}} {{#d}}{{.}},{{/d}}', '{"result": {"a": 1.50, "b": {"c": "x"}, "d": [1, 2]}}'), '1.50 x 1,2,',
 	'each key of the result is a variable');
@@ -146,7 +146,7 @@ FROM (VALUES ('0'::jsonb, 'no'), ('0.00', 'no'), ('""', 'no'), ('[]', 'no'), ('n
 	('1', 'yes'), ('"0"', 'yes'), ('{}', 'yes'), ('[0]', 'yes')) AS cases (value, expected);
 SELECT is(pg_temp.shown('{{#n}}yes{{/n}}{{^n}}no{{/n}}'), 'no', 'in a section, a missing name means no');
 
--- ---- Escaping: in HTML alone, and once ----
+-- ---- Escaping: only in HTML, and once ----
 
 SELECT ok(html LIKE '%Hello <span dir="auto">&lt;b&gt;Mia&lt;/b&gt; {{task_id}} {status}</span>,%', 'HTML is escaped, and values are not expanded')
 FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "mia"}'));
@@ -310,7 +310,7 @@ SELECT is(reason, NULL, 'a result that can''t be shown is no hindrance: ' || res
 FROM unnest(ARRAY['{}', '{"total_tests": []}', '{"total_tests": {"a": 1}, "tests_passed": "many"}', '{"": "", ".": ".", "{{": "}}"}']::jsonb[]) AS result,
 	rhesis_notify.preview(pg_temp.notify(jsonb_build_object('template', 'test_execution_summary', 'result', result)));
 
--- ---- Overrides: the organization's, everybody's, what ships ----
+-- ---- Overrides: of the organization, of everybody, and the shipped templates ----
 
 SELECT alike(text, '✅ Task Completed%', 'a template that does not exist: the shipped task_completion')
 FROM rhesis_notify.preview(pg_temp.notify('{"template": "no_such_template"}'));
@@ -361,7 +361,7 @@ FROM unnest('{task_completion,loop,big,made_up}'::text[]) AS template,
 		'result', jsonb_build_object('b', repeat('x', 1000), 'a', (SELECT jsonb_agg('p' || i) FROM generate_series(1, 300) AS i)))));
 DELETE FROM rhesis_notify.templates;
 
--- ---- Refused when written ----
+-- ---- Refused when it is written ----
 
 SELECT throws_ok(format('INSERT INTO rhesis_notify.templates (name, %I) VALUES (''x'', %L)', part, source), code, NULL, left(translate(source, E'\n', ' '), 30) || ' is refused, ' || code)
 FROM (VALUES
@@ -411,7 +411,7 @@ SELECT throws_ok('SELECT rhesis_notify.preview(-1)', 'P0002', NULL, 'a notificat
 SELECT ok(NOT has_function_privilege('pg_monitor', function::regprocedure, 'EXECUTE'), function || ' is not for everybody')
 FROM unnest(ARRAY['rhesis_notify.preview(bigint)', 'rhesis_notify.render_template(text,jsonb,text)']) AS function;
 
--- ---- Another session's change ----
+-- ---- A change in another session ----
 
 SELECT dblink_connect('other', format('dbname=%s port=%s host=%s', current_database(), current_setting('port'),
 	split_part(current_setting('unix_socket_directories'), ',', 1))) AS connected \gset
@@ -421,9 +421,10 @@ SELECT is(text, 'theirs', 'another session''s override counts when it is committ
 SELECT dblink_exec('other', 'DELETE FROM rhesis_notify.templates') AS done \gset
 SELECT alike(text, '✅ Task Completed%', 'and is gone when it is removed') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
 
--- ---- A database whose encoding can't hold everything ----
+-- ---- A database whose encoding lacks some characters ----
 
--- By programs of their own: DROP DATABASE waits for an answer of every session, and one that waits inside dblink gives none on 16.
+-- Separate programs do this. DROP DATABASE waits for an answer of every session, and on PostgreSQL
+-- 16 a session that waits inside dblink does not answer.
 \! dropdb --if-exists --force rendering_latin1
 \! createdb --encoding=LATIN1 --locale=C --template=template0 rendering_latin1
 SELECT dblink_connect('latin1', format('dbname=rendering_latin1 port=%s host=%s', current_setting('port'),
@@ -440,7 +441,7 @@ SELECT results_eq(
 SELECT dblink_disconnect('latin1') AS done \gset
 \! dropdb --force rendering_latin1
 
--- ---- What the counts of a test run say ----
+-- ---- The heading that the counts of a test run lead to ----
 
 SELECT is(pg_temp.shown('{{test_verdict}}|{{#test_verdict_is_bad}}bad{{/test_verdict_is_bad}}{{#test_verdict_is_mixed}}mixed{{/test_verdict_is_mixed}}'
 		|| '|{{test_outcome}}|{{test_verdict_symbol}}', jsonb_build_object('status', status, 'result', result)),
@@ -485,7 +486,7 @@ FROM pg_temp.summary('{"total_tests": 72, "tests_passed": 8}');
 SELECT unnest(ARRAY[ok(text ~ '^⚠️ No tests were run\n' AND text ~ 'Total: 0\n', 'a run without tests')])
 FROM pg_temp.summary('{"total_tests": 0}');
 
--- ---- Values are cut, and names stay on their line ----
+-- ---- Values are shortened, and names stay on their line ----
 
 SELECT is(pg_temp.shown('{{' || name || '}}', jsonb_build_object('task_name', names.forged, 'user_id', 'forger', 'result',
 		jsonb_build_object('test_set_name', names.forged, 'project_name', names.forged, 'endpoint_url', names.forged))),
@@ -514,7 +515,7 @@ FROM unnest('{task_completion,test_execution_summary}'::text[]) AS template,
 		'status', 'failed', 'error_message', repeat('"', 100000), 'result', (SELECT jsonb_object_agg(key, repeat('"', 50000)) FROM
 		unnest('{status_details,test_run_id,test_set_id,test_set_name,project_name,endpoint_name,endpoint_url,execution_status,num_tests_generated,completed_at}'::text[]) AS key))));
 
--- ---- Values that show nothing, or nothing of use ----
+-- ---- Values that are blank or useless ----
 
 SELECT is(pg_temp.shown('{{task_name}}|{{execution_time}}', jsonb_build_object('task_name', 'my.task', 'result', jsonb_build_object('task_name', value, 'execution_time', value))),
 	'my.task|2m 45s', 'a result with ' || value::text || ' for its name and time')
@@ -527,7 +528,7 @@ SELECT is(pg_temp.shown('{{result_url}}', jsonb_build_object('result', jsonb_bui
 	format('"%s" is no id of a page', id))
 FROM unnest('{.,..,"  ",""}'::text[]) AS id;
 
--- ---- What shows nothing is replaced ----
+-- ---- A blank part is replaced ----
 
 CREATE FUNCTION pg_temp.shipped_instead(part text, source text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -548,7 +549,7 @@ INSERT INTO rhesis_notify.templates (organization_id, name, text) VALUES ('brot'
 SELECT is(text, 'of everybody', 'the next template is everybody''s') FROM rhesis_notify.preview(pg_temp.notify('{"user_id": "bea"}'));
 DELETE FROM rhesis_notify.templates;
 
--- ---- A result over 1 MB ----
+-- ---- A result of more than 1 MB ----
 
 SELECT ok(text LIKE '%https://app.rhesis.ai/test-runs/r1%' AND text LIKE '%Test Set: API%', 'a result of 3 MB: its small keys are there, and with them the link')
 FROM rhesis_notify.preview(pg_temp.notify(jsonb_build_object('result', jsonb_build_object('test_run_id', 'r1', 'test_set_name', 'API', 'rows', repeat('x', 3000000)))));

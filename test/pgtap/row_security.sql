@@ -1,4 +1,4 @@
--- One organization's requests neither read nor write another's rows.
+-- Requests of one organization neither read nor write rows of another one.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -17,7 +17,7 @@ INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, organi
 VALUES ('acme 1', 'n', 'success', 'acme'), ('acme 2', 'n', 'success', 'acme'), ('globex 1', 'n', 'success', 'globex'),
 	('nobody 1', 'n', 'success', NULL);
 
--- What a role sees of a relation; its error's SQLSTATE otherwise.
+-- The rows that a role sees in a relation, or the SQLSTATE of its error.
 CREATE FUNCTION pg_temp.seen_by(role text, query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	seen text;
@@ -57,11 +57,11 @@ SET LOCAL app.current_organization = '';
 SELECT is(pg_temp.inserts('app', organization), 'ok', 'without it: rows of ' || coalesce(organization, 'none'))
 FROM unnest(ARRAY['acme', 'globex', NULL]) AS organization;
 
--- A task that reports twice is told so, also where it can't see its first report.
+-- A task that reports twice gets the error even if it cannot see its first report.
 SELECT is(pg_temp.seen_by('app', $$ SELECT coalesce(rhesis_notify.task_completed('acme 1', 'n', 'success')::text, 'null') $$),
 		  'null', 'a repeated task_id is ignored');
 
--- The name of the setting is a setting.
+-- The name of the application's setting is configurable.
 SET LOCAL rhesis_notify.organization_setting = 'tenant.id';
 SET LOCAL app.current_organization = 'acme';
 SET LOCAL tenant.id = 'globex';
@@ -69,7 +69,7 @@ SELECT is(pg_temp.tasks_seen_by('app'), 'globex 1', 'another setting can name th
 SELECT is(pg_temp.seen_by('app', $$ SET LOCAL rhesis_notify.organization_setting = 'app.current_organization' $$), '42501',
 		  'but the role can''t choose which');
 
--- The policies don't depend on what the session's search_path finds first.
+-- The policies do not depend on the search_path of the session.
 CREATE SCHEMA trap;
 CREATE FUNCTION trap.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT 'acme' $$;
 CREATE FUNCTION trap.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT 'acme' $$;

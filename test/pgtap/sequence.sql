@@ -1,4 +1,5 @@
--- The sequence behind the rows, as logical replication leaves it: no task's report is lost without an error.
+-- The sequence has a lower value than the rows, as after logical replication. No report of a task
+-- is lost without an error.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -57,7 +58,7 @@ SELECT results_eq($$ SELECT id, event FROM rhesis_notify.delivery_events WHERE i
 	$$ VALUES (8::bigint, 'cancelled'), (9::bigint, 'retried') $$, 'with ids of their own');
 SELECT alike(pg_temp.queue_check(), 't | %', 'and health() is content');
 
--- What an app adds.
+-- Unique indexes that an application adds.
 CREATE UNIQUE INDEX one_for_each_user ON rhesis_notify.task_notifications (user_id, task_name);
 SELECT isnt(rhesis_notify.task_completed('a', 'app.report', 'success', '7'), NULL, 'with another unique index, the first');
 SELECT throws_like($$ SELECT rhesis_notify.task_completed('b', 'app.report', 'success', '7') $$, '%one_for_each_user%', 'the second is that index''s error');
@@ -76,7 +77,7 @@ SELECT throws_ok($$ SELECT rhesis_notify.task_completed('d', 'app.export', 'succ
 	'a trigger or a rule of table "task_notifications" suppresses the insert', 'so is one that a rule suppresses');
 DROP RULE suppress ON rhesis_notify.task_notifications;
 
--- The numbers of workers.
+-- The epochs of workers.
 UPDATE rhesis_notify.task_notifications SET delivery_status = 'sending', claimed_by = 9000000000000000 WHERE task_id = 'a';
 SELECT cmp_ok(queue_probe.next_epoch(), '>', 9000000000000000, 'a worker has a number that no row carries');
 SELECT cmp_ok(queue_probe.next_epoch(), '>', 9000000000000001, 'the next one another');

@@ -1,4 +1,5 @@
--- The cache of parsed templates keeps what is in use, and stays bounded however many organizations have a template of their own.
+-- The cache of parsed templates keeps those in use, and its size is limited, however many
+-- organizations have their own template.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -7,7 +8,7 @@ CREATE EXTENSION IF NOT EXISTS rhesis_notify;
 SET LOCAL client_min_messages = notice;
 SELECT plan(5);
 
--- A layout of seven thousand bytes and twenty tags, as the shipped one.
+-- A layout of seven thousand bytes with twenty tags, like the shipped one.
 INSERT INTO rhesis_notify.templates (organization_id, name, html)
 SELECT n, 'layout', n || ': {{$content}}{{/content}}' || repeat('{{task_name}}' || repeat(' some text', 34), 20) FROM generate_series(1, 3000) AS n;
 
@@ -15,7 +16,7 @@ CREATE FUNCTION pg_temp.render(first integer, last integer) RETURNS bigint LANGU
 	SELECT count(*) FROM generate_series(first, last) AS n,
 		rhesis_notify.render_template('task_completion', '{"task_name": "Export", "status": "success"}', n::text) AS mail WHERE mail.html LIKE n || ':%'
 $$;
--- Bytes that the cache holds; how often a template was read for it.
+-- The number of bytes in the cache, and the number of templates that were read for it.
 CREATE FUNCTION pg_temp.cache_bytes() RETURNS bigint LANGUAGE sql AS $$
 	SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts WHERE name = 'rhesis_notify templates'
 $$;

@@ -1,5 +1,6 @@
--- What helps the author of a template: the message of a refusal, template_variables(), preview_message(), render_diff().
--- Runs in a database of its own, as superuser; leaves nothing behind but extensions.
+-- Tools for the author of a template: the message of a refusal, template_variables(),
+-- preview_message(), render_diff(). It runs in its own database, as superuser, and leaves only
+-- extensions there.
 \set ECHO none
 \set QUIET 1
 \set ON_ERROR_STOP true
@@ -22,7 +23,7 @@ INSERT INTO public.people VALUES
 	('bea', 'bea@example.org', 'Bea', 'brot', 'Brot AG'),
 	('mia', 'mia@example.org', 'Mia', NULL, NULL);
 
--- A notification that a task has written; the keys of "columns" replace what stands here.
+-- Inserts a notification as a task would do it. The keys of "columns" replace the default values.
 CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS $$
 	INSERT INTO rhesis_notify.task_notifications
 		(task_id, task_name, status, user_id, organization_id, template, subject_template, result, error_message, completed_at)
@@ -34,7 +35,7 @@ CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUA
 	RETURNING id
 $$;
 
--- What a statement that fails says.
+-- The message of a statement that fails.
 CREATE FUNCTION pg_temp.complaint(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	message text;
@@ -51,7 +52,7 @@ $$;
 
 SELECT * FROM no_plan();
 
--- ---- A template that can't work is refused with its line and its tag ----
+-- ---- A broken template is refused, with its line and its tag ----
 
 SELECT is(pg_temp.complaint(format('INSERT INTO rhesis_notify.templates (name, %I) VALUES (''x'', %L)', part, source)), says, part || ' is refused: ' || translate(source, E'\n', ' '))
 FROM (VALUES
@@ -130,7 +131,7 @@ SELECT pg_temp.notify('{"organization_id": "acme"}') AS acme, pg_temp.notify('{"
 	pg_temp.notify('{"template": null, "task_name": "silent"}') AS silent, pg_temp.notify('{"user_id": "nobody"}') AS nobody,
 	pg_temp.notify('{"template": null, "task_name": "x.email_notification_test"}') AS registered \gset
 
--- What a diff says of each notification, as one text.
+-- The lines of a diff for each notification, as one text.
 CREATE FUNCTION pg_temp.said(VARIADIC call text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	said text;
@@ -182,7 +183,7 @@ SELECT throws_ok(format('SELECT rhesis_notify.render_diff(%s)', arguments), code
 FROM (VALUES ('NULL', '22004'), ($$ 'no_such' $$, '42704'), ($$ 'layout', last => 0 $$, '22023'), ($$ 'layout', last => NULL $$, '22023')) AS cases (arguments, code);
 SELECT is(count(*), 0::bigint, 'nothing was written') FROM rhesis_notify.templates WHERE name <> 'big';
 
--- Hostile mails, a thousand of them.
+-- A thousand hostile mails.
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template, result)
 SELECT 'many ' || n, 'many', 'success', 'john', 'big', jsonb_build_object('a', (SELECT jsonb_agg(i) FROM generate_series(1, 300) AS i))
 FROM generate_series(1, 1000) AS n;

@@ -1,6 +1,7 @@
--- How many buffers the claim and the record touch for each row: the statements of src/queue/queue_claim.c and src/queue/queue_record.c, as a
--- worker runs them, in an empty database with the extension. Prints "claim" and "record" with their figures; the plans of all that was
--- executed for them, in JSON, are warnings.
+-- Counts the buffers that claim and record touch for each row. The statements are those of
+-- src/queue/queue_claim.c and src/queue/queue_record.c, as a worker runs them, in an empty database
+-- with the extension. Prints "claim" and "record" with their figures. The plans of the executed
+-- statements appear as warnings, in JSON.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -10,8 +11,8 @@ SET client_min_messages = warning;
 CREATE EXTENSION queue_probe;
 CREATE TABLE public.touched (work text, buffers numeric, row_count integer);
 
--- Vacuum would come whenever it likes. It has been below, which is the dearer case: for a row on a page that is all visible the lock
--- asks the visibility map, too.
+-- Autovacuum would run at any time, so it is off. This test runs vacuum below. Vacuum makes the
+-- claim more expensive: for a row on an all-visible page, the lock also reads the visibility map.
 ALTER TABLE rhesis_notify.task_notifications SET (autovacuum_enabled = off);
 INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template, result, delivery_status, attempts, finished_at)
 	SELECT md5('finished' || id), 'generate_test_set', 'success', md5(id::text), 'task_completion', '{"test_run_id": "a"}', 'sent', 1, now()
@@ -21,7 +22,7 @@ INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_i
 	FROM generate_series(1, 5000) AS id;
 VACUUM (FREEZE, ANALYZE) rhesis_notify.task_notifications;
 
--- Runs the statement; the sum of all that it touched, in whatever function.
+-- Runs a statement. Returns the number of buffers that it touched, including its functions.
 CREATE FUNCTION public.buffers(statement text) RETURNS numeric LANGUAGE plpgsql AS $$
 DECLARE
 	plan jsonb;
@@ -30,7 +31,7 @@ BEGIN
 	RETURN (plan #>> '{0,Plan,Shared Hit Blocks}')::numeric + (plan #>> '{0,Plan,Shared Read Blocks}')::numeric;
 END $$;
 
--- The plan of a statement that a function runs is seen by auto_explain alone.
+-- Only auto_explain shows the plan of a statement inside a function.
 LOAD 'auto_explain';
 SET auto_explain.log_min_duration = 0;
 SET auto_explain.log_nested_statements = on;
@@ -40,7 +41,7 @@ SET auto_explain.log_timing = off;
 SET auto_explain.log_format = json;
 SET auto_explain.log_level = warning;
 
--- Claims and records in batches, each in a transaction of its own, as a worker does.
+-- Claims and records in batches, each in its own transaction, as a worker does.
 DO $$
 DECLARE
 	batch constant integer := 50;
@@ -60,6 +61,6 @@ BEGIN
 	END LOOP;
 END $$;
 
--- The first round plans.
+-- The first round also makes plans, so it is not counted.
 DELETE FROM public.touched WHERE ctid IN (SELECT min(ctid) FROM public.touched GROUP BY work);
 SELECT work, round(sum(buffers) / sum(row_count), 2) FROM public.touched GROUP BY work ORDER BY work;

@@ -1,11 +1,13 @@
 /*
- * mail_costs.c - does one part of the work that a mail takes, as often as it is told, for a profiler to count.
+ * mail_costs.c - does one part of the work for a mail, a given number of times, so that a profiler
+ * can count instructions.
  *
  *   mail_costs render|compose|reply TIMES DIRECTORY MAIL
  *   mail_costs compiler
  *
- * render: subject, HTML and text; compose: the message of them, ready for the wire; reply: what a server says to a mail,
- * parsed. DIRECTORY and MAIL are those of sample_mail.h. compiler: what it was compiled with and for.
+ * render makes subject, HTML and text. compose makes a message of them. reply parses the replies of
+ * a server to a mail. DIRECTORY and MAIL are those of sample_mail.h. compiler prints the compiler
+ * and the target.
  */
 #include "postgres_fe.h"
 

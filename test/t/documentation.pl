@@ -1,5 +1,6 @@
-# What README.md and doc/ say is so: the SQL of each page runs, in its order, in a database of the page's own, and nothing is named
-# that does not exist. See test/perl/RhesisNotify/Document.pm for what a page may ask for.
+# Tests the statements of README.md and doc/: the SQL of each page runs, in order, in the page's own
+# database, and every name exists. test/perl/RhesisNotify/Document.pm describes the markers in a
+# page.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -19,7 +20,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 my $templates = page_text('doc/templates.md');
 
-# The user and the organization that the pages name.
+# The user and the organization in the pages.
 my $people = q{
 	INSERT INTO public.organization VALUES ('a0000000-0000-4000-8000-000000000001', 'example', 'Example');
 	INSERT INTO public."user" (id, email, name, organization_id)
@@ -36,7 +37,7 @@ sub uniq
 
 # ---- Names ----
 
-# What is named with its schema must be there.
+# A name with the schema must exist.
 my %known = map { $_ => 1 } split /\n/, $node->sql(
 	q{
 	SELECT split_part(name, '.', 2) FROM pg_settings WHERE name LIKE 'rhesis\_notify.%'
@@ -44,14 +45,14 @@ my %known = map { $_ => 1 } split /\n/, $node->sql(
 	UNION SELECT proname FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace
 	UNION SELECT typname FROM pg_type WHERE typnamespace = 'rhesis_notify'::regnamespace
 	UNION SELECT relname FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace});
-# The setting that a recipe adds as its example.
+# The example in a recipe. It does not exist.
 my %is_example = ('doc/contributing.md' => { subject_prefix => 1 });
 foreach my $page (pages())
 {
 	is_deeply([ grep { !$known{$_} && !$is_example{$page}{$_} } uniq(page_text($page) =~ m{(?<![/\w])rhesis_notify\.(?!c\b)(\w+)}g) ], [], "$page names nothing that does not exist");
 }
 
-# The variables of an environment that a page shows are those that are read.
+# The extension must read the environment variables that a page shows.
 my %variables = map { $_ => 1 } source_text('c') =~ /"((?:SMTP|FROM|FRONTEND)_[A-Z_]+)"/g;
 foreach my $page (pages())
 {
@@ -63,7 +64,7 @@ foreach my $page (pages())
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 my $roles = join ', ', map { "'$_'" } split /\n/, $node->sql('SELECT rolname FROM pg_roles');
 
-# Nothing of a page is left for the next one.
+# Removes everything that a page created.
 sub forget_page
 {
 	$node->safe_psql('postgres', $_) foreach ('DROP DATABASE mydb', 'ALTER SYSTEM RESET ALL');
@@ -96,7 +97,7 @@ sub sql_runs
 	return;
 }
 
-# SQL that is shown with what psql answers: its columns are those that it has.
+# If the page shows the answer of psql to SQL, the columns must be the same.
 sub answers_are_shaped_so
 {
 	my ($page, $text) = @_;
@@ -111,7 +112,7 @@ sub answers_are_shaped_so
 	return;
 }
 
-# What became of the mails, as psql shows it by itself: no line is wider than a terminal.
+# The output of psql about mails: no line is wider than a terminal.
 sub fits_a_terminal
 {
 	my ($page, $text) = @_;
@@ -125,7 +126,7 @@ sub fits_a_terminal
 	return;
 }
 
-# With the names of columns, as a person would see them.
+# Runs SQL with the names of the columns in the output, as a person sees it.
 sub run_psql
 {
 	my ($query) = @_;
@@ -135,7 +136,7 @@ sub run_psql
 	return $out;
 }
 
-# What a page's SQL must have led to.
+# The result of the SQL of a page.
 sub html_of
 {
 	my (@arguments) = @_;

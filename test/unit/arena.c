@@ -1,10 +1,9 @@
 /*
  * arena.c - palloc and friends over a list of mallocs that can be reset.
  *
- * It takes the place of libpgcommon's fe_memutils.c when pure rooms run outside
- * the server.  Each allocation is a malloc of its own, so a sanitizer sees every
- * overrun and use after free; a reset frees them all, so that a fuzzer does not
- * run out of memory.  Out of memory ends the process.
+ * It replaces libpgcommon's fe_memutils.c when pure modules run without the server. Each allocation
+ * is a separate malloc, so a sanitizer sees every overrun and use after free. A reset frees all of
+ * them, so a fuzzer does not run out of memory. If memory runs out, the process exits.
  */
 #include "postgres_fe.h"
 
@@ -134,9 +133,7 @@ pstrdup(const char *in)
 	return pnstrdup(in, strlen(in));
 }
 
-/*
- * The same under the names that libpgcommon's other files use.
- */
+/* The same functions under the names that other files of libpgcommon use. */
 void *
 pg_malloc_extended(size_t size, int flags)
 {

@@ -1,6 +1,4 @@
-/*
- * arena_test.c - the memory that all other unit tests run on.
- */
+/* arena_test.c - the allocator that all other unit tests use. */
 #include "postgres_fe.h"
 
 #include "arena.h"

@@ -1,6 +1,4 @@
-/*
- * blank_body_test.c - which bodies of a mail show nothing.
- */
+/* blank_body_test.c - the bodies of mails that show nothing. */
 #include "postgres_fe.h"
 
 #include "arena.h"

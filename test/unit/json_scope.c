@@ -1,6 +1,4 @@
-/*
- * json_scope.c - JSON text as a template's variables and partials, for tests.
- */
+/* json_scope.c - JSON text as the variables and partials of a template, for tests. */
 #include "postgres_fe.h"
 
 #include "base/utf8.h"
@@ -51,9 +49,7 @@ ReadHex4(Reader *reader, pg_wchar *code)
 	return true;
 }
 
-/*
- * What stands behind "\u", surrogate pairs included, as UTF-8.
- */
+/* Decodes the text after "\u", including surrogate pairs, to UTF-8. */
 static bool
 ReadUnicode(Reader *reader, StringInfo out)
 {

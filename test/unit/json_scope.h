@@ -1,6 +1,6 @@
 /*
- * json_scope.h - JSON text as a template's variables and partials, for tests of
- * the template engine without a server.
+ * json_scope.h - JSON text as the variables and partials of a template, for tests of the template
+ * engine without a server.
  */
 #ifndef RHESIS_NOTIFY_JSON_SCOPE_H
 #define RHESIS_NOTIFY_JSON_SCOPE_H
@@ -32,13 +32,13 @@ typedef struct JsonScope
 	int interrupt_checks;
 } JsonScope;
 
-/* Returns NULL if it isn't JSON, or nested too deeply. */
+/* Returns NULL if it is not JSON, or is nested too deeply. */
 extern JsonValue *JsonParse(const char *text, size_t length);
 
-/* The member of that name, or NULL. */
+/* Returns the member with that name, or NULL. */
 extern JsonValue *JsonGet(const JsonValue *object, const char *name);
 
-/* A terminated copy of a string; NULL for NULL. */
+/* Returns a terminated copy of a string, or NULL for NULL. */
 extern char *JsonString(const JsonValue *value);
 
 extern void JsonScopeInit(JsonScope *scope, JsonValue *variables, JsonValue *partials);

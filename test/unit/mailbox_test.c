@@ -1,6 +1,4 @@
-/*
- * mailbox_test.c - which addresses are sent to, and what a setting may say of one.
- */
+/* mailbox_test.c - valid addresses, and their form in a setting. */
 #include "postgres_fe.h"
 
 #include "arena.h"
@@ -19,7 +17,7 @@ Repeat(const char *piece, int count)
 	return text.data;
 }
 
-/* An input as the name of its test: on one line. */
+/* The input on one line, as the name of its test. */
 static char *
 Label(const char *input)
 {
@@ -134,7 +132,7 @@ CheckLengths(void)
 	is_str(AddressDomain("\"a@b\"@example.com"), "example.com", "the domain of an address");
 }
 
-/* Reads a mailbox and shows it as name|address, or the problem. */
+/* Reads a mailbox. Returns it as name|address, or the problem. */
 static const char *
 Parsed(const char *text)
 {

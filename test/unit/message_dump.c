@@ -1,16 +1,17 @@
 /*
  * message_dump.c - composes messages from parts on standard input, for message_roundtrip.py.
  *
- * A request is ten fields, each a 4-byte little-endian length and that many bytes: date, from name, from
- * address, to name, to address, original recipient ("" for none), subject, notification id, text, html.
- * The answer is one such field: the message, or "problem: " and the reason.
+ * A request has ten fields: date, from name, from address, to name, to address, original recipient
+ * ("" for none), subject, notification id, text, html. Each field is a 4-byte little-endian length
+ * and that number of bytes. The answer is one such field: the message, or "problem: " and the
+ * reason.
  */
 #include "postgres_fe.h"
 
 #include "arena.h"
 #include "mail/message.h"
 
-/* A field, with a NUL behind it; NULL at the end of the input. */
+/* Reads a field and adds a NUL. Returns NULL at the end of the input. */
 static char *
 ReadField(size_t *length)
 {

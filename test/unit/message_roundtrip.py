@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Composed messages, read back by a parser that is not ours.
+"""Reads composed messages with an independent parser.
 
-MESSAGE_DUMP in the environment is the program that composes them.
-Python's email package parses each message strictly: it must find no defect, every part must come back as
-it went in, and the header fields must be those that we write, in number and order, whatever the parts say.
+MESSAGE_DUMP in the environment is the program that composes them. Python's email package parses
+each message strictly. It must find no defect, and every part must be the same as the input. The
+header must have our fields in number and order, whatever the parts contain.
 """
 
 import codecs
@@ -64,15 +64,16 @@ codecs.register_error("replace_byte", replace_byte)
 
 
 def as_utf8(value):
-    """Bytes or text as our room understands them: each byte that is part of no character is U+FFFD."""
+    """Returns bytes or text as our code reads them: a byte that belongs to no character becomes
+    U+FFFD."""
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogatepass")
     return value.decode("utf-8", "replace_byte")
 
 
 def header_values(value, max_chars):
-    """What may be read from a header that was given this value: versions of PostgreSQL differ in whether a
-    text may be cut before an invisible character."""
+    """Returns the values that may be read from a header with this value. Versions of PostgreSQL
+    differ in whether a text can be cut before an invisible character."""
     text = UNSAFE.sub(" ", as_utf8(value)).strip(" ")
     if len(text) <= max_chars:
         return [text]
@@ -90,8 +91,8 @@ def body(value):
 
 
 def mailbox(raw, field):
-    """Name and address in a field, by the older of Python's parsers: the newer one puts spaces between the
-    encoded words of a name."""
+    """Returns name and address of a field, read by the older parser of Python. The newer one
+    adds spaces between the encoded words of a name."""
     value = email.message_from_bytes(raw)[field].replace("\r\n", "").replace("\n", "")
     name, address = email.utils.parseaddr(value)
     return str(email.header.make_header(email.header.decode_header(name))), address
@@ -107,7 +108,7 @@ def defects(message):
 
 
 def problems(raw, parts):
-    """All that is wrong with a composed message."""
+    """Returns all problems of a composed message."""
     wrong = []
     lines = raw.split(b"\r\n")
     if any(b"\r" in line or b"\n" in line for line in lines):

@@ -1,7 +1,7 @@
 /*
- * message_test.c - a message byte by byte, and what hostile parts can't do to it.
+ * message_test.c - a message byte by byte, and hostile parts that must not change its structure.
  *
- * message_roundtrip.py reads composed messages with a parser that is not ours.
+ * message_roundtrip.py reads composed messages with an independent parser.
  */
 #include "postgres_fe.h"
 
@@ -48,7 +48,7 @@ Compose(const MessageParts *parts)
 	return out.data;
 }
 
-/* The field with this name, unfolded lines and all, without its CRLF; NULL if there is none. */
+/* Returns the field with this name, with folded lines and without its CRLF, or NULL. */
 static char *
 Field(const char *message, const char *name)
 {
@@ -228,7 +228,7 @@ CheckSubjects(void)
 		"a long subject is folded between words");
 }
 
-/* Letters and spaces, this many. */
+/* A text of letters and spaces with this length. */
 static char *
 Letters(int count)
 {
@@ -292,7 +292,7 @@ CheckNames(void)
 	is_str(To("\n"), "To: jane@example.com", "a name of nothing");
 }
 
-/* Where the next CRLF is; NULL if there is none. (A sanitizer's strstr looks at the whole rest each time.) */
+/* Returns the next CRLF, or NULL. (A sanitizer's strstr would read the whole rest at each call.) */
 static const char *
 NextLineEnd(const char *p)
 {
@@ -304,7 +304,10 @@ NextLineEnd(const char *p)
 	return NULL;
 }
 
-/* Is every line of the message ended by CRLF, at most this long and of printable ASCII? */
+/*
+ * Does every line of the message end with CRLF, with at most this length, and contain only
+ * printable ASCII?
+ */
 static bool
 LinesAreProper(const char *message, int max_length)
 {
@@ -333,7 +336,7 @@ CheckHostileParts(void)
 	StringInfoData all;
 	char *message;
 
-	/* Every byte there is, each at the beginning and at the end of a line, then a megabyte of quotes. */
+	/* Each possible byte at the beginning and at the end of a line, then a megabyte of quotes. */
 	initStringInfo(&all);
 	for (int byte = 1; byte < 256; byte++)
 	{

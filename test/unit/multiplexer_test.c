@@ -1,6 +1,4 @@
-/*
- * multiplexer_test.c - one descriptor tells of many sockets and of a timer.
- */
+/* multiplexer_test.c - one descriptor reports many sockets and a timer. */
 #include "postgres_fe.h"
 
 #include <poll.h>
@@ -14,7 +12,7 @@ static Multiplexer *mux;
 static MuxEvent events[MUX_POLL_LIMIT];
 static bool timer_fired;
 
-/* Is there something to fetch within so many milliseconds? */
+/* Is there an event within this number of milliseconds? */
 static bool
 Wakes(int milliseconds)
 {
@@ -23,7 +21,7 @@ Wakes(int milliseconds)
 	return poll(&wait, 1, milliseconds) > 0;
 }
 
-/* All that is ready for fd now. */
+/* All events of fd that are ready now. */
 static int
 Ready(int fd)
 {

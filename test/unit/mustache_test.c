@@ -1,6 +1,6 @@
 /*
- * mustache_test.c - the template engine: the Mustache spec's own suite, and what
- * the spec leaves open: limits, errors, indentation of empty lines, names used.
+ * mustache_test.c - the template engine: the suite of the Mustache spec, and what the spec leaves
+ * open: limits, errors, indentation of empty lines, and the names that a template uses.
  */
 #include "postgres_fe.h"
 
@@ -30,9 +30,7 @@ Json(const char *text)
 	return value;
 }
 
-/*
- * The rendered template, or NULL and last_error is filled in.
- */
+/* Returns the rendered template. On an error it returns NULL and sets last_error. */
 static char *
 RenderWith(const char *source, size_t length, JsonValue *variables, JsonValue *partials,
 		   MustacheOptions options)
@@ -99,7 +97,7 @@ TestSpecModule(const char *module)
 	ArenaReset();
 }
 
-/* Renders and compares; an expected NULL means an error. */
+/* Renders and compares. If NULL is expected, rendering must fail. */
 static void
 Renders(const char *source, const char *variables, const char *partials, const char *expected,
 		const char *name)
@@ -202,9 +200,7 @@ TestInheritance(void)
 	ArenaReset();
 }
 
-/*
- * The source is refused with this code, line, tag and message.
- */
+/* The source must be refused with this code, line, tag and message. */
 static void
 Refused(const char *source, MustacheErrorCode code, int line, const char *tag, const char *message)
 {
@@ -247,7 +243,7 @@ TestSyntaxErrors(void)
 			"delimiter contains an equals sign or white space");
 	Refused("{{=12345678901234567 x=}}", syntax, 1, "{{=12345678901234567 x=}}",
 			"delimiter is too long");
-	/* 59 bytes, then a character of two bytes of which only one would fit. */
+	/* 59 bytes, and then a character of two bytes. Only one of these bytes would fit. */
 	Refused(psprintf("{{%057d\xC3\xA9", 0), syntax, 1, psprintf("{{%057d...", 0),
 			"tag is not closed");
 }
@@ -263,9 +259,7 @@ Repeat(const char *text, int times)
 	return out.data;
 }
 
-/*
- * Rendering fails with this message, and what was in the output before stays.
- */
+/* Rendering must fail with this message, and must not change earlier output. */
 static void
 HitsLimit(const char *source, const char *variables, const char *partials, MustacheOptions options,
 		  const char *template_name, const char *message)
@@ -326,7 +320,7 @@ TestLimits(void)
 			  "\"q\": \"{{#a}}{{#a}}{{#a}}{{#a}}{{#a}}{{/a}}{{/a}}{{/a}}{{/a}}{{/a}}\"}",
 			  few_steps, "q", "rendering takes too many steps");
 
-	/* Work that leaves no output: long names, and white space that is taken away. */
+	/* Work without output: long names, and white space that is removed. */
 	HitsLimit(psprintf("{{#a}}{{%s}}{{/a}}", Repeat("n", 200000)), "{\"a\": [1, 2, 3, 4]}", "{}",
 			  few_steps, "main", "rendering takes too many steps");
 	HitsLimit("{{#a}}{{>*p}}{{/a}}",

@@ -1,5 +1,6 @@
 /*
- * quoted_printable_test.c - text as quoted-printable, byte by byte: what is encoded, where lines break, and that no text can end them.
+ * quoted_printable_test.c - text as quoted-printable, byte by byte: which bytes are encoded, where
+ * lines break, and that no text can end a line.
  */
 #include "postgres_fe.h"
 
@@ -21,7 +22,7 @@ QuotedPrintable(const char *text)
 #define TEN "0123456789"
 #define SEVENTY TEN TEN TEN TEN TEN TEN TEN
 
-/* What becomes of an ASCII byte that stands between letters. */
+/* Returns the encoding of an ASCII byte between two letters. */
 static const char *
 EncodedByte(int c)
 {
@@ -32,7 +33,7 @@ EncodedByte(int c)
 	return psprintf("%c", c);
 }
 
-/* Each ASCII byte, in each place among eight that may be looked at together. */
+/* Each ASCII byte in each of eight places. The code may read eight bytes at once. */
 static void
 CheckEachByte(void)
 {

@@ -1,7 +1,9 @@
 /*
- * replies_test.c - what the delivery policy makes of replies as servers document them, and of texts that users could choose.
+ * replies_test.c - the decision of the delivery policy about documented replies of servers, and
+ * about texts that users could choose.
  *
- * The documented ones are in replies.tsv, each with its address. They go through the parser of replies, as they come.
+ * replies.tsv has the documented replies with their addresses. The parser of replies reads them
+ * first.
  */
 #include "postgres_fe.h"
 
@@ -37,7 +39,7 @@ StageByName(const char *name)
 	return (SmtpStage) stage;
 }
 
-/* The words of the table for an outcome. */
+/* The word in the table for an outcome. */
 static const char *
 WordFor(const Outcome *outcome)
 {
@@ -59,7 +61,7 @@ WordFor(const Outcome *outcome)
 	return strcmp(outcome->reason, "tls") == 0 ? "tls" : OutcomeScopeName(outcome->scope);
 }
 
-/* What a server said, "\n" between its lines, becomes a reply. False: that is none. */
+/* Parses the text of a server, with "\n" between its lines. Returns false if it is not a reply. */
 static bool
 ParseReply(const char *text, SmtpReplyParser *parser)
 {
@@ -100,7 +102,10 @@ CheckReply(const Row *row)
 	is_str(WordFor(&outcome), row->expected, name);
 }
 
-/* Before MAIL no mail can be to blame, whatever the server says: it is given back. Returns how often it is not. */
+/*
+ * Before MAIL, no reply can be the fault of a mail, so the mail must be returned to the queue.
+ * Returns how often it is not.
+ */
 static int
 CountBlamedBeforeMail(const Row *row)
 {
@@ -128,7 +133,7 @@ CountBlamedBeforeMail(const Row *row)
 	return blamed;
 }
 
-/* Splits a line of the table; false: it has not as many columns. */
+/* Splits a line of the table. Returns false if the number of columns is wrong. */
 static bool
 SplitRow(char *line, Row *row)
 {
@@ -173,7 +178,7 @@ CheckTable(void)
 	is_int(blamed, 0, "no mail is to blame for a reply before MAIL");
 }
 
-/* The same reply in other clothes. */
+/* The same reply in other spellings. */
 static void
 CheckWording(void)
 {
@@ -196,7 +201,7 @@ CheckWording(void)
 		{"slow", "slow down", false},
 		{"", "slow down", false},
 
-		/* Names that a user could have chosen, quoted with and without their address */
+		/* Names that a user could choose, quoted with and without their address */
 		{"<rate-limit@example.org>: unknown", "rate limit", false},
 		{"rate-limit@example.org unknown", "rate limit", false},
 		{"User rate-limit unknown", "rate limit", false},
@@ -204,7 +209,7 @@ CheckWording(void)
 		{"slow-down_ unknown", "slow down", false},
 		{"jane@slow down.example", "slow down", false},
 
-		/* What another server said */
+		/* Text that another server said */
 		{"undeliverable address: host mx.example.org said: 451 slow down", "slow down", false},
 		{"Callout failed. Response: 550 slow down", "slow down", false},
 		{"slow down: host mx.example.org said: 451 busy", "slow down", true},
@@ -215,7 +220,10 @@ CheckWording(void)
 		   cases[i].text, cases[i].expected ? "says" : "does not say", cases[i].phrases);
 }
 
-/* The trouble of one recipient may not hold up everybody, whatever his name is and his server says. */
+/*
+ * The problem of one recipient must not delay other mails, whatever the name of the recipient is
+ * and the server says.
+ */
 static void
 CheckRecipientsTexts(void)
 {

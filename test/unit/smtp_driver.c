@@ -1,7 +1,9 @@
 /*
- * smtp_driver.c - the SMTP room as a program: sends mails through a pool, prints one line for each outcome.
+ * smtp_driver.c - the SMTP client as a program: sends mails through a pool, and prints one line for
+ * each outcome.
  *
- * For smtp_test, for benchmarks and for trying a server by hand. See usage() for the options.
+ * It is for smtp_test, for benchmarks, and for trying a server by hand. See usage() for the
+ * options.
  */
 #include "postgres_fe.h"
 
@@ -13,7 +15,7 @@
 #include "policy/outcome.h"
 #include "smtp/smtp.h"
 
-/* A driver that makes no progress for so long has found an error in the pool. */
+/* A driver without progress for this long has found an error in the pool. */
 #define WATCHDOG_MS 600000
 
 typedef struct DriverOptions
@@ -195,7 +197,7 @@ Now(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-/* A mail of about so many bytes, with its final dot; some lines begin with a stuffed one. */
+/* Makes a mail of about that size, with its final dot. Some lines begin with a stuffed dot. */
 static char *
 MakeData(size_t size, size_t *length)
 {
@@ -313,7 +315,7 @@ Collect(SmtpPool *pool, const DriverOptions *options, Progress *progress)
 	}
 }
 
-/* The pool will not open a connection any more: what is left can't be sent. */
+/* The pool opens no more connections, so the remaining mails cannot be sent. */
 static void
 TakeBackAll(SmtpPool *pool, const DriverOptions *options, Progress *progress)
 {

@@ -1,4 +1,4 @@
-"""For smtp_test: a run of the driver against a server that misbehaves, and TAP."""
+"""For smtp_test: runs the driver against a server that misbehaves; and TAP."""
 
 import functools
 import glob
@@ -23,13 +23,13 @@ KEPT = tempfile.TemporaryDirectory()  # pylint: disable=consider-using-with
 
 @functools.cache
 def certificates():
-    """A directory with what make-certificates makes."""
+    """The directory that make-certificates fills."""
     subprocess.run([os.path.join(PEERS, "make-certificates"), KEPT.name], check=True)
     return KEPT.name
 
 
 class Run:
-    """One run of the driver against one server, and what both of them wrote."""
+    """One run of the driver against one server, with the output of both."""
 
     def __init__(self, driver=(), peer=(), rules=(), certificate="good", implicit=False, environment=None):
         with tempfile.TemporaryDirectory() as directory:
@@ -86,7 +86,7 @@ class Run:
         return re.findall(r"^\d+ C (?:%s)" % pattern, self.transcript, re.MULTILINE)
 
     def broken_promises(self):
-        """What must hold whatever the server did."""
+        """Returns the broken rules among those that hold for every server."""
         problems = []
         if self.status not in (0, 1):
             problems.append(f"the driver ended with status {self.status}")
@@ -103,7 +103,7 @@ class Run:
 
 
 class Tap:
-    """Numbered results; a failed one shows what happened."""
+    """Numbered results. A failure shows the output of the run."""
 
     def __init__(self):
         self.number = 0

@@ -1,5 +1,5 @@
 /*
- * smtp_reply_test.c - replies in one piece and in many, and servers that speak anything but SMTP.
+ * smtp_reply_test.c - replies in one piece and in many pieces, and servers that do not speak SMTP.
  */
 #include "postgres_fe.h"
 
@@ -11,7 +11,8 @@
 static SmtpReplyParser parser;
 
 /*
- * Feeds all bytes, at most piece of them at a time, and lists what came of them, replies separated by " | ".
+ * Feeds the bytes in pieces of at most this size. Returns the resulting replies, separated by " |
+ * ".
  */
 static char *
 Replies(const char *data, size_t length, size_t piece)
@@ -39,7 +40,7 @@ Replies(const char *data, size_t length, size_t piece)
 	return list.data;
 }
 
-/* The same bytes must mean the same whole, byte by byte and in odd pieces. */
+/* The same bytes must mean the same as a whole, byte by byte, and in odd pieces. */
 static void
 Check(const char *data, size_t length, const char *expected, const char *name)
 {
@@ -143,7 +144,7 @@ CheckText(void)
 		  "NEL, line separators and overrides are unprintable");
 }
 
-/* A reply of lines that repeat a piece, given how often and how many lines. */
+/* A reply with this number of lines, each of which repeats a piece. */
 static StringInfo
 LongReply(const char *piece, int repeat, int lines)
 {
@@ -198,7 +199,7 @@ CheckFormat(void)
 	is_str(FormatSmtpReply(0, "", ""), "", "without anything");
 }
 
-/* The answer to EHLO as libcurl hands it over. */
+/* The capabilities from an answer to EHLO, line by line as libcurl passes it. */
 static SmtpCapabilities
 Capabilities(const char *const *lines)
 {

@@ -1,9 +1,9 @@
 /*
- * tap.h - just enough of the Test Anything Protocol for unit tests in C.
+ * tap.h - the part of the Test Anything Protocol that unit tests in C need.
  *
- * A test program calls ok(), is_int() and is_str() and returns done_testing().
- * Each prints one line; a failure also says what was expected.  Include it in
- * the one source file that has main().
+ * A test program calls ok(), is_int() and is_str(), and returns done_testing(). Each call prints
+ * one line. A failure also prints the expected value. Include this file only in the source file
+ * that has main().
  */
 #ifndef RHESIS_NOTIFY_TAP_H
 #define RHESIS_NOTIFY_TAP_H
@@ -15,9 +15,7 @@
 static int tap_tests;
 static int tap_failures;
 
-/*
- * Prints a value as comment lines, so that none of its lines reads as a result.
- */
+/* Prints a value as comment lines, so that no line looks like a result. */
 static inline void
 tap_show(const char *label, const char *value)
 {
@@ -34,9 +32,7 @@ tap_show(const char *label, const char *value)
 	putchar('\n');
 }
 
-/*
- * Reports one test; the name is a printf format.  Returns "passed".
- */
+/* Reports one test. The name is a printf format. Returns "passed". */
 static inline int __attribute__((format(printf, 2, 3))) ok(int passed, const char *name, ...)
 {
 	va_list args;
@@ -62,9 +58,7 @@ is_int(long long got, long long expected, const char *name)
 	return 0;
 }
 
-/*
- * Both may be NULL, which equals NULL only.
- */
+/* Both may be NULL. NULL equals only NULL. */
 static inline int
 is_str(const char *got, const char *expected, const char *name)
 {
@@ -78,8 +72,8 @@ is_str(const char *got, const char *expected, const char *name)
 }
 
 /*
- * Prints the plan.  Returns the exit status for main(); a program that dies
- * before it gets here has printed no plan, which fails it too.
+ * Prints the plan. Returns the exit status for main(). A program that dies earlier has printed no
+ * plan, so it fails, too.
  */
 static inline int
 done_testing(void)

@@ -1,6 +1,4 @@
-/*
- * test_verdict_test.c - what the counts of a test run say.
- */
+/* test_verdict_test.c - the verdict that the counts of a test run lead to. */
 #include "postgres_fe.h"
 
 #include "arena.h"
@@ -46,7 +44,7 @@ CheckVerdicts(void)
 		{{72, 8, NO, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "8 of 72 tests passed", "8 passed"},
 		{{39, 0, NO, NO, EXECUTION_UNKNOWN}, VERDICT_BAD, "0 of 39 tests passed", "0 passed"},
 
-		/* Some were not run, such as skipped ones: nothing is known to have failed. */
+		/* Some tests were not run, for example skipped. No failure is known. */
 		{{10, 8, 0, 0, EXECUTION_UNKNOWN},
 		 VERDICT_MIXED,
 		 "8 of 10 tests passed",
@@ -154,7 +152,7 @@ CheckStatuses(void)
 		{"Failed!", EXECUTION_FAILED},
 		{"Failed (timeout)", EXECUTION_FAILED},
 
-		/* As Python writes a member of an Enum */
+		/* As Python prints a member of an Enum */
 		{"ResultStatus.FAILED", EXECUTION_FAILED},
 		{"<ResultStatus.PARTIAL: 2>", EXECUTION_PARTIAL},
 

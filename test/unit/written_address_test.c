@@ -1,6 +1,4 @@
-/*
- * written_address_test.c - what people write, and the address that a mail goes to.
- */
+/* written_address_test.c - an address as people write it, and the address that the mail goes to. */
 #include "postgres_fe.h"
 
 #include "arena.h"
@@ -83,7 +81,7 @@ static const Case cases[] = {
 	{"jane@ex\xE4mple.de", NULL, "no character"},
 	{"jane@ex\xC3", NULL, "no character"},
 
-	/* What is wrong with it */
+	/* The problem of an address */
 	{"", NULL, "empty"},
 	{" \t", NULL, "empty"},
 	{"jane", NULL, "no @"},
@@ -120,7 +118,7 @@ CheckCase(const Case *c)
 		ok(IsValidAddress(address), "... which is valid");
 }
 
-/* Never more than one address, nor a part of what was written. */
+/* Never returns several addresses or a part of the text. */
 static void
 CheckLengths(void)
 {

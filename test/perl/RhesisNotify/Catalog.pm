@@ -1,4 +1,5 @@
-# What a database's catalog says of the extension, object by object, so that two installations can be compared.
+# Describes the objects of the extension in the catalog of a database, so that two installations can
+# be compared.
 package RhesisNotify::Catalog;
 
 use strict;
@@ -9,9 +10,10 @@ use JSON::PP;
 
 our @EXPORT_OK = qw(catalog_of differences);
 
-# Rows of (object, property, value). Objects are those that belong to the extension and those that are in its schema, so that
-# one which belongs to it no more, or not yet, is seen too. Numbers that differ between databases have no place in it: neither
-# oids nor the numbers of columns, of which only the order counts, nor what the server counts in columns' options (pg_attver).
+# Rows of (object, property, value). The objects are those that belong to the extension, and those
+# in its schema. So an object is seen even if it no longer belongs to the extension, or does not
+# belong to it yet. Numbers that differ between databases are left out: oids, the numbers of columns
+# (only their order counts), and the server's counter in the options of columns (pg_attver).
 my $query = q{
 WITH
 	members AS (
@@ -135,14 +137,16 @@ FROM types AS t,
 		('privileges', typacl::text), ('owner', typowner::regrole::text)) AS facts (property, value)
 };
 
-# What ships as rows: those of tables that are not dumped, but for the one that each database writes for itself.
+# The rows that the extension ships: those of tables that are not dumped, without the table in which
+# each database has its own row.
 my $shipped = q{
 	SELECT c.oid::regclass FROM pg_class AS c
 	WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind = 'r' AND relname <> 'database_birth'
 		AND c.oid <> ALL ((SELECT extconfig FROM pg_extension WHERE extname = 'rhesis_notify')::oid[])
 	ORDER BY 1};
 
-# The catalog of a database as a hash: "object: property" and its value. With a statement, as it would be after it.
+# Returns the catalog of a database as a hash of "object: property" and value. If a statement is
+# given, it is the catalog after that statement.
 sub catalog_of
 {
 	my ($node, $database, $change) = @_;
@@ -150,7 +154,7 @@ sub catalog_of
 
 	foreach my $table (split /\n/, $node->sql($shipped, $database))
 	{
-		# Numbers that the database gives are no part of what ships.
+		# Numbers that the database assigns do not belong to the shipped rows.
 		$sql .= "SELECT coalesce(jsonb_agg(jsonb_build_object('object', 'row of $table', 'property', (to_jsonb(r) - 'id')::text, 'value', 'is there')), '[]')
 			FROM $table AS r;\n";
 	}
@@ -161,7 +165,7 @@ sub catalog_of
 	return %catalog;
 }
 
-# One line for each fact in which two catalogs differ.
+# Returns one line for each difference between two catalogs.
 sub differences
 {
 	my ($one, $other) = @_;

@@ -1,5 +1,6 @@
 
-# Celery as an application runs it: a broker (Redis) of a test's own, workers, and the application that submits tasks.
+# Celery as an application runs it: the test's own broker (Redis), workers, and an application that
+# submits tasks.
 package RhesisNotify::Celery;
 
 use strict;
@@ -17,14 +18,15 @@ use RhesisNotify::Peer;
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 my @running;
 
-# SQLAlchemy's driver for psycopg 3 where this machine's SQLAlchemy has one, else that for psycopg2.
+# SQLAlchemy's driver for psycopg 3, if SQLAlchemy on this machine has one. Otherwise the driver for
+# psycopg2.
 sub driver
 {
 	my $found = qx(/usr/bin/python3 -c 'import psycopg, sqlalchemy.dialects.postgresql.psycopg' 2>&1);
 	return $? == 0 ? 'psycopg' : 'psycopg2';
 }
 
-# Starts the broker. The tasks' database is the cluster's, with this role.
+# Starts the broker. The database of the tasks is that of the cluster, with this role.
 sub start
 {
 	my ($class, $node, $role) = @_;
@@ -42,7 +44,7 @@ sub start
 	return $self;
 }
 
-# A Redis of this name; returns its URL.
+# Starts a Redis with this name. Returns its URL.
 sub start_redis
 {
 	my ($self, $name) = @_;
@@ -65,7 +67,7 @@ sub stop_redis
 	return;
 }
 
-# A process of ours, with its output in a file; returns its id.
+# Starts a process with its output in a file. Returns its id.
 sub spawn
 {
 	my ($self, $name, @command) = @_;
@@ -79,7 +81,7 @@ sub spawn
 	exec(@command) or POSIX::_exit(127);
 }
 
-# Variables of what is started from now on.
+# Sets variables for the processes that are started from now on.
 sub environment
 {
 	my ($self, %variables) = @_;
@@ -87,7 +89,7 @@ sub environment
 	return;
 }
 
-# A worker of the queue; it is ready.
+# Starts a worker of the queue. Returns when it is ready.
 sub start_worker
 {
 	my ($self, $module, $queue, @options) = @_;
@@ -119,7 +121,7 @@ sub stop_worker
 	return;
 }
 
-# Calls as test/celery/submit.py takes them; returns the tasks' ids.
+# Submits calls in the form of test/celery/submit.py. Returns the ids of the tasks.
 sub submit
 {
 	my ($self, $module, @calls) = @_;
@@ -131,7 +133,7 @@ sub submit
 	return split /\n/, $output;
 }
 
-# A program of the application; its output.
+# Runs a program of the application. Returns its output.
 sub program
 {
 	my ($self, @arguments) = @_;
@@ -143,7 +145,7 @@ sub program
 	return $output;
 }
 
-# The process that a task hangs in, once it does.
+# Waits until a task hangs. Returns the id of the process in which it hangs.
 sub hanging
 {
 	my ($self, $task_id) = @_;

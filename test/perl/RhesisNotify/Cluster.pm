@@ -1,5 +1,6 @@
 
-# A PostgreSQL server of a test's own, with the extension and a small app like Rhesis in its database "postgres".
+# The test's own PostgreSQL server. Its database "postgres" has the extension and the tables of a
+# small application like Rhesis.
 package RhesisNotify::Cluster;
 
 use strict;
@@ -18,7 +19,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT_OK = qw($ACME $GLOBEX $JANE $JOSE $GLOBEX_USER);
 
-# The app's data.
+# The data of the application.
 our $ACME = '11111111-1111-1111-1111-111111111111';
 our $GLOBEX = '11111111-1111-1111-1111-222222222222';
 our $JANE = '22222222-2222-2222-2222-111111111111';
@@ -41,10 +42,10 @@ my $tasks = 0;
 my $LOOKS_OF_A_SESSION = 40;
 
 # Starts a server that preloads the extension. Options:
-#   peer         the mail server that its mails go to, with the login that it wants
+#   peer         the mail server for its mails; it also provides the login
 #   settings     of rhesis_notify ("workers") or of PostgreSQL ("server.max_worker_processes")
 #   environment  variables of the server
-#   bare         neither the app nor the extension is created
+#   bare         creates neither the application nor the extension
 #   installed    another installation of PostgreSQL than the staged one
 sub serve
 {
@@ -74,7 +75,8 @@ sub peer_settings
 		(defined $peer->user ? (smtp_user => $peer->user, smtp_password => $peer->password) : ()));
 }
 
-# Add settings to postgresql.conf; the last one counts. They apply after reload or restart.
+# Adds settings to postgresql.conf. If one is there already, the last one counts. They apply after a
+# reload or restart.
 sub configure
 {
 	my ($self, %settings) = @_;
@@ -86,7 +88,7 @@ sub configure
 	return;
 }
 
-# Add settings and reload; returns when the workers of the app's database go by them.
+# Adds settings and reloads. Returns when the workers of the application's database use them.
 sub reconfigure
 {
 	my ($self, %settings) = @_;
@@ -111,7 +113,7 @@ sub start
 	return $self->SUPER::start(@options);
 }
 
-# Also with another environment.
+# Restarts the server. Its environment may have changed.
 sub restart
 {
 	my ($self) = @_;
@@ -128,8 +130,9 @@ sub create_app
 	return;
 }
 
-# Whatever users write: a role that reports tasks, a registration, one that is silenced, a template, and a notification in each
-# state, whose task_id is that state. The database should be paused.
+# Creates everything that users can write: a role that reports tasks, a registration, a silenced
+# task, a template, and a notification in each state, whose task_id is that state. The database
+# should be paused.
 sub customise
 {
 	my ($self, $database) = @_;
@@ -150,14 +153,14 @@ sub customise
 	return;
 }
 
-# One value, or psql's output, of the app's database.
+# Returns a value, or the output of psql, from the application's database.
 sub sql
 {
 	my ($self, $query, $database) = @_;
 	return $self->safe_psql($database // 'postgres', $query);
 }
 
-# A statement that must fail: its message, with DETAIL and HINT.
+# Runs a statement that must fail. Returns its message with DETAIL and HINT.
 sub sql_error
 {
 	my ($self, $query, $database) = @_;
@@ -174,7 +177,7 @@ sub literal
 	return defined $value ? "E'" . ($value =~ s/\\/\\\\/gr =~ s/'/''/gr) . "'" : 'NULL';
 }
 
-# The INSERT of a finished task: Jane's at Acme, unless columns say otherwise.
+# Returns the INSERT of a finished task. The default is a task of Jane at Acme.
 sub insert_of
 {
 	my (%columns) = @_;
@@ -192,7 +195,7 @@ sub insert_of
 		join(', ', @names), join(', ', map { literal($row{$_}) } @names));
 }
 
-# A task finishes; returns the notification's id.
+# A task finishes. Returns the id of the notification.
 sub report
 {
 	my ($self, %columns) = @_;
@@ -201,8 +204,9 @@ sub report
 	return $self->sql(insert_of(%columns) . ' RETURNING id', $database);
 }
 
-# A session takes a lock on the queue in a transaction of its own, and a pause ends: what has been reported in it, the worker can't
-# claim before that transaction ends. (A row that it had claimed already would not need the lock.)
+# A session locks the queue in a transaction, and then the pause ends. The worker cannot claim the
+# rows that were reported during the pause before that transaction ends. (A row that was claimed
+# before the lock could still be sent.)
 sub lock_queue
 {
 	my ($self, $session) = @_;
@@ -212,7 +216,7 @@ sub lock_queue
 	return $session;
 }
 
-# Many tasks finish in one transaction; their ids are task_name and a number.
+# Many tasks finish in one transaction. Their ids are task_name and a number.
 sub report_many
 {
 	my ($self, $count, %columns) = @_;
@@ -225,14 +229,14 @@ sub report_many
 	return $self->sql($insert, $database);
 }
 
-# A notification as a hash, but for the task's result.
+# Returns a notification as a hash, without the result of the task.
 sub notification
 {
 	my ($self, $id, $database) = @_;
 	return decode_json($self->sql("SELECT to_jsonb(n) - 'result' FROM rhesis_notify.task_notifications AS n WHERE id = $id", $database));
 }
 
-# Wait until it is in this state; returns it.
+# Waits until a notification is in this state. Returns it.
 sub wait_for_state
 {
 	my ($self, $id, $state, $database) = @_;
@@ -241,8 +245,10 @@ sub wait_for_state
 	return $self->notification($id, $database);
 }
 
-# As PostgreSQL's, with one session of psql for many looks: one for each keeps a processor busy. A new one now and then sees what is set
-# for new sessions; so does one after a restart of the server, or when it is ended. It gives up when both the time and the looks are over.
+# As PostgreSQL's function, but one session of psql runs many polls, because a new session for each
+# poll would keep a processor busy. The session is replaced from time to time, so that it has the
+# settings for new sessions. It is also replaced after a restart of the server. The function gives
+# up when both the time and the number of polls are used up.
 sub poll_query_until
 {
 	my ($self, $database, $query, $expected) = @_;
@@ -270,7 +276,7 @@ sub poll_query_until
 	return 0;
 }
 
-# Wait until a query says true.
+# Waits until a query returns true.
 sub wait_for
 {
 	my ($self, $query, $database) = @_;
@@ -278,14 +284,14 @@ sub wait_for
 	return;
 }
 
-# Events of a notification, the oldest first, as hashes.
+# The events of a notification as hashes, the oldest first.
 sub events
 {
 	my ($self, $id) = @_;
 	return @{ decode_json($self->sql("SELECT coalesce(json_agg(e ORDER BY id), '[]') FROM rhesis_notify.delivery_events AS e WHERE notification_id = $id")) };
 }
 
-# The worker's line in worker_status, of the app's database.
+# The worker's row in worker_status, for the application's database.
 sub worker
 {
 	my ($self, $column) = @_;

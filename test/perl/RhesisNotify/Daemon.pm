@@ -1,5 +1,6 @@
 
-# A program of a test's own that runs until it is stopped, by its process id; its output is in the test's log directory.
+# The test's own program that runs until it is stopped, by its process id. Its output is in the log
+# directory of the test.
 package RhesisNotify::Daemon;
 
 use strict;
@@ -11,7 +12,7 @@ use PostgreSQL::Test::Utils;
 
 my @running;
 
-# Options: environment, variables on top of the test's own.
+# Options: environment has variables in addition to those of the test.
 sub start
 {
 	my ($class, $name, $command, %options) = @_;
@@ -48,7 +49,7 @@ sub stop
 	my ($self) = @_;
 	my $pid = delete $self->{pid} or return;
 
-	# It may have been stopped as a job is.
+	# The process may be suspended, so it also gets SIGCONT.
 	kill $_, $pid foreach qw(TERM CONT);
 	waitpid($pid, 0);
 	return;

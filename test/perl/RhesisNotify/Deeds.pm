@@ -1,4 +1,5 @@
-# A recipients view that does a deed for some of its users, and what becomes of the tasks that they are told of.
+# A recipients view that executes a statement for some users, and the outcome of the tasks of all
+# users.
 package RhesisNotify::Deeds;
 
 use strict;
@@ -8,7 +9,8 @@ use Exporter qw(import);
 
 our @EXPORT_OK = qw(report_with outcomes);
 
-# 60 tasks report. For the users of these numbers the view does a deed, which the column app.person.deed names.
+# 60 tasks report. For the users with these numbers the view executes a statement, which the column
+# app.person.deed has.
 sub report_with
 {
 	my ($node, $name, $deed, @numbers) = @_;
@@ -20,7 +22,8 @@ sub report_with
 	return;
 }
 
-# Wait until all of them are finished; returns those that were not mailed: number, state, reason.
+# Waits until all of them are finished. Returns number, state and reason of those that were not
+# mailed.
 sub outcomes
 {
 	my ($node, $name) = @_;

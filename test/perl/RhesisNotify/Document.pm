@@ -1,12 +1,13 @@
 
-# The documentation as tests see it: its pages, what is fenced in them, and the parts that tests write.
+# The documentation as tests read it: its pages, their fenced blocks, and the parts that tests
+# write.
 #
-# What a test has measured or made stands between two lines of a page:
+# A part that a test has measured or generated stands between two lines of a page:
 #
 #   <!-- measured: NAME -->     or     <!-- generated: NAME -->
 #   <!-- end of NAME -->
 #
-# SQL that the test of a page needs before the page's own stands in a comment:
+# The test of a page may need SQL before that of the page. It stands in a comment:
 #
 #   <!-- The test of this page begins with
 #   DROP EXTENSION rhesis_notify;
@@ -26,13 +27,13 @@ our @EXPORT_OK = qw(pages documents page_text blocks beginning_of anchors_of tar
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
-# Paths from the top: README.md and CHANGELOG.md, then doc/'s.
+# Paths from the top of the checkout: README.md, CHANGELOG.md, and the pages of doc/.
 sub pages
 {
 	return ('README.md', 'CHANGELOG.md', map { 'doc/' . basename($_) } sort glob "$top/doc/*.md");
 }
 
-# These, and what else there is of Markdown beside examples, benchmarks and tests.
+# The same, and all other Markdown files of the checkout.
 sub documents
 {
 	my %seen = map { $_ => 1 } pages();
@@ -53,7 +54,8 @@ sub page_text
 	return slurp_file("$top/$page");
 }
 
-# The fenced blocks of a language, without the indentation of a list that they stand in.
+# The fenced blocks in a language. If they are indented as part of a list, the indentation is
+# removed.
 sub blocks
 {
 	my ($text, $language) = @_;
@@ -67,21 +69,21 @@ sub blocks
 	return @blocks;
 }
 
-# What the page's own SQL needs to be there.
+# The SQL that the test of the page executes before that of the page.
 sub beginning_of
 {
 	my ($text) = @_;
 	return $text =~ /^<!-- The test of this page begins with\n(.*?)^-->$/ms ? $1 : '';
 }
 
-# Without fenced blocks and what is between backquotes: nothing in there is a heading or a link.
+# Removes fenced blocks and text between backquotes, which contain no headings and no links.
 sub prose_of
 {
 	my ($text) = @_;
 	return $text =~ s/^( *)```.*?^\1```$//msgr =~ s/`[^`\n]*`/`/gr;
 }
 
-# The names under which headings can be linked to, as GitHub makes them.
+# The anchors of the headings, as GitHub makes them.
 sub anchors_of
 {
 	my ($text) = @_;
@@ -97,7 +99,7 @@ sub anchors_of
 	return \%anchors;
 }
 
-# What the page links to or shows.
+# The targets of links and pictures.
 sub targets_of
 {
 	my ($text) = @_;
@@ -105,7 +107,7 @@ sub targets_of
 	return ($prose =~ /\]\(([^)\s]+)\)/g, $prose =~ /(?:src|srcset|href)="([^"]+)"/g);
 }
 
-# The page that has this part, and what it says there.
+# Returns the page that contains this part, and the text of the part.
 sub find_section
 {
 	my ($name) = @_;
@@ -124,14 +126,14 @@ sub document_section
 	return $section;
 }
 
-# The text, with what libcurl says as its older versions spell it.
+# Returns the text in the spelling of older versions of libcurl.
 sub one_spelling
 {
 	my ($text) = @_;
 	return $text =~ s/Could not connect/Couldn't connect/gr =~ s/target hostname/target host name/gr =~ s/(Failed to connect to [^\s:]+):(?=\d)/$1 port /gr;
 }
 
-# Leave what it should say where test/update-document finds it.
+# Writes the expected text of a part to a file. test/update-document reads it there.
 sub write_section
 {
 	my ($name, $text) = @_;

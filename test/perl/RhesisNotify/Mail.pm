@@ -1,5 +1,5 @@
 
-# A mail as it came off the wire: its envelope, headers and parts, decoded as a mail program would.
+# A received mail: its envelope, headers and parts, decoded as a mail program does it.
 package RhesisNotify::Mail;
 
 use strict;
@@ -8,7 +8,7 @@ use warnings;
 use Encode qw(decode);
 use MIME::QuotedPrint qw(decode_qp);
 
-# Of a mail's bytes and what is known of its envelope.
+# Makes it from the bytes of a mail and its envelope.
 sub new
 {
 	my ($class, $raw, $envelope) = @_;
@@ -29,7 +29,7 @@ sub new
 	return $self;
 }
 
-# [name, value as it stands there, unfolded], in order.
+# A list of [name, unfolded value], in order.
 sub parse_headers
 {
 	my ($head) = @_;
@@ -42,7 +42,7 @@ sub types { return @{ shift->{types} // [] }; }
 sub text { return shift->{parts}{'text/plain'} =~ s/\r\n/\n/gr; }
 sub html { return shift->{parts}{'text/html'} =~ s/\r\n/\n/gr; }
 
-# What a reader sees of the HTML: no tags, no entities.
+# The HTML as a reader sees it: without tags, and with entities decoded.
 sub html_as_seen
 {
 	my ($self) = @_;
@@ -55,7 +55,7 @@ sub html_as_seen
 
 sub header_names { return map { $_->[0] } @{ shift->{headers} }; }
 
-# The header's only value as it stands there; an empty string when there is none, and death when there are two.
+# Returns the raw value of a header, or an empty string if it is missing. Dies if there are two.
 sub raw_header
 {
 	my ($self, $name) = @_;
@@ -65,7 +65,7 @@ sub raw_header
 	return $values[0] // '';
 }
 
-# The same with encoded words decoded.
+# The same, with encoded words decoded.
 sub header
 {
 	my ($self, $name) = @_;

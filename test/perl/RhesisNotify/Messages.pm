@@ -1,5 +1,6 @@
 
-# What the extension says to people: each ereport of the C sources and each RAISE of the SQL sources, with what comes with it.
+# All messages of the extension: each ereport of the C sources and each RAISE of the SQL sources,
+# with their parts.
 package RhesisNotify::Messages;
 
 use strict;
@@ -17,8 +18,9 @@ my $top = abs_path(dirname(__FILE__) . '/../../..');
 
 my $literals = qr/(?:(?:"(?:[^"\\]|\\.)*"|[A-Z_][A-Z_0-9]{2,})\s*)+/;
 
-# Hashes of level, sqlstates, message, detail and hint, sorted, each once. Whatever is filled in shows as "...". There is more than
-# one SQLSTATE where it depends, and none where it is another error's.
+# Hashes of level, sqlstates, message, detail and hint, sorted, without duplicates. "..." stands for
+# an inserted value. A message has several SQLSTATEs if the code chooses between them, and none if
+# it repeats another error.
 sub messages_of_sources
 {
 	my ($node) = @_;
@@ -32,16 +34,17 @@ sub messages_of_sources
 
 # ---- Style ----
 
-# What people may be shown: the C sources and the SQL scripts that still change, which are those of the version in the making.
+# All files with texts for people: the C sources, the SQL sources, and the newest update script.
+# Older scripts never change.
 sub sources_of_messages
 {
 	return (source_files(), source_files('sql'), (sort glob "$top/sql/rhesis_notify--*--*.sql")[-1]);
 }
 
-# Their words are fixed: programs look for them.
+# These texts do not change, because programs search for them.
 my @fixed = ('SMTP configuration incomplete. Email notifications will be disabled.', 'Task completion email sent', 'Failed to send task completion email');
 
-# Where a source's text does not keep to PostgreSQL's style guide for errors.
+# Returns the places where a source breaks PostgreSQL's style guide for errors.
 sub style_problems
 {
 	my ($source) = @_;
@@ -69,7 +72,8 @@ sub style_problems
 
 # ---- SQLSTATEs ----
 
-# By the macro's name and by the condition's, from the list that PostgreSQL installs for procedural languages.
+# Maps the names of macros and of conditions to SQLSTATEs. PostgreSQL installs this list for
+# procedural languages.
 sub error_codes
 {
 	my ($sharedir) = @_;
@@ -98,7 +102,7 @@ sub sqlstates_of
 
 my %macros = map { /^#define (\w+)((?:(?:\s*\\\n|\s)*"(?:[^"\\]|\\.)*")+)/mg } source_text();
 
-# Literals side by side, and macros between them, as one text.
+# Joins adjacent literals, and macros between them, to one text.
 sub text_of
 {
 	my ($source) = @_;
@@ -111,7 +115,7 @@ sub text_of
 	return $text =~ s/\\(.)/$1/gr =~ s/(?:%-?[\d.*]*l*[a-zA-Z])+/.../gr =~ s/"\.\.\."/.../gr =~ s/%%/%/gr;
 }
 
-# The call's arguments, up to the parenthesis that closes it.
+# Returns the arguments of the call, up to its closing parenthesis.
 sub arguments_from
 {
 	my ($text) = @_;

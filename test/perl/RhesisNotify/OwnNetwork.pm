@@ -1,11 +1,12 @@
 
-# A test that uses this module runs in a network of its own, with nothing in it but a loopback interface: every port is free, and
-# nothing outside can be reached. It is started again in there, so the module has to be used before all others: PostgreSQL's take
-# standard output over. Where the system does not give users a network of their own, the test is skipped.
+# A test that uses this module runs in its own network, which has only a loopback interface. There
+# every port is free, and nothing outside can be reached. The test is executed again inside that
+# network. So use this module before all others, because PostgreSQL's modules redirect the standard
+# output. If users may not create a network on this system, the test is skipped.
 #
 #   use RhesisNotify::OwnNetwork q{commands that prepare it, for sh};
 #
-# Mounts that they make are the test's own, too.
+# Mounts that these commands make belong to the test, too.
 package RhesisNotify::OwnNetwork;
 
 use strict;

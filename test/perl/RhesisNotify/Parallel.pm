@@ -1,5 +1,6 @@
 
-# Work in child processes, side by side: each returns data; the parent alone reports test results.
+# Runs work in parallel child processes. Each of them returns data. Only the parent reports test
+# results.
 package RhesisNotify::Parallel;
 
 use strict;
@@ -12,8 +13,8 @@ use POSIX ();
 
 our @EXPORT_OK = qw(in_parallel);
 
-# Calls each code in a process of its own; returns what they return (a reference each), in their order. A child that dies
-# is our death, with its message, once the others have ended too.
+# Calls each function in its own process. Returns their results (one reference each) in order. If a
+# child dies, this dies with the same message after the others have ended.
 sub in_parallel
 {
 	my (@codes) = @_;
@@ -34,7 +35,7 @@ sub in_parallel
 	return @results;
 }
 
-# No END block runs in the child: the servers are the parent's.
+# The child runs no END block, because the servers belong to the parent.
 sub start
 {
 	my ($code) = @_;

@@ -1,5 +1,6 @@
 
-# test/peers/smtp_peer.py as a test's own mail server: started, told to misbehave, looked into, stopped.
+# test/peers/smtp_peer.py as the mail server of a test: starts it, gives it rules, reads its mails,
+# stops it.
 package RhesisNotify::Peer;
 
 use strict;
@@ -17,7 +18,7 @@ use Time::HiRes qw(usleep);
 my $peers = abs_path(dirname(__FILE__) . '/../../peers');
 my @running;
 
-# The directory of test/peers/make-certificates.
+# The directory that test/peers/make-certificates has filled.
 sub certificates
 {
 	$ENV{RHESIS_CERTIFICATES} //= do
@@ -29,8 +30,10 @@ sub certificates
 	return $ENV{RHESIS_CERTIFICATES};
 }
 
-# Options are smtp_peer.py's, with "_" for "-"; true for those without a value. It offers STARTTLS with the certificate
-# "good", unless certificate names another one or is undefined, and wants a login unless user is undefined.
+# The options are those of smtp_peer.py, with "_" for "-"; an option without a value is true. By
+# default it offers STARTTLS with the certificate "good" and requires a login. The option
+# certificate names another certificate; undef turns TLS off. If user is undef, no login is
+# required.
 sub start
 {
 	my ($class, %options) = @_;
@@ -44,7 +47,7 @@ sub start
 	return $self;
 }
 
-# Stop, and start again with these options changed; undef takes one back.
+# Stops, and starts again with changed options. undef removes an option.
 sub start_otherwise
 {
 	my ($self, %options) = @_;
@@ -73,7 +76,7 @@ sub arguments
 		} grep { defined $options{$_} } sort keys %options);
 }
 
-# After stop: on the same port, with the same mails.
+# After stop: starts again on the same port, with the same mails.
 sub start_again
 {
 	my ($self) = @_;
@@ -106,7 +109,7 @@ sub stop
 	return;
 }
 
-# Close all connections that there are.
+# Closes all open connections.
 sub hang_up
 {
 	my ($self) = @_;
@@ -119,7 +122,7 @@ sub port { return shift->{port}; }
 sub user { return shift->{options}{user}; }
 sub password { return shift->{options}{password}; }
 
-# Show this certificate from the next connection on.
+# Uses this certificate from the next connection on.
 sub certificate
 {
 	my ($self, $name) = @_;
@@ -131,7 +134,8 @@ sub certificate
 	return;
 }
 
-# Rules as smtp_peer.py describes them; none: behave again.
+# Sets the rules that smtp_rules.py describes. Without arguments, the server behaves correctly
+# again.
 sub rules
 {
 	my ($self, @rules) = @_;
@@ -159,7 +163,7 @@ sub mail_count
 	return scalar grep { /\.json\z/ } readdir $handle;
 }
 
-# The mails, for a caller who wants them, once there are so many.
+# Waits for that number of mails. Returns the mails if the caller wants a list.
 sub wait_for_mails
 {
 	my ($self, $count) = @_;
@@ -167,7 +171,7 @@ sub wait_for_mails
 	return defined wantarray ? $self->mails : ();
 }
 
-# The mail with this Message-ID, once Postfix has put it into a Maildir.
+# Waits until Postfix has stored the mail with this Message-ID in the Maildir. Returns it.
 sub mail_in_maildir
 {
 	my ($maildir, $message_id) = @_;
@@ -182,21 +186,21 @@ sub mail_in_maildir
 	return $mail;
 }
 
-# Lines "CONNECTION C|S|- TEXT".
+# Lines of the form "CONNECTION C|S|- TEXT".
 sub transcript
 {
 	my ($self) = @_;
 	return -e "$self->{directory}/transcript" ? slurp_file("$self->{directory}/transcript") : '';
 }
 
-# What clients have said, command by command.
+# The commands of the clients, in order.
 sub commands
 {
 	my ($self) = @_;
 	return $self->transcript =~ /^\d+ C (.*)$/mg;
 }
 
-# Wait for something in the transcript.
+# Waits until the transcript matches.
 sub wait_for_transcript
 {
 	my ($self, $pattern) = @_;
@@ -204,7 +208,7 @@ sub wait_for_transcript
 	return;
 }
 
-# Poll a condition; give up after the usual time of the PostgreSQL tests.
+# Polls a condition. Gives up after the usual timeout of the PostgreSQL tests.
 sub wait_until
 {
 	my ($condition, $what) = @_;

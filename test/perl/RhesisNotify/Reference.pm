@@ -1,6 +1,6 @@
 
-# The generated parts of doc/reference.md, doc/dba.md and doc/contributing.md: what the catalog's comments, the settings' descriptions and the
-# sources say, as Markdown.
+# The generated parts of doc/reference.md, doc/dba.md and doc/contributing.md, as Markdown. They
+# come from the comments in the catalog, the descriptions of the settings, and the sources.
 package RhesisNotify::Reference;
 
 use strict;
@@ -18,7 +18,8 @@ our @EXPORT_OK = qw(sections);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
-# Each part's name and text. The server has the extension, and roles "a_task", "an_operator" and "a_monitor" with what grant_to gives them.
+# Name and text of each part. The server needs the extension, and the roles "a_task", "an_operator"
+# and "a_monitor" with the privileges of grant_to().
 sub sections
 {
 	my ($node) = @_;
@@ -52,7 +53,7 @@ sub code
 	return defined $text && $text ne '' ? '`' . ($text =~ s/\|/\\|/gr) . '`' : '';
 }
 
-# A comment as prose: names that can be called or read look like code, and it ends like a sentence.
+# A comment as prose. Names of objects are formatted as code, and it ends with a full stop.
 sub prose
 {
 	my ($text) = @_;
@@ -67,7 +68,7 @@ sub table
 	return join '', map { '| ' . join(' | ', @$_) . " |\n" } $head, [ map { '---' } @$head ], @rows;
 }
 
-# Rows of a query, as hashes.
+# The rows of a query as hashes.
 sub rows
 {
 	my ($node, $query) = @_;
@@ -83,7 +84,7 @@ my %values_of = (
 	real => \&range,
 	string => sub { 'text' },);
 
-# The largest integer is no limit that anybody would meet.
+# The largest integer means that there is no upper limit.
 sub range
 {
 	my ($setting) = @_;
@@ -91,7 +92,7 @@ sub range
 	return $setting->{max_val} == 2147483647 ? "from $setting->{min_val}$unit" : "$setting->{min_val} to $setting->{max_val}$unit";
 }
 
-# pg_settings does not show the one that is never shown.
+# pg_settings does not show the password, so its description comes from the source.
 sub password_setting
 {
 	my ($descriptions) = source_text('c') =~
@@ -102,7 +103,7 @@ sub password_setting
 	return { name => 'rhesis_notify.smtp_password', vartype => 'string', context => 'superuser', short_desc => $short, extra_desc => $extra };
 }
 
-# Its default, where that comes from, and what else it may be.
+# The default, the source of the default, and the allowed values.
 sub default_and_values
 {
 	my ($setting, $variable) = @_;
@@ -112,7 +113,7 @@ sub default_and_values
 	return "Default: $default; " . $values_of{ $setting->{vartype} }->($setting) . '.';
 }
 
-# A table for each context, of which there is one as long as settings do not differ in it.
+# One table for each context.
 sub settings
 {
 	my ($node) = @_;
@@ -150,7 +151,7 @@ sub meanings
 
 # ---- Functions ----
 
-# Whom grant_to lets do it.
+# The roles to which grant_to() gives a function.
 sub audience
 {
 	my ($row) = @_;
@@ -159,14 +160,14 @@ sub audience
 	return @who ? 'Granted by `grant_to` for ' . join(', ', @who) . '.' : "The extension's owner alone.";
 }
 
-# PostgreSQL's long names and casts as one writes them.
+# Shortens PostgreSQL's long names of types and removes casts.
 sub short_type
 {
 	my ($text) = @_;
 	return $text =~ s/timestamp with time zone/timestamptz/gr =~ s/::[\w ]+\z//r;
 }
 
-# "NAME(ITEM, ...)", on one line where it is short.
+# "NAME(ITEM, ...)", on one line if it is short.
 sub call
 {
 	my ($name, @items) = @_;
@@ -204,7 +205,7 @@ sub functions
 	} @functions;
 }
 
-# The functions that run as the extension's owner.
+# The functions that run as the owner of the extension.
 sub security_definer
 {
 	my ($node) = @_;
@@ -254,7 +255,7 @@ sub relations
 	return $text;
 }
 
-# What a table has besides columns: constraints, indexes, policies.
+# The other parts of a table: constraints, indexes, policies.
 sub details
 {
 	my ($what, $of, $details) = @_;
@@ -289,7 +290,7 @@ sub messages
 
 # ---- The sources ----
 
-# What a file's head says it is for, up to its first full stop or paragraph.
+# The purpose in the comment at the head of a file, up to its first full stop or paragraph.
 sub purpose_of
 {
 	my ($file) = @_;
@@ -299,7 +300,7 @@ sub purpose_of
 	return $first =~ s/\A\S+ - //r =~ s/\s+/ /gr =~ s/\. .*|\.?\s*\z//r;
 }
 
-# Files that go by one name are one module: its head is that of the header, whose contract it is.
+# A header and a C file with the same name are one module. Its purpose is in the header.
 sub map_of_folder
 {
 	my ($folder) = @_;
@@ -319,7 +320,7 @@ sub map_of_folder
 		} sort keys %modules);
 }
 
-# The wiring, and the folders, the lowest first.
+# The file rhesis_notify.c, and then the folders, the lowest level first.
 sub map_of_sources
 {
 	return join "\n", map { "### $_->[0]\n\n" . map_of_folder($_->[1]) } [ 'src', 'src' ], map { [ "src/$_", $_ ] } map { @$_ } folder_levels();

@@ -1,5 +1,6 @@
 
-# A session of psql that stays: for a transaction left open, and for a statement that waits while the test goes on.
+# A session of psql that stays open: for a transaction that is left open, or for a statement that
+# waits while the test continues.
 package RhesisNotify::Session;
 
 use strict;
@@ -11,7 +12,7 @@ use PostgreSQL::Test::Utils;
 
 my $ends = 0;
 
-# Of a cluster; options: database, user.
+# Options: database, user.
 sub start
 {
 	my ($class, $node, %options) = @_;
@@ -24,7 +25,7 @@ sub start
 	return $self;
 }
 
-# Begin a statement and do not wait for it.
+# Starts a statement and does not wait for it.
 sub begin
 {
 	my ($self, $query) = @_;
@@ -35,7 +36,7 @@ sub begin
 	return;
 }
 
-# Wait for the statement that was begun; returns its output and, in a list, its messages.
+# Waits for the started statement. Returns its output and, in list context, its messages.
 sub result
 {
 	my ($self) = @_;
@@ -63,7 +64,7 @@ sub quit
 	return $self->{psql}->finish;
 }
 
-# Whatever is left of it, for one whose server or process has gone.
+# Ends the session after its server or process has gone.
 sub abandon
 {
 	my ($self) = @_;

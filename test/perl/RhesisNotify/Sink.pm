@@ -1,5 +1,5 @@
-# bench/sink as a test's own mail server: it accepts every mail, faster than a worker sends, and knows to whom and when. test/run
-# builds it.
+# bench/sink as the mail server of a test. It accepts every mail, faster than a worker sends, and
+# records recipients and times. test/run builds it.
 package RhesisNotify::Sink;
 
 use strict;
@@ -18,7 +18,7 @@ use RhesisNotify::Peer;
 
 my $program = abs_path(dirname(__FILE__) . '/../../..') . '/build/bench/sink';
 
-# Without TLS and without a login. The name is that of its log.
+# Starts it without TLS and login. The name is that of its log.
 sub start
 {
 	my ($class, $name) = @_;
@@ -27,7 +27,7 @@ sub start
 
 	$self->{daemon} = RhesisNotify::Daemon->start($name, [ $program, '--control', $control, '--port', $self->{port}, '--stamps' ]);
 	RhesisNotify::Peer::wait_until(sub { $self->{control} = IO::Socket::UNIX->new(Peer => $control) }, 'the sink is there');
-	# It answers when it listens for mail, too.
+	# When it answers here, it also accepts mail.
 	$self->mail_count;
 	return $self;
 }
@@ -38,7 +38,7 @@ sub stop
 	return $self->{daemon}->stop;
 }
 
-# The extension's settings to mail through it.
+# The settings of the extension for this mail server.
 sub settings
 {
 	my ($self) = @_;
@@ -54,7 +54,7 @@ sub ask
 	return;
 }
 
-# The number of mails that it has accepted, at once or as soon as there are so many.
+# The number of accepted mails. With an argument, waits until there are that many.
 sub mail_count
 {
 	my ($self, $enough) = @_;
@@ -63,7 +63,8 @@ sub mail_count
 	return decode_json($self->{control}->getline)->{mails};
 }
 
-# Of each mail, in their order: [local part of the recipient, seconds of the monotonic clock when it was accepted].
+# For each mail, in order: [local part of the recipient, time of acceptance in seconds of the
+# monotonic clock].
 sub mails
 {
 	my ($self) = @_;

@@ -1,4 +1,4 @@
-# The sources, as test/list-sources has them, and the levels of their folders.
+# The list of sources that test/list-sources prints, and the levels of the folders.
 package RhesisNotify::Sources;
 
 use strict;
@@ -12,7 +12,7 @@ our @EXPORT_OK = qw(source_files source_text folder_levels);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
-# The folders of src/, the lowest first: a folder needs none but those of the levels below its own.
+# The folders of src/, the lowest level first. A folder includes only files of lower levels.
 my @levels = (
 	[qw(base)], [qw(mustache mail smtp)], [qw(policy)], [qw(settings)], [qw(server)], [qw(queue)],
 	[qw(recipients)], [qw(template)], [qw(delivery)], [qw(worker report)],);
@@ -22,7 +22,8 @@ sub folder_levels
 	return @levels;
 }
 
-# Full paths: of the C sources those of one extension ("c", "h") or of both, or ("sql") the parts of the install script.
+# Full paths. The argument is an extension of C sources ("c" or "h"), "sql" for the parts of the
+# install script, or missing for all C sources.
 sub source_files
 {
 	my ($extension) = @_;
@@ -32,7 +33,7 @@ sub source_files
 	return map { "$top/$_" } @files;
 }
 
-# The same as one text.
+# The same files as one text.
 sub source_text
 {
 	my ($extension) = @_;
