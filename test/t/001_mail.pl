@@ -1,6 +1,6 @@
 
-# A finished task's row becomes a mail in its owner's mailbox, exactly once, exactly if the task's transaction commits; and
-# SQL shows what became of it.
+# If and only if the transaction of a finished task commits, its row becomes one mail in the mailbox
+# of the owner. SQL shows what became of it.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -13,7 +13,7 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.max_prepared_transactions' => 5 });
 
-# ---- One mail, from the row to the wire ----
+# ---- One mail, from the row to the network ----
 
 my $id = $node->report(
 	task_id => '12345678-1234-5678-9012-123456789012',
@@ -65,7 +65,7 @@ foreach my $part ([ text => $mail->text ], [ HTML => $mail->html_as_seen ])
 like($mail->text, qr{View Results:?\s+https://app\.rhesis\.example/test-runs/abcd1234\n}, 'text: the link to the results');
 like($mail->html, qr{<a [^>]*href="https://app\.rhesis\.example/test-runs/abcd1234"[^>]*>(?:<[^a][^>]*>)*View Results}, 'HTML: the button');
 
-# ---- What SQL shows ----
+# ---- The views ----
 
 is($row->{message_id}, $mail->raw_header('Message-ID'), 'the row has the Message-ID');
 is($row->{recipient_email}, 'jane@example.com', 'the row has the address');
@@ -95,7 +95,7 @@ like($mail->html_as_seen, qr/❌ Task Failed/, 'the HTML does');
 like($mail->text, qr/out of memory <at> line 1 & 2\n\s*in export/, 'the text has the error as it is');
 like($mail->html, qr/out of memory &lt;at&gt; line 1 &amp; 2/, 'the HTML has it escaped');
 
-# ---- Exactly if the transaction commits ----
+# ---- Only if the transaction commits ----
 
 my $before = $peer->mail_count;
 $node->sql('BEGIN; ' . RhesisNotify::Cluster::insert_of(task_id => 'rolled back') . '; ROLLBACK');
@@ -108,14 +108,14 @@ like($node->sql_error(RhesisNotify::Cluster::insert_of(task_id => 'kept')), qr/d
 is($node->sql("SELECT rhesis_notify.task_completed('kept', 'app.tasks.export', 'success', user_id => '$JANE') IS NULL"),
 	't', 'task_completed() ignores it');
 
-# A prepared transaction's rows are found with the next wake-up.
+# A prepared transaction wakes no worker here, so its rows are found at the next wake-up.
 $node->sql('BEGIN; ' . RhesisNotify::Cluster::insert_of(task_id => 'prepared') . "; PREPARE TRANSACTION 'p'");
 $node->sql("COMMIT PREPARED 'p'");
 $node->report(task_id => 'after the prepared one');
 $node->wait_for("SELECT count(*) = 2 FROM rhesis_notify.task_notifications WHERE task_id ~ 'prepared' AND delivery_status = 'sent'");
 pass('a prepared transaction\'s row is mailed');
 
-# ---- COPY, many rows, and the order of things ----
+# ---- COPY, many rows, and their order ----
 
 $node->sql(qq{COPY rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, template) FROM STDIN;
 copy 1\tapp.copied\tsuccess\t$JANE\t$ACME\ttask_completion

@@ -1,6 +1,6 @@
 
-# The processes: there when a database needs them, back when they were ended, gone when they are not needed, quiet when there is
-# nothing to do, and no hindrance to anybody.
+# The processes: they start when a database needs them, return after they were ended, stop when they
+# are not needed, do nothing when there is no work, and disturb nobody.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,21 +12,21 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, bare => 1, allows_streaming => 1);
 
-# Workers in pg_stat_activity, of a database.
+# The workers of a database in pg_stat_activity.
 sub workers
 {
 	my ($database) = @_;
 	return $node->sql("SELECT coalesce(string_agg(pid::text, ' ' ORDER BY pid), '') FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = '$database'");
 }
 
-# Seconds from a moment of the server's clock until the worker of a database started.
+# The seconds from a time of the server's clock to the start of the worker of a database.
 sub started_after
 {
 	my ($moment, $database) = @_;
 	return $node->sql("SELECT EXTRACT(epoch FROM backend_start - '$moment') FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = '$database'");
 }
 
-# Seconds. The launcher finds by itself within a minute what it was not told of.
+# In seconds. Within a minute the launcher also finds changes of which it was not notified.
 my $AT_ONCE = 45;
 
 sub moment
@@ -130,7 +130,7 @@ $node->wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 
 $node->wait_for_state($node->report, 'sent');
 pass('one can be taken back');
 
-# ---- What is meant for the app does not change the worker ----
+# ---- Settings for the application do not change the worker ----
 
 $worker = workers('postgres');
 $node->sql($_, 'template1') foreach (
@@ -152,7 +152,7 @@ $node->wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 
 
 # ---- Nothing to do ----
 
-# CPU time and voluntary context switches of a process.
+# The CPU time and the voluntary context switches of a process.
 sub exertion
 {
 	my ($pid) = @_;
@@ -165,7 +165,7 @@ SKIP: {
 	skip 'no /proc here', 2 unless -e '/proc/self/stat';
 	$node->wait_for($is_served);
 
-	# Once a minute there may be a safety check, so one of three looks has to find nothing.
+	# There may be a check once a minute. So one of three observations must find nothing.
 	foreach my $type ('worker', 'launcher')
 	{
 		my $pid = $node->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'rhesis_notify $type'");
@@ -201,7 +201,7 @@ $standby->wait_for_state($id, 'sent');
 pass('promoted, it takes over');
 $standby->stop;
 
-# ---- What a server has to have ----
+# ---- Requirements for the server ----
 
 my $full = RhesisNotify::Cluster->serve('full', settings => { 'server.max_worker_processes' => 2 });
 $full->wait_for_log(qr/WARNING:  no background worker process is free for rhesis_notify\n.*DETAIL:  .*\n.*HINT:  Increase max_worker_processes/);

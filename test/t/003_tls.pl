@@ -1,6 +1,7 @@
 
-# Without a connection that is encrypted and proved, and a login where one is wanted, not a byte of a password or of a mail is
-# written: the mail waits, unharmed, an operator sees why, and it goes out when the server is mended.
+# No byte of a password or a mail is sent over a connection without the required encryption,
+# verification or login. The mail waits, an operator sees the reason, and the mail is sent after the
+# server is corrected.
 use strict;
 use warnings FATAL => 'all';
 
@@ -11,7 +12,7 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 
-# A mail server that we must not talk to, and how it becomes one that we may.
+# A mail server that must not get a mail, and a change after which it may.
 sub refuses
 {
 	my ($what, $refused, $trouble, $mend) = @_;
@@ -23,7 +24,7 @@ sub refuses
 	like($node->worker('last_error'), $trouble, "$what: worker_status says what is wrong");
 	is($node->worker('sent || $$ sent, $$ || failed || $$ failed$$') =~ s/^\d+ //r, 'sent, 0 failed', "$what: no mail has failed");
 
-	# It tries again, and nothing changes.
+	# The worker tries again, with the same result.
 	my $connections = () = $refused->transcript =~ / connected$/mg;
 	RhesisNotify::Peer::wait_until(sub { (() = $refused->transcript =~ / connected$/mg) > $connections }, 'it tries again');
 	my $row = $node->notification($id);
@@ -57,7 +58,7 @@ refuses('no STARTTLS', $plain_peer, qr/STARTTLS|SSL|TLS/, sub { $plain_peer->sta
 my $open_peer = RhesisNotify::Peer->start(no_auth => 1);
 refuses('no AUTH although a user is set', $open_peer, qr/login/, sub { $open_peer->start_otherwise(no_auth => undef) });
 
-# A password that the server does not want is not this mail's fault either.
+# A password that the server refuses does not harm the mail either.
 my $locked_peer = RhesisNotify::Peer->start(password => 'another');
 $node->reconfigure(RhesisNotify::Cluster::peer_settings($locked_peer), smtp_password => 'wrong one');
 my $id = $node->report;
@@ -68,7 +69,7 @@ $node->reconfigure(smtp_password => 'another');
 $node->wait_for_state($id, 'sent');
 unlike($node->log, qr/wrong one|another/, 'the log has no password');
 
-# TLS from the first byte, and none on loopback where that is asked for.
+# TLS from the first byte; and no TLS on loopback if that is configured.
 my $implicit_peer = RhesisNotify::Peer->start(implicit_tls => 1);
 $node->reconfigure(RhesisNotify::Cluster::peer_settings($implicit_peer), smtp_tls => 'implicit');
 $node->wait_for_state($node->report, 'sent');

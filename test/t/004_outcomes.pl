@@ -1,6 +1,6 @@
 
-# What the server says about a message decides about that message; what ails the server decides about none. Each attempt that
-# did not succeed is on record.
+# A reply about a message decides about that message. A problem of the server decides about no
+# message. Each failed attempt is recorded.
 use strict;
 use warnings FATAL => 'all';
 
@@ -73,7 +73,7 @@ foreach my $case (
 	}
 }
 
-# Three mails that are claimed together, on one connection.
+# One worker claims three mails together and sends them over one connection.
 $node->reconfigure(smtp_connections => 1);
 my ($unknown, $unknown_address) = somebody();
 my $said_before = length $peer->transcript;
@@ -86,7 +86,7 @@ like(substr($peer->transcript, $said_before), qr/^(\d+) S 550 5\.1\.1 No such us
 	'a refused recipient costs a RSET, not the connection');
 $node->reconfigure(smtp_connections => 4);
 
-# ---- One message's trouble is not another's ----
+# ---- A problem of one message does not affect others ----
 
 my ($refused, $refused_address) = somebody();
 $peer->rules({ stage => 'rcpt', action => 'reply', text => '450 4.2.0 Mailbox busy', match => $refused_address });
@@ -96,7 +96,7 @@ $node->wait_for_state($passing, 'sent');
 pass('a mail behind one that is deferred goes out');
 $node->wait_for_state($waiting, 'failed');
 
-# A provider that refuses one recipient with words, and a code, that could be the account's.
+# A provider refuses one recipient with words and a code that could also be about the account.
 $peer->rules({ stage => 'data', action => 'reply', count => 1, then => 'close',
 	text => '421 Domain sandbox1.mailgun.org is not allowed to send: Sandbox subdomains are for test purposes only. '
 	  . 'Please add your own domain or add the address to authorized recipients' });
@@ -106,7 +106,7 @@ is($node->worker('backing_off_until'), '', '... and the others do not wait');
 $peer->rules;
 $node->wait_for_state($node->report, 'sent');
 
-# ---- The server's trouble ----
+# ---- Problems of the server ----
 
 sub costs_nothing
 {
@@ -136,7 +136,8 @@ costs_nothing('a reset connection', sub { $peer->stop; $peer->start_again;
 costs_nothing('garbage for a greeting', sub { $peer->stop; $peer->start_again;
 	$peer->rules({ stage => 'greeting', action => 'garbage' }) }, $well, '.');
 
-# The account's trouble in a reply to RCPT or to the whole mail, where most refusals are the message's.
+# Problems of the account in a reply to RCPT or to the final dot, where most refusals are about the
+# mail.
 foreach my $case (
 	[ 'rcpt', '504 5.5.2 <pod-7f>: Helo command rejected: need fully-qualified hostname', 'smtp_helo_name' ],
 	[ 'rcpt', '554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied', "machine's address" ],
@@ -149,7 +150,7 @@ foreach my $case (
 	like($node->log($log_offset), qr/WARNING:  SMTP server .* is in trouble: \Q$reply\E\n(?:.*\n){0,2}.*HINT:  .*$hint/, "$reply: and a hint says what to do");
 }
 
-# A silent server: the time-out is ours.
+# If a server is silent, our timeout ends the wait.
 $node->reconfigure(connect_timeout => '2s');
 costs_nothing('a server that never greets', sub { $peer->stop; $peer->start_again;
 	$peer->rules({ stage => 'greeting', action => 'silence' }) }, $well, '.');
@@ -169,7 +170,7 @@ $id = $node->report;
 $row = $node->wait_for_state($id, 'sent');
 is($row->{attempts}, 2, 'so does a server that falls silent');
 
-# ---- A server that answers 354 although it has refused the recipient ----
+# ---- A server that answers 354 although it refused the recipient ----
 
 my $odd_peer = RhesisNotify::Peer->start(data_without_recipient => 1);
 $node->reconfigure(RhesisNotify::Cluster::peer_settings($odd_peer));

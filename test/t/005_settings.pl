@@ -1,6 +1,6 @@
 
-# Settings: the original's five environment variables are enough, changes apply on reload, nonsense is refused with a hint, and
-# the password is nowhere to be seen.
+# Settings: the five environment variables of the original are enough, changes apply after a reload,
+# invalid values are refused with a hint, and the password is never visible.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,9 +12,9 @@ use Test::More;
 my $password = 'Zq7-secret-of-the-environment';
 my $peer = RhesisNotify::Peer->start(user => 'app@rhesis.example', password => $password);
 
-# ---- The original's variables alone ----
+# ---- Only the variables of the original ----
 
-# The certificate's authority is the one thing of ours: in production it is the system's.
+# Only the certificate authority is set here. In production it is the system's.
 my $node = RhesisNotify::Cluster->serve(
 	'environment',
 	environment => {
@@ -50,7 +50,7 @@ is(($peer->mails)[-1]->envelope->{from}, 'database@rhesis.example', 'ALTER DATAB
 $node->sql('ALTER DATABASE postgres RESET ALL');
 $node->sql('ALTER SYSTEM RESET ALL');
 
-# ---- Nonsense ----
+# ---- Invalid values ----
 
 foreach my $case (
 	[ smtp_host => 'smtp://mail.example.com:25/', qr/HINT: .*smtp\.sendgrid\.net/ ],
@@ -94,7 +94,7 @@ foreach my $case (
 	like($message, $says, "$name = '" . $value =~ s/[\r\n]+/\\n/gr . q(' is refused));
 }
 
-# Of a URL that is taken, a path follows.
+# A path is appended to a valid URL.
 foreach my $case (
 	[ 'https://app.example.com/' => 'https://app.example.com' ], [ 'HTTPS://App.Example.com' => 'HTTPS://App.Example.com' ],
 	[ 'https://app.example.com:8443/base/path//' => 'https://app.example.com:8443/base/path' ], [ 'https://app.example.com/#/' => 'https://app.example.com/#' ],
@@ -107,7 +107,7 @@ foreach my $case (
 		qr{^\Q$link\E/test-runs/r1$}m, "frontend_url = $url");
 }
 
-# In postgresql.conf too; the server and the mail go on.
+# Also in postgresql.conf. The server and the mail continue.
 my $log_offset = -s $node->logfile;
 $node->configure(frontend_url => 'http://app.example.com');
 $node->reload;
@@ -116,7 +116,8 @@ $node->wait_for_state($node->report, 'sent');
 pass('a mistake in postgresql.conf stops nothing');
 $node->configure(frontend_url => 'https://app.rhesis.example');
 
-# Links are plain http in an intranet alone. Which of the two settings is read first does not matter; psql says why mails have no link.
+# Links use plain http only in an intranet. The order of the two settings does not matter. SQL shows
+# why mails have no links.
 my $problem = q{SELECT string_agg(value, E'\n') FROM (
 	SELECT ok::text || ' ' || value AS value FROM rhesis_notify.health() WHERE check_name = 'links'
 	UNION ALL SELECT detail FROM rhesis_notify.check_smtp() WHERE step = 'settings'
@@ -163,7 +164,7 @@ $node->reconfigure(frontend_url => '');
 link_is(undef, 'no URL, no link');
 all_say('true', qr/rhesis_notify\.frontend_url \(environment: FRONTEND_URL\) is not set/, 'which they say');
 
-# And in the environment: a warning and the default.
+# Invalid values in the environment: a warning, and the default.
 $node->{rhesis_environment}{SMTP_PORT} = 'submission';
 $node->{rhesis_environment}{FROM_EMAIL} = 'nobody';
 $node->{rhesis_environment}{FRONTEND_URL} = 'app.example.com';
@@ -181,7 +182,7 @@ $node->restart;
 link_is('http://app.example.com', 'plain http from the environment that is allowed');
 $node->stop;
 
-# ---- The password is nowhere ----
+# ---- The password is never visible ----
 
 my %secrets = map { $_ => "Zq7-$_-secret" } qw(first second system session database role);
 my $secret = qr/Zq7-\w+-secret/;
@@ -240,7 +241,7 @@ unlike($dump, $secret, 'it does not have the password');
 is($node->sql('SELECT count(*) FROM pg_stat_activity AS a WHERE a::text ~ $$Zq7-(first|second|system)-secret$$'), 0, 'pg_stat_activity neither');
 unlike($node->log =~ s/^.*(?:STATEMENT|LOG:  statement).*Zq7-(?!first|second|system).*$//mgr, $secret, 'nor the log, also of reloads that changed it');
 
-# ---- A file with it, read again at each login ----
+# ---- A file with the password, which is read again at each login ----
 
 my $file = PostgreSQL::Test::Utils::tempdir('secret') . '/password';
 append_to_file($file, "$secrets{system}\n");
@@ -258,7 +259,7 @@ rename("$file.new", $file) or die "could not rename: $!";
 $node->wait_for_state($id, 'sent');
 is($node->worker('pid'), $worker, 'a secret that is replaced is noticed without a reload');
 
-# What was read is good for a second.
+# The worker uses a password for one second before it reads the file again.
 unlink $file;
 $node->wait_for("SELECT clock_timestamp() > finished_at + interval '1 second' FROM rhesis_notify.task_notifications WHERE id = $id");
 $peer->start_otherwise;
@@ -282,7 +283,7 @@ $node->reconfigure;
 $node->reconfigure;
 is(scalar(() = $node->log =~ /WARNING:  SMTP configuration incomplete\. Email notifications will be disabled\.\n.*DETAIL:  rhesis_notify\.smtp_host \(environment: SMTP_HOST\) is not set/g),
 	1, 'the log says once what is missing');
-# As after adopt_database(): a row that is older than the database is its own.
+# As after adopt_database(): rows that are older than the database belong to it.
 $node->sql(q{UPDATE rhesis_notify.database_birth SET born = '-infinity'});
 my $late = $node->report;
 $node->sql("UPDATE rhesis_notify.task_notifications SET created_at = now() - interval '2 hours' WHERE id = $late");
@@ -292,7 +293,7 @@ pass('they go out when there is one');
 is($node->wait_for_state($late, 'skipped')->{delivery_reason}, 'expired', 'but for those that are too old');
 is($node->wait_for_state($silent, 'skipped')->{delivery_reason}, 'silent_task', 'and those that owe none');
 
-# A login is all or nothing.
+# User and password must be set together.
 foreach my $half ([ smtp_user => '' ], [ smtp_password => '' ])
 {
 	$log_offset = -s $node->logfile;

@@ -1,6 +1,6 @@
 
-# Whatever a user, a task, a template or a mail server supplies: it can add no header, no recipient and no SMTP command, it harms
-# no other row, and it does not take the server down.
+# Hostile input from a user, a task, a template or a mail server: it adds no header, no recipient
+# and no SMTP command, harms no other row, and does not stop the server.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -24,7 +24,7 @@ sub user
 		join(', ', @names), join(', ', map { RhesisNotify::Cluster::literal($row{$_}) } @names));
 }
 
-# The mail of a task that is told, once it is sent.
+# The mail of a finished task, after it is sent.
 sub mail_of
 {
 	my (%columns) = @_;
@@ -40,7 +40,8 @@ sub mail_of
 my $plain = mail_of();
 my @usual_headers = $plain->header_names;
 
-# No more than the usual headers, one recipient, CR LF at each line's end, nothing beyond ASCII on the wire.
+# Checks that there are only the usual headers, one recipient, CR LF at the end of each line, and
+# only ASCII on the network.
 sub is_harmless
 {
 	my ($what, $mail, $recipient) = @_;
@@ -55,7 +56,7 @@ sub is_harmless
 
 my $injection = "x\r\nBcc: victim\@example.com\r\n\r\n.\r\nMAIL FROM:<a\@example.com>\r\n";
 
-# ---- Line breaks where one line is wanted ----
+# ---- Line breaks in values for one line ----
 
 is_harmless('a display name with line breaks', mail_of(user_id => user(name => $injection)), 'someone@example.com');
 is_harmless('a task name with line breaks', mail_of(task_name => "app.$injection"));
@@ -89,7 +90,7 @@ is_harmless('a deep result', mail_of(result => '{"a": ' . ('[' x 2000) . (']' x 
 is_harmless('a result with keys like ours', $mail = mail_of(result => '{"recipient_email": "victim@example.com", "recipient_name": "Mallory", "result_url": "https://evil.example"}'));
 unlike($mail->text . $mail->html, qr/victim|Mallory|evil/, '... hides none of them');
 
-# ---- Names that want to be something else ----
+# ---- Names that look like syntax ----
 
 $mail = mail_of(user_id => user(name => '<img src=x onerror=alert(1)> {{task_id}} {{{error_message}}} {status.upper()}'));
 is_harmless('a display name of tags', $mail, 'someone@example.com');
@@ -156,7 +157,7 @@ $node->wait_for_state($id, 'sent');
 is(($peer->mails)[-1]->header('Subject'), 'Task Completed: app.tasks.export - Success', 'so does one with an unknown name');
 is(($node->events($id))[0]{event}, 'template_fallback', 'and an event says so');
 
-# ---- The INSERT refuses what can't be right ----
+# ---- Invalid values that the INSERT refuses ----
 
 foreach my $case (
 	[ 'a result that is a list', { result => '[1, 2]' }, qr/violates check constraint "result_is_an_object"/ ],
@@ -170,7 +171,7 @@ foreach my $case (
 	like($node->sql_error(RhesisNotify::Cluster::insert_of(%$columns)), $says, "$what is refused");
 }
 
-# ---- A mail server that wants to fill or confuse the log and the table ----
+# ---- A mail server that tries to fill or confuse the log and the table ----
 
 foreach my $case (
 	[ 'a reply of 64 kB', { action => 'long', text => '554 5.7.0 no' } ],

@@ -1,6 +1,6 @@
 
-# What an operator does by hand: stop and resume, retry and cancel, look before sending, send now, test the server; and what the
-# log says, in the words that people grep for.
+# Actions of an operator: stop and resume, retry and cancel, preview, send now, test the server.
+# Also the texts in the log that people search for.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -53,7 +53,7 @@ is($node->sql("SELECT rhesis_notify.cancel($id)"), 't', 'a deferred mail can be 
 is($node->notification($id)->{delivery_status}, 'cancelled', 'it is');
 is($node->sql("SELECT rhesis_notify.cancel($failed[0])"), 'f', 'one that was sent can\'t be called back');
 
-# ---- Looking at a mail without sending it ----
+# ---- Preview a mail ----
 
 $node->sql('SELECT rhesis_notify.pause()');
 $id = $node->report(user_id => $JOSE, result => '{"test_run_id": "r 1/2"}');
@@ -70,7 +70,7 @@ $node->sql('SELECT rhesis_notify.resume()');
 $node->wait_for_state($id, 'sent');
 is(($peer->mails)[-1]->text =~ s/\s+//gr, $preview_text =~ s/\s+//gr, 'what is sent is what preview() showed');
 
-# ---- A test mail, and one of the original's service ----
+# ---- A test mail, and a mail as the original's service sends it ----
 
 $id = $node->sql("SET app.current_organization = '$ACME'; SELECT rhesis_notify.email_notification_test(user_id => '$JANE')") =~ s/\D//gr;
 $node->wait_for_state($id, 'sent');
@@ -103,7 +103,7 @@ like($warning, qr/WARNING:  Failed to send task completion email to gone\@exampl
 is($result, 'f', 'an address that is none gets nothing');
 like($warning, qr/WARNING:  Failed to send .*address is not valid/, 'and is said');
 
-# It can be cancelled while the server keeps silent.
+# It can be cancelled while the server is silent.
 $peer->rules({ stage => 'mail', action => 'silence' });
 ($result, $warning) = warning_of(q{SET statement_timeout = '500ms'; SELECT rhesis_notify.send_task_completion_email('test@example.com', NULL, 'T', '1', 'failed')});
 like($warning, qr/canceling statement due to statement timeout/, 'a session that waits for a silent server can be cancelled');
@@ -124,7 +124,7 @@ like($node->sql("SET rhesis_notify.smtp_helo_name = 'app.example.com'; SELECT ok
 	'... one with a dot is not');
 
 foreach my $case (
-	# its trouble, how to bring it about, the step that fails, the hint
+	# the problem, how to cause it, the step that fails, the hint
 	[ 'a wrong password', [ password => 'another' ], [], 'authentication', qr/535.*Check rhesis_notify\.smtp_user and the password/s ],
 	[ 'no STARTTLS', [ no_starttls => 1 ], [], 'TLS', qr/STARTTLS.*smtp_tls to none/ ],
 	[ 'a foreign certificate', [ certificate => 'self-signed' ], [], 'TLS', qr/certificate/ ],
@@ -153,7 +153,7 @@ foreach my $case (
 	$bad_peer->stop;
 }
 
-# Our own address need not be a mailbox: what is said of it alone is no failure.
+# The sender's address need not be a mailbox, so a reply about that address is no failure.
 foreach my $reply ('550 5.1.1 <noreply@rhesis.example>: Recipient address rejected: User unknown', '450 4.7.1 Greylisted', '552 5.2.2 Mailbox full')
 {
 	my $picky = RhesisNotify::Peer->start;
@@ -164,7 +164,7 @@ foreach my $reply ('550 5.1.1 <noreply@rhesis.example>: Recipient address reject
 	$picky->stop;
 }
 
-# A server that offers what cannot succeed: the next mechanism is tried.
+# A server offers a mechanism that cannot succeed. The next one is tried.
 my $odd = RhesisNotify::Peer->start(mechanisms => 'CRAM-MD5 PLAIN LOGIN', refuse_mechanisms => 'CRAM-MD5 PLAIN');
 like($node->sql('SET rhesis_notify.smtp_port = ' . $odd->port . "; SELECT ok, detail FROM rhesis_notify.check_smtp() WHERE step = 'authentication'"), qr/^t\|as \S+, LOGIN$/m,
 	'check_smtp(): a login is tried by each mechanism, and it says which one succeeded');
@@ -180,7 +180,7 @@ like($node->sql("SET rhesis_notify.smtp_host = 'no-such-host.invalid'; SELECT st
 like($node->sql("SET rhesis_notify.smtp_host = ''; SELECT step || ': ' || detail FROM rhesis_notify.check_smtp() WHERE NOT ok"),
 	qr/settings: .*SMTP_HOST/, 'a setting that is missing at the step settings');
 
-# ---- Staging: everything to one address ----
+# ---- Staging: all mails to one address ----
 
 $node->reconfigure(redirect_all_to => 'staging@example.com', reply_to => 'Support <support@rhesis.example>');
 $id = $node->report;
@@ -191,7 +191,7 @@ like($mail->raw, qr/^X-[\w-]*Original[\w-]*: jane\@example\.com\r$/mi, 'and a he
 like($mail->raw_header('Reply-To'), qr/<support\@rhesis\.example>/, 'reply_to is in the mail');
 $node->reconfigure(redirect_all_to => '');
 
-# ---- Who may do what ----
+# ---- Privileges ----
 
 $node->sql("CREATE ROLE task LOGIN; CREATE ROLE operator LOGIN; SELECT rhesis_notify.grant_to('task'); SELECT rhesis_notify.grant_to('operator', 'operator')");
 $id = $node->sql("SET ROLE task; SELECT rhesis_notify.task_completed('by a task', 'collect_results', 'success', user_id => '$JANE', organization_id => '$ACME')") =~ s/\D//gr;

@@ -1,6 +1,6 @@
 
-# Whatever dies in the middle of sending, no mail is lost; a mail that went out twice has the same Message-ID both times, and
-# where the owner chooses so it is held instead.
+# A process dies while mails are sent: no mail is lost. If a mail is sent twice, it has the same
+# Message-ID both times. If in_doubt is "hold", it is held instead.
 use strict;
 use warnings FATAL => 'all';
 
@@ -8,7 +8,7 @@ use RhesisNotify::Cluster qw($JANE $ACME);
 use RhesisNotify::Peer;
 use Test::More;
 
-# Slow enough that mails are on the wire when something happens.
+# Slow enough that mails are still being sent when something happens.
 my $peer = RhesisNotify::Peer->start(accept_delay => 50);
 my $node = RhesisNotify::Cluster->serve(
 	'main',
@@ -21,7 +21,7 @@ sub in_state
 	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name = '$name' AND delivery_status = '$state'");
 }
 
-# Half of so many mails are taken, and the others when something else is said.
+# The server accepts half of these mails, and the others only after a change of the rules.
 sub hold_half
 {
 	my ($count) = @_;
@@ -29,7 +29,8 @@ sub hold_half
 	return;
 }
 
-# 200 tasks finish; something is done when some of their mails have been sent; all others follow.
+# 200 tasks finish. The action runs after some of their mails have been sent. All other mails must
+# follow.
 sub lose_nothing
 {
 	my ($name, $what, $deed) = @_;
@@ -55,7 +56,7 @@ sub lose_nothing
 	return @mails - 200;
 }
 
-# ---- kill -9 of a worker: the postmaster starts everything anew ----
+# ---- kill -9 of a worker: the postmaster restarts all processes ----
 
 my $repeated = lose_nothing(
 	'app.killed',
@@ -73,7 +74,7 @@ cmp_ok($repeated, '<=', 16, "kill -9 of a worker: no more came twice than was on
 is($node->sql("SELECT count(*) FROM rhesis_notify.delivery_events WHERE event = 'in_doubt'") > 0, 1, 'what was in doubt is on record');
 ok($node->log_contains(qr/WARNING:  \d+ notifications? (?:was|were) being sent when a worker ended/), 'and in the log');
 
-# ---- Ends that were asked for lose nothing and repeat nothing ----
+# ---- A regular end loses nothing and repeats nothing ----
 
 is(lose_nothing('app.terminated', 'SIGTERM of a worker', sub { $node->sql('SELECT pg_terminate_backend(' . $node->worker('pid') . ')') }), 0,
 	'SIGTERM of a worker: none came twice');
@@ -85,7 +86,7 @@ cmp_ok($repeated, '<=', 16, "an immediate shutdown: no more came twice than was 
 
 lose_nothing('app.peer', 'a mail server that is killed', sub { $peer->stop('KILL'); $peer->start_again });
 
-# ---- In doubt: the server had the whole mail, and no reply came ----
+# ---- In doubt: the server got the whole mail, and no reply came ----
 
 $peer->start_otherwise(accept_delay => undef);
 $peer->rules({ stage => 'accepted', action => 'close', count => 1 });
@@ -110,7 +111,7 @@ is($node->sql("SELECT rhesis_notify.retry($id)"), 't', 'until somebody says retr
 $node->wait_for_state($id, 'sent');
 is($peer->mail_count, $before + 3, 'then it goes out');
 
-# The same after a crash: what was being sent is held.
+# The same after a crash: mails that were being sent are held.
 $peer->start_otherwise(accept_delay => 50);
 $before = $peer->mail_count;
 hold_half(200);

@@ -1,5 +1,5 @@
 
-# One bad row in a batch harms one row, whatever is bad about it.
+# One bad row in a batch harms only itself, whatever its problem is.
 use strict;
 use warnings FATAL => 'all';
 
@@ -10,7 +10,7 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '50ms', retry_max_delay => '100ms', max_attempts => 2 });
 
-# A relation of the app's that fails for one user, when it is told to.
+# A relation of the application that fails for one user on demand.
 $node->sql(q{
 	CREATE SCHEMA app;
 	CREATE TABLE app.person (id bigint PRIMARY KEY, email text, name text);
@@ -28,7 +28,7 @@ $node->reconfigure(recipients => 'app.recipients');
 
 my $batches = 0;
 
-# 200 tasks of 200 people in one transaction, the 100th changed; all others are mailed.
+# 200 tasks of 200 people in one transaction. The 100th task is changed. All others must be mailed.
 sub harms_one
 {
 	my ($what, $change, $mend, %expected) = @_;
@@ -80,7 +80,7 @@ harms_one('refused contents', 'SELECT', undef, state => 'failed smtp_permanent')
 $peer->rules({ stage => 'rcpt', match => 'person.100@', action => 'close' });
 harms_one('a server that hangs up on one', 'SELECT', undef, state => 'failed attempts_exhausted');
 
-# A relation that is broken for all is the queue's trouble: it waits, unharmed.
+# If a relation fails for all rows, the queue waits, and no row fails.
 $node->sql('ALTER TABLE app.person RENAME COLUMN email TO mail; DROP VIEW app.recipients; CREATE VIEW app.recipients AS SELECT id AS user_id, name FROM app.person');
 $node->sql("INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, template) VALUES ('waits', 'app.waits', 'success', '1', 'task_completion')");
 $node->wait_for_log(qr/WARNING:  notifications wait: recipients cannot be read: relation "recipients" has no column "email"\n.*DETAIL:  .*\n.*HINT:  /);

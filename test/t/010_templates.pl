@@ -1,5 +1,6 @@
-# An organization owns its mails: whole ones, their subjects, their layout. A template that can't work is refused when it is
-# written; one that fails later gives way to what ships, an event says so, and the mail goes out. What is previewed is what is sent.
+# An organization can override its mails: whole mails, subjects, or the layout. A broken template is
+# refused when it is written. If a template fails later, the shipped one replaces it, an event is
+# recorded, and the mail is sent. The preview shows the mail that is sent.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -17,7 +18,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 my %globex = (user_id => $GLOBEX_USER, organization_id => $GLOBEX);
 
-# The mail of a task that is told, and its row.
+# The mail of a finished task, and its row.
 sub mail_of
 {
 	my (%columns) = @_;
@@ -42,7 +43,7 @@ sub events_of
 	return join '; ', map { "$_->{event}: $_->{detail}{message}" } $node->events($row->{id});
 }
 
-# The mail is the shipped one.
+# Is the mail made from the shipped template?
 sub is_shipped
 {
 	my ($what, $mail) = @_;
@@ -91,7 +92,7 @@ foreach my $template (qw(task_completion test_execution_summary))
 }
 is_shipped('another organization', mail_of(%globex));
 
-# ---- The organization, everybody, what ships ----
+# ---- Overrides of the organization, of everybody, and the shipped template ----
 
 $node->sql(override(name => 'layout', html => 'EVERYBODY {{$content}}{{/content}}', text => 'EVERYBODY {{$content}}{{/content}}'));
 ($mail) = mail_of();
@@ -118,7 +119,7 @@ foreach my $case (
 is($node->sql('SELECT count(*) FROM rhesis_notify.templates'), 0, 'nothing of it was written');
 is_shipped('refused ones', mail_of());
 
-# ---- Failing when a mail is rendered ----
+# ---- Failures while a mail is rendered ----
 
 $node->sql('INSERT INTO rhesis_notify.templates (organization_id, name, subject, html, text) VALUES ' . qq{
 	('$ACME', 'task_completion', 'Acme {status}', E'<p>Acme</p>\n {{>footer}}', 'Acme'), ('$ACME', 'footer', NULL, 'The end.', NULL)});
@@ -143,7 +144,7 @@ is_shipped('a subject that can\'t be filled in', $mail);
 is(events_of($row), 'template_fallback: subject of template "task_completion": there is no variable "run"', 'an event names the variable');
 $node->sql('DELETE FROM rhesis_notify.templates');
 
-# ---- What is previewed is what is sent ----
+# ---- The preview shows the mail that is sent ----
 
 foreach my $case (
 	[ 'a mail', {} ],

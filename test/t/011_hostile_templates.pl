@@ -1,4 +1,5 @@
-# A tenant may write any template: one that exceeds a limit costs its own mails, never those of others nor the worker.
+# A tenant may write any template. If a template exceeds a limit, this affects only its own mails.
+# Other mails and the worker are not affected.
 use strict;
 use warnings FATAL => 'all';
 
@@ -9,7 +10,7 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { max_attempts => 2 });
 
-# 300 numbers, and a long text: what a task may return.
+# The result of a task: 300 numbers and a long text.
 $node->sql(q{
 	CREATE FUNCTION public.ammunition() RETURNS jsonb LANGUAGE sql AS $$
 		SELECT jsonb_build_object('a', (SELECT jsonb_agg(n) FROM generate_series(1, 300) AS n), 's', repeat('x', 10000), 'n', 1e300)
@@ -51,7 +52,7 @@ $node->sql(qq{
 	UNION ALL VALUES ('$ACME', 'itself', '{{>itself}}'), ('$ACME', 'ping', '{{>pong}}'), ('$ACME', 'pong', '{{>ping}}'),
 		('$ACME', 'stretched', E'{{#a}}{{#a}}\\n  {{\$b}}{{/b}}\\n{{/a}}{{/a}}')});
 
-# The template's mail and another organization's, from one transaction.
+# The mail with this template and a mail of another organization, from one transaction.
 sub both_mails
 {
 	my ($name, $template) = @_;
@@ -86,7 +87,7 @@ foreach my $case (@templates)
 	is(scalar($node->events($other->{id})), 0, "$what: and nothing is said of it");
 }
 
-# What a task asks for in its row is no better.
+# The same for templates that a task names in its row.
 foreach my $case ([ 'a subject', nested('{{#s}}{{/s}}'), 'steps' ], [ 'a subject of 100 kB of tags', '{{n}}' x 20_000, 'output' ],
 	[ 'a subject of 100 kB of methods', '{s.upper()}' x 9_000, 'output' ],)
 {
@@ -98,7 +99,8 @@ foreach my $case ([ 'a subject', nested('{{#s}}{{/s}}'), 'steps' ], [ 'a subject
 	like(($node->events($id))[0]{detail}{message}, $limit{$limit}, "$what of a task: the template's own goes out, and an event says why");
 }
 
-# A template of a megabyte of tags is slow to parse, and a mail of a megabyte long to send; neither is refused.
+# A template of one megabyte of tags takes long to parse, and a mail of one megabyte takes long to
+# send. Both are allowed.
 $node->sql("INSERT INTO rhesis_notify.templates (organization_id, name, html) VALUES ('$ACME', 'tags', repeat('{{n}}', 200000)), ('$ACME', 'large', repeat('0123456789', 100000))");
 foreach my $template (qw(tags large))
 {
@@ -109,7 +111,7 @@ foreach my $template (qw(tags large))
 is_deeply([ map { length } $node->sql("SELECT html FROM rhesis_notify.preview((SELECT id FROM rhesis_notify.task_notifications WHERE task_id = 'hostile large'))") ],
 	[1_000_000], 'a mail of 1 MB is whole');
 
-# ---- Many of them ----
+# ---- Many hostile templates ----
 
 sub report_many_hostile
 {
@@ -130,7 +132,7 @@ is($node->worker('pid'), $worker, 'it is the worker that began');
 my ($memory) = PostgreSQL::Test::Utils::slurp_file("/proc/$worker/status") =~ /^VmHWM:\s+(\d+) kB/m;
 cmp_ok($memory, '<', 400 * 1024, 'which never took 400 MB of memory');
 
-# A worker that renders lets go at once.
+# A worker that is rendering can be stopped at once.
 report_many_hostile('app.interrupted');
 $node->wait_for("SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE task_name = 'app.interrupted' AND delivery_status = 'sending'");
 $node->sql("SELECT pg_terminate_backend($worker, 60000)") eq 't' or die 'the worker did not end';

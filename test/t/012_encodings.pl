@@ -1,5 +1,5 @@
 
-# Mails are UTF-8 whatever the database's encoding is.
+# Mails are in UTF-8, whatever the encoding of the database is.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -33,7 +33,7 @@ foreach my $encoding (qw(LATIN1 WIN1252 EUC_JP))
 	like($mail->html_as_seen, qr/❌ Task Failed.*Hello \Q$name\E,.*\Q$name: $task\E/s, "$encoding: the HTML");
 }
 
-# An address with a domain beyond ASCII, whatever the encoding and the locale are.
+# An address with a domain that is not ASCII, in any encoding and locale.
 foreach my $case ([ 'latin1', 'jane@exämple.de', 'jane@xn--exmple-cua.de' ], [ 'euc_jp', 'hanako@例え.jp', 'hanako@xn--r8jz45g.jp' ], [ 'postgres', ' jane@bücher.example ', 'jane@xn--bcher-kva.example' ])
 {
 	my ($database, $written, $address) = @$case;
@@ -49,7 +49,8 @@ my $skipped = $node->report(database => 'latin1', user_id => $refused);
 $node->wait_for_state($skipped, 'skipped', 'latin1');
 like($node->sql("SELECT detail FROM rhesis_notify.explain($skipped) WHERE step = 'recipient'", 'latin1'), qr/SMTPUTF8/, 'explain() says what is wrong with another one');
 
-# SQL_ASCII knows nothing of its bytes: what is UTF-8 is mailed as such, what is not does no harm.
+# A database in SQL_ASCII does not know the encoding of its text. Valid UTF-8 is mailed unchanged,
+# and other bytes do no harm.
 $node->sql("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0");
 {
 	local $ENV{PGCLIENTENCODING} = 'SQL_ASCII';

@@ -1,5 +1,5 @@
 
-# Rows that come by logical replication are mailed by the subscriber, once.
+# The subscriber mails the rows that arrive by logical replication, once.
 use strict;
 use warnings FATAL => 'all';
 
@@ -18,7 +18,7 @@ $subscriber->wait_for_subscription_sync($publisher, 'tasks');
 my $id = $publisher->report;
 $publisher->wait_for_catchup('tasks');
 
-# The worker finds the row within a minute by itself; this wakes it sooner.
+# The worker would find the row within a minute. This wakes it earlier.
 $subscriber->sql('SELECT rhesis_notify.wake_workers()');
 $subscriber->wait_for_state($id, 'sent');
 is($peer->mail_count, 1, 'a replicated row is mailed once');

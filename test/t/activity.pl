@@ -1,5 +1,5 @@
-# pg_stat_activity tells the processes apart and what each is doing; what a worker shows costs nothing for each mail.
-# That doc/operate.md has it all is in documentation_activity.pl.
+# pg_stat_activity shows the processes and their activities, without cost per mail.
+# documentation_activity.pl checks that doc/operate.md lists all of them.
 use strict;
 use warnings FATAL => 'all';
 
@@ -13,7 +13,8 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer,
 	settings => { workers => 2, retry_delay => '1h', retry_max_delay => '1h', 'server.max_worker_processes' => 16 });
 my $time = q{\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*\S+};
 
-# Wait until a process shows a text like this and waits for this event. They are named from PostgreSQL 17 on.
+# Waits until a process shows such a text and waits for this event. The events have names from
+# PostgreSQL 17 on.
 my $named = $node->sql('SHOW server_version_num') >= 170000;
 sub shows
 {
@@ -46,7 +47,7 @@ $node->report_many(5);
 shows('^sending [1-5] mails? on [1-5] connections?$', 'RhesisNotifySending', 'how much is on the wire');
 $peer->stop;
 $peer->rules;
-# These are due, so the server is left alone again and again, until it is back.
+# These mails are due, so the worker tries the server again and again until it is back.
 $node->report_many(5, task_name => 'app.tasks.waiting');
 shows("^leaving localhost:\\d+ alone until $time\$", 'RhesisNotifyBackingOff', 'a server that is left alone, and until when');
 $peer->start_again;
@@ -79,7 +80,7 @@ $operator->query('COMMIT');
 $operator->quit;
 $node->wait_for_state($id, 'sent');
 
-# The mail is with the server, which does not say so: new settings have to wait for that.
+# The server has the mail and does not reply, so new settings have to wait.
 $peer->rules({ stage => 'accepted', action => 'silence', count => 1 });
 my $mails = $peer->mail_count;
 $node->report;

@@ -1,5 +1,6 @@
-# The owner of the extension's tables gives their columns other types, or drops them: what reads these columns says so, or copes. No
-# process of the server crashes, and when the tables are as they were, mail goes on.
+# The owner of the extension's tables changes the types of columns, or drops columns. Code that
+# reads these columns reports the problem, or works without them. No process crashes. After the
+# tables are restored, mail continues.
 use strict;
 use warnings FATAL => 'all';
 
@@ -19,8 +20,8 @@ $node->sql(qq{
 	INSERT INTO rhesis_notify.delivery_events (notification_id, event, smtp_code, enhanced_code, reply, detail)
 	VALUES ($id, 'deferred', 451, '4.7.1', 'Try again later', '{"message": "later"}')});
 
-# What depends on a table's columns goes first: its constraints (but for NOT NULL, which is one from PostgreSQL 18 on), policies, views
-# and partial indexes.
+# Drops everything that depends on the columns: constraints, policies, views and partial indexes.
+# (NOT NULL stays; from PostgreSQL 18 on it is a constraint, too.)
 $node->sql(<<'END');
 	CREATE FUNCTION public.alter_column(t regclass, c name, to_type text, value text) RETURNS void LANGUAGE plpgsql AS $$
 	DECLARE
@@ -67,7 +68,7 @@ my $altered = () = $out =~ /^altered$/mg;
 cmp_ok($altered, '>', 4 * @columns, "$altered alterations of " . scalar(@columns) . ' columns');
 unlike($err, qr/server closed the connection|ERROR:  XX\w+/, 'what reads them copes, or says what is wrong');
 
-# The worker, too: it says which column, and goes on when the column is back.
+# The worker names the column, and continues when the column is back.
 my $queue = 'rhesis_notify.task_notifications';
 $node->sql("ALTER TABLE $queue DROP CONSTRAINT result_is_an_object");
 foreach my $change (

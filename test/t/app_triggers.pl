@@ -1,6 +1,6 @@
 
-# Triggers, rules and constraints that an app puts on the queue: what they refuse for one row concerns that row alone, and nothing is
-# mailed twice.
+# Triggers, rules and constraints of an application on the queue: if they refuse a row, this affects
+# only that row, and no mail is sent twice.
 use strict;
 use warnings FATAL => 'all';
 
@@ -17,7 +17,8 @@ $node->sql(q{CREATE ROLE auditor; GRANT USAGE, CREATE ON SCHEMA public TO audito
 	CREATE FUNCTION public.audit_it(id bigint) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'INSERT INTO public.audit VALUES (id)';
 	ALTER FUNCTION public.audit_it OWNER TO auditor});
 
-# A trigger function that says or does something for rows whose task_id is like 'bad%', when the condition holds.
+# Makes a trigger function that executes a statement for rows whose task_id is like 'bad%', if the
+# condition holds.
 sub trigger_on
 {
 	my ($condition, $action, $kind, %are) = @_;
@@ -43,7 +44,8 @@ sub ids_of
 	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id LIKE '% $round' AND delivery_status = '$state'");
 }
 
-# Reports five good tasks and a bad one, all at once, with something in the way; then it is taken away.
+# Reports five good tasks and a bad one together while an obstacle exists. Then the obstacle is
+# removed.
 sub check_refusal
 {
 	my ($what, $make, $unmake, %more) = @_;
@@ -59,7 +61,7 @@ sub check_refusal
 	$node->wait_for("SELECT count(*) = 5 FROM rhesis_notify.task_notifications WHERE task_id LIKE '% $round' AND delivery_status = 'sent'");
 	is($node->sql("SELECT delivery_status FROM rhesis_notify.task_notifications WHERE task_id = 'bad $round'"), $held, "$what: the others are sent, it is $held");
 
-	# What comes later goes out too.
+	# Later mails are sent, too.
 	$node->wait_for_state($node->report(task_id => "later $round"), 'sent');
 	pass("$what: so is what comes later");
 	$node->wait_for("SELECT NOT ok AND value ~ 'refused' FROM rhesis_notify.health() WHERE check_name = 'queue'");
@@ -124,7 +126,7 @@ check_refusal('given to another worker, at the claim', trigger_on($claim, 'NEW.c
 check_refusal('held, at the claim', trigger_on($claim, q{NEW.delivery_status := 'held'; NEW.claimed_by := NULL;}), $drop, at => 'claim');
 check_refusal('a cancel that is raised, at the claim', trigger_on($claim, q{RAISE query_canceled;}), $drop, at => 'claim');
 
-# ---- A rule stops every row: health(), explain(), worker_status and the log name it ----
+# ---- A rule stops every row: health(), explain(), worker_status and the log name the rule ----
 
 sub check_rule
 {
@@ -155,7 +157,7 @@ check_rule(q{AS ON UPDATE TO rhesis_notify.task_notifications WHERE NEW.task_id 
 check_rule('AS ON UPDATE TO rhesis_notify.task_notifications DO INSTEAD NOTHING', 'task_notifications', 'pending');
 check_rule('AS ON INSERT TO rhesis_notify.delivery_events DO ALSO INSERT INTO public.audit VALUES (NEW.id)', 'delivery_events', 'sending');
 
-# ---- An operator's hand ----
+# ---- Operator functions ----
 
 $node->sql('SELECT rhesis_notify.pause()');
 my $waiting = $node->report(task_id => 'bad operator');

@@ -1,5 +1,5 @@
-# A database that nobody can connect to does not delay the mail of others; the log says which one it is, and is not flooded. When it
-# can be connected to again, its mail goes out.
+# A database that cannot be connected to does not delay the mail of other databases. The log names
+# it, without being flooded. When it can be connected to again, its mail is sent.
 use strict;
 use warnings FATAL => 'all';
 
@@ -37,7 +37,7 @@ sub seconds_until
 	return time - $began;
 }
 
-# ---- Databases of several kinds of damage, older than those that work ----
+# ---- Several kinds of damaged databases, older than the working ones ----
 
 $node->sql("CREATE DATABASE bad_$_ TEMPLATE template0") foreach 1 .. $BAD;
 $node->create_app('bad_1');
@@ -73,7 +73,8 @@ $node->wait_for(q{SELECT count(*) = 0 FROM rhesis_notify.worker_slots() WHERE da
 pass('none of them keeps a slot');
 is(log_lines(qr/no background worker process is free/, $offset), 0, 'and none a process');
 
-# Later and later: what happened in twelve seconds is few tries, even though something changes all the time.
+# The interval between attempts grows. In twelve seconds there are few attempts, although something
+# changes all the time.
 $offset = -s $node->logfile;
 my $end = time + 12;
 while (time < $end)
@@ -82,13 +83,13 @@ while (time < $end)
 }
 cmp_ok(log_lines(qr/FATAL: .*\n(?:.*DETAIL: .*\n)?(?:.*HINT: .*\n)?.*CONTEXT:  start of a rhesis_notify worker in database "bad_4"/, $offset), '<=', 6, 'a bad database is tried now and then');
 
-# ---- A bad one gets well ----
+# ---- A damaged database is repaired ----
 
 $node->sql(q{UPDATE pg_database SET datcollate = 'C.UTF-8', datctype = 'C.UTF-8' WHERE datname = 'bad_1'});
 $node->wait_for_state($node->report(database => 'bad_1'), 'sent', 'bad_1');
 pass('when it can be connected to again its mail goes out');
 
-# ---- One that a process waits for ----
+# ---- A database that makes a process wait ----
 
 $node->sql(q{BEGIN; ALTER DATABASE good_1 RENAME TO renamed; PREPARE TRANSACTION 'rename'});
 # Autovacuum may wait as well.

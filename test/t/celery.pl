@@ -1,4 +1,4 @@
-# examples/celery with a real worker of Celery and a real broker, to the mail at the mail server.
+# examples/celery with a real Celery worker and a real broker, up to the mail on the mail server.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -26,7 +26,7 @@ command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-v', 'role=a
 my $celery = RhesisNotify::Celery->start($node, 'app');
 $celery->start_worker('test_tasks', 'celery', '--concurrency', 4);
 
-# A call of this task by Jane.
+# Returns a call of this task by Jane.
 sub call
 {
 	my ($task, $args, %options) = @_;
@@ -38,7 +38,8 @@ sub submit
 	return $celery->submit('test_tasks', @_);
 }
 
-# The mails beyond those that there were at the last call, once there are so many, and no more rows to be mailed. By task id.
+# Returns the new mails since the last call, by task id. Waits until there are that many, and until
+# no more rows have to be mailed.
 my $seen = 0;
 
 sub new_mails
@@ -52,7 +53,7 @@ sub new_mails
 	return @new;
 }
 
-# The notification of a task, once it is final.
+# Returns the notification of a task when its state is final.
 sub notification_of
 {
 	my ($task_id) = @_;
@@ -66,7 +67,8 @@ sub result_of
 	return $node->sql("SELECT result ->> '$key' FROM rhesis_notify.task_notifications WHERE task_id = '$task_id'");
 }
 
-# Whether this notification, which the worker has not touched yet, and this row of the task's were committed together.
+# Were this notification and this row of the task committed together? The worker has not changed the
+# notification yet.
 sub in_one_transaction
 {
 	my ($task_id, $test_set) = @_;
@@ -147,9 +149,9 @@ like($original{'Test Execution Complete: API Tests - Success'}, qr/Project: My P
 is(notification_of('legacy in a session')->{template}, 'task_completion', 'the legacy base takes the template task_completion');
 is(notification_of('background')->{delivery_reason}, 'silent_task', 'and the task without decorator is silent');
 
-# ---- How long it took ----
+# ---- Durations ----
 
-# When a task's last run began and ended, by the row, in seconds since this time.
+# Returns when the last run of a task began and ended, by its row, in seconds since this time.
 sub run_of
 {
 	my ($task_id, $since) = @_;
@@ -223,7 +225,7 @@ $celery->hanging('revoked');
 $celery->program('-c', 'import test_tasks; test_tasks.app.control.revoke("revoked", terminate=True, signal="KILL")');
 RhesisNotify::Peer::wait_until(sub { $celery->log('celery') =~ /Terminating revoked \(|exited with .*SIGKILL/ }, 'the task is revoked');
 
-# ---- Transactions of the task's own ----
+# ---- Transactions of the task ----
 
 $node->sql('SELECT rhesis_notify.pause()');
 submit(
@@ -247,7 +249,7 @@ is($node->sql(q{SELECT count(*) FROM public.test_set WHERE name = 'cannot be rep
 like($celery->log('celery'), qr/Could not report task test\.cannot_be_reported\[cannot be reported\]: IntegrityError: .*subject_template_has/, '... and is logged');
 unlike($celery->log('celery'), qr/Could not report .*not for the log/, '... without what is in it');
 
-# ---- Results and errors that nobody expects ----
+# ---- Unusual results and errors ----
 
 my @kinds = ('a list', 'a text', 'a number', 'an object', 'bytes', 'known types', 'nul', 'surrogates', 'one bad item each', 'many items');
 my @errors = qw(nul huge empty rude);
@@ -277,7 +279,7 @@ like(notification_of('raises rude')->{error_message}, qr/^ValueError: <ValueErro
 
 # ---- Killed, and delivered twice ----
 
-# Kills what this task hangs in.
+# Kills the process in which this task hangs.
 sub kill_task
 {
 	my ($task_id) = @_;
@@ -312,7 +314,8 @@ submit(map { call('demo.generate_test_set', [ 'Twice', $_ ], task_id => 'submitt
 RhesisNotify::Peer::wait_until(sub { 4 == (() = $celery->log('celery') =~ /\[submitted twice\] succeeded/g) }, 'it has run four times');
 new_mails(1);
 
-# The whole worker: the broker gives the task to another one when it was not acknowledged for so long.
+# Kills the whole worker. If a task is not acknowledged for some time, the broker gives it to
+# another worker.
 $celery->start_worker('test_tasks', 'fragile', '--concurrency', 1);
 submit(call('test.hangs', [], task_id => 'worker killed', queue => 'fragile'));
 my $pool_process = $celery->hanging('worker killed');
@@ -324,7 +327,7 @@ $celery->start_worker('test_tasks', 'fragile', '--concurrency', 1);
 like($mail->text, qr/Task ID: worker killed/, 'a task of a worker that was killed as a whole is mailed once, by the next worker');
 $celery->stop_worker('fragile');
 
-# ---- The database is away ----
+# ---- The database cannot be reached ----
 
 submit(call('test.hangs_early', [], task_id => 'unreported'));
 my $process = $celery->hanging('unreported');
@@ -339,7 +342,7 @@ submit(call('demo.export', [], task_id => 'back again'));
 ($mail) = new_mails(1);
 like($mail->text, qr/Task ID: back again/, 'and is reported when the database is back, through a new connection');
 
-# ---- Many ----
+# ---- Many tasks ----
 
 my $start = time;
 submit(map { call('demo.generate_test_set', [ "Set $_", $_ ], task_id => "many $_") } 1 .. 500);
@@ -377,7 +380,7 @@ is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id IN ('rejected', 'revoked')}), 0,
 	'nor have one that was rejected and one that was revoked');
 
-# ---- The demo, and the old way beside this one ----
+# ---- The demo, and the old method beside the new one ----
 
 $celery->environment(DEMO_USER => $JANE, DEMO_ORGANIZATION => $ACME);
 is_deeply(

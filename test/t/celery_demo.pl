@@ -1,6 +1,7 @@
 
-# What examples/celery/README.md says is done as it is written: its demo, block by block, in two terminals, with the broker on the
-# port that Debian gives it. The installation of packages is for root: of those it is only asked whether they are the right ones.
+# Runs the demo of examples/celery/README.md as written, block by block, in two terminals, with the
+# broker on Debian's port. Root installs the packages, so this test only checks that the page names
+# the right ones.
 use strict;
 use warnings FATAL => 'all';
 
@@ -17,7 +18,7 @@ use RhesisNotify::Document qw(page_text blocks);
 use RhesisNotify::Peer;
 use Test::More;
 
-# The sanitizers' options would not reach them.
+# The demo starts its servers in an environment without the options of the sanitizers.
 plan skip_all => 'the demo gives its servers an environment of its own' if $ENV{RHESIS_SANITIZED};
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
@@ -27,16 +28,17 @@ my ($demo) = $page =~ /^## Run the demo\n(.*)/ms;
 my ($install, $terminal, $work, $submit, $look, $stop) = blocks($demo, 'sh');
 my ($submitted, $mailed) = blocks($demo, 'text');
 
-# ---- The old way and this way ----
+# ---- The old method and the new one ----
 
 my ($old, $new) = blocks($page, 'python');
 like($page, qr/^<tr\b[^\n]*<td>\n\n```python\n\Q$old\E```\n\n<\/td><td>\n\n```python\n\Q$new\E```\n\n<\/td><\/tr>$/m, 'the old way and this way stand side by side');
 ok(index(slurp_file("$examples/before.py"), $old) >= 0, '... as before.py');
 ok(index(slurp_file("$examples/after.py"), $new) >= 0, '... and after.py have them');
 
-# ---- What it says to install ----
+# ---- The packages to install ----
 
-# What the modules import that is neither Python's own nor theirs, and what the two URLs ask SQLAlchemy and Celery to import.
+# Returns the packages that the modules import, and those that SQLAlchemy and Celery import for the
+# two URLs. Python's own modules and those of the example are left out.
 sub imported
 {
 	my @names = split ' ', qx(/usr/bin/python3 - '$examples' 2>&1 <<'PYTHON'
@@ -68,7 +70,7 @@ command_ok([ 'dpkg-query', '-W', @packages ], 'these packages are here');
 
 # ---- The demo ----
 
-# A person's shell: Debian's Python, and not one that this machine may have beside it.
+# A person's shell. Its Python is Debian's, even if this machine has another one, too.
 chomp(my $bindir = qx(pg_config --bindir));
 my %shell = (
 	PATH => "$bindir:/usr/bin:/bin", HOME => $ENV{HOME}, LC_ALL => 'C.UTF-8', PYTHONDONTWRITEBYTECODE => 1,
@@ -86,7 +88,7 @@ sub in_checkout
 	return $output;
 }
 
-# A terminal, with a process group of its own, in which the last command goes on.
+# A terminal with its own process group. Its last command keeps running.
 sub leave_running
 {
 	my ($log, @blocks) = @_;
@@ -122,7 +124,8 @@ END
 	}
 }
 
-# Without what differs from one time to the next: the mail server's numbers, and which task was done first. Mails end lines with CR LF.
+# Removes what differs between runs: the numbers of the mail server, and the order of the tasks.
+# Lines of mails end with CR LF.
 sub without_chance
 {
 	my ($text) = @_;

@@ -1,5 +1,6 @@
-# The ways in which a task's run can end, as Celery's documentation has them (retries, exits, lost processes, revokes, shutdowns, canvases,
-# replacements, eager mode, calls): each is one row that says how it ended, or none, as doc/tasks.md says. Nothing is mailed here.
+# The ways in which the run of a task can end, from Celery's documentation: retries, exits, lost
+# processes, revokes, shutdowns, canvases, replacements, eager mode, calls. As doc/tasks.md says,
+# each of them leads to one row with the outcome, or to none. Nothing is mailed here.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -27,7 +28,8 @@ my ($version) = $celery->program('-c', 'import celery; print(celery.VERSION.majo
 diag("with Celery $version and $celery->{driver}");
 $celery->start_worker('ending_tasks', 'celery', '--concurrency', 2);
 
-# A call of test.TASK, with its own id, or "TASK ARGUMENT" where it has one.
+# Returns a call of test.TASK with an id that the test chooses: "TASK", or "TASK ARGUMENT" if there
+# is one.
 sub call
 {
 	my ($task, $args, %options) = @_;
@@ -45,7 +47,8 @@ sub rows
 	return $node->sql(qq{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id = '$task_id'});
 }
 
-# How a task was reported, once it was: its status with its error, or with the name that it returned.
+# Waits until a task is reported. Returns its status, with its error or with the name that it
+# returned.
 sub outcome
 {
 	my ($task_id) = @_;
@@ -54,7 +57,7 @@ sub outcome
 		qq{SELECT concat_ws(': ', status, coalesce(error_message, result ->> 'test_set_name')) FROM rhesis_notify.task_notifications WHERE task_id = '$task_id'});
 }
 
-# What the worker's log says of it, sooner or later.
+# Waits until the worker's log matches.
 sub logged
 {
 	my ($pattern, $name, $queue) = @_;
@@ -75,13 +78,13 @@ is(outcome('retries_automatically ValueError'), 'failed: ValueError: in vain', '
 is(outcome('may_not_retry'), 'failed: ValueError: never again', 'max_retries = 0');
 is(outcome('retries_elsewhere here'), 'success: there', 'a retry with other arguments');
 
-# ---- Ends that are none of Python's ----
+# ---- Ends without a Python exception ----
 
 my @exits = ('sys.exit', 'os._exit', 'SystemExit', 'CancelledError', 'MemoryError');
 submit(map { call('exits', [$_]) } @exits[ 0 .. 3 ]);
-# billiard 4.3 hands on what the task has raised.
+# billiard 4.3 passes on the exception of the task.
 like(outcome("exits $_"), $_ eq 'os._exit' ? qr/^failed: WorkerLostError/ : qr/^failed: (?:WorkerLostError|SystemExit: |CancelledError: )/, "$_: the process is lost") foreach @exits[ 0 .. 3 ];
-# With billiard 4.3 it ends the worker.
+# With billiard 4.3 this ends the worker.
 $celery->start_worker('ending_tasks', 'memory', '--concurrency', 1);
 submit(call('exits', [ $exits[4] ], queue => 'memory'));
 is(outcome('exits MemoryError'), 'failed: MemoryError: too much', 'MemoryError');
@@ -91,7 +94,7 @@ foreach my $pool (qw(solo threads))
 	$celery->start_worker('ending_tasks', $pool, '--pool', $pool, '--concurrency', 2);
 	submit(call('exits', ['CancelledError'], task_id => "cancelled $pool", queue => $pool), call('publish', [], task_id => "after it $pool", queue => $pool));
 	like(outcome("cancelled $pool"), qr/^failed: (?:WorkerLostError|CancelledError): /, "CancelledError, which is no Exception, in the pool $pool");
-	# It ends a solo worker of Celery 5.2.
+	# This ends a solo worker of Celery 5.2.
 	is(outcome("after it $pool"), 'success: published', '... and the next task') if $pool eq 'threads';
 	$celery->stop_worker($pool);
 }
@@ -107,7 +110,7 @@ like(outcome('slow_in_session'), qr/^failed: SoftTimeLimitExceeded/, 'the soft t
 is($node->sql(q{SELECT count(*) FROM public.test_set WHERE name = 'slow'}), 0, '... and its work is rolled back');
 is(outcome('rejects_the_first_time'), 'success: the second run', 'Reject(requeue=True): the run that comes back counts');
 
-# ---- Functions that are called on the way ----
+# ---- Functions that Celery calls before or after a run ----
 
 submit(map { call($_) } qw(fails_after_a_step goes_on_after_a_step fails_after_run fails_in_session_after_run foreign_calls derived));
 is(outcome('fails_after_a_step'), 'failed: ValueError: after the step', 'a function with a session of its own, that the task calls, is not its end');
@@ -136,7 +139,7 @@ $celery->program('-c', 'from ending_tasks import *; abortable.AsyncResult("abort
 append_to_file("$celery->{directory}/abortable.goes", '');
 is(outcome('abortable'), 'success: aborted', 'an abortable task ends as its function does');
 
-# ---- Row security that looks at three settings ----
+# ---- Row security that reads three settings ----
 
 my $project = 'c0000000-0000-4000-8000-000000000001';
 $node->sql(q{CREATE TABLE public.note (project_id uuid, organization_id uuid, words text);
@@ -153,7 +156,7 @@ like(outcome('another project'), qr/^failed: ProgrammingError: .*row-level secur
 like(outcome('no project'), qr/^failed: ProgrammingError: .*row-level security policy "project"/, '... and not without one');
 like(outcome("child of starts_note $project"), qr/^success: [12]$/, 'what a task starts has the setting too');
 
-# ---- Results that nobody has run ----
+# ---- Results of tasks that were not run ----
 
 submit(map { call($_) } qw(is_a_generator is_a_coroutine makes_a_generator));
 is(outcome('is_a_generator'), 'failed: RuntimeError: the task never ran: it returned a generator', 'a generator is not run');
@@ -232,7 +235,7 @@ like(outcome('too late'), qr/^failed: TaskRevokedError: expired/, 'a task that e
 is(rows('link of a failure'), 0, 'what is linked to a failure does not run, and reports nothing');
 is($node->sql(q{SELECT string_agg(task_id, ', ' ORDER BY task_id) FROM rhesis_notify.task_notifications WHERE user_id IS DISTINCT FROM '} . $JANE . q{'}), '', 'each row has its owner');
 
-# ---- Eager ----
+# ---- Eager mode ----
 
 $node->sql('DELETE FROM rhesis_notify.task_notifications');
 is($celery->program('-c', <<"PYTHON"), "Retry ValueError RuntimeError\n", 'eager mode');
@@ -280,7 +283,7 @@ is(outcome('before_start'), 'failed: RuntimeError: in before_start', 'eager: bef
 is(outcome('after_return'), 'success', 'eager: after_return');
 is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 15, 'nothing else is reported: not what is ignored, nor what is called');
 
-# ---- Revoked ----
+# ---- Revoked tasks ----
 
 foreach my $signal (qw(TERM KILL))
 {

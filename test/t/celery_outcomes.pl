@@ -1,5 +1,6 @@
-# Outcomes that Celery records wrongly, or not at all: each is one row, and says what has happened. With a result backend beside
-# the broker, that goes away; and with the application's own engine. Nothing is mailed here.
+# Outcomes that Celery records wrongly, or not at all: each is one row that says what happened.
+# There is a result backend beside the broker, which is stopped for some tests, and the
+# application's own engine. Nothing is mailed here.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -44,7 +45,8 @@ sub column
 	return $node->sql("SELECT $column FROM rhesis_notify.task_notifications WHERE task_id = '$task_id'");
 }
 
-# How a task was reported, once it was: its status with its error, or with the name that it returned.
+# Waits until a task is reported. Returns its status, with its error or with the name that it
+# returned.
 sub outcome
 {
 	my ($task_id) = @_;
@@ -52,7 +54,7 @@ sub outcome
 	return column($task_id, q{concat_ws(': ', status, coalesce(error_message, result ->> 'test_set_name'))});
 }
 
-# This task has come to this end, by the worker's log.
+# Waits until the worker's log shows that this task ended in this way.
 sub ended
 {
 	my ($task_id, $how, $count) = @_;
@@ -99,7 +101,7 @@ is(outcome('sets_failure'), 'failed: OwnError: set by hand', 'update_state(FAILU
 is(outcome('sets_progress'), 'success: done', 'update_state(PROGRESS) is no end');
 like(outcome('cannot_be_encoded'), qr/^failed: EncodeError/, 'a result that Celery can\'t store fails the task, for Celery and for its owner');
 
-# ---- Bases of the application's own ----
+# ---- Bases of the application ----
 
 submit(
 	(map { my $base = $_; map { call($base, [$_], task_id => "$base $_") } 0, 1 } qw(tells_nobody fragile in_a_context)),
@@ -147,7 +149,7 @@ pass('and so is each chunk');
 like(outcome('expired'), qr/^failed: TaskRevokedError: expired/, 'a task that expires before it runs is a failure');
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE user_id IS DISTINCT FROM '} . $JANE . q{'}), 0, 'each row has its owner');
 
-# ---- Eager ----
+# ---- Eager mode ----
 
 is($celery->program('-c', <<"PYTHON"), "done\n", 'eager mode');
 from outcome_tasks import *
@@ -177,7 +179,7 @@ is(outcome($_), 'failed: ValueError: 13 is no number', $_) foreach 'eager in vai
 is(outcome('always eager'), 'success: always eager', 'task_always_eager');
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name = 'test.mapped'}), 8, 'a task that is called reports nothing');
 
-# ---- Tasks that never ran, since one before them failed ----
+# ---- Tasks that are never run, because an earlier one failed ----
 
 my %reported = (
 	'chain' => 'test.collect', 'group' => 'test.collect', 'whole group' => 'test.collect, test.publish', 'chord' => 'test.publish',
@@ -231,7 +233,7 @@ submit(map { call('publish', [], task_id => "after $_") } 1 .. 8);
 is(outcome("after $_"), 'success: published', "a pool whose connections are from before the restart: report $_") foreach 1 .. 8;
 unlike($celery->log('celery'), qr/Could not report task/, 'none was lost until here');
 
-# ---- The result backend is away ----
+# ---- The result backend cannot be reached ----
 
 my @ends = (succeeds => 'success: done', fails => 'failed: ValueError: my own words', 'kills itself' => 'failed: WorkerLostError: ', retries => 'success: done');
 while (my ($end, $outcome) = splice @ends, 0, 2)
@@ -261,7 +263,7 @@ foreach my $pool (qw(solo threads))
 	$celery->stop_worker($pool);
 }
 
-# ---- An application's own base, migrated as doc/migrate.md says ----
+# ---- The application's own base after the migration in doc/migrate.md ----
 
 $node->sql('DELETE FROM rhesis_notify.task_notifications');
 $celery->start_worker('migrated_tasks', 'migrated', '--concurrency', 2);

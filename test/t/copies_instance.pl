@@ -1,5 +1,6 @@
-# What is made of a database's files is a copy: CREATE DATABASE ... TEMPLATE, and a copied data directory whose environment has another
-# name. A failover, a rename and another tablespace make none; a database from an empty template adopts itself.
+# These are copies: a database from CREATE DATABASE ... TEMPLATE, and a copied data directory whose
+# environment has another name. These are not: a database after a failover, a rename or a move to
+# another tablespace. A database from an empty template adopts itself.
 use strict;
 use warnings FATAL => 'all';
 
@@ -22,7 +23,7 @@ sub wait_for_worker
 	return;
 }
 
-# The database mails what is reported there.
+# Checks that the database mails what is reported there.
 sub is_itself
 {
 	my ($server, $database, $how) = @_;
@@ -56,7 +57,7 @@ foreach my $strategy ('file_copy', 'wal_log')
 		"$how, an unused template: it has a token of its own");
 	$node->sql('DROP DATABASE copy WITH (FORCE)');
 
-	# A task may report before any worker has looked at the new database.
+	# A task may report before a worker has examined the new database.
 	my $launcher = $node->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'rhesis_notify launcher'});
 	kill 'STOP', $launcher;
 	$node->sql("CREATE DATABASE copy TEMPLATE unused STRATEGY $strategy");
@@ -86,7 +87,7 @@ foreach my $strategy ('file_copy', 'wal_log')
 	$node->sql('DROP DATABASE copy WITH (FORCE)');
 }
 
-# ---- What is no copy ----
+# ---- Not a copy ----
 
 $node->sql('ALTER DATABASE unused RENAME TO renamed');
 is_itself($node, 'renamed', 'RENAME');
@@ -133,7 +134,7 @@ open($conf, '>', $node->data_dir . '/postgresql.conf') or die "could not write: 
 print {$conf} @lines;
 close $conf;
 
-# Backups are made of it in a moment, with something that waits.
+# A backup is made of it below, with a row that waits.
 $node->sql('SELECT rhesis_notify.pause()');
 my $waiting = $node->report(task_id => 'waiting');
 $node->sql("UPDATE rhesis_notify.database_pause SET paused_by = paused_by");
@@ -141,7 +142,7 @@ $node->backup('base');
 $node->sql('SELECT rhesis_notify.resume()');
 $node->wait_for_state($waiting, 'sent');
 
-# From nothing to a name, to another one, and back to nothing.
+# From no name to a name, to another name, and back to no name.
 foreach my $name ('production', 'staging', '')
 {
 	my $mails = $peer->mail_count;
@@ -163,7 +164,7 @@ foreach my $name ('production', 'staging', '')
 	is_itself($node, 'postgres', "$how, after another restart");
 }
 
-# A name that is none.
+# An invalid name.
 $log_offset = -s $node->logfile;
 $node->{rhesis_environment} = { RHESIS_NOTIFY_INSTANCE => 'two words' };
 $node->restart;

@@ -1,5 +1,6 @@
-# Logical replication and copies: the first copy of a subscription is a copy, a running subscription's rows are mailed, and a publication
-# of all tables makes the subscriber a copy without breaking anything.
+# Logical replication and copies: after the initial copy of a subscription the subscriber is a copy.
+# The rows of a running subscription are mailed. A publication of all tables makes the subscriber a
+# copy, and breaks nothing.
 use strict;
 use warnings FATAL => 'all';
 
@@ -33,7 +34,7 @@ sub unsubscribe
 	return;
 }
 
-# The worker is another one, which has looked at the whole queue.
+# Waits until a new worker has examined the whole queue.
 sub looked
 {
 	my ($state, $database) = @_;
@@ -43,13 +44,13 @@ sub looked
 	return;
 }
 
-# The publisher has no mail server: what is reported there waits.
+# The publisher has no mail server, so its reports wait.
 $publisher->sql(qq{INSERT INTO rhesis_notify.templates (organization_id, name, subject) VALUES ('$ACME', 'task_completion', 'Custom: {{status_title}}');
 	SELECT rhesis_notify.email_notification('app.export')});
 my $first = $publisher->report(task_id => 'first');
 $publisher->sql("UPDATE $tables SET created_at = created_at - interval '1 hour'");
 
-# ---- The queue alone is published ----
+# ---- Only the queue is published ----
 
 $publisher->sql("CREATE PUBLICATION queue FOR TABLE $tables");
 $subscriber->sql('CREATE DATABASE queue');
@@ -67,7 +68,7 @@ $subscriber->wait_for_state($second, 'sent', 'queue');
 is($peer->mail_count, 2, 'rows that a running subscription adds are mailed, each once');
 unsubscribe('queue');
 
-# Without the first copy, nothing is older than the subscriber.
+# Without the initial copy, no row is older than the subscriber.
 $subscriber->sql('CREATE DATABASE running');
 $subscriber->create_app('running');
 $subscriber->sql("CREATE SUBSCRIPTION running CONNECTION $connection PUBLICATION queue WITH (slot_name = 'running', copy_data = false)", 'running');
@@ -78,7 +79,7 @@ $subscriber->wait_for_state($third, 'sent', 'running');
 pass('rows of a subscription without a first copy are mailed');
 unsubscribe('running');
 
-# ---- All tables are published, and both are paused ----
+# ---- All tables are published, and both databases are paused ----
 
 $publisher->sql('SELECT rhesis_notify.pause()');
 $publisher->sql('CREATE PUBLICATION everything FOR ALL TABLES');
@@ -93,7 +94,7 @@ is($subscriber->sql('SELECT count(*) FROM rhesis_notify.database_birth', 'everyt
 is($subscriber->sql('SELECT count(*) FROM rhesis_notify.database_identity', 'everything'), 2, 'the publisher\'s identity has arrived');
 looked('a copy', 'everything');
 
-# What changes at the publisher.
+# Changes at the publisher.
 $publisher->sql(q{UPDATE rhesis_notify.shipped_templates SET subject = subject || '!' WHERE subject IS NOT NULL;
 	INSERT INTO rhesis_notify.shipped_task_types VALUES ('another', 'task_completion');
 	DELETE FROM rhesis_notify.shipped_task_types WHERE task_name = 'collect_results';

@@ -1,5 +1,6 @@
-# A restored dump is a copy: however it is restored, nothing is mailed and nothing is decided, neither during the restore nor after it,
-# until adopt_database() is called. Then what waited goes out once, with its own templates.
+# A restored dump is a copy, however it is restored. Nothing is mailed or decided, neither during
+# the restore nor after it, until adopt_database() is called. Then the waiting mails are sent once,
+# with the restored templates.
 use strict;
 use warnings FATAL => 'all';
 
@@ -9,7 +10,8 @@ use RhesisNotify::Peer;
 use Test::More;
 
 my $peer = RhesisNotify::Peer->start;
-# The relation with the recipients is restored last: it sorts after rhesis_notify, and is small.
+# The relation with the recipients is restored last, because its schema sorts after rhesis_notify,
+# and it is small.
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, bare => 1,
 	settings => { 'server.max_worker_processes' => 24, recipients => 'zz.people' });
 my $tables = 'rhesis_notify.task_notifications';
@@ -20,7 +22,8 @@ my $triggers = q{SELECT string_agg(format('%s %s %s', tgrelid::regclass, tgname,
 my @waiting = qw(deferred pending sending);
 my ($dumps, $restores) = (0, 0);
 
-# ---- The original: a customised queue in every state, paused while the dumps are made ----
+# ---- The original: a queue in every state, with everything that users can write, paused during the
+# dumps ----
 
 sub create_original
 {
@@ -34,7 +37,7 @@ sub create_original
 		INSERT INTO zz.people VALUES ('$JANE', 'jane\@example.com', '$ACME');
 		SELECT rhesis_notify.pause();
 		ALTER DATABASE $database SET rhesis_notify.smtp_host = ''}, $database);
-	# Without a mail server its own worker decides nothing meanwhile.
+	# Without a mail server, the worker of the original decides nothing meanwhile.
 	$node->wait_for(q{SELECT state = 'mail off' FROM rhesis_notify.worker_status WHERE database = current_database()}, $database);
 	$node->customise($database);
 	$node->sql("UPDATE $tables SET next_attempt_at = created_at WHERE task_id = 'deferred'", $database);
@@ -45,7 +48,8 @@ $node->sql('CREATE ROLE app');
 create_original('original');
 create_original('original_of_1_0', '1.0');
 $node->sql("UPDATE $tables SET created_at = created_at - interval '1 hour'", 'original_of_1_0');
-# A dump of a queue that is not paused, as most are: no worker may get hold of the original's rows meanwhile.
+# A dump of a queue that is not paused, as most dumps are. No worker may claim the rows of the
+# original before the dump.
 $node->sql('CREATE DATABASE running TEMPLATE original');
 $node->sql(q{DELETE FROM rhesis_notify.database_pause}, 'running');
 $node->wait_for(q{SELECT state = 'a copy' FROM rhesis_notify.worker_status WHERE database = current_database()}, 'running');
@@ -77,7 +81,7 @@ sub is_a_copy
 	return;
 }
 
-# What was restored waits, and then goes out.
+# Checks that the restored rows wait, and are then sent.
 sub waits_and_goes_out
 {
 	my ($database, $original, $how, $is_paused, $session) = @_;
@@ -125,7 +129,7 @@ create_copy();
 command_ok([ 'pg_restore', '--exit-on-error', '--dbname', $node->connstr('copy'), dump_of('original', '-Fc') ], 'pg_restore');
 waits_and_goes_out('copy', 'original', 'pg_restore', 1);
 
-# Without a pause nothing but the copy's own knowledge keeps it from mailing.
+# Without a pause, nothing keeps the copy from mailing except that it knows that it is a copy.
 my $running = dump_of('running', '-Fc');
 create_copy();
 command_ok([ 'pg_restore', '--exit-on-error', '-j', '2', '--dbname', $node->connstr('copy'), $running ], 'pg_restore -j 2');
@@ -143,9 +147,9 @@ command_ok([ 'pg_restore', '--exit-on-error', '--dbname', $node->connstr('copy')
 is($node->sql(q{SELECT extversion <> '1.0' FROM pg_extension WHERE extname = 'rhesis_notify'}, 'copy'), 't', 'a dump of 1.0 is restored into the current version');
 waits_and_goes_out('copy', 'original_of_1_0', 'a dump of 1.0', 1);
 
-# ---- Step by step, each step long before the next one ----
+# ---- Step by step, with a long time between the steps ----
 
-# What pg_restore's list says of them, in the order given.
+# Restores the entries of pg_restore's list that match, in this order.
 sub restore_part
 {
 	my ($database, $dump, @patterns) = @_;
@@ -163,7 +167,7 @@ sub restore_part
 	return;
 }
 
-# The worker has looked at the queue since.
+# Waits until the worker has examined the queue again.
 sub looked
 {
 	my ($database) = @_;
@@ -183,7 +187,7 @@ sub goes_step_by_step
 	create_copy();
 	if ($prepared)
 	{
-		# As a migration has left it, long ago.
+		# As an old migration left it.
 		$node->sql(qq{CREATE EXTENSION rhesis_notify; CREATE SCHEMA zz; CREATE TABLE zz.people (user_id text PRIMARY KEY, email text, organization_id text);
 			SELECT rhesis_notify.grant_to('app');
 			UPDATE rhesis_notify.database_birth SET born = '2020-01-01'}, 'copy');
@@ -207,7 +211,7 @@ sub goes_step_by_step
 goes_step_by_step('running', $running, 'step by step');
 goes_step_by_step('running', $running, 'into a prepared database', 1);
 
-# ---- The schema, then its data without triggers, all of which are then enabled as ordinary ones ----
+# ---- The schema, and then its data without triggers; then ALTER TABLE ... ENABLE TRIGGER ALL ----
 
 my $paused = dump_of('original', '-Fc');
 create_copy();
@@ -215,7 +219,8 @@ command_ok([ 'pg_restore', '--exit-on-error', '--schema-only', '--dbname', $node
 command_ok([ 'pg_restore', '--exit-on-error', '--data-only', '--disable-triggers', '--dbname', $node->connstr('copy'), $paused ], 'pg_restore --data-only');
 waits_and_goes_out('copy', 'original', 'pg_restore --disable-triggers', 1);
 
-# ---- Everything in sessions that take themselves for a replica's, so that the application's triggers do not fire ----
+# ---- A restore in sessions with session_replication_role = replica, so that the application's
+# triggers do not fire ----
 
 {
 	local $ENV{PGOPTIONS} = '-c session_replication_role=replica';
@@ -224,7 +229,7 @@ waits_and_goes_out('copy', 'original', 'pg_restore --disable-triggers', 1);
 }
 waits_and_goes_out('copy', 'original', 'sessions of a replica', 1, 'SET session_replication_role = replica;');
 
-# ---- A restore in sections, into a database that mails beside it ----
+# ---- A restore in sections, into a database that mails meanwhile ----
 
 create_copy();
 foreach my $section (qw(pre-data data post-data))

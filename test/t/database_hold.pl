@@ -1,4 +1,5 @@
-# A database can be dropped, copied, renamed and moved while its worker sends; one who may not do that stops nobody's mail.
+# A database can be dropped, copied, renamed and moved while its worker sends. A user without that
+# right does not stop the mail.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,7 +13,7 @@ my $peer = RhesisNotify::Peer->start(accept_delay => 5);
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.allow_in_place_tablespaces' => 'on' });
 my $batches = 0;
 
-# Those that are at work.
+# The workers that are running.
 sub workers_of
 {
 	my ($database) = @_;
@@ -46,7 +47,7 @@ sub has_work
 	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE delivery_status = 'pending'", $database);
 }
 
-# Give the database's worker its hands full; returns while it sends.
+# Gives the worker of the database work. Returns while it sends.
 sub load
 {
 	my ($database) = @_;
@@ -56,7 +57,7 @@ sub load
 	RhesisNotify::Peer::wait_until(
 		sub {
 			return 1 if is_sending($database);
-			# All may have been sent before somebody looked.
+			# The worker may have sent all mails before the check.
 			report_batch($database) unless has_work($database);
 			return 0;
 		},
@@ -73,7 +74,7 @@ sub make_database
 	return;
 }
 
-# A statement of its own, as a user; returns what psql complains of.
+# Runs a statement in a new session, as a user. Returns the error message of psql.
 sub complaint
 {
 	my ($statement, $user) = @_;
@@ -109,7 +110,7 @@ is(complaint('DROP DATABASE app'), '', 'while the worker is in the middle of a l
 $node->wait_for(q{SELECT count(*) = 0 FROM rhesis_notify.worker_status WHERE database = 'app' OR database IS NULL});
 pass('no slot is left behind');
 
-# Another session is connected: it fails, and mail goes on.
+# Another session is connected, so DROP DATABASE fails, and mail continues.
 make_database('app', owner => 'app_owner');
 my $guest = RhesisNotify::Session->start($node, database => 'app');
 $guest->query('SELECT 1');
@@ -118,12 +119,13 @@ load('app');
 pass('and mail goes on afterwards');
 $guest->quit;
 
-# In a transaction that is rolled back there is no DROP DATABASE; the statement fails there after the hold.
+# DROP DATABASE is not allowed in a transaction. The statement fails after the workers have been
+# held.
 like(complaint('BEGIN; DROP DATABASE app'), qr/cannot run inside a transaction block/, 'it fails in a transaction');
 load('app');
 pass('and mail goes on afterwards');
 
-# A drop that waits for its 5 s, and is cancelled meanwhile.
+# DROP DATABASE waits for 5 s, and is cancelled meanwhile.
 $guest = RhesisNotify::Session->start($node, database => 'app');
 $guest->query('SELECT 1');
 my $dropper = RhesisNotify::Session->start($node);
@@ -135,7 +137,7 @@ load('app');
 pass('a dropper that was terminated holds nothing any more');
 $guest->quit;
 
-# ---- Those who may not ----
+# ---- Users without the right ----
 
 $node->wait_for('SELECT count(*) = 1 ' . workers_of('app'));
 make_database('half', owner => 'half_owner');
@@ -153,7 +155,7 @@ foreach my $user (qw(stranger powerless))
 	}
 }
 
-# The owner, but of what it takes only a part.
+# The owner lacks a part of the rights that these statements need.
 foreach my $statement (
 	'ALTER DATABASE half RENAME TO stolen',
 	'ALTER DATABASE half SET TABLESPACE elsewhere',
@@ -186,7 +188,7 @@ load('app_renamed');
 is(complaint('ALTER DATABASE app_renamed SET TABLESPACE pg_default'), '', 'and back');
 load('app_renamed');
 
-# A rename is left open: mail waits, and nothing else does.
+# A rename stays open in a transaction. Only mail waits.
 my $renamer = RhesisNotify::Session->start($node);
 $renamer->query('BEGIN');
 is(($renamer->query('ALTER DATABASE app_renamed RENAME TO app'))[1], '', 'a transaction renames a database');

@@ -1,4 +1,5 @@
-# What doc/dba.md says of processes, memory, hooks, roles, locks, the network, the log, WAL and disk is what a running server shows.
+# A running server must show what doc/dba.md says about processes, memory, hooks, roles, locks,
+# network, log, WAL and disk.
 use strict;
 use warnings FATAL => 'all';
 
@@ -32,7 +33,7 @@ sub uniq
 	return @sorted;
 }
 
-# A number that the page names, by the words around it.
+# A number on the page. The pattern has the words around it.
 sub figure
 {
 	my ($pattern) = @_;
@@ -90,7 +91,8 @@ is(document_section('locks of a task'), "| on | relation lock |\n| --- | --- |\n
 
 # ---- Locks: a worker ----
 
-# Look again and again while it sends, records and removes; in pg_locks only what is held just then can be seen.
+# Look again and again while the worker sends, records and removes, because pg_locks shows only the
+# current locks.
 $node->sql(q{CREATE TABLE seen (relation text, mode text, UNIQUE (relation, mode))});
 my $observer = RhesisNotify::Session->start($node);
 $observer->begin(q{
@@ -160,7 +162,7 @@ $node->wait_for_state($behind_lock, 'sent');
 
 # ---- The network ----
 
-# The sockets of a process: for each "STATE REMOTE PORT".
+# The sockets of a process, each as "STATE REMOTE PORT".
 sub sockets_of
 {
 	my ($pid) = @_;
@@ -188,7 +190,7 @@ is_deeply([ sockets_of($launcher) ], [], 'the launcher has no connection');
 is($node->sql(qq{SELECT count(*) FROM pg_stat_activity WHERE $ours AND backend_xmin IS NOT NULL}), 0, 'no snapshot is held while mails are on the wire');
 $peer->rules;
 
-# ---- What needs a restart ----
+# ---- Changes that need a restart ----
 
 is($node->sql(q{SELECT count(*) FROM pg_settings WHERE name LIKE 'rhesis\_notify.%' AND context IN ('postmaster', 'internal', 'superuser-backend', 'backend')
 		AND name <> 'rhesis_notify.instance'}),

@@ -1,4 +1,5 @@
-# A worker that dies while it prepares mails leaves nobody's mail in doubt; the row that ends it is found, and harms itself alone.
+# A worker dies while it prepares mails: no mail is in doubt. The row that causes it is found, and
+# only that row fails.
 use strict;
 use warnings FATAL => 'all';
 
@@ -39,7 +40,7 @@ $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE sta
 
 my $in_doubt = q{SELECT count(*) FROM rhesis_notify.delivery_events WHERE event = 'in_doubt'};
 
-# Every mail that arrived, once; nobody in doubt.
+# Checks that every other mail arrived once, and that none is in doubt.
 sub nobody_else_is_harmed
 {
 	my ($what) = @_;
@@ -56,7 +57,7 @@ sub deaths
 	return scalar(() = $node->log($log_offset) =~ /$how/g);
 }
 
-# ---- The row ends the process ----
+# ---- The row crashes the process ----
 
 my $log_offset = -s $node->logfile;
 report_with($node, 'fatal', 'die', 7);
@@ -77,13 +78,13 @@ nobody_else_is_harmed('two rows that end the worker');
 $found = deaths($log_offset, 'FATAL:  ended by a test');
 cmp_ok($found, '<=', 8, "they are found in a few deaths ($found)");
 
-# ---- It terminates it, in good order ----
+# ---- The row terminates the worker with SIGTERM ----
 
 report_with($node, 'terminate', 'terminate', 20);
 is(outcomes($node, 'terminate'), '20 failed interrupted', 'a row whose look-up terminates the worker fails');
 nobody_else_is_harmed('a row that terminates the worker');
 
-# ---- Somebody else terminates it in a look-up: nobody is blamed ----
+# ---- Somebody else terminates the worker during a look-up: no row is blamed ----
 
 report_with($node, 'other', 'sleep', 30);
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});
@@ -93,7 +94,7 @@ $node->wait_for(qq{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pi
 is(outcomes($node, 'other'), '', 'a worker that an operator terminates harms nobody');
 nobody_else_is_harmed('a worker that is terminated');
 
-# ---- A crash takes the memory away: what was claimed is in doubt, as ever ----
+# ---- A crash clears the shared memory: claimed rows are in doubt, as usual ----
 
 report_with($node, 'crash', 'sleep', 30);
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'looking up recipients'});

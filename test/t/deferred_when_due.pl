@@ -1,4 +1,4 @@
-# A deferred mail goes out when it is due, not when the worker happens to look at the queue next, which is once a minute.
+# A deferred mail is sent when it is due. It does not wait for the check of the queue once a minute.
 use strict;
 use warnings FATAL => 'all';
 
@@ -7,7 +7,7 @@ use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
 use Test::More;
 
-# So slow that the worker looks for the next due row while the mail is on its way.
+# So slow that the worker computes the next due time while the mail is still being sent.
 my $peer = RhesisNotify::Peer->start(reply_delay => 400);
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1s' });
 

@@ -1,4 +1,5 @@
-# `make demo` ends with a table that says what became of the mails: in a file, on a terminal, on a narrow one, and as README.md shows it.
+# `make demo` prints a table at its end that shows what became of the mails: into a file, on a
+# terminal, on a narrow terminal, and as in README.md.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -11,14 +12,14 @@ use PostgreSQL::Test::Utils;
 use RhesisNotify::Document qw(page_text);
 use Test::More;
 
-# The sanitizers' options would not reach them.
+# The demo starts its servers in an environment without the options of the sanitizers.
 plan skip_all => 'the demo gives its servers an environment of its own' if $ENV{RHESIS_SANITIZED};
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 chomp(my $bindir = qx(pg_config --bindir));
 my @demo = ("$top/demo/run", "--bindir=$bindir");
 
-# What it prints, from the table's title on.
+# Returns the output from the title of the table on.
 sub end_of_demo
 {
 	my ($environment, @command) = @_;
@@ -30,7 +31,7 @@ sub end_of_demo
 	return $output =~ /^(\S*Results\b.*)/ms ? $1 : die "the demo has no end:\n$output";
 }
 
-# Times, and the order in which the mail server gets the mails, differ in each run.
+# Times, and the order of the mails on the mail server, differ in each run.
 sub without_chance
 {
 	my ($text) = @_;
@@ -58,7 +59,7 @@ is(without_chance(decode('UTF-8', $shown // '')), without_chance($table), 'READM
 
 # ---- On a terminal ----
 
-# Python's pty makes one.
+# Python's pty makes a terminal.
 my @on_terminal = ('/usr/bin/python3', '-c', 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))', @demo);
 my %terminal = (TERM => 'xterm');
 
@@ -74,7 +75,7 @@ like($end, qr/^1  Task Completed: Test Execution Summary - 2 of\n   10 tests fai
 
 # ---- The mail catcher ----
 
-# Starts one after some preparation; says whether it listens, or why not.
+# Starts a mail catcher after some preparation. Returns whether it listens, or why not.
 sub start_mail_catcher
 {
 	my ($password, $preparation) = @_;
@@ -102,7 +103,7 @@ is(start_mail_catcher('-a-password', 'pass'), "listens\n", 'a password that begi
 like(start_mail_catcher('secret', 'os.remove(f"{demo.scratch}/peers/smtp_rules.py")'), qr/^the mail catcher has ended:\n.*No module named 'smtp_rules'/s,
 	'a mail catcher that ends says why');
 
-# ---- Where there is no Unicode ----
+# ---- Without Unicode ----
 
 my $drawing = <<'PYTHON';
 from terminal import Column, Row, Terminal, draw

@@ -1,5 +1,5 @@
-# doc/operate.md has all that pg_stat_activity shows of the processes, with their wait events, and nothing that the code does not have.
-# That they show it is in activity.pl.
+# doc/operate.md lists everything that pg_stat_activity shows of the processes, with their wait
+# events, and nothing else. activity.pl checks that they show it.
 use strict;
 use warnings FATAL => 'all';
 
@@ -18,14 +18,16 @@ sub uniq
 	return @sorted;
 }
 
-# Static functions of several files may have one name: then it is the bodies of all of them.
+# Static functions in several files may have the same name. Then the result is the bodies of all of
+# them.
 sub body_of
 {
 	my ($function) = @_;
 	return join('', $source =~ /^\Q$function\E\([^;]*?\)\n\{(.*?)^\}/msg) || die "there is no function $function in the sources\n";
 }
 
-# What a worker shows while it waits, as formats of printf with the event that it waits for. An activity without a format shows its name.
+# The texts that a worker shows while it waits, as formats of printf, each with its wait event. An
+# activity without a format shows its name.
 sub waiting_in_code
 {
 	my %event_of = body_of('ActivityWaitEvent') =~ /\[(WORKER_\w+)\] = "(\w+)"/g;
@@ -45,7 +47,7 @@ sub waiting_in_code
 	} keys %event_of;
 }
 
-# In a transaction no event is waited for that is ours.
+# In a transaction, the worker waits for no event of the extension.
 sub working_in_code
 {
 	my %name_of = body_of('WorkerActivityName') =~ /\[(WORKER_\w+)\] = "([^"]+)"/g;
@@ -60,7 +62,7 @@ sub launcher_in_code
 	return "$text | $event";
 }
 
-# The document has numbers, names and dots where the code has formats.
+# The page has numbers, names and dots in place of the format's directives.
 sub is_of_format
 {
 	my ($text, $format) = @_;
@@ -68,7 +70,7 @@ sub is_of_format
 	return $text =~ /^$pattern$/;
 }
 
-# A row has some texts, and an event for each or none.
+# A row has some texts, and an event for each of them or none.
 sub in_document
 {
 	my (@formats) = @_;

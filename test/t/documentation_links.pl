@@ -1,4 +1,4 @@
-# Links lead somewhere, each page can be found, and commands name what is there.
+# Every link has a target, every page can be found, and commands name existing targets and files.
 use strict;
 use warnings FATAL => 'all';
 
@@ -14,7 +14,8 @@ my $top = abs_path(dirname(__FILE__) . '/../..');
 
 # ---- Links ----
 
-# What a target that is not on the web lacks; nothing if it is there. Paths are from the page's directory.
+# Returns what is missing for a target in the repository, or nothing. Paths are relative to the
+# directory of the page.
 sub lack
 {
 	my ($page, $target) = @_;
@@ -36,7 +37,7 @@ foreach my $page (documents())
 is_deeply([ lack('README.md', 'doc/nowhere.md'), lack('README.md', '#nowhere'), lack('doc/install.md', '../README.md#nowhere') ],
 	[ 'doc/nowhere.md: no such file', '#nowhere: no such heading', '../README.md#nowhere: no such heading' ], 'a link that does not is noticed');
 
-# ---- Files that are named ----
+# ---- Files ----
 
 foreach my $page (documents())
 {
@@ -44,7 +45,7 @@ foreach my $page (documents())
 	is_deeply([ grep { my $pattern = "$top/$_"; !grep { -e } glob $pattern } @files ], [], "the files that $page names are there");
 }
 
-# ---- Functions of the sources that are named ----
+# ---- Functions of the sources ----
 
 my $sources = source_text('c');
 
@@ -60,7 +61,7 @@ foreach my $page (documents())
 }
 is_deeply([ unknown_functions('`LookUpRecipients()` and `NoSuchFunction()`') ], ['NoSuchFunction'], 'one that is not is noticed');
 
-# ---- What psql shows fits a terminal ----
+# ---- The output of psql fits a terminal ----
 
 foreach my $page (pages())
 {
@@ -68,9 +69,9 @@ foreach my $page (pages())
 	is_deeply([ grep { length > 120 } map { split /\n/ } @shown ], [], "what psql shows in $page fits 120 columns");
 }
 
-# ---- Plain English has no contractions ----
+# ---- No contractions ----
 
-# libcurl and Celery have these in their own words, which psql may cut anywhere.
+# These are texts of libcurl and Celery. psql may cut them at any place.
 sub contractions
 {
 	my ($text) = @_;
@@ -85,14 +86,14 @@ foreach my $file (documents(), map { s{^\Q$top\E/}{}r } map { glob "$top/$_" } '
 }
 is_deeply([ contractions("It can't, and it's sent; they'll see Jane's mail") ], [ "can't", "it's", "they'll" ], 'one is noticed');
 
-# ---- Each page can be found ----
+# ---- Every page can be found ----
 
 my %listed = map { ("doc/$_" => 1) } targets_of(page_text('doc/README.md'));
 is_deeply([ grep { m{^doc/} && $_ ne 'doc/README.md' && !$listed{$_} } pages() ], [], 'doc/README.md lists every page');
 
 # ---- Commands ----
 
-# The Makefile's targets, and those of PGXS that are written of.
+# The targets of the Makefiles, and those of PGXS that pages name.
 sub targets_in
 {
 	my (@makefiles) = @_;
@@ -124,7 +125,8 @@ foreach my $page (pages())
 
 # ---- Packages ----
 
-# Debian has what is to be installed, for the version of PostgreSQL that this runs with: the pages are written for 15.
+# Debian must have the named packages for the version of PostgreSQL in this run. The pages are
+# written for 15.
 my ($major) = qx(pg_config --version) =~ /(\d+)/;
 
 sub missing_packages

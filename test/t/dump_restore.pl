@@ -1,4 +1,5 @@
-# A dump carries what users wrote and nothing that we ship, and what was restored works at once.
+# A dump contains what users wrote, and nothing that the extension ships. The restored database
+# works at once.
 use strict;
 use warnings FATAL => 'all';
 
@@ -35,7 +36,8 @@ command_checks_all(
 	[ 'pg_dump', '--format=custom', '--file', $dump, $node->connstr('original') ],
 	0, [qr/^$/], [qr/^$/], 'pg_dump has nothing to complain of');
 
-# A worker may look at the queue while a dump is being restored: what decides about its rows has to be there before them.
+# A worker may read the queue while a dump is being restored. So the tables that decide about its
+# rows must be restored before the rows.
 my ($contents) = run_command([ 'pg_restore', '--list', $dump ]);
 my @order = $contents =~ /TABLE DATA rhesis_notify (\w+)/g;
 my %position = map { $order[$_] => $_ } 0 .. $#order;
@@ -43,7 +45,7 @@ cmp_ok($position{$_}, '<', $position{task_notifications}, "$_ comes before the q
 
 command_ok([ 'pg_restore', '--exit-on-error', '--dbname', $node->connstr('copy'), $dump ], 'the dump can be restored');
 
-# Each table that is dumped, row by row.
+# Each dumped table, row by row.
 my @tables = split /\n/, $node->safe_psql(
 	'original', q{
 	SELECT relation::regclass
@@ -57,7 +59,7 @@ for my $table (@tables)
 	my $original = $node->safe_psql('original', $rows);
 
 	isnt($original, '', "the original has rows in $table");
-	# Beside the identity that was dumped the copy has its own, and so knows that it is a copy.
+	# The copy has its own identity beside the dumped one, so it knows that it is a copy.
 	$rows = 'SELECT i::text FROM rhesis_notify.database_identity AS i WHERE token NOT IN (SELECT token FROM rhesis_notify.database_birth)'
 	  if $table eq 'rhesis_notify.database_identity';
 	is($node->safe_psql('copy', $rows), $original, "the copy has the same rows in $table");

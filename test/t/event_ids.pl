@@ -1,5 +1,6 @@
 
-# The sequence of delivery_events is behind the rows, as logical replication leaves it: no outcome is lost, and no mail waits for that.
+# The sequence of delivery_events has a lower value than the rows, as after logical replication. No
+# outcome is lost, and no mail waits because of it.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,7 +13,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1s', retry_max_delay => '1s' });
 my $greatest = 'SELECT max(id) FROM rhesis_notify.delivery_events';
 
-# As if they had come from elsewhere.
+# Inserts rows as replication does, without the sequence.
 sub leave_behind
 {
 	my $id = $node->report;
@@ -43,7 +44,7 @@ is($node->sql("SELECT string_agg(event, ' ' ORDER BY event) FROM rhesis_notify.d
 is($peer->mail_count, 20, 'nothing is sent twice');
 is_well('after attempts that failed');
 
-# ---- What another worker has left behind ----
+# ---- Rows of another worker that died ----
 
 leave_behind();
 my $before = $node->sql($greatest);

@@ -1,4 +1,5 @@
-# The examples that report tasks without Celery: each runs, and its mail arrives. What README.md and doc/ show of Python is in examples/.
+# The examples that report tasks without Celery: each of them runs, and its mail arrives. The Python
+# code in README.md and doc/ must also be in examples/.
 use strict;
 use warnings FATAL => 'all';
 
@@ -19,7 +20,7 @@ use Test::More;
 my $top = abs_path(dirname(__FILE__) . '/../..');
 my $examples = "$top/examples";
 
-# ---- What the documentation shows ----
+# ---- The code in the documentation ----
 
 my %source = map { $_ => slurp_file($_) } grep { -f } map { glob "$examples/$_" } qw(*/*.py */*/*.py */*/*/*.py);
 foreach my $page (pages(), map { s{^\Q$top\E/}{}r } glob "$examples/*/README.md")
@@ -31,13 +32,13 @@ foreach my $page (pages(), map { s{^\Q$top\E/}{}r } glob "$examples/*/README.md"
 	}
 }
 
-# Each example is to be copied alone, so what makes a result fit for a row is in each.
+# Users copy each example alone. So the code that prepares a result for a row is in each of them.
 my %same = map { $_ => $source{"$examples/$_"} =~ /^(# ---- What goes into a row\..*^# ---- End of the same lines ----$)/ms }
   qw(celery/rhesis_tasks.py sqlalchemy/report_task.py django/notifications/plain.py);
 is(scalar(keys %{ { reverse %same } }), 1, 'the examples have the same lines for what goes into a row');
 is(scalar(keys %same), 3, '... all of them');
 
-# The module to copy explains itself. A nested function is its function's own business.
+# The module for copying must be documented. Nested functions need no docstring.
 my $undocumented = qx(/usr/bin/python3 - '$examples/celery/rhesis_tasks.py' 2>&1 <<'PYTHON'
 import ast, sys
 
@@ -68,7 +69,7 @@ PYTHON
 is($undocumented, '', 'every public function, class and method of rhesis_tasks.py has a docstring and type hints');
 is($?, 0, '... as Python reads it');
 
-# Values as tasks return them, and what becomes of them in a row.
+# Results of tasks, and their form in a row.
 my $values = <<'PYTHON';
 import datetime as dates, decimal, enum, math, uuid
 Colour = enum.Enum("Colour", {"RED": "red"})
@@ -88,7 +89,7 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'se
 $node->sql('CREATE ROLE app LOGIN');
 $node->sql(q{SELECT rhesis_notify.grant_to('app')});
 
-# The environment of a program that works in this database as this role.
+# The environment of a program that uses this database as this role.
 sub environment
 {
 	my ($database, $role) = @_;
@@ -103,7 +104,7 @@ sub environment
 		PYTHONDONTWRITEBYTECODE => 1);
 }
 
-# A program's exit code and what it says, started in this directory of examples/.
+# Returns the exit code and the output of a program, started in this directory of examples/.
 sub run_in
 {
 	my ($directory, $environment, @command) = @_;
@@ -123,7 +124,7 @@ sub runs_in
 	return $output;
 }
 
-# The next mail, once it is there.
+# Waits for the next mail.
 my $seen = 0;
 
 sub next_mail
@@ -272,7 +273,7 @@ is("$code: $output", "2: usage: report.sh NAME USER_ID ORGANIZATION_ID COMMAND [
 is($code, 0, 'one that can\'t be reported ends as it did too');
 like($output, qr/report\.sh: could not report nightly\.backup$/, '... and says so');
 
-# As doc/tasks.md shows it, from the top.
+# As doc/tasks.md shows it, from the start.
 $node->sql('CREATE DATABASE mydb');
 $node->create_app('mydb');
 $node->sql(q{SELECT rhesis_notify.grant_to('app');

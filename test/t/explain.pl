@@ -1,5 +1,6 @@
-# explain() beside a worker at work: a mail that is sent, deferred, refused, in doubt, on the wire, and one that waits for a server,
-# behind others at a slower pace, for settings, for a table that can't be read; and who may ask. What it says of each decision is in test/pgtap/explain.sql.
+# explain() beside a running worker: for mails that are sent, deferred, refused, in doubt or being
+# sent; and for mails that wait for a server, for earlier mails at a low rate, for settings, or for
+# an unreadable table. Also who may call it. test/pgtap/explain.sql tests each decision.
 use strict;
 use warnings FATAL => 'all';
 
@@ -10,7 +11,7 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1h', retry_max_delay => '1h', in_doubt => 'hold' });
 
-# The explanation as a list of [step, decision, detail, advice].
+# Returns the explanation as a list of [step, decision, detail, advice].
 sub explanation
 {
 	my ($id, $role) = @_;
@@ -18,14 +19,14 @@ sub explanation
 	return map { [ split /\t/, $_ ] } split /\n/, $rows =~ s/^SET\n//r;
 }
 
-# The steps of that name, each as one line.
+# Returns the steps with that name, each as one line.
 sub step
 {
 	my ($id, $name) = @_;
 	return map { join ' | ', @$_[ 1 .. $#$_ ] } grep { $_->[0] eq $name } explanation($id);
 }
 
-# ---- What has been sent, put off, refused ----
+# ---- Sent, deferred and refused ----
 
 my $id = $node->report;
 $node->wait_for_state($id, 'sent');
@@ -54,7 +55,7 @@ $node->wait_for_state($id, 'held');
 like((step($id, 'attempt'))[0], qr/^in_doubt \| .*after the end of the message/, 'in doubt: what happened');
 like((step($id, 'next'))[0], qr/^nothing \| it waits for retry\(\) or cancel\(\) \| Look for its Message-ID/, 'and that somebody has to decide');
 
-# ---- On the wire ----
+# ---- While it is sent ----
 
 $peer->rules({ stage => 'rcpt', action => 'silence', match => 'jose' });
 $id = $node->report(user_id => $JOSE);
@@ -102,7 +103,7 @@ is((split / \| /, (step($id, 'next'))[0])[1], 'when the settings are complete', 
 $node->reconfigure(smtp_host => 'localhost');
 $node->wait_for_state($id, 'sent');
 
-# ---- Who may ask, and as whom the app's relations are read ----
+# ---- Who may call it, and the rights for the application's relations ----
 
 $node->sql(q{CREATE ROLE task LOGIN; CREATE ROLE operator LOGIN; CREATE ROLE app_owner NOLOGIN;
 	SELECT rhesis_notify.grant_to('task'); SELECT rhesis_notify.grant_to('operator', 'operator');

@@ -1,5 +1,5 @@
-# The library and the server's namespace: it exports what PostgreSQL must find and nothing else, and takes from others what the server,
-# the C library and libcurl have, whatever else is preloaded.
+# The symbols of the library: it exports only what PostgreSQL must find. It uses the functions of
+# the server, the C library and libcurl, whatever other libraries are preloaded.
 use strict;
 use warnings FATAL => 'all';
 
@@ -10,7 +10,7 @@ my $node = PostgreSQL::Test::Cluster->new('main');
 my $library = $node->config_data('--pkglibdir') . '/rhesis_notify.so';
 my $postgres = $node->config_data('--bindir') . '/postgres';
 
-# Names of a kind, with their versions behind '@'; those that may be missing are left out.
+# The names of one kind. A version comes after '@'. Names that may be missing are left out.
 sub names_of
 {
 	my ($kind, $file) = @_;

@@ -1,5 +1,6 @@
-# From each earlier version to the current one: ALTER EXTENSION UPDATE loses and changes nothing that users wrote, while mail goes on, and leaves
-# what a fresh install creates. A library and SQL objects of neighbouring versions meet without a crash, in both orders.
+# From each earlier version to the current one: ALTER EXTENSION UPDATE loses and changes nothing
+# that users wrote, while mail continues. The result is the same as a new installation. A library
+# with SQL objects of another version does not crash, in both directions.
 use strict;
 use warnings FATAL => 'all';
 
@@ -38,7 +39,7 @@ sub worker_in
 	return $server->sql("SELECT pid FROM rhesis_notify.worker_status WHERE database = current_database()", $database);
 }
 
-# Wait until a database's worker is one that started after an update, and has looked at the queue.
+# Waits until the database has a worker that started after the update and has examined the queue.
 sub wait_for_new_worker
 {
 	my ($server, $database, $old) = @_;
@@ -47,7 +48,7 @@ sub wait_for_new_worker
 	return;
 }
 
-# ---- The comparison itself: whatever is changed in a catalog, it is seen, and nothing else is ----
+# ---- The comparison itself: it finds every change in a catalog, and nothing else ----
 
 create_database($node, 'fresh');
 $node->sql('CREATE ROLE app');
@@ -97,7 +98,7 @@ foreach my $change (sort keys %changes)
 
 $node->stop;
 
-# ---- From each earlier version: test/run has built their libraries ----
+# ---- From each earlier version: test/run has built its library ----
 
 foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}/*")
 {
@@ -107,7 +108,8 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	create_database($node, 'fresh');
 	$node->sql('CREATE ROLE app');
 
-	# ---- The update, of an empty database, one with all that users write, and one at work ----
+	# ---- The update of an empty database, of one with everything that users write, and of one at
+	# work ----
 
 	foreach my $database (qw(empty every_state busy))
 	{
@@ -127,7 +129,8 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 		UNION ALL SELECT 'pause', to_jsonb(p) FROM rhesis_notify.database_pause AS p) AS t GROUP BY 1 ORDER BY 1};
 	my $before = $node->sql($states, 'every_state');
 
-	# Tasks report and mails are on the wire while the update is done; a task that reports in the meantime waits for it to be committed.
+	# Tasks report and mails are being sent during the update. A task that reports meanwhile waits
+	# until the update commits.
 	$peer->rules({ stage => 'accepted', action => 'slow', pause_ms => 5, count => 100000 });
 	my $mails = $peer->mail_count;
 	my $worker = worker_in($node, 'busy');
@@ -166,7 +169,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	{
 		is(join("\n", differences(\%fresh, { catalog_of($node, $database) })), '', "$database: the catalog is that of a fresh install");
 	}
-	# An operator's own storage parameters stay, those that were shipped become the current ones.
+	# Storage parameters that an operator changed stay. Shipped ones get the current values.
 	create_database($node, 'tuned', $from);
 	$node->sql("ALTER TABLE $queue SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.3)", 'tuned');
 	my $parameters = "SELECT string_agg(p, ' ' ORDER BY p) FROM pg_class, unnest(reloptions) AS p WHERE oid = '$queue'::regclass AND p ~ '^(fillfactor|autovacuum_vacuum_scale_factor)='";
@@ -174,13 +177,14 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	is($node->sql($parameters, 'tuned'), 'autovacuum_vacuum_scale_factor=0.3 fillfactor=90', 'what an operator has set stays');
 	is($node->sql($parameters, 'empty'), 'autovacuum_vacuum_scale_factor=0.1 fillfactor=50', 'what was ours is new');
 
-	# Who got privileges from that version keeps them, and has those of the current version after grant_to.
+	# Roles with privileges of that version keep them, and get those of the current version by
+	# grant_to().
 	my $grant = q{SELECT rhesis_notify.grant_to('app')};
 	my %granted = catalog_of($node, 'fresh', $grant);
 	is(join("\n", differences(\%granted, { catalog_of($node, 'every_state', $grant) })), '', 'every_state: so it is, with what grant_to gives');
 
-	# Version 1.0 granted operators every function. The update takes those of triggers back, leaves the others, and lets default
-	# privileges give nobody what is new.
+	# Version 1.0 granted operators every function. The update revokes trigger functions, keeps the
+	# others, and does not let default privileges apply to new objects.
 	if ($from eq '1.0')
 	{
 		$node->sql('CREATE ROLE operator_of_10; CREATE ROLE somebody');
@@ -207,8 +211,9 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 
 	# ---- Different versions of library and objects ----
 
-	# Calls every function and reads every relation of the extension, with something in it. What fails may fail; the server may not.
-	# Returns how many statements these were, and those that failed.
+	# Calls every function and reads every relation of the extension, with some data in it. A
+	# statement may fail; the server may not. Returns the number of statements, and those that
+	# failed.
 	sub use_everything
 	{
 		my ($server, $database) = @_;
@@ -238,7 +243,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 		return (scalar @statements, @failed);
 	}
 
-	# The current library and objects of that version.
+	# The current library with the objects of that version.
 	create_database($node, 'old_objects', $from);
 	$node->customise('old_objects');
 	my ($all, @old_failed) = use_everything($node, 'old_objects');
@@ -249,7 +254,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	my %fails = map { $_ => 1 } @new_failed;
 	is_deeply([ grep { !$fails{$_} } @old_failed ], [], 'what does not, does not with its own objects either (the arguments are no good)');
 
-	# An installation whose library is that of that version, with the scripts of the current version beside it.
+	# An installation with the library of that version and the scripts of the current version.
 	my $installation = PostgreSQL::Test::Utils::tempdir();
 	my $prefix = dirname($node->config_data('--bindir'));
 	my $library = $node->config_data('--pkglibdir') . '/rhesis_notify.so';
@@ -258,7 +263,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	my $current_library = "$installation/current.so";
 	copy($library, $current_library) or die "could not copy: $!";
 
-	# As make install does: another file of the same name.
+	# As make install does it: a new file with the same name.
 	my $install_library = sub
 	{
 		my ($file) = @_;
@@ -274,7 +279,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	$old->wait_for_state($old->report, 'sent');
 	pass("the library of $from serves objects of $from");
 
-	# make install, and no restart yet.
+	# After make install, before the restart.
 	$install_library->($current_library);
 	like($old->sql_error($update), qr/ERROR:  the library of rhesis_notify that the server has loaded is older than version \S+ of its objects.*HINT:  Restart the server/s,
 		'ALTER EXTENSION UPDATE before the restart says that it is wanted');

@@ -1,4 +1,5 @@
-# A standby sends nothing, a promoted one takes over, and a demoted one is quiet; a pause survives all of that.
+# A standby sends nothing, a promoted one starts to send, and a demoted one stops. A pause stays
+# throughout.
 use strict;
 use warnings FATAL => 'all';
 
@@ -37,7 +38,7 @@ is($standby->sql($due), 20, 'the standby has rows that are due');
 is($standby->sql($ours), 0, 'and no process that could mail them');
 is($standby->sql('SELECT count(*) FROM rhesis_notify.worker_status'), 0, 'worker_status says so');
 
-# What is wrong with the queue can't be mended here, and the advice says where.
+# The queue cannot be repaired here. The advice names the place where it can.
 $primary->sql(q{UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() - interval '6 minutes' WHERE delivery_status = 'pending'});
 $primary->sql(q{WITH held AS (INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, delivery_status)
 	VALUES ('held', 'app.held', 'success', 'held') RETURNING id)
@@ -53,12 +54,12 @@ is($primary->sql(q{SELECT count(DISTINCT advice) FROM rhesis_notify.health() WHE
 is($standby->sql(q{SELECT value FROM rhesis_notify.health() WHERE check_name = 'autovacuum'}), 'a standby needs none of its own', 'nor does a standby vacuum');
 like($standby->sql_error('SELECT rhesis_notify.resume()'), qr/read-only transaction/, 'an operator is told that it is a standby');
 
-# A restart keeps the pause.
+# A pause stays after a restart.
 $primary->restart;
 $primary->wait_for(q{SELECT state = 'paused' AND paused FROM rhesis_notify.worker_status});
 is($primary->sql($due), 20, 'after a restart the primary is still paused');
 
-# ---- Promoted ----
+# ---- After the promotion ----
 
 follow($standby, $primary);
 $primary->stop('immediate');
@@ -72,14 +73,15 @@ is($peer->mail_count, $before + 20, 'each mail went out once');
 $standby->wait_for_state($standby->report, 'sent');
 pass('and new ones do');
 
-# ---- Demoted and rewound ----
+# ---- After pg_rewind as a standby ----
 
-# The old primary mailed something that the new one knows nothing of.
+# The old primary sent a mail that the new one does not know.
 $primary->start;
 $primary->sql('SELECT rhesis_notify.resume()');
 $primary->wait_for_state($primary->report, 'sent');
 $primary->stop('fast');
-# Up to version 15 pg_rewind learns of the new timeline from the control file, which a checkpoint writes.
+# Up to version 15, pg_rewind reads the new timeline from the control file, which a checkpoint
+# writes.
 $standby->sql('CHECKPOINT');
 command_ok(
 	[ 'pg_rewind', '--target-pgdata', $primary->data_dir, '--source-server', $standby->connstr('postgres'), '--no-sync' ],

@@ -1,6 +1,8 @@
 
-# A connection's trouble is not a message's: one that has died while it was kept is replaced, uncounted; one that is refused while
-# others work makes the worker use fewer, and try again later; and a delay that the server names is kept.
+# A problem of a connection is not a problem of a mail. If a kept connection has died, a new one
+# replaces it, without an attempt. If the server refuses a connection while others work, the worker
+# uses fewer connections, and tries more later. If the server names a delay, the worker waits for
+# it.
 use strict;
 use warnings FATAL => 'all';
 
@@ -18,7 +20,7 @@ my $node = RhesisNotify::Cluster->serve(
 		'server.max_worker_processes' => 32, 'server.fsync' => 'off', smtp_ca_file => RhesisNotify::Peer::certificates() . '/ca.pem',
 		smtp_user => 'mailer', smtp_password => $PASSWORD, retry_delay => '200ms', retry_max_delay => '200ms' });
 
-# A database with a mail server of its own.
+# A database with its own mail server.
 sub database
 {
 	my ($name, $peer_options, %settings) = @_;
@@ -64,7 +66,7 @@ sub refusals
 
 # ---- A kept connection that has died ----
 
-# How it shows, when the next mail comes.
+# The ways in which this appears with the next mail.
 my @deaths = (
 	[ 'is closed', { action => 'close' } ],
 	[ 'answers 421', { action => 'reply', text => '421 4.4.2 Timeout exceeded', then => 'close' } ],
@@ -107,7 +109,8 @@ sub too_many
 	my %connections = map { $_->envelope->{connection} => 1 } $peer->mails;
 	$seen{connections} = keys %connections;
 
-	# The server takes more again, and is asked, one connection after the other, while there is work for them.
+	# The server accepts more connections again. The worker opens them one by one while there is
+	# work for them.
 	$peer->rules;
 	my $batches = 0;
 	while (($seen{more} = worker($database, 'connections')) <= 4 && $batches++ < 200)
@@ -120,7 +123,7 @@ sub too_many
 	return \%seen;
 }
 
-# ---- A connection that takes no more mails ----
+# ---- A connection that accepts no more mails ----
 
 sub full
 {
@@ -202,7 +205,7 @@ $node->wait_for(q{SELECT backing_off_until - now() BETWEEN interval '100 s' AND 
 pass('a delay named for the server is kept');
 is(value($named, q{SELECT attempts FROM rhesis_notify.task_notifications WHERE task_id = 'later'}), 0, '... and costs no attempt');
 
-# Not for longer than retry_max_delay, whoever names it.
+# But no longer than retry_max_delay, for any delay.
 my $patient = database('patient', {}, retry_delay => '20s', retry_max_delay => '10min', smtp_connections => 1);
 foreach my $delay ('in 999999999 hours', 'in 99999999999999999999 seconds', 'after 999999:59:59', 'in 720 minutes')
 {

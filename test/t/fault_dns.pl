@@ -1,8 +1,8 @@
 
-# A name server that swallows every question freezes nothing: not the worker, not a shutdown, not DROP DATABASE. And a server that
-# can't be reached is no different from one that is down.
+# A name server that answers no question blocks nothing: no worker, no shutdown, no DROP DATABASE.
+# And a server that cannot be reached is treated as one that is down.
 #
-# The test has a network of its own, with nothing in it but a loopback interface and that name server.
+# The test has its own network, with only a loopback interface and that name server.
 use strict;
 use warnings FATAL => 'all';
 
@@ -24,7 +24,7 @@ use Time::HiRes qw(time);
 
 # ---- The name server ----
 
-# Questions go here, and stay here; the process that holds the socket reads none.
+# The questions arrive at this socket. The process that holds it reads none of them.
 my $name_server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 53, Proto => 'udp') or die "could not listen: $!\n";
 
 sub questions
@@ -38,7 +38,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { connect_timeout => '1s', smtp_host => 'mail.example.com' });
 my $backs_off = q{SELECT state = 'backing off' AND last_error IS NOT NULL FROM rhesis_notify.worker_status WHERE database = current_database()};
 
-# At work on the lookup.
+# Waits until the worker waits for the look-up.
 sub wait_for_lookup
 {
 	my ($database) = @_;
@@ -62,13 +62,14 @@ is($node->sql(q{SELECT sum(attempts) FROM rhesis_notify.task_notifications}), 0,
 is($node->sql('SELECT DISTINCT delivery_reason FROM rhesis_notify.task_notifications WHERE delivery_reason IS NOT NULL'),
 	'connection', 'the reason is the connection');
 
-# The lookup lasts for more than two minutes. In the middle of it the worker answers at once: to a reload, to DROP DATABASE, to a shutdown.
+# The look-up lasts for more than two minutes. Meanwhile the worker reacts at once to a reload, to
+# DROP DATABASE and to a shutdown.
 $node->configure(connect_timeout => '300s');
 $node->reload;
 wait_for_lookup('postgres');
 my $pid = $node->worker('pid');
 cmp_ok(seconds(sub { $node->sql("SELECT pg_terminate_backend($pid, 100000)") }), '<', 60, 'a worker in the middle of a lookup can be ended');
-# At a shutdown the postmaster signals each process twice, and its process group is itself.
+# At a shutdown the postmaster signals each process twice: the process, and its process group.
 wait_for_lookup('postgres');
 $pid = $node->worker('pid');
 1 while kill 'TERM', $pid;
@@ -82,14 +83,15 @@ cmp_ok(seconds(sub { $node->sql('DROP DATABASE doomed') }), '<', 60, 'its databa
 wait_for_lookup('postgres');
 cmp_ok(seconds(sub { $node->stop('fast') }), '<', 60, 'the server can be stopped in the middle of a lookup');
 
-# ---- Nobody there ----
+# ---- A server that cannot be reached ----
 
 $node->configure(smtp_host => '192.0.2.1', connect_timeout => '1s');
 $node->start;
 $node->wait_for($backs_off);
 like($node->worker('last_error'), qr/connect to 192\.0\.2\.1|unreachable/i, 'a host without a route: worker_status tells of it');
 
-# A server whose queue of connections is full does not answer at all. (libcurl 8.5 says only after how long it gave up: a refusal takes no second.)
+# A server whose queue of connections is full does not answer. (libcurl 8.5 only tells after which
+# time it gave up; a refusal takes less than a second.)
 my $full = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "could not listen: $!\n";
 my @waiting = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) } 1 .. 4;
 $node->reconfigure(smtp_host => 'localhost', smtp_port => $full->sockport);
@@ -97,7 +99,7 @@ $node->wait_for($backs_off);
 like($node->worker('last_error'), qr/timed? ?out|timeout|connect .* after \d{4} ms/i, 'a host that does not answer: worker_status tells of it');
 is($node->sql(q{SELECT sum(attempts) FROM rhesis_notify.task_notifications}), 0, 'no attempt is used');
 
-# ---- And then all is well ----
+# ---- At the end everything works ----
 
 $node->reconfigure(smtp_host => 'localhost', smtp_port => $peer->port);
 $node->wait_for(q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});

@@ -1,7 +1,7 @@
 
-# Mails leave no faster than rhesis_notify.max_rate says, whatever the number of workers; and when the server says "slow down", all of
-# them do, for a while. How exact the pace is, is in test/pgtap/pace.sql, which has a clock of its own. Here a mail may be late for
-# any reason, but never early.
+# Mails are sent no faster than rhesis_notify.max_rate, whatever the number of workers. If the
+# server says "slow down", all workers slow down for a while. test/pgtap/pace.sql, which has its own
+# clock, tests the exact pace. Here a mail may be late for any reason, but never early.
 use strict;
 use warnings FATAL => 'all';
 
@@ -20,7 +20,7 @@ my $node = RhesisNotify::Cluster->serve(
 	peer => $peer,
 	settings => { workers => 2, max_rate => $MAX_RATE, log_deliveries => 'off', 'server.max_worker_processes' => 32 });
 
-# When a server accepted its mails, in order: their files tell.
+# The times when a server accepted its mails, in order, from the times of their files.
 sub acceptances
 {
 	my ($server) = @_;
@@ -28,8 +28,9 @@ sub acceptances
 	return @times;
 }
 
-# How many of these times are too early for mails that may leave from a moment on, where a pace says how many may have left so many
-# seconds later. A mail is accepted after it has left.
+# Counts the times that are too early. Mails may be sent from a start time on. The pace is a
+# function that returns the allowed number of mails after some seconds. A mail is accepted after it
+# has been sent.
 sub too_early
 {
 	my ($begin, $pace, @times) = @_;
@@ -68,7 +69,7 @@ foreach my $until (0 .. $#times)
 note("the best second has $most");
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.worker_status WHERE sent > 0}), 2, 'both workers have sent');
 
-# ---- The server asks for less ----
+# ---- A server that asks to slow down ----
 
 my $RATE = 40;
 my @replies = (
@@ -78,7 +79,7 @@ my @replies = (
 	'451 4.7.1 Rate limit exceeded, slow down',
 	'452 Too many recipients received this hour');
 
-# Two workers, one of which is told to slow down after two seconds.
+# Two workers. One of them is told to slow down after two seconds.
 sub throttled
 {
 	my ($reply, $server) = @_;
@@ -98,7 +99,7 @@ sub throttled
 		attempts => $node->sql(q{SELECT string_agg(DISTINCT attempts::text, ' ') FROM rhesis_notify.task_notifications}, $database) };
 }
 
-# How slow a pace a server asks for, by the log.
+# The paces that a server asked for, from the log.
 sub paces_of
 {
 	my ($server) = @_;
@@ -118,8 +119,8 @@ foreach my $number (0 .. $#replies)
 	is(scalar @paces, 1, "$reply: the log says, once, that the pace is slower");
 	my $pace = $paces[0];
 	cmp_ok($pace, '<=', 0.5 * $RATE, "... by half, or more where the machine had not come to max_rate: $pace");
-	# No more than 16 mails were on their way when the server said so. From then on the pace grows by a thirtieth a second; what each
-	# worker had on its way comes on top.
+	# At most 16 mails were being sent when the server asked. From then on the pace grows by a
+	# thirtieth per second. The mails that each worker was sending come in addition.
 	my ($told) = $seen->{accepted}[ 2 * $RATE - 16 ];
 	my @after = grep { $_ > $told } @{ $seen->{accepted} };
 	cmp_ok(scalar(@after), '>', 5 * $pace, '... before most mails have left');
@@ -127,7 +128,7 @@ foreach my $number (0 .. $#replies)
 	is($seen->{attempts}, 1, '... no message lost an attempt');
 }
 
-# It grows again: for as long as it is slower, explain() says so.
+# The pace grows again. As long as it is below its limit, explain() shows it.
 my $database = 'throttled_' . substr $replies[0], 0, 3;
 $node->sql('SELECT rhesis_notify.pause()', $database);
 my $id = $node->report(database => $database);

@@ -1,6 +1,7 @@
 
-# A mail server in trouble is left alone: no message loses an attempt by it, one probe at a time goes there, an operator sees what
-# is wrong, and all that waited is delivered, once each, within one probe of its return.
+# If a mail server is in trouble, the worker backs off. No mail loses an attempt, the worker sends
+# one probe at a time, and an operator sees the problem. After the server is back, the next probe
+# finds it, and all waiting mails are sent once.
 use strict;
 use warnings FATAL => 'all';
 
@@ -15,12 +16,12 @@ use Time::HiRes qw(time);
 
 my $PASSWORD = 'peer secret';
 
-# Each trouble in a database of its own:
+# Each fault has its own database:
 #   begin, end    make the server misbehave and behave
-#   settings      of the database, over those of its peer
-#   error         what an operator reads in last_error
-#   reason        of the notification that met it
-#   heard         what the transcript shows for each probe; undef: the server hears nothing
+#   settings      of the database, in addition to those of its peer
+#   error         the text that an operator reads in last_error
+#   reason        of the notification that met the fault
+#   heard         the text of the transcript for each probe; undef: the server gets nothing
 my %refused = (action => 'reply', then => 'close');
 my @troubles = (
 	{
@@ -117,7 +118,7 @@ sub wait_in
 	return $node->wait_for($query, $trouble->{name});
 }
 
-# In a child: from the first failure to the last mail; returns what was seen.
+# In a child process: from the first failure to the last mail. Returns the observations.
 sub run_trouble
 {
 	my ($trouble) = @_;
@@ -134,7 +135,7 @@ sub run_trouble
 	$trouble->{begin}->($peer);
 	$node->report_many($mails, task_name => 'app.waits', database => $database);
 
-	# Two failures, so that one probe has been there, and then a pause.
+	# After two failures there was one probe, and the worker backs off.
 	wait_in($trouble, 'SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE smtp_reply IS NOT NULL');
 	my $since = sql_of($trouble, q{SELECT last_error_at FROM rhesis_notify.worker_status WHERE database = current_database()});
 	$seen{psql} = psql_of_pause($trouble, $since);
@@ -145,7 +146,7 @@ sub run_trouble
 	$seen{events} = sql_of($trouble, 'SELECT count(*) FROM rhesis_notify.delivery_events');
 	return \%seen if $trouble->{no_end};
 
-	# The server is back: the next who comes is the probe, and with it all is well.
+	# The server is back. The next connection is a probe, and then all is well.
 	($trouble->{end} // sub { shift->rules() })->($peer);
 	my $before = connections($peer);
 	wait_in($trouble, q{SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
@@ -160,7 +161,7 @@ sub run_trouble
 	return \%seen;
 }
 
-# The number of the last one.
+# The number of the last connection.
 sub connections
 {
 	my ($peer) = @_;
@@ -168,7 +169,7 @@ sub connections
 	return @numbers ? $numbers[-1] : 0;
 }
 
-# What an operator sees, as psql shows it.
+# The output of psql for an operator.
 sub psql_of
 {
 	my ($database) = @_;
@@ -180,7 +181,8 @@ sub psql_of
 	return join '', map { my ($out) = run_command([ 'psql', @options, '-c', $_ ]); "=> $_\n$out\n" } @queries;
 }
 
-# The same, in a pause after this time. A pause may end before psql has asked; then wait for the next one.
+# The same, in a pause after this time. If the pause ends before psql has asked, waits for the next
+# pause.
 sub psql_of_pause
 {
 	my ($trouble, $since) = @_;
@@ -194,7 +196,7 @@ sub psql_of_pause
 	return $psql;
 }
 
-# One who sees this database's worker alone.
+# A role that sees only the worker of this database.
 $node->sql('CREATE ROLE operator');
 
 $_->{peer} = RhesisNotify::Peer->start(password => $PASSWORD) foreach @troubles;
@@ -216,14 +218,14 @@ foreach my $number (0 .. $#troubles)
 	is($seen->{events}, 0, "$name: it is no event of a message");
 	is(scalar @warnings, 1, "$name: one warning, not one for each message or probe");
 	next if $trouble->{no_end};
-	# Or over a connection that is open already.
+	# Or over a connection that is already open.
 	like($seen->{new_connections}, qr/^[01]$/, "$name: the first probe after the server's return gets through");
 	is($seen->{attempts_in_the_end}, 1, "$name: each mail has used one attempt in the end");
 	is("$seen->{copies} $seen->{different}", "$mails $mails", "$name: all $mails are delivered once each");
 	is($seen->{status}, 't', "$name: nothing is left of the pause");
 }
 
-# What a psql output says of the worker, whatever the numbers are and the width of a column.
+# The lines of psql's output about the worker, without numbers and column widths.
 sub of_worker
 {
 	my ($psql) = @_;

@@ -1,6 +1,7 @@
 
-# Implicit casts that a superuser has created make nothing ambiguous: neither of the extension's own type, nor of PostgreSQL's, as for
-# programs that were written for other databases. Every function and view answers as before, and the worker mails.
+# Implicit casts that a superuser created make no statement ambiguous. They are casts of the
+# extension's type, and of PostgreSQL's types, as for programs that were written for other
+# databases. Every function and view works as before, and the worker mails.
 use strict;
 use warnings FATAL => 'all';
 
@@ -17,7 +18,8 @@ $node->sql(qq{
 	CREATE FUNCTION public.to_number(text) RETURNS integer LANGUAGE sql AS 'SELECT 1';
 	CREATE FUNCTION public.to_truth($state) RETURNS boolean LANGUAGE sql AS 'SELECT true'});
 
-# What the casts are between, and how: text that a value is written as, unless it is said otherwise.
+# The types of each cast, and its method. A value is cast through its text unless another method is
+# given.
 my @own = (
 	[ $state, 'text' ], [ $state, 'varchar' ], [ $state, 'name' ], [ $state, 'integer', 'WITH FUNCTION public.to_number' ],
 	[ $state, 'boolean', 'WITH FUNCTION public.to_truth' ], [ 'text', $state ], [ 'varchar', $state ], [ 'name', $state ]);
@@ -26,7 +28,7 @@ my @others = (
 	(map { [ 'text', $_ ] } qw(integer bigint numeric float8 boolean timestamptz interval jsonb uuid oid text[])),
 	[ 'bigint', 'boolean' ], [ 'integer', 'varchar' ], [ 'bigint', 'varchar' ], [ 'interval', 'float8' ], [ 'timestamptz', 'bigint' ], [ 'jsonb', 'jsonb[]' ]);
 
-# One call of each function, and one look at each view and table.
+# One call of each function, and one query of each view and table.
 my @calls = (
 	(map { "SELECT count(*) FROM rhesis_notify.$_" } split /\n/, $node->sql(q{SELECT relname FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind IN ('r', 'v') ORDER BY relname})),
 	q{SELECT * FROM rhesis_notify.delivery_status}, q{SELECT * FROM rhesis_notify.queue_status}, q{SELECT * FROM rhesis_notify.worker_status}, q{SELECT * FROM rhesis_notify.task_types},
@@ -65,7 +67,7 @@ sub create_casts
 	return;
 }
 
-# What is sent, deferred, failed and skipped is recorded, and what a dead worker left behind is taken over.
+# Sent, deferred, failed and skipped mails are recorded, and the rows of a dead worker are adopted.
 sub mails
 {
 	my ($what) = @_;

@@ -1,5 +1,5 @@
-# What is set for the app does not change the worker; a database that refuses connections is left alone; a lack of processes
-# is said once, and heals.
+# Settings for the application do not change the worker. A database that refuses connections is left
+# alone. A lack of processes is reported once, and the worker starts when there is one again.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,11 +12,11 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.allow_in_place_tablespaces' => 'on' });
 my $worker = q{FROM rhesis_notify.worker_status WHERE database = 'postgres'};
 
-# The test's own sessions.
+# The settings of the test's own sessions.
 $ENV{PGOPTIONS} = join ' ', map { "-c $_" } qw(default_transaction_read_only=off statement_timeout=0 lock_timeout=0
   idle_in_transaction_session_timeout=0 idle_session_timeout=0 search_path=public role=none session_replication_role=origin row_security=on);
 
-# The worker has started anew, and mails.
+# Checks that the worker restarts and mails.
 sub mails_go_on
 {
 	my ($old_pid, $what) = @_;
@@ -27,7 +27,7 @@ sub mails_go_on
 	return;
 }
 
-# ---- Settings meant for the app ----
+# ---- Settings for the application ----
 
 my @settings = (
 	[ default_transaction_read_only => "'on'" ],
@@ -71,7 +71,7 @@ foreach my $whose ('DATABASE postgres', 'ROLE postgres')
 {
 	my $pid = $node->sql("SELECT pid $worker");
 
-	# In one transaction, so that the worker starts anew once.
+	# In one transaction, so that the worker restarts once.
 	$node->sql(join "\n", 'BEGIN;', map({ "ALTER $whose SET $_->[0] = $_->[1];" } @settings), 'COMMIT');
 	mails_go_on($pid, "ALTER $whose SET ...");
 	$pid = $node->sql("SELECT pid $worker");
@@ -84,7 +84,7 @@ is($node->sql(q{SELECT count(*) FROM rhesis_notify.worker_status WHERE last_erro
 
 my $newcomers = 0;
 
-# The launcher has looked at all databases since: it has found a new one.
+# Waits until the launcher has examined all databases: until it has found a new one.
 sub launcher_has_looked
 {
 	my $name = 'newcomer_' . ++$newcomers;
@@ -111,7 +111,7 @@ $node->sql('ALTER DATABASE moody ALLOW_CONNECTIONS true');
 $node->wait_for($served);
 pass('and served when they are allowed again');
 
-# As an interrupted DROP DATABASE leaves it; nobody is told of that.
+# As an interrupted DROP DATABASE leaves it. No process is notified of this change.
 $node->sql(q{UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'moody'});
 launcher_has_looked();
 $node->sql(q{SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status WHERE database = 'moody'});
@@ -125,9 +125,9 @@ pass('a limit of 0 binds ordinary roles, not the worker');
 unlike($node->log($offset), qr/FATAL:(?!.*terminating)/, 'nobody has knocked at a closed door');
 $node->sql('DROP DATABASE moody');
 
-# ---- No process left ----
+# ---- Too few processes ----
 
-# Two for us, and one for the launcher of logical replication.
+# Two for the extension, and one for the launcher of logical replication.
 $node->configure('server.max_worker_processes' => 3);
 $offset = -s $node->logfile;
 $node->sql('CREATE DATABASE second');
@@ -144,7 +144,7 @@ sub ticks_of_launcher
 	return $fields[11] + $fields[12];
 }
 
-# One of the two databases is served, and its mails go out meanwhile.
+# One of the two databases has a worker, and its mails are sent meanwhile.
 my ($lucky) = split /\n/, $node->sql(q{SELECT database FROM rhesis_notify.worker_status WHERE state = 'idle'});
 my $unlucky = $lucky eq 'second' ? 'postgres' : 'second';
 my $ticks = ticks_of_launcher();

@@ -1,4 +1,5 @@
-# The role that owns the extension's objects is no superuser any more: mail goes out, and each function does what it says.
+# The owner of the extension's objects is no longer a superuser. Mail is sent, and each function
+# does what its comment says.
 use strict;
 use warnings FATAL => 'all';
 
@@ -43,7 +44,8 @@ is(called("purge('0')"), 2, 'purge()');
 $node->wait_for_state($node->report, 'sent');
 pass('and mail goes out');
 
-# Row security that binds the owner, too, hides the queue from the worker. It says so, and mails nothing that it does not see whole.
+# Row security that also applies to the owner hides the queue from the worker. The worker reports
+# this. It mails nothing while it may not see all rows.
 foreach my $table (qw(task_notifications delivery_events custom_task_types templates database_pause))
 {
 	$node->sql("ALTER TABLE rhesis_notify.$table ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
@@ -55,7 +57,8 @@ foreach my $table (qw(task_notifications delivery_events custom_task_types templ
 	pass('and it is mailed when that is mended');
 }
 
-# A session that takes itself for a replica's needs more than the owner has. It is told so, and nothing has happened.
+# A session with session_replication_role = replica needs more rights than the owner has. It gets an
+# error, and nothing changes.
 my $count = $node->sql('SELECT count(*) FROM rhesis_notify.task_notifications');
 my $message = $node->sql_error(q{SET session_replication_role = replica; SELECT rhesis_notify.purge('0')});
 like($message, qr/permission denied to set parameter "session_replication_role"/, 'purge() in the session of a replica is refused');

@@ -1,8 +1,9 @@
-# Workers and servers are ended at full speed, some thousand mails a second over 16 connections, on a server that flushes: no mail is
-# lost, what was recorded is never sent again, and what came twice had been claimed and not recorded. Where what is in doubt is held,
-# nothing comes twice.
+# Workers and servers are ended at full speed: some thousand mails per second over 16 connections,
+# on a server with fsync. No mail is lost. A mail that was recorded is never sent again. A mail that
+# was sent twice had been claimed and not recorded. If mails in doubt are held, no mail is sent
+# twice.
 #
-# The moments are random; the log has the SEED that repeats them.
+# The moments are random. The log has the SEED with which they can be repeated.
 use strict;
 use warnings FATAL => 'all';
 
@@ -23,7 +24,8 @@ my $node = RhesisNotify::Cluster->serve('main', settings => {
 	'server.fsync' => 'on',
 	'server.restart_after_crash' => 'on' });
 
-# What ends a worker, by its process id, and what brings the next one, where nobody else does. A crash leaves it no time.
+# How a worker is ended, by its process id, and what starts the next one if no process does. After a
+# crash the worker has no time to record.
 my $terminated = { end => sub { kill 'TERM', shift } };
 my $killed = { end => sub { kill 'KILL', shift }, is_crash => 1 };
 my $restarted = { end => sub { $node->stop('fast') }, revive => sub { $node->start } };
@@ -33,11 +35,11 @@ my $seed = $ENV{SEED} // time;
 srand $seed;
 diag("SEED=$seed");
 
-# How many tasks of this name have finished.
+# The number of finished tasks with this name.
 my %queued;
 
-# So many more tasks finish while the queue is paused, each for a user of its own. A row's task_id is the local part of the recipient,
-# which the sink knows mails by.
+# More tasks finish while the queue is paused, each for another user. The task_id of a row is the
+# local part of the recipient, by which the sink identifies the mail.
 sub queue
 {
 	my ($name, $rows) = @_;
@@ -56,7 +58,7 @@ sub queue
 	return;
 }
 
-# So many rows wait at least when the worker goes on.
+# At least this number of rows waits when the worker continues.
 sub resume_with
 {
 	my ($name, $rows, $more) = @_;
@@ -67,8 +69,9 @@ sub resume_with
 	return;
 }
 
-# Waits for the next worker. Returns the deed with what was so right before it: the worker's epoch, how many rows waited, those that were recorded as sent and the
-# moment by which they were. Nothing: no row waited any more, and nothing was done.
+# Ends the worker and waits for the next one. Returns the event with the facts before it: the epoch
+# of the worker, the number of waiting rows, the rows that were recorded as sent, and the time of
+# that observation. If no row was waiting, it does nothing and returns nothing.
 sub end_worker
 {
 	my ($name, $deed) = @_;
@@ -85,8 +88,8 @@ sub end_worker
 	return { %$deed, epoch => $epoch, waiting => $waiting, recorded => [ split ' ', $recorded ], moment => $moment };
 }
 
-# Sends so many mails, with these deeds in the middle; returns them as end_worker does. Where the worker has sent all before the next
-# deed, so many more follow.
+# Sends mails, and ends the worker in these ways meanwhile. Returns the results of end_worker. If
+# the worker has sent all mails before the next event, more mails are added.
 sub drain
 {
 	my ($name, $rows, @deeds) = @_;
@@ -98,7 +101,7 @@ sub drain
 
 		until ($end)
 		{
-			# More than one worker can have left behind: the next one is at it.
+			# More than one worker can have claimed, so that the next one is at work.
 			my $mails = $most_claimed + int rand 700;
 			resume_with($name, $mails + 2 * $most_claimed, $rows);
 			$sink->mail_count($sink->mail_count + $mails);
@@ -110,8 +113,8 @@ sub drain
 	return @ends;
 }
 
-# What must be so whatever becomes of what is in doubt. Returns the rows and the moments at which the sink accepted their mails, both
-# by task_id.
+# Checks what must hold in both modes of in_doubt. Returns the rows, and the times when the sink
+# accepted their mails, both by task_id.
 sub check
 {
 	my ($name, @ends) = @_;
@@ -139,7 +142,8 @@ sub check
 	is_deeply([ grep { $rows{$_}{state} eq 'sent' && !$moments{$_} } keys %rows ], [], "$name: what is recorded as sent was accepted");
 	is_deeply([ uniq(map { my $end = $_; grep { max(@{ $moments{$_} // [0] }) > $end->{moment} } @{ $end->{recorded} } } @ends) ],
 		[], "$name: what was recorded is never sent again");
-	# A crash may find nothing claimed: the server hears of it some time after it was asked what waits.
+	# At a crash, no row may be claimed: the server gets the signal some time after the query for
+	# waiting rows.
 	my %crashed = map { $_->{epoch} => 1 } grep { $_->{is_crash} } @ends;
 	is_deeply([ grep { !$crashed{$_} } keys %left ], [], "$name: no end that was asked for leaves mails in doubt");
 	ok(scalar(keys %left), "$name: crashes do");
@@ -149,7 +153,7 @@ sub check
 	return (\%rows, \%moments);
 }
 
-# The most mails a second over so many in a row.
+# The highest rate over that number of consecutive mails.
 sub pace
 {
 	my ($count) = @_;
@@ -158,7 +162,7 @@ sub pace
 	return max(map { $count / ($moments[ $_ + $count ] - $moments[$_]) } 0 .. $#moments - $count);
 }
 
-# ---- What is in doubt is sent again ----
+# ---- Mails in doubt are sent again ----
 
 my @ends = drain('again', 40_000, shuffle(($terminated, $killed, $restarted, $crashed) x 3));
 my ($rows, $moments) = check('again', @ends);
@@ -167,7 +171,7 @@ is_deeply([ grep { @{ $moments->{$_} } > 1 + $rows->{$_}{in_doubt} } keys %$mome
 diag(sprintf '%d mails came twice, of %d that were in doubt; up to %d mails/s',
 	sum(map { @$_ - 1 } values %$moments), sum(map { $_->{in_doubt} } values %$rows), pace(2000));
 
-# ---- What is in doubt is held ----
+# ---- Mails in doubt are held ----
 
 $node->reconfigure(in_doubt => 'hold');
 @ends = drain('hold', 10_000, shuffle($terminated, $killed, $restarted, $crashed));

@@ -1,5 +1,6 @@
-# health() beside workers: each trouble that they know of, and what an operator sees of it and of one mail, as doc/operate.md shows
-# it. What health() says of the queue's tables is in test/pgtap/health.sql.
+# health() beside workers: each problem that the workers know, and the output for an operator about
+# it and about one mail, as doc/operate.md shows it. test/pgtap/health.sql tests the checks of the
+# queue's tables.
 use strict;
 use warnings FATAL => 'all';
 
@@ -13,27 +14,27 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, allows_streaming => 1);
 
-# What a check says, behind true or false.
+# Returns whether a check is ok, and its value.
 sub health
 {
 	my ($check, $server) = @_;
 	return ($server // $node)->sql("SELECT concat_ws(' | ', ok, value, advice) FROM rhesis_notify.health() WHERE check_name = '$check'");
 }
 
-# The checks that are not well.
+# Returns the checks that are not ok.
 sub ailing
 {
 	return $node->sql(q{SELECT coalesce(string_agg(check_name, ', '), 'none') FROM rhesis_notify.health() WHERE NOT ok});
 }
 
-# Without times, numbers, where psql breaks a line, and how this libcurl spells it.
+# Removes times, numbers and psql's line breaks, and uses one spelling of libcurl's texts.
 sub words_of
 {
 	my ($text) = @_;
 	return one_spelling($text =~ s/\.\n +\|\.//gr) =~ s/(?:\d+[dhms] ?)+/0/gr =~ s/[^[:alpha:]]//gr;
 }
 
-# The document must show these statements and, but for times and numbers, what psql says to them.
+# The page must show these statements with psql's output. Times and numbers may differ.
 sub in_document
 {
 	my ($name, @statements) = @_;
@@ -42,7 +43,7 @@ sub in_document
 
 	foreach my $statement (@statements)
 	{
-		# A backslash and an x at the end have their usual meaning.
+		# \gx at the end has its usual meaning in psql.
 		my ($query, $expanded) = $statement =~ /^(.*?)( \\gx)?$/;
 		my $output;
 		IPC::Run::run([ @psql, $expanded ? '-x' : (), '-c', $query ], '>', \$output) or die "psql failed: $statement\n";
@@ -83,7 +84,7 @@ my $skipped = $node->report(task_name => 'app.tasks.nightly_report', user_id => 
 $node->wait_for_state($skipped, 'skipped');
 in_document('a mail that did not come', explanation_in_psql($skipped));
 
-# ---- The mail server is down ----
+# ---- The mail server cannot be reached ----
 
 $peer->stop;
 my $waiting = $node->report(task_name => 'app.tasks.nightly_report');
@@ -96,11 +97,11 @@ $peer->start_again;
 $node->wait_for_state($waiting, 'sent');
 is(ailing(), 'none', 'and all is well when it is back');
 
-# ---- What does not pass by itself ----
+# ---- Problems that do not end by themselves ----
 
 $node->reconfigure(smtp_password => 'a wrong one');
 $waiting = $node->report;
-# Now and then the worker tries the server, and then it is not in trouble.
+# From time to time the worker tries the server, and meanwhile its state is not "backing off".
 my $refused;
 RhesisNotify::Peer::wait_until(sub { ($refused = health('mail server')) =~ /^f/ }, 'the mail server is left alone');
 like($refused, qr/^f \| backing off until .*: 535 .* \| Check rhesis_notify\.smtp_user and the password.*check_smtp\(\).*: this does not pass by itself/, 'a wrong password has to be corrected');
@@ -133,7 +134,7 @@ $operator->query('COMMIT');
 $operator->quit;
 $node->wait_for_state($waiting, 'sent');
 
-# Objects of another version: the worker leaves.
+# The objects have another version, so the worker exits.
 my $version = $node->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'rhesis_notify'});
 $node->sql(q{UPDATE pg_extension SET extversion = '0.1' WHERE extname = 'rhesis_notify'});
 $node->sql('SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status');
@@ -154,7 +155,7 @@ $standby->start;
 is(health('workers', $standby), 't | none: a standby sends nothing until it is promoted', 'a standby needs no worker');
 is(health('mail server', $standby) =~ /^t \| not asked; no mail was sent since the start of the server/ ? 1 : 0, 1, 'and speaks to no mail server');
 
-# It is a synchronous one, and stands still: the worker's commits wait for it.
+# The standby is synchronous and suspended, so the worker's commits wait for it.
 $node->reconfigure('server.synchronous_standby_names' => '*');
 $node->wait_for(q{SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'});
 $node->wait_for_state($node->report, 'sent');

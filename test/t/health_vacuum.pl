@@ -1,5 +1,5 @@
-# health() beside a session that keeps vacuum from its work: it says so of dead rows, of old transactions and of old multixacts, not
-# before they are too many, and the advice that it gives helps.
+# health() beside a session that holds up vacuum: it reports dead rows, old transactions and old
+# multixacts after they exceed a limit, and its advice helps.
 use strict;
 use warnings FATAL => 'all';
 
@@ -7,7 +7,8 @@ use RhesisNotify::Cluster;
 use RhesisNotify::Session;
 use Test::More;
 
-# Mail is off, so that only the test writes; autovacuum comes when the test lets it. The limits are the lowest that there are.
+# Mail is off, so only the test writes. Autovacuum runs when the test allows it. The limits are the
+# lowest possible ones.
 my ($transactions, $multixacts) = (100_000, 10_000);
 my $node = RhesisNotify::Cluster->serve(
 	'main',
@@ -17,7 +18,7 @@ my $node = RhesisNotify::Cluster->serve(
 		'server.autovacuum_multixact_freeze_max_age' => $multixacts });
 my $operator = RhesisNotify::Session->start($node);
 
-# What a check says, behind true or false.
+# Returns whether a check is ok, and its value.
 sub health
 {
 	my ($check) = @_;
@@ -41,7 +42,7 @@ sub leave_dead_rows
 	COMMIT});
 }
 
-# A statement that the advice has in it.
+# A statement in the advice.
 sub advised
 {
 	my ($check, $pattern) = @_;
@@ -49,7 +50,7 @@ sub advised
 	return $statement;
 }
 
-# Each subtransaction that writes takes a transaction id.
+# Each subtransaction that writes uses a transaction id.
 sub take_transactions
 {
 	my ($count) = @_;
@@ -62,7 +63,8 @@ sub take_transactions
 	END \$\$});
 }
 
-# Each subtransaction locks the row beside the lock that the transaction has, which takes a multixact.
+# Each subtransaction locks the row in addition to the lock of its transaction, which needs a
+# multixact.
 sub take_multixacts
 {
 	my ($session, $count) = @_;

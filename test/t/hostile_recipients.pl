@@ -1,5 +1,5 @@
-# The recipients view's author, no superuser, can neither end the worker nor keep it, and harms the rows of the users alone that the view
-# is hostile for.
+# The author of the recipients view, who is no superuser, can neither end the worker nor hold it up.
+# Only the rows of users for whom the view is hostile are affected.
 use strict;
 use warnings FATAL => 'all';
 
@@ -16,11 +16,11 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer,
 	settings => { recipients => 'app.recipients', max_attempts => 2, retry_delay => '100ms', 'server.wal_level' => 'minimal', 'server.max_wal_senders' => 0 });
 my $log_offset = -s $node->logfile;
 
-# A host that accepts and says nothing.
+# A host that accepts connections and sends nothing.
 my $silent = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1') or die "could not listen: $!";
 my $silent_port = $silent->sockport;
 
-# A pipe that nobody writes to.
+# A pipe to which no program writes.
 my $pipe = PostgreSQL::Test::Utils::tempdir() . '/pipe';
 mkfifo($pipe, 0600) or die "could not make $pipe: $!";
 
@@ -94,7 +94,7 @@ foreach my $code (qw(57014 57P01 57P02 40001 40P01 XX000 XX001 0A000 P0001 P0004
 }
 is($node->worker('pid'), $pid, 'the worker is the same');
 
-# ---- The end of the worker ----
+# ---- Attempts to end the worker ----
 
 report_with($node, 'exit', 'exit', 7);
 is(outcomes($node, 'exit'), '7 failed recipients_error', 'exit_on_error can\'t be set in a look-up');
@@ -104,7 +104,7 @@ report_with($node, 'catch', 'catch', 7);
 is(outcomes($node, 'catch'), '7 failed recipients_error', 'who catches each cancellation is ended');
 is($node->worker('pid'), $pid, 'the worker is the same');
 
-# ---- What a session keeps ----
+# ---- State of the session that would stay ----
 
 report_with($node, 'lock', 'lock', 7);
 is(outcomes($node, 'lock'), '', 'an advisory lock is harmless');
@@ -121,7 +121,7 @@ foreach my $statement ('CREATE TEMP TABLE kept AS SELECT 1', 'PREPARE kept AS SE
 }
 is($node->worker('pid'), $pid, 'the worker is the same');
 
-# ---- Another server, a program or a pipe that says nothing ----
+# ---- Another server, a program or a pipe that does not answer ----
 
 foreach my $kind ('remote', 'dblink', 'program', 'pipe')
 {

@@ -1,5 +1,5 @@
-# Every setting that a user or a superuser may change, set to a hostile value for the database or for the worker's role: mail goes on,
-# and the claim reads what it read before.
+# Every setting that a user or a superuser may change gets a hostile value for the database or for
+# the worker's role. Mail continues, and the claim reads no more than before.
 use strict;
 use warnings FATAL => 'all';
 
@@ -13,7 +13,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retention => '0' });
 my $table = q{FROM pg_stat_user_tables WHERE relid = 'rhesis_notify.task_notifications'::regclass};
 
-# The test's own sessions keep what they have.
+# The test's own sessions keep their settings.
 my $settable = q{FROM pg_settings WHERE context IN ('user', 'superuser') AND name !~ '[.]'
 	AND name NOT IN ('transaction_isolation', 'transaction_read_only', 'transaction_deferrable', 'session_authorization', 'seed', 'default_table_access_method')};
 my @own = map { my ($name, $value) = split /=/, $_, 2; $value =~ s/([\\ ])/\\$1/g; "-c $name=$value" }
@@ -64,7 +64,7 @@ $node->sql(
 		RETURN refused;
 	END \$\$});
 
-# Rows of the queue that were read since.
+# The number of rows of the queue that were read since then.
 sub rows_read
 {
 	return $node->sql("SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) $table");
@@ -75,7 +75,7 @@ sub rows_updated
 	return $node->sql("SELECT n_tup_upd $table");
 }
 
-# Mail some tasks' reports; returns the rows that were read for them.
+# Mails the reports of some tasks. Returns the number of rows that were read for them.
 sub mail_and_count
 {
 	my ($name) = @_;
@@ -83,7 +83,7 @@ sub mail_and_count
 
 	$node->report_many($mails, task_name => $name);
 	$node->wait_for("SELECT count(*) = $mails FROM rhesis_notify.task_notifications WHERE task_id ~ '^$name ' AND delivery_status = 'sent'");
-	# A worker hands its figures over with a later transaction.
+	# A worker publishes its statistics in a later transaction.
 	RhesisNotify::Peer::wait_until(
 		sub {
 			$node->wait_for_state($node->report, 'sent');
@@ -93,7 +93,7 @@ sub mail_and_count
 	return rows_read() - $read;
 }
 
-# The test's own look at the queue is by an index, and cheap.
+# The test's own query of the queue uses an index, so it reads few rows.
 $node->sql('CREATE INDEX ON rhesis_notify.task_notifications (task_id text_pattern_ops)');
 $node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'idle'});
 my $usual = mail_and_count('usual');
@@ -107,7 +107,7 @@ foreach my $whose ('DATABASE postgres', 'ROLE postgres', 'ROLE ALL', 'ROLE ALL I
 		my $refused = $node->sql("SELECT public.set_hostile('$whose', '$extreme')");
 
 		cmp_ok(scalar(split ' ', $refused), '<', 15, "ALTER $whose: the values are taken, but for$refused");
-		# A user that this session is not, which SQL refuses later.
+		# SQL refuses this user later, because this session does not have it.
 		$node->psql('postgres', "ALTER $whose SET session_authorization = 'nobody'");
 		$node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'idle' AND pid <> $pid");
 		my $read = mail_and_count("$whose $extreme" =~ s/\W/_/gr);
@@ -121,7 +121,7 @@ is($node->sql(q{SELECT coalesce(string_agg(last_error, ' '), '') FROM rhesis_not
 my %ids = map { $_->raw_header('Message-ID') => 1 } $peer->mails;
 is(scalar(keys %ids), $peer->mail_count, 'nobody was mailed twice');
 
-# ---- In the server's configuration ----
+# ---- In the configuration of the server ----
 
 $node->reconfigure(map { ("server.$_" => 'off') } qw(enable_nestloop enable_tidscan enable_indexscan enable_sort));
 $node->reconfigure('server.exit_on_error' => 'on', 'server.random_page_cost' => '1000000');

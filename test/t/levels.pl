@@ -1,5 +1,5 @@
-# However many mails and connections a worker has had, it holds no more than before: descriptors, threads and memory are level.
-# The figures are notes.
+# A worker holds no more resources after many mails and connections than before: the numbers of
+# descriptors and threads, and its memory, do not grow. The figures are notes.
 use strict;
 use warnings FATAL => 'all';
 
@@ -10,14 +10,14 @@ use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
 use Test::More;
 
-# A leak of 20 bytes a mail, or of two kilobytes a connection, goes beyond it. Below that is what the heaps of short-lived
-# threads, which look names up, happen to hold.
+# A leak of 20 bytes per mail, or of two kilobytes per connection, exceeds this. Smaller growth
+# comes from the heaps of short-lived threads that look names up.
 my $MOST_GROWTH_KB = 1024;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { log_deliveries => 'off' });
 my $batches = 0;
 
-# A server that is as fast as can be, and only counts.
+# A fast server that only counts.
 my $sink_port = PostgreSQL::Test::Cluster::get_free_port();
 my $sink = fork() // die "could not fork: $!";
 if ($sink == 0)
@@ -25,7 +25,7 @@ if ($sink == 0)
 	exec('/usr/sbin/smtp-sink', "127.0.0.1:$sink_port", 100) or POSIX::_exit(127);
 }
 
-# So many mails are sent; returns what the worker holds then.
+# Sends that number of mails. Returns the resources of the worker after them.
 sub level_after
 {
 	my ($mails) = @_;
@@ -40,13 +40,13 @@ sub level_after
 	is($node->worker('pid'), $worker, "after $mails mails it is the same worker, with one thread");
 	my ($memory) = slurp_file("/proc/$worker/status") =~ /^RssAnon:\s+(\d+) kB$/m;
 
-	# Which files of its database a process has open is PostgreSQL's own affair.
+	# The files of its database that a process has open depend on PostgreSQL.
 	my $data = $node->data_dir;
 	my @descriptors = grep { !m{^(?:\Q$data\E/)?(?:base|global|pg_wal|pg_xact)/} } map { readlink($_) // () } glob "/proc/$worker/fd/*";
 	return { mails => $mails, descriptors => scalar(@descriptors), memory => $memory };
 }
 
-# The first is the measure of the others: it has seen each of the worker's parts at work.
+# The first measurement is the reference. By then, each part of the worker has been used.
 sub are_level
 {
 	my ($what, $first, @others) = @_;
@@ -79,7 +79,7 @@ $node->reconfigure(RhesisNotify::Cluster::peer_settings($peer), smtp_tls => 'aut
 are_level('500 reconnects', map { level_after($_) } (100) x 6);
 cmp_ok(scalar(() = $peer->transcript =~ /^\d+ - connected$/mg), '>=', 600, 'each mail had a connection of its own');
 
-# ---- Connections that the server ends ----
+# ---- Connections that the server closes ----
 
 $node->reconfigure(messages_per_connection => 500);
 my $level = level_after(10);

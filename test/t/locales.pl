@@ -1,5 +1,6 @@
 
-# Names of tasks, the words for a status and the words of SMTP are no words of a language: they are the same in each locale.
+# Names of tasks, the words for a status and the words of SMTP belong to no language. They are the
+# same in each locale.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -16,7 +17,7 @@ my %libc = ('tr_TR.UTF-8' => [ 'tr_TR', 'UTF-8', 'UTF8' ], 'tr_TR.ISO-8859-9' =>
 foreach my $locale (sort keys %libc)
 {
 	my ($input, $charmap) = @{ $libc{$locale} };
-	# It warns, and has made the locale all the same.
+	# It prints a warning and still makes the locale.
 	system_log('localedef', '--no-archive', '-c', '-i', $input, '-f', $charmap, "$locales/$locale");
 	delete $libc{$locale} unless -d "$locales/$locale";
 }
@@ -58,7 +59,7 @@ foreach my $database (sort keys %databases)
 		"$database: a domain");
 }
 
-# What is no ASCII follows the locale.
+# Letters that are not ASCII follow the locale.
 sub subject_of
 {
 	my ($database, $name, $method) = @_;

@@ -1,5 +1,6 @@
 
-# A Message-ID is the same on each attempt of one notification, and no other notification has it, of whatever queue.
+# All attempts of a notification have the same Message-ID, and no other notification has it, even in
+# another queue.
 use strict;
 use warnings FATAL => 'all';
 
@@ -22,7 +23,7 @@ sub only_mail
 	return $row->{message_id};
 }
 
-# ---- A queue that begins anew ----
+# ---- A queue whose ids start again ----
 
 my %seen;
 $seen{ only_mail('the first queue', $node->report(task_id => 'one')) }++;
@@ -50,7 +51,7 @@ $node->sql("UPDATE rhesis_notify.task_notifications SET created_at = created_at 
 is($node->wait_for_state($id, 'sent')->{message_id}, $message_id, 'the next one has it too, although the row was changed');
 is(($peer->mails)[-1]->raw_header('Message-ID'), $message_id, 'in the mail');
 
-# ---- What somebody has written there ----
+# ---- A value that somebody wrote into the column ----
 
 $node->sql('SELECT rhesis_notify.pause()');
 my %written = (theirs => '<theirs@elsewhere.example>', none => '<no-at-sign>', two => '<a@b@c>', line => "<a\@b>\nBcc: x\@y");
@@ -65,7 +66,7 @@ foreach my $what (sort keys %written)
 	  : like($row->{message_id}, qr/^<rhesis-notify\.$ids{$what}\./, "$what: one that is none is replaced");
 }
 
-# ---- Mails that are not of the queue ----
+# ---- Mails that are not in the queue ----
 
 my $mails = $peer->mail_count;
 $node->sql(q{SELECT rhesis_notify.send_task_completion_email('jane@example.com', 'Jane', 'Export', 'one', 'success')}) foreach 1 .. 2;

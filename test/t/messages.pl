@@ -1,5 +1,5 @@
-# What the extension says keeps to PostgreSQL's style guide for errors: no contractions, plural forms, and primary messages that are no
-# sentences. The words of three log lines are fixed.
+# The messages of the extension follow PostgreSQL's style guide for errors: no contractions, plural
+# forms, and primary messages that are no sentences. The words of three log lines are fixed.
 use strict;
 use warnings FATAL => 'all';
 

@@ -1,5 +1,6 @@
-# examples/monitoring/ with Debian's exporter and Prometheus: the queries give the metrics of metrics(), every alert rule and every
-# query of the dashboard runs in the real Prometheus, and alerts fire in faults and end with them.
+# examples/monitoring/ with Debian's exporter and Prometheus: the queries return the metrics of
+# metrics(), every alert rule and every query of the dashboard runs in the real Prometheus, and
+# alerts fire during faults and end after them.
 use strict;
 use warnings FATAL => 'all';
 
@@ -21,7 +22,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { in_doubt => 'hold' });
 my $http = HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
 
-# What promtool says to a subcommand; true when it is content.
+# Runs a subcommand of promtool. Returns true if it reports no problem.
 sub promtool
 {
 	my ($arguments, $input) = @_;
@@ -82,7 +83,8 @@ my $exporter = RhesisNotify::Daemon->start('exporter',
 	[ 'prometheus-postgres-exporter', "--web.listen-address=127.0.0.1:$exporter_port", "--extend.query-path=$examples/queries.yaml" ],
 	environment => { DATA_SOURCE_NAME => sprintf('host=%s port=%d user=prometheus dbname=postgres sslmode=disable', $node->host, $node->port) });
 
-# The samples of ours that it exposes, without the label that it adds: { name{labels} => value }.
+# Returns the samples that the exporter exposes, without the label that it adds: { name{labels} =>
+# value }.
 sub samples
 {
 	my ($text) = @_;
@@ -105,7 +107,7 @@ RhesisNotify::Peer::wait_until(
 	},
 	'the exporter has figures');
 my ($theirs, $ours) = (samples($exported), samples($node->sql('SET ROLE prometheus; SELECT rhesis_notify.metrics()')));
-# There all figures of the database have the version beside them.
+# Beside all figures of the database there is the version.
 is_deeply(
 	[ sort map { s/,version="[^"]*"//r } keys %$theirs ],
 	[ sort map { s/,version="[^"]*"//r } keys %$ours ],
@@ -120,7 +122,7 @@ promtool_ok([ 'check', 'metrics' ], join('', map { "$_\n" } grep { /^(?:# \w+ )?
 
 # ---- Prometheus ----
 
-# The example, but for the ports and how often.
+# The configuration of the example, with other ports and shorter intervals.
 my $directory = PostgreSQL::Test::Utils::tempdir('prometheus');
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $config = slurp_file("$examples/prometheus.yml") =~ s/127\.0\.0\.1:9187/127.0.0.1:$exporter_port/r =~ s/interval: 15s/interval: 1s/gr;
@@ -129,7 +131,7 @@ append_to_file("$directory/alerts.yml", slurp_file("$examples/alerts.yml") =~ s/
 my $prometheus = RhesisNotify::Daemon->start('prometheus',
 	[ 'prometheus', "--config.file=$directory/prometheus.yml", "--storage.tsdb.path=$directory/data", "--web.listen-address=127.0.0.1:$port" ]);
 
-# An answer of the HTTP API; dies unless it is a success.
+# Returns an answer of the HTTP API. Dies unless it is a success.
 sub api
 {
 	my ($path, %parameters) = @_;
@@ -140,7 +142,7 @@ sub api
 	return $answer->{data};
 }
 
-# How many series an expression has now, or its error.
+# Returns the number of series of an expression now, or its error.
 sub series
 {
 	my ($expression) = @_;

@@ -1,5 +1,6 @@
-# Behind what an old snapshot keeps of the queue, every row is found: one that is due now, one of a transaction that began before all that
-# was sent meanwhile, one whose owner made it due long ago, and one that another session had locked. Retention goes on too.
+# An old snapshot keeps rows of the queue in the indexes. Every row after them is still found: one
+# that is due now, one of a transaction that began before all other mails were sent, one that its
+# owner made due long ago, and one that another session had locked. Retention works, too.
 use strict;
 use warnings FATAL => 'all';
 

@@ -1,5 +1,6 @@
-# An operator's hand is safe at any moment, also against a worker at work: nothing is lost, mailed twice or mailed after it was
-# cancelled, what the functions say is true, and an operator who keeps a transaction open stops no other mail.
+# Operator functions are safe at any moment, also beside a working worker: no mail is lost, sent
+# twice, or sent after it was cancelled. The functions report the truth. An operator who keeps a
+# transaction open stops no other mail.
 use strict;
 use warnings FATAL => 'all';
 
@@ -13,7 +14,7 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { ret
 my $at_work = q{SELECT in_flight > 0 FROM rhesis_notify.worker_status};
 my $nothing_due = q{SELECT count(*) = 0 FROM rhesis_notify.task_notifications WHERE delivery_status IN ('pending', 'sending')};
 
-# How many mails there are of each notification.
+# The number of mails of each notification.
 sub mails_by_notification
 {
 	my %count;
@@ -27,7 +28,7 @@ sub ids
 	return split /\n/, $node->sql("SELECT id FROM rhesis_notify.task_notifications WHERE $condition ORDER BY id");
 }
 
-# ---- cancel() in the middle ----
+# ---- cancel() while mails are sent ----
 
 $peer->rules({ stage => 'mail', after => 100, action => 'hold' });
 $node->report_many(400, task_name => 'app.cancelled');
@@ -45,7 +46,7 @@ is_deeply([ grep { ($mails{$_} // 0) != 1 } @sent ], [], 'each other one is, onc
 is(@cancelled + @sent, 400, 'nothing is lost');
 is($node->sql(q{SELECT count(*) FROM rhesis_notify.delivery_events WHERE event = 'cancelled'}), $said_yes, 'each has its event');
 
-# ---- retry() and retry_failed() in the middle ----
+# ---- retry() and retry_failed() while mails are sent ----
 
 $peer->rules({ stage => 'rcpt', action => 'reply', text => '550 5.1.1 No such user', count => 100 });
 $node->report_many(300, task_name => 'app.retried');
@@ -70,7 +71,7 @@ is($node->sql(q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE rhes
 	'retry() of everything takes up what was cancelled, and nothing that was sent');
 $node->wait_for($nothing_due);
 
-# ---- pause() and resume() in the middle ----
+# ---- pause() and resume() while mails are sent ----
 
 my $before = $peer->mail_count;
 $node->report_many(400, task_name => 'app.paused');
@@ -91,7 +92,7 @@ foreach my $round (1 .. 5)
 $node->wait_for($nothing_due);
 is($peer->mail_count, $before + 400, 'in the end each mail was sent once');
 
-# ---- purge() in the middle ----
+# ---- purge() while mails are sent ----
 
 $before = $peer->mail_count;
 my $rows = $node->sql('SELECT count(*) FROM rhesis_notify.task_notifications');
@@ -107,7 +108,8 @@ $removed += $node->sql(q{SELECT rhesis_notify.purge('0')});
 is($peer->mail_count, $before + 400, 'purge() of everything keeps no mail from being sent');
 is($removed, $rows + 400, 'and counts what it removes');
 
-# ---- In a session that takes itself for a replica's, where neither triggers nor foreign keys act ----
+# ---- In a session with session_replication_role = replica, in which triggers and foreign keys have
+# no effect ----
 
 my $replica = 'SET session_replication_role = replica;';
 $node->sql(q{
@@ -146,7 +148,7 @@ $operator->query('COMMIT');
 $node->wait_for_state($held_up, 'deferred');
 pass('its own follows when it is let go');
 
-# A reload waits for such a row rather than mail it twice.
+# A reload waits for such a row, because otherwise it would be mailed twice.
 $node->sql("SELECT rhesis_notify.retry($held_up)");
 $node->wait_for_state($held_up, 'sent');
 $peer->rules({ stage => 'accepted', action => 'hold' });
@@ -164,7 +166,7 @@ $node->wait_for_state($id, 'sent');
 is($mails{$id}, 1, 'a worker that is to be replaced records first what was locked');
 $node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pid <> $before AND state <> 'starting'");
 
-# A table that is locked for long: the worker waits outside.
+# If a table is locked for long, the worker waits without holding a transaction open.
 $node->sql('SELECT rhesis_notify.pause()');
 $id = $node->report;
 $node->lock_queue($operator);

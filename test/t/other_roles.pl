@@ -1,4 +1,5 @@
-# What other roles and other databases can do to the mail of this one, and see of it: nothing.
+# Other roles and other databases cannot change the mail of this database, and cannot see anything
+# of it.
 use strict;
 use warnings FATAL => 'all';
 
@@ -27,7 +28,7 @@ sub pid_of_worker
 	return $node->worker('pid');
 }
 
-# ---- Settings of one's own ----
+# ---- A role's own settings ----
 
 $node->sql('CREATE ROLE joe LOGIN');
 $node->wait_for_state($node->report, 'sent');
@@ -39,9 +40,9 @@ $node->sql(q{ALTER DATABASE postgres SET rhesis_notify.max_attempts = 3});
 $node->wait_for("SELECT pid <> $pid AND state = 'idle' FROM rhesis_notify.worker_status WHERE database = 'postgres'");
 pass('a setting of the database does');
 
-# ---- What a mail server says of another organization's user ----
+# ---- A mail server's reply about a user of another organization ----
 
-# last_error as a role sees it, through the view and the function.
+# Returns last_error as a role sees it, through the view and the function.
 sub last_errors
 {
 	my ($role) = @_;
@@ -60,7 +61,8 @@ $node->sql(
 	REVOKE SELECT ON rhesis_notify.task_notifications FROM blind_auditor;
 	GRANT pg_read_all_stats TO task;
 });
-# One that reaches the function through a view of somebody else's, and may not use the schema.
+# A role that reaches the function through a view of another role, and has no right to use the
+# schema.
 $node->sql(q{
 	CREATE ROLE by_view LOGIN;
 	GRANT EXECUTE ON FUNCTION rhesis_notify.worker_slots() TO by_view;
@@ -90,7 +92,7 @@ is(last_errors('task'), join(' | ', ('an error, whose text is shown to operators
 $node->sql(q{ALTER TABLE public."user" RENAME COLUMN address_of_globex TO email});
 $node->wait_for(q{SELECT state = 'idle' FROM rhesis_notify.worker_status});
 
-# ---- Troubles of another database ----
+# ---- Problems of another database ----
 
 $node->sql('CREATE DATABASE other');
 $node->sql('CREATE EXTENSION rhesis_notify', 'other');
@@ -110,7 +112,7 @@ is(as('eve', q{SELECT last_error FROM rhesis_notify.worker_status WHERE database
 	'550 5.1.1', 'and an operator of one database does not read what a server says to another');
 $peer->rules;
 
-# ---- A lock that somebody holds, and a reload ----
+# ---- A held lock and a reload ----
 
 my ($user) = $node->sql(q{INSERT INTO public."user" (email, name, organization_id) SELECT 'locked@example.com', 'L', id FROM public.organization LIMIT 1 RETURNING id});
 $peer->rules({ stage => 'dot', match => 'locked@', action => 'silence', count => 1 });

@@ -1,5 +1,6 @@
-# What raises an error harms its own row: the others of its batch go out, and the reason names the cause. When the app's
-# schema is the cause, the queue waits and says so, and no row fails for it.
+# A row that raises an error harms only itself: the others in its batch are sent, and the reason
+# names the cause. If the cause is the application's schema, the queue waits and reports it, and no
+# row fails.
 use strict;
 use warnings FATAL => 'all';
 
@@ -29,7 +30,7 @@ $node->sql(
 		FROM app.person;
 });
 
-# One task of each person; user ids and templates may be others than usual.
+# Reports one task of each person. User ids and templates can be replaced.
 sub report_batch
 {
 	my ($name, %changes) = @_;
@@ -41,7 +42,7 @@ sub report_batch
 	return;
 }
 
-# What became of the tasks of that name that were not sent: number, state and reason, one a line.
+# The tasks with that name that were not sent: number, state and reason, one per line.
 sub poisoned
 {
 	my ($name) = @_;
@@ -57,7 +58,7 @@ sub causes
 		WHERE task_id = '$name $number'});
 }
 
-# ---- The app's data ----
+# ---- The application's data ----
 
 $node->sql(q{
 	UPDATE app.person SET credit = 0 WHERE id = 'person 17';
@@ -111,7 +112,7 @@ $node->wait_for($nothing_due);
 is(poisoned('slow'), '30 failed recipients_error', 'a user who can\'t be looked up in time harms his own mail');
 is(causes('slow', 30), join(' | ', ('reading recipients takes longer than 10000 ms') x 2), 'and the reason is named, once for each attempt');
 
-# When it is everybody, the queue waits.
+# If look-ups take too long for every user, the queue waits.
 $node->wait_for_state($node->report(user_id => 'person 1', organization_id => undef), 'sent');
 $node->sql(q{INSERT INTO app.delay SELECT id, 600 FROM app.person ON CONFLICT DO NOTHING});
 report_batch('all slow');
@@ -124,7 +125,7 @@ $node->wait_for($nothing_due);
 is(poisoned('all slow'), '', 'each of them is mailed when that is mended');
 $node->reconfigure(recipients => 'app.recipients');
 
-# Keys of another type: what can't be one belongs to nobody.
+# Keys of another type: an invalid key belongs to no user.
 $node->sql(q{
 	SET ROLE app_owner;
 	CREATE TABLE app.member (user_id bigint PRIMARY KEY, email text);
@@ -137,11 +138,11 @@ $node->wait_for($nothing_due);
 is(poisoned('key'), join("\n", map { "$_ skipped unknown_user" } 1 .. 5), 'a user id that can\'t be cast belongs to nobody');
 $node->reconfigure(recipients => 'app.recipients');
 
-# ---- The app's schema as a whole ----
+# ---- The application's schema ----
 
 my $waiting = q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE state = 'waiting for recipients' AND last_error ~ };
 
-# [what, how it is broken, what worker_status and the log say, how it is mended]
+# [what, how it is broken, the text in worker_status and the log, how it is repaired]
 my @faults = (
 	[ 'a dropped table', 'DROP TABLE app.member', 'relation "app.member" does not exist',
 		q{CREATE TABLE app.member AS SELECT user_id, email FROM app.recipients; ALTER TABLE app.member ADD PRIMARY KEY (user_id)} ],

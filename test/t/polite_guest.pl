@@ -1,5 +1,5 @@
-# A mail server that hangs holds up nothing but mail: no transaction of ours is open, whoever works on the database gets
-# through, and the server stops fast whatever the worker is at.
+# A mail server that hangs holds up only mail: the extension has no open transaction, work on the
+# database is possible, and the server stops fast in every state of the worker.
 use strict;
 use warnings FATAL => 'all';
 
@@ -15,7 +15,8 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer, allows_streaming 
 my $in_flight = q{SELECT coalesce(sum(in_flight), 0) > 0 FROM rhesis_notify.worker_status WHERE database = 'postgres'};
 my $all_sent = q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications};
 
-# A statement of its own that must not wait for anybody; returns what psql complains of, or what we do.
+# Runs a statement in a new session. It must not wait. Returns the error message of psql, or of this
+# function.
 sub at_once
 {
 	my ($statement) = @_;
@@ -27,7 +28,8 @@ sub at_once
 	return $error || (time - $begin < 60 ? '' : sprintf 'it took %.1f s', time - $begin);
 }
 
-# What it could wait for takes minutes, or is cut short by the limit of a look-up, which the log says.
+# Everything that a shutdown could wait for takes minutes, or is cut short by the limit of a
+# look-up. The log shows the latter.
 sub stops_fast
 {
 	my ($when) = @_;
@@ -40,7 +42,7 @@ sub stops_fast
 	return;
 }
 
-# ---- During a hang ----
+# ---- While the mail server hangs ----
 
 $node->sql('CREATE DATABASE other');
 $node->create_app('other');
@@ -67,7 +69,7 @@ foreach my $statement (
 	is($node->sql($in_flight), 't', '... while mails are hanging');
 }
 
-# ---- Dropped and created again during a hang ----
+# ---- Dropped and created again while the mail server hangs ----
 
 is(at_once('DROP EXTENSION rhesis_notify'), '', 'DROP EXTENSION goes through');
 $peer->rules;
@@ -77,7 +79,7 @@ my $id = $node->report(organization_id => undef);
 $node->wait_for_state($id, 'sent');
 pass('and mails although its predecessor\'s mails hang');
 
-# ---- New settings during a hang ----
+# ---- New settings while the mail server hangs ----
 
 my $other_peer = RhesisNotify::Peer->start;
 $peer->rules({ stage => 'rcpt', action => 'silence' });
@@ -91,7 +93,7 @@ $node->reconfigure(RhesisNotify::Cluster::peer_settings($peer));
 
 # ---- A fast shutdown ----
 
-# A phase, the rule that keeps the worker in it, and how to tell that it is.
+# A phase, the rule that keeps the worker in it, and a check that it is there.
 my @phases = (
 	[ 'idle', undef, q{SELECT state = 'idle' FROM rhesis_notify.worker_status} ],
 	[ 'in the middle of connecting', { stage => 'greeting', action => 'silence' }, $in_flight ],
@@ -102,7 +104,7 @@ my @phases = (
 	[ 'backing off', { stage => 'mail', action => 'reply', text => '421 4.3.2 Going down' }, q{SELECT state = 'backing off' FROM rhesis_notify.worker_status} ],
 	[ 'sending', undef, q{SELECT count(*) > 5 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent' AND task_name = 'app.phase 8'} ],);
 my $number = 0;
-# The app's relation takes its time.
+# The application's relation is slow.
 my $slow = q{ALTER TABLE public."user" RENAME TO person;
 	CREATE VIEW public."user" AS SELECT person.* FROM public.person, (SELECT pg_sleep(60) OFFSET 0) AS pause};
 my $quick = q{DROP VIEW public."user"; ALTER TABLE public.person RENAME TO "user"};
@@ -114,7 +116,7 @@ $node->start;
 $node->sql($quick);
 $node->wait_for($all_sent);
 
-# A synchronous standby is away: commits wait for it.
+# A synchronous standby does not answer, so commits wait for it.
 {
 	local $ENV{PGOPTIONS} = '-c synchronous_commit=local';
 	my $waits = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND wait_event = 'SyncRep'};
@@ -131,7 +133,7 @@ $node->wait_for($all_sent);
 		$node->wait_for($waits);
 	}
 	is($peer->mail_count, $mails, 'nothing is mailed of which the standby has no claim');
-	# It would be at this for long.
+	# This would take long.
 	$node->sql($slow);
 	stops_fast('waiting for a synchronous standby, about to look recipients up');
 	$node->configure('server.synchronous_standby_names' => '');
@@ -157,7 +159,7 @@ foreach my $phase (@phases)
 	$node->wait_for($all_sent);
 }
 
-# A mail that no socket's buffers hold.
+# A mail larger than the socket buffers.
 $node->sql(q{INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('big', 'big', '{{#big}}{{.}}{{/big}}', '{{#big}}{{.}}{{/big}}')});
 $peer->rules({ stage => 'body', action => 'silence', bytes => 100_000 });
 $node->report(organization_id => undef, template => 'big', result => '{"big": [' . join(', ', ('"' . 'x' x 3900 . '"') x 230) . ']}');
@@ -167,8 +169,9 @@ $peer->rules;
 $node->start;
 $node->wait_for($all_sent);
 
-# What keeps it from sending: how to bring it about, how to tell that it is there, how to end it. The deferred row may have been
-# sent before the obstacle is there, so a row is reported that is due for sure.
+# What keeps the worker from sending: how to cause it, how to check it, how to end it. The deferred
+# row may have been sent before the obstacle exists. So another row is reported that is certainly
+# due.
 sub lock_queue
 {
 	$node->sql('SELECT rhesis_notify.pause()');

@@ -1,4 +1,5 @@
-# The line in postgresql.conf: CREATE EXTENSION says which one is missing, and tasks go on when it is lost.
+# The line in postgresql.conf: without it, CREATE EXTENSION names it. If it is lost later, tasks
+# still report.
 use strict;
 use warnings FATAL => 'all';
 
@@ -24,7 +25,7 @@ $node->safe_psql(
 	SELECT rhesis_notify.grant_to('app');
 });
 
-# A server that was set up anew, without the line: the app's tasks must not fail.
+# A new server without the line: the application's tasks must not fail.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 is( $node->safe_psql(
@@ -49,7 +50,8 @@ is( $node->safe_psql(
 });
 like($stderr, qr/row-level security/, 'row security holds');
 
-# ---- Every function, as the catalog lists them, each in a session of its own: those that need the server's part of the library say so ----
+# ---- Every function in the catalog, each in a new session: functions that need the preloaded
+# library report that ----
 
 my %needs_preload = map { $_ => 1 } qw(adopt_database copy_sign email_notification_test explain health metric_samples metrics require_preload
   retry retry_all retry_failed worker_slots);
@@ -58,7 +60,7 @@ my %useful = (
 	bigint => '1', boolean => 'true', integer => '10', interval => q{'1 day'}, jsonb => q{'{"task_name": "x", "status": "success"}'}, regrole => q{'app'},
 	'timestamp with time zone' => 'now()', 'rhesis_notify.delivery_state' => q{'failed'});
 
-# The call of a function, with values that are of some use.
+# Returns a call of a function, with usable values.
 sub call_of
 {
 	my ($name, @types) = @_;
@@ -77,7 +79,7 @@ my @functions = map { [ split /\|/ ] } split /\n/, $node->safe_psql(
 	GROUP BY p.oid, proname ORDER BY proname});
 cmp_ok(scalar @functions, '>', 25, 'functions: ' . join(' ', map { $_->[0] } @functions));
 
-# Whether the library is loaded by the session, as by an earlier call of another function, makes no difference.
+# It makes no difference whether an earlier call in the session has loaded the library.
 foreach my $before ('', "LOAD 'rhesis_notify'; ")
 {
 	foreach my $function (@functions)
@@ -97,13 +99,14 @@ foreach my $before ('', "LOAD 'rhesis_notify'; ")
 }
 like($stderr = ($node->psql('postgres', q{SELECT * FROM rhesis_notify.worker_status}))[2], $hint, 'worker_status, too');
 
-# A session alone cannot know by rhesis_notify.instance whether the database is a copy.
+# Without the preloaded library, a session cannot compare rhesis_notify.instance to find out whether
+# the database is a copy.
 ($result, $stdout, $stderr) =
   $node->psql('postgres', q{SELECT rhesis_notify.send_task_completion_email('jane@example.com', 'Jane', 'app.x', '1', 'success')});
 is($stdout, 'f', 'send_task_completion_email() mails nothing');
 like($stderr, qr/WARNING:  Failed to send task completion email to jane\@example\.com: $hint/, 'and says why');
 
-# What stops mail works, for the time when the line is back.
+# Functions that stop mail work, for the time when the line is back.
 is($node->safe_psql('postgres', q{SELECT rhesis_notify.pause(), rhesis_notify.resume(), rhesis_notify.cancel(1)}), 't|t|t', 'pause(), resume() and cancel() work');
 
 $node->stop;

@@ -1,5 +1,6 @@
-# COMMIT PREPARED is a commit like any other: whatever the prepared transaction has done to the queue, to the extension or to a setting
-# is heeded at once, whoever commits it, also after a crash.
+# COMMIT PREPARED is a normal commit: changes of the queue, the extension or a setting in the
+# prepared transaction take effect at once. It makes no difference who commits it, or whether the
+# server crashed before.
 use strict;
 use warnings FATAL => 'all';
 
@@ -27,7 +28,7 @@ sub prepare
 	return;
 }
 
-# Commit it, and wait for what comes of that.
+# Commits it, and waits for the effect.
 sub commit_soon
 {
 	my ($name, $what, $then, $database) = @_;
@@ -70,7 +71,7 @@ $node->start;
 $node->wait_for($is_idle);
 commit_soon('crash', 'after a crash', $all_sent);
 
-# ---- What drivers do ----
+# ---- As drivers do it ----
 
 my $script = q{
 import sys, psycopg2
@@ -94,7 +95,7 @@ my $began = time;
 $node->wait_for($all_sent);
 cmp_ok(time - $began, '<', $SOON, q{psycopg2's tpc_commit()});
 
-# ---- An operator ----
+# ---- Operator functions ----
 
 $node->sql('SELECT rhesis_notify.pause()');
 $node->wait_for(q{SELECT bool_and(state = 'paused') FROM rhesis_notify.worker_status});
@@ -125,7 +126,7 @@ foreach my $drop ('DROP EXTENSION rhesis_notify', 'DROP OWNED BY boss')
 	$node->wait_for(q{SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE database = 'app' AND state = 'idle'}, 'app');
 }
 
-# ---- Settings, names ----
+# ---- Settings and names ----
 
 foreach my $database ('postgres', 'app')
 {

@@ -1,4 +1,5 @@
-# examples/preview.sh shows a template: subject and text in the terminal, the HTML in the browser, as doc/templates.md says.
+# examples/preview.sh shows a template: subject and text in the terminal, and the HTML in the
+# browser, as doc/templates.md says.
 use strict;
 use warnings FATAL => 'all';
 
@@ -14,7 +15,8 @@ my $top = abs_path(dirname(__FILE__) . '/../..');
 my $node = RhesisNotify::Cluster->serve('main');
 my $directory = PostgreSQL::Test::Utils::tempdir('browser');
 
-# Runs the command with a browser that keeps what it is to show; returns its output and the page.
+# Runs the command with a program as the browser that stores the page. Returns the output and the
+# page.
 sub preview
 {
 	my ($command) = @_;
@@ -31,7 +33,7 @@ my ($text, $html) = preview('examples/preview.sh');
 like($text, qr/\ASubject: Task Completed: .*\n\n.*Task Details/s, 'subject and text are in the terminal');
 like($html, qr/<html.*Task Details/s, '... and the HTML in the browser');
 
-# ---- As the documentation calls it ----
+# ---- As in the documentation ----
 
 $node->sql(q{INSERT INTO rhesis_notify.templates (organization_id, name, html, text)
 	SELECT 'acme', name, replace(html, '{{from_name}}</td>', 'ACME Labs</td>'), text FROM rhesis_notify.shipped_templates WHERE name = 'layout'});

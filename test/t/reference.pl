@@ -1,5 +1,6 @@
-# doc/reference.md says what the catalog, the settings and the sources say: its generated parts are not stale, and its reasons are those
-# that the code gives. After a change: TESTS=reference test/run servers; test/update-document
+# The generated parts of doc/reference.md agree with the catalog, the settings and the sources, and
+# its reasons are those in the code. After a change: TESTS=reference test/run servers;
+# test/update-document
 use strict;
 use warnings FATAL => 'all';
 
@@ -31,7 +32,7 @@ foreach my $section (sections($node))
 	is_deeply([ split /\n/, document_section($name) ], [ split /\n/, $text ], "$name: the document has what there is (test/update-document takes it over)");
 }
 
-# ---- What the sources say and the catalog does not ----
+# ---- Facts that are in the sources, and not in the catalog ----
 
 my $sources = source_text('c');
 my $reference = page_text('doc/reference.md');

@@ -1,5 +1,5 @@
-# A worker that must not send says why, and sends when it may: without encryption beyond loopback, and with SQL objects of another
-# version than the library's.
+# A worker that must not send reports the reason, and sends as soon as it may. The cases: no
+# encryption to a remote host, and SQL objects of another version.
 use strict;
 use warnings FATAL => 'all';
 
@@ -28,7 +28,7 @@ $node->reconfigure(RhesisNotify::Cluster::peer_settings($peer), smtp_tls => 'aut
 $node->wait_for_state($waiting, 'sent');
 pass('what waited goes out when the settings are right');
 
-# ---- Versions that do not fit ----
+# ---- Versions that do not match ----
 
 $log_offset = -s $node->logfile;
 $node->sql(q{UPDATE pg_extension SET extversion = '0.1' WHERE extname = 'rhesis_notify'});

@@ -1,5 +1,6 @@
 
-# Retention: what foreign keys and triggers of an app do to it concerns the rows that they hold, and never the mail.
+# Retention: if foreign keys or triggers of an application hold rows, this affects only those rows,
+# and never the mail.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,8 +13,9 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 my $old = 0;
 
-# Finished rows that are older than retention; their task_ids are a word and a number. What follows them stands in their
-# transaction: the worker looks once a minute, and would otherwise now and then remove them before that.
+# Inserts finished rows that are older than retention. Their task_ids are a word and a number.
+# Statements that must happen before the removal run in the same transaction, because the worker
+# checks once a minute and could remove the rows first.
 sub finished
 {
 	my ($word, $count, $follows) = @_;
@@ -24,7 +26,7 @@ sub finished
 		COMMIT};
 }
 
-# The worker looks once a minute; a new one looks at once.
+# A worker checks once a minute, and a new worker checks at once.
 sub purge_now
 {
 	my $pid = $node->worker('pid');
@@ -38,7 +40,7 @@ sub left
 	return $node->sql("SELECT coalesce(string_agg(task_id, ', ' ORDER BY id), 'none') FROM rhesis_notify.task_notifications WHERE finished_at < now() - interval '30 days'");
 }
 
-# An operator's call does the same. What only takes long is none of its business.
+# An operator's call removes the same rows. A slow foreign key does not matter for it.
 sub purges_around
 {
 	my ($what, $pattern) = @_;
@@ -101,7 +103,8 @@ check_retention('a trigger that raises', $trigger->(q{RAISE EXCEPTION 'kept for 
 check_retention('a trigger that suppresses', $trigger->('RETURN NULL;'), $drop, qr/suppresses/);
 check_retention('a trigger that takes its time', $trigger->('PERFORM pg_sleep(60);'), $drop, qr/takes longer than/);
 
-# ---- A slow foreign key: one row that many others refer to, and many rows of which each costs a look at all of those ----
+# ---- A slow foreign key: many rows refer to one row, and the removal of each other row searches
+# all of them ----
 
 my $RECEIPTS = 300_000;
 my $SLOW = 3000;
@@ -117,7 +120,7 @@ $node->sql(finished('slow', $SLOW,
 	INSERT INTO public.receipt SELECT (SELECT min(id) FROM rhesis_notify.task_notifications WHERE task_id LIKE 'slow%') FROM generate_series(1, $RECEIPTS)}));
 purge_now();
 
-# Mail that comes in while the worker is at it.
+# Mail arrives while the worker removes rows.
 my $referred = q{SELECT EXISTS (SELECT FROM rhesis_notify.task_notifications WHERE task_id = 'slow 1')};
 $node->wait_for(q{SELECT NOT EXISTS (SELECT FROM rhesis_notify.task_notifications WHERE task_id = 'slow 1') OR EXISTS (SELECT FROM pg_locks WHERE relation = 'public.receipt'::regclass AND mode = 'RowExclusiveLock')});
 my $first = $node->report;
@@ -140,7 +143,7 @@ note("the longest time from a task's report to its mail: $longest s; the most ro
 cmp_ok(slow_left(), '>', 0, "$MAILS mails are sent, one after the other, before the rows are gone");
 cmp_ok($most, '<', 300, 'no mail waits for a large batch of them');
 
-# Mail all the time: each row is cut short for it, and yet they leave.
+# With constant mail, each removal is cut short. Still all rows are removed.
 my $left = slow_left();
 my $reports = 0;
 while (slow_left() > $left - 5 && $reports < 20000)

@@ -1,5 +1,6 @@
-# What an operator asks for is tried at once, whatever the worker waits for: a mail server that it leaves alone, recipients that could
-# not be read. A thousand requests are no thousand tries, and a task's report is no request.
+# A request of an operator is tried at once, even if the worker is backing off from a mail server or
+# waits for unreadable recipients. A thousand requests do not cause a thousand attempts, and a
+# report of a task is no such request.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,7 +13,7 @@ my $FEW = 25;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 
-# The server names a delay that no test waits for.
+# The server names a delay that is longer than the test waits.
 sub leave_alone
 {
 	my $id;
@@ -30,7 +31,7 @@ sub advice
 	return $node->sql("SELECT advice FROM rhesis_notify.explain($id) WHERE step = '$step'");
 }
 
-# ---- A mail server that is left alone ----
+# ---- A mail server that the worker backs off from ----
 
 my $first = leave_alone();
 $node->wait_for_state($first, 'deferred');
@@ -77,7 +78,7 @@ pass('does, too');
 $node->sql(q{SELECT rhesis_notify.retry(id) FROM rhesis_notify.task_notifications WHERE delivery_status = 'deferred'});
 $node->wait_for(q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});
 
-# ---- Not the server's fault: it is down ----
+# ---- The server is really down ----
 
 $node->wait_for(q{SELECT bool_and(state = 'idle' AND connections = 0) FROM rhesis_notify.worker_status});
 $peer->rules({ stage => 'greeting', action => 'reply', text => '421 4.3.2 Service not available', then => 'close' });
@@ -93,7 +94,7 @@ pass('none of them is forgotten');
 
 # ---- Recipients ----
 
-# Until when it waits for them.
+# The time until which the worker waits.
 my $until_recipients = q{SELECT (regexp_match(query, 'waiting until (\S+ \S+)'))[1]::timestamptz FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker'};
 
 $node->sql('ALTER TABLE public."user" RENAME email TO mail');

@@ -1,6 +1,8 @@
-# The disk is full for a moment, memory runs out while a mail is rendered: mail waits, and nothing is lost or sent twice.
+# The disk is full for a moment, or memory runs out while a mail is rendered: mail waits, and
+# nothing is lost or sent twice.
 #
-# RHESIS_SMALL_DISK names a directory on a file system of some 32 MB, where there is one.
+# RHESIS_SMALL_DISK is a directory on a file system of some 32 MB. If it is not set, that part is
+# skipped.
 use strict;
 use warnings FATAL => 'all';
 
@@ -9,7 +11,8 @@ use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
 use Test::More;
 
-# What malloc has set aside for large things would be enough for another one, now and then: large things are to have their own.
+# Without this, memory that malloc keeps from an earlier large allocation could be enough for the
+# next one.
 local $ENV{GLIBC_TUNABLES} = 'glibc.malloc.mmap_threshold=65536';
 
 my $peer = RhesisNotify::Peer->start(accept_delay => 2);
@@ -72,7 +75,7 @@ if ($ENV{RHESIS_SANITIZED})
 	exit 0;
 }
 
-# A worker may not have more than this beyond what it has; returns nothing.
+# Limits a worker's memory to this much more than it has now. Returns nothing.
 sub limit_memory
 {
 	my ($pid, $extra) = @_;
@@ -83,7 +86,7 @@ sub limit_memory
 	return;
 }
 
-# First what a busy worker has: all its connections, and the memory that goes with them.
+# First give the worker what a busy one has: all connections and their memory.
 $node->report_many(500, task_name => 'app.before the lack');
 $node->wait_for($nothing_due);
 my $worker = $node->worker('pid');

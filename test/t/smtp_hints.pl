@@ -1,5 +1,5 @@
-# What a person can do about the mail server's trouble is known to the worker: health() and explain() say it, to every role that may call
-# them, and so does the log. Each trouble is the mail server's own.
+# health(), explain() and the log say what a person can do about a problem of the mail server, to
+# every role that may call them. Real mail server behaviour causes each problem.
 use strict;
 use warnings FATAL => 'all';
 
@@ -11,7 +11,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { connect_timeout => '3s', retry_delay => '30s' });
 $node->sql(q{CREATE ROLE support LOGIN; SELECT rhesis_notify.grant_to('support', 'operator')});
 
-# The row of health() or explain() about the mail server, as the operator reads it: what is wrong, and what to do.
+# Returns the problem and the advice in the row of health() or explain() about the mail server.
 sub advice
 {
 	my ($from) = @_;
@@ -19,7 +19,8 @@ sub advice
 	  =~ s/^SET\n//r;
 }
 
-# Wait until the advice matches the pattern, and return it. While the worker tries the server again, there is no advice for a moment.
+# Waits until the advice matches the pattern, and returns it. While the worker tries the server
+# again, there is no advice for a moment.
 sub advice_with
 {
 	my ($pattern, $from) = @_;
@@ -30,7 +31,7 @@ sub advice_with
 }
 
 foreach my $case (
-	# its trouble, how to bring it about, settings, what to do, does it pass by itself?
+	# the problem, how to cause it, settings, the advice, and whether it ends by itself
 	[ 'a wrong password', [ password => 'another' ], [], {}, qr/Check rhesis_notify\.smtp_user and the password/, 0 ],
 	[ 'a password file that is not there', [], [], { smtp_password_file => '/nonexistent' }, qr/Check rhesis_notify\.smtp_password_file/, 0 ],
 	[ 'a name that is refused', [], [ { stage => 'rcpt', action => 'reply', text => '504 5.5.2 <pod>: Helo command rejected: need fully-qualified hostname' } ], {}, qr/Set rhesis_notify\.smtp_helo_name/, 0 ],
@@ -56,7 +57,7 @@ foreach my $case (
 	$bad_peer->stop;
 }
 
-# What was said of one trouble is not said of the next, nor of none.
+# The advice about one problem does not stay for the next one, or after all problems.
 $node->reconfigure(RhesisNotify::Cluster::peer_settings($peer), smtp_password_file => '');
 $node->wait_for(q{SELECT bool_and(state = 'sent') FROM rhesis_notify.delivery_status});
 like(advice('check_name, value, advice FROM rhesis_notify.health()'), qr/^\d+ connections?, [^|]*$/, 'nothing is left of it when mail goes out');

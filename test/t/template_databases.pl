@@ -1,5 +1,6 @@
-# A database that others are copied from can have the extension, whether it is marked as a template or not: CREATE DATABASE works each
-# time, whatever its worker is doing, and its mail goes on afterwards.
+# A database from which others are copied can have the extension, whether it is marked as a template
+# or not. CREATE DATABASE works each time, whatever the worker is doing, and mail continues
+# afterwards.
 use strict;
 use warnings FATAL => 'all';
 
@@ -14,7 +15,7 @@ my $AT_ONCE = 10;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.max_worker_processes' => 32 });
 
-# What psql complains of.
+# Returns the error message of psql.
 sub complaint
 {
 	my ($statement, $user) = @_;
@@ -37,7 +38,7 @@ sub wait_until_served
 	return;
 }
 
-# Copies that are made one after the other meet the worker in each state: at work, gone, starting, connecting.
+# Consecutive copies meet the worker in each state: working, gone, starting, connecting.
 sub copies_one_after_the_other
 {
 	my ($what, $template) = @_;
@@ -73,7 +74,7 @@ sub copies_at_once
 	return;
 }
 
-# ---- template1, which is copied when nobody says what ----
+# ---- template1, the default template ----
 
 $node->create_app('template1');
 is(workers_of('template1'), 0, 'a template has no worker');
@@ -91,7 +92,7 @@ wait_until_served('template1');
 $node->wait_for_state($node->report(database => 'template1'), 'sent', 'template1');
 pass('the mail of template1 goes on');
 
-# ---- A database that has just become a template, while the mail server hangs ----
+# ---- A database becomes a template while the mail server hangs ----
 
 $node->sql('ALTER DATABASE template1 IS_TEMPLATE true');
 $node->wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = 'template1'");

@@ -1,5 +1,6 @@
-# Ways to run a server that nobody thinks of first: single-user mode, wal_level minimal, a storm of reloads, a row of pg_database that
-# somebody changed by hand (the launcher sees that within a minute). Nothing is lost, and mail goes on.
+# Unusual ways to run a server: single-user mode, wal_level minimal, many reloads in a short time,
+# and a row of pg_database that was changed by hand (the launcher notices it within a minute).
+# Nothing is lost, and mail continues.
 use strict;
 use warnings FATAL => 'all';
 
@@ -40,7 +41,7 @@ $node->start;
 $node->wait_for($all_sent);
 is($node->sql('SELECT count(*) FROM rhesis_notify.task_notifications'), 3, 'the mails go out when the server is up');
 
-# ---- A storm of reloads ----
+# ---- Many reloads in a short time ----
 
 my $before = $peer->mail_count;
 $node->report_many($MAILS, task_name => 'app.storm');

@@ -1,5 +1,6 @@
-# pg_dump with pg_restore, and pg_upgrade, carry a customised database with a queue in every state to another server, where mail
-# goes on: what was being sent is due, each mail keeps its Message-ID, and what was settled stays so.
+# pg_dump with pg_restore, and pg_upgrade, move a database with everything that users write and a
+# queue in every state to another server. There mail continues: rows that were being sent are due,
+# each mail keeps its Message-ID, and finished rows stay as they are.
 use strict;
 use warnings FATAL => 'all';
 
@@ -13,7 +14,7 @@ my $old = RhesisNotify::Cluster->serve('old', peer => $peer, settings => { 'serv
 my $states = q{SELECT task_id, delivery_status, delivery_reason, attempts, message_id, smtp_reply, finished_at
 	FROM rhesis_notify.task_notifications WHERE task_id !~ 'sending' ORDER BY task_id};
 
-# ---- A database with all that there can be ----
+# ---- A database with everything that users write ----
 
 $peer->rules({ stage => 'rcpt', action => 'reply', text => '451 4.3.0 Try again later', count => 1 });
 my $tried = $old->wait_for_state($old->report(task_id => 'was tried'), 'deferred');
@@ -22,7 +23,8 @@ $old->wait_for(q{SELECT state = 'paused' FROM rhesis_notify.worker_status});
 $old->sql('CREATE ROLE app');
 $old->customise;
 
-# In another database or server: the same queue, and after resume() it is worked off.
+# Checks the other database or server: it has the same queue, and after resume() the queue is
+# processed.
 sub goes_on
 {
 	my ($node, $database, $how, $before, $is_a_copy) = @_;
@@ -38,7 +40,7 @@ sub goes_on
 	is($node->sql($states, $database), $before, "$how: the queue is the same");
 	is($node->sql('SELECT count(*) FROM rhesis_notify.database_pause', $database), 1, "$how: it is paused");
 
-	# A worker that was there before the rows were looks for orphans once a minute.
+	# A worker that started before the rows arrived looks for orphans once a minute.
 	$node->sql("SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status WHERE database = '$database'");
 	$node->wait_for("SELECT delivery_status = 'pending' FROM rhesis_notify.task_notifications WHERE task_id = 'sending'", $database);
 	is($node->sql(q{SELECT event FROM rhesis_notify.delivery_events JOIN rhesis_notify.task_notifications AS n ON n.id = notification_id

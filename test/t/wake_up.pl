@@ -1,6 +1,7 @@
 
-# A task's commit wakes a worker only when that could do something about the new row: not while it is paused, or leaves the mail
-# server alone. Whatever ends that is heeded at once, and then nothing has been forgotten.
+# The commit of a task wakes a worker only if the worker could process the new row. It does not
+# while the worker is paused or backs off. When that ends, the worker continues at once, and no row
+# is forgotten.
 use strict;
 use warnings FATAL => 'all';
 
@@ -22,7 +23,7 @@ my $node = RhesisNotify::Cluster->serve(
 	allows_streaming => 1,
 	settings => { log_deliveries => 'off', 'server.fsync' => 'off', 'server.max_worker_processes' => 16 });
 
-# How often the worker has gone to sleep.
+# The number of times that the worker has gone to sleep.
 sub wake_ups
 {
 	my ($pid) = @_;
@@ -30,7 +31,7 @@ sub wake_ups
 	return $switches;
 }
 
-# Tasks finish, each in a transaction of its own.
+# Tasks finish, each in its own transaction.
 sub few_wake_ups
 {
 	my ($when) = @_;
@@ -44,7 +45,7 @@ sub few_wake_ups
 	return;
 }
 
-# How long it takes depends on the machine; when it begins does not.
+# The duration depends on the machine. The start does not.
 sub all_is_sent_soon
 {
 	my ($what) = @_;
@@ -95,14 +96,15 @@ $node->wait_for(q{SELECT bool_and(state = 'paused') FROM rhesis_notify.worker_st
 $node->sql('SELECT rhesis_notify.resume()');
 all_is_sent_soon('resumed, by another worker');
 
-# ---- While the worker waits for a synchronous standby, which uses up its latch ----
+# ---- While the worker waits for a synchronous standby, which resets its latch ----
 
 my $standby = RhesisNotify::Daemon->start('standby',
 	[ 'pg_receivewal', '--synchronous', '--no-loop', '-D', PostgreSQL::Test::Utils::tempdir(), '-d', $node->connstr . ' application_name=standby' ]);
 $node->wait_for('SELECT count(*) = 1 FROM pg_stat_replication');
 $node->reconfigure('server.synchronous_standby_names' => 'standby');
 
-# What it waits with says that a task's row has no user. So no connection, of which the idle time ends, wakes it either.
+# The worker waits with the record that the row of a task has no user. So no idle connection wakes
+# it, either.
 sub while_commit_waits
 {
 	my ($what) = @_;
@@ -143,7 +145,7 @@ $peer->start_again;
 $node->wait_for(q{SELECT bool_and(backing_off_until IS NULL) FROM rhesis_notify.worker_status});
 all_is_sent_soon('the server is back');
 
-# ---- Relations in trouble ----
+# ---- Recipients that cannot be read ----
 
 $node->sql('ALTER TABLE public."user" RENAME email TO mail');
 $node->report;

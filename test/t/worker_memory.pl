@@ -1,6 +1,7 @@
 
-# Whatever is read from the app's relations and from the queue is cut before it is in memory: a worker needs no more than 64 MB beyond what an
-# idle one has, whatever a row, a template, a registration or a recipients view holds, and however many of them come together.
+# Everything that is read from the application's relations and from the queue is shortened before it
+# is in memory. So a worker needs at most 64 MB more than an idle one, whatever a row, a template, a
+# registration or a recipients view contains, and however many of them come together.
 use strict;
 use warnings FATAL => 'all';
 
@@ -11,13 +12,13 @@ use Test::More;
 
 plan skip_all => 'a sanitizer needs memory of its own' if $ENV{RHESIS_SANITIZED};
 
-# What a process has touched of shared memory is counted as its own, so there is little of that.
+# Shared memory that a process has used counts as its memory, so shared_buffers is small.
 my $BOUND_KB = 64 * 1024;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.shared_buffers' => '2MB', retry_delay => '1h', retry_max_delay => '1h', log_deliveries => 'off' });
 my $tables = 'rhesis_notify.task_notifications';
 
-# In kB: VmHWM is the most that it ever had, VmRSS what it has.
+# In kB: VmHWM is the peak, and VmRSS the current size.
 sub memory
 {
 	my ($pid, $what) = @_;
@@ -34,7 +35,7 @@ sub forget_peak
 	return;
 }
 
-# Once it has sent mails over all its connections.
+# Returns after the worker has sent mails over all its connections.
 sub new_worker
 {
 	my $pid = $node->worker('pid');
@@ -46,7 +47,7 @@ sub new_worker
 	return $node->worker('pid');
 }
 
-# The rows' columns as SQL; n counts them.
+# The columns of the rows as SQL, in which n is the number of the row.
 sub fits
 {
 	my ($case, $rows, $columns, $states) = @_;
@@ -79,7 +80,7 @@ fits('error of wide characters',   128, { status => q{'failed'}, error_message =
 fits('subject of wide characters', 128, { subject_template => "repeat($wide, 100000)" }, \@sent);
 fits('names of wide characters',   128, { task_name => "repeat($wide, 100000)", template => "repeat($wide, 100000)" }, \@sent);
 fits('names that cannot be made small', 128, { task_name => $random }, \@sent);
-# All rows have the same name: a hash join of the claim cannot write some of them to disk.
+# All rows have the same name, so that a hash join of the claim cannot write some of them to disk.
 fits('four texts that cannot be made small', 128, { map { $_ => $random } qw(task_name template subject_template organization_id) }, ['skipped']);
 fits('four others that cannot be made small', 128, { status => q{'failed'}, (map { $_ => $random } qw(task_name subject_template error_message)), result => "jsonb_build_object('log', $random)" }, \@sent);
 fits('ids of wide characters',     128, { user_id => "repeat($wide, 100000)", organization_id => "repeat($wide, 100000)" }, ['skipped']);
@@ -114,7 +115,7 @@ fits('a template of 150 MB', 16, { template => q{'huge'} }, \@sent);
 fits('150 partials of 2 MB', 4, { template => q{'partials'} }, [ 'sent', 'failed' ]);
 fits('templates of many tags', 16, { template => q{'tags' || (n % 4 + 1)} }, [ 'sent', 'failed' ]);
 
-# ---- The app's relations ----
+# ---- The application's relations ----
 
 $node->sql(qq{CREATE VIEW public.many AS
 		SELECT '$JANE'::text AS user_id, 'jane\@example.com'::text AS email, repeat($wide, 1000) AS name, 'acme'::text AS organization_id, repeat($wide, 1000) AS organization_name

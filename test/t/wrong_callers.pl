@@ -1,6 +1,6 @@
-# Every function in C that the extension has, as the catalog lists them, called in every wrong way that a role has: as a trigger of a
-# table that it is not for, with nulls, as a set where none fits, as an operator, an aggregate or a cast. A wrong call is an error; the
-# server stays.
+# Every C function of the extension in the catalog is called in every wrong way that a role can use:
+# as a trigger of another table, with nulls, as a set in a wrong place, as an operator, an aggregate
+# or a cast. A wrong call is an error, and the server keeps running.
 use strict;
 use warnings FATAL => 'all';
 
@@ -12,7 +12,7 @@ my $started = $node->sql('SELECT pg_postmaster_start_time()');
 my $launcher = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'rhesis_notify launcher'};
 my $launcher_pid = $node->sql($launcher);
 
-# The server did not restart, and none of its processes crashed.
+# Checks that the server did not restart and that none of its processes crashed.
 sub server_stays
 {
 	my ($after) = @_;
@@ -22,7 +22,8 @@ sub server_stays
 	return;
 }
 
-# An operator, who also has what version 1.0 granted; ends() tries a statement, takes it back, and returns "ok" or its SQLSTATE.
+# An operator with the additional grants of version 1.0. ends() runs a statement, rolls it back, and
+# returns "ok" or its SQLSTATE.
 $node->sql(
 	q{
 	CREATE ROLE attacker LOGIN;
@@ -52,7 +53,8 @@ is($node->sql('SELECT count(*) FROM attack.function'),
 
 # ---- As triggers ----
 
-# Tables, partitioned tables and views of many shapes; the names of our own tables and their columns are among them.
+# Tables, partitioned tables and views of many shapes, some with the names and columns of our
+# tables.
 $node->sql(<<'END');
 	CREATE TABLE attack.shape (is_view boolean, makes text, relation text, inserts text, updates text);
 	INSERT INTO attack.shape VALUES
@@ -96,7 +98,7 @@ $node->sql(<<'END');
 	GRANT SELECT ON attack.trigger, attack.shape TO attacker;
 END
 
-# psql's output of a query that the attacker runs.
+# Returns psql's output of a query that the attacker runs.
 sub as_attacker
 {
 	my ($query) = @_;
@@ -117,9 +119,9 @@ cmp_ok($count, '>', 200, "$count triggers on tables and views that they are not 
 is_deeply(\@accepted, [], 'each is refused when it fires: trigger_protocol_violated');
 server_stays('triggers');
 
-# ---- With nulls, and values that nobody expects ----
+# ---- With nulls and unusual values ----
 
-# Each argument in turn, the others being of some use; then all.
+# Each argument in turn while the others have usable values; then all together.
 $node->sql(
 	q{
 	CREATE FUNCTION attack.value(type regtype, kind text) RETURNS text LANGUAGE sql AS $$
@@ -159,7 +161,7 @@ cmp_ok($count, '>', 50, "$count calls");
 is_deeply(\@broken, [], 'none is an internal error');
 server_stays('arguments');
 
-# Also where a superuser has taken STRICT away.
+# Also after a superuser has removed STRICT.
 is( $node->sql(
 		q{
 		SELECT name, 'not an error' FROM attack.function AS f WHERE is_strict AND cardinality(arguments) > 0
@@ -167,7 +169,7 @@ is( $node->sql(
 	'', 'without STRICT a null is an error');
 server_stays('not strict');
 
-# ---- As a set where none fits, and in each place of a statement ----
+# ---- As a set in wrong places, and in each part of a statement ----
 
 my @places = (
 	'SELECT %s, %s',
@@ -211,7 +213,7 @@ cmp_ok($count, '>', 300, "$count statements");
 is_deeply(\@broken, [], 'none is an internal error');
 server_stays('places');
 
-# ---- As what something else is made of ----
+# ---- As a part of other objects ----
 
 my $made = as_attacker(q{
 	CREATE TYPE attack.pair AS (a int, b text);
@@ -240,7 +242,7 @@ my $made = as_attacker(q{
 is($made, 't', 'no operator, aggregate, cast or type makes an internal error of it');
 server_stays('other objects');
 
-# ---- As triggers that a superuser has declared them to be ----
+# ---- After a superuser has declared them as trigger functions ----
 
 is( $node->sql(
 		q{
@@ -254,7 +256,7 @@ is( $node->sql(
 	'', 'nor as a trigger or an event trigger of a superuser');
 server_stays('declared triggers');
 
-# ---- And what they are for still works ----
+# ---- Correct calls still work ----
 
 $node->sql(q{SET ROLE attacker; INSERT INTO rhesis_notify.templates (name, html) VALUES ('mine', '{{x}}');
 	UPDATE rhesis_notify.templates SET html = '{{y}}'; DELETE FROM rhesis_notify.templates});
