@@ -1,6 +1,6 @@
 -- Errors while recipients are read: an error of a row concerns that row, an error of a relation
 -- concerns the queue, and a cancellation is neither. Run it in an empty database, because a second
--- session takes part. The time limit of the test module is 1.5 s.
+-- session takes part.
 \set ON_ERROR_STOP on
 \set QUIET on
 \pset format unaligned
@@ -109,6 +109,7 @@ COMMIT;
 
 -- ---- Time ----
 
+SET recipients_probe.look_up_limit = '1500ms';
 UPDATE public.person SET deed = 'SELECT pg_catalog.pg_sleep(600)' WHERE id = 9;
 SELECT is(problem('1', '9'), '57014 | reading recipients takes longer than 1500 ms | '
 	'The relation must find rows by their user with an index; see its plan with EXPLAIN.', 'a look-up that takes too long is a problem');
@@ -129,6 +130,7 @@ SELECT is(problem('1', '9'), '57014 | reading recipients takes longer than 1500 
 
 -- ---- Foreign tables ----
 
+RESET recipients_probe.look_up_limit;
 CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw;
 CREATE USER MAPPING FOR CURRENT_USER SERVER loopback OPTIONS (password_required 'false');
 SELECT format('ALTER SERVER loopback OPTIONS (host %L, port %L, dbname %L)', split_part(current_setting('unix_socket_directories'), ',', 1),

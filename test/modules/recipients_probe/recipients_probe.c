@@ -19,6 +19,7 @@ PG_FUNCTION_INFO_V1(recipients_probe_look_up);
 /* The settings that src/recipients reads. */
 char *rhesis_recipients = NULL;
 char *rhesis_placeholder_domains = NULL;
+int recipients_probe_look_up_limit;
 
 void
 _PG_init(void)
@@ -28,6 +29,9 @@ _PG_init(void)
 	DefineCustomStringVariable(
 		"recipients_probe.placeholder_domains", "As rhesis_notify.placeholder_domains.", NULL,
 		&rhesis_placeholder_domains, "placeholder.rhesis.ai", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("recipients_probe.look_up_limit", "The time that a look-up may take.",
+							NULL, &recipients_probe_look_up_limit, 60000, 1, INT_MAX, PGC_USERSET,
+							GUC_UNIT_MS, NULL, NULL, NULL);
 }
 
 static char **
