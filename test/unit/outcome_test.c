@@ -1,8 +1,8 @@
 /*
- * outcome_test.c - every rule of the delivery policy, by the reply it is for.
+ * outcome_test.c - each rule of the delivery policy, with the reply that it is for.
  *
- * Includes the room's source, so that it can ask which rule an event met: each rule must be met by a case
- * below, and no rule may match words that a user could have chosen.
+ * It includes the source, so that it can ask which rule an event met. Each rule must be met by a case
+ * below. No rule may match words that a user could have chosen.
  */
 #include "policy/outcome.c"
 
@@ -485,8 +485,10 @@ CheckRules(void)
 	}
 }
 
-/* Nothing is ever taken for sent but a 2xx to the final dot, and whatever had its dot written is never resent
- * without a word. */
+/*
+ * Only a 2xx reply to the final dot counts as sent. A mail whose dot was written is never sent again
+ * without being in doubt.
+ */
 static void
 CheckAllEvents(void)
 {
