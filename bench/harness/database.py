@@ -92,7 +92,7 @@ class Database:
 
 @contextlib.contextmanager
 def old_snapshot(cluster, name):
-    """Holds a snapshot, as a dump does, or a session that somebody has forgotten."""
+    """Holds a snapshot, as a dump or a forgotten session does."""
     connection = cluster.connect(name)
     connection.set_session(isolation_level="REPEATABLE READ", autocommit=False)
     with connection.cursor() as cursor:

@@ -1,5 +1,5 @@
--- An operator's hand: retry, cancel, purge, pause; and the views.
--- Everything happens in transactions that are rolled back: no worker sees it, no mail is sent.
+-- Operator functions: retry, cancel, purge, pause; and the views. All transactions are rolled back,
+-- so no worker sees the rows, and no mail is sent.
 \set VERBOSITY terse
 \pset null '-'
 
@@ -31,7 +31,7 @@ FROM rhesis_notify.delivery_status;
 SELECT * FROM rhesis_notify.queue_status;
 
 CREATE TEMP TABLE example AS SELECT task_id AS name, id FROM rhesis_notify.task_notifications;
--- Notices name the id, which differs from run to run.
+-- Notices contain the id, which differs from run to run.
 SET client_min_messages = warning;
 
 SELECT name, rhesis_notify.retry(id) FROM example ORDER BY id;
@@ -45,7 +45,7 @@ SELECT name, rhesis_notify.cancel(id) FROM example ORDER BY id;
 SELECT e.name, n.delivery_status, n.finished_at IS NOT NULL AS finished
 FROM example AS e JOIN rhesis_notify.task_notifications AS n USING (id) ORDER BY id;
 
--- A cancelled one can be brought back.
+-- A cancelled notification can be retried.
 SELECT rhesis_notify.retry(id) FROM example WHERE name = 'held';
 
 RESET client_min_messages;
@@ -60,24 +60,24 @@ SELECT 'failed ' || hours, 'app.report', 'success', 'failed', 'smtp_permanent', 
 	now() - make_interval(hours => hours)
 FROM generate_series(1, 100) AS hours;
 
--- Failed ones since a time, but for those that have expired; then what is left of them goes by age.
+-- Retries the failed ones since a time, without the expired ones. purge() removes old ones by age.
 SELECT rhesis_notify.retry_failed(now() - interval '10 h');
 SELECT rhesis_notify.retry_failed(now() - interval '90 h') AS not_the_expired;
 SELECT rhesis_notify.purge(interval '90 h');
 SELECT delivery_status, count(*), max(now() - finished_at) AS oldest
 FROM rhesis_notify.task_notifications GROUP BY delivery_status ORDER BY 1;
 
--- Without expiry everything can be retried.
+-- Without expiry, every notification can be retried.
 SET LOCAL rhesis_notify.expire_after = 0;
 SELECT rhesis_notify.retry_failed('-infinity');
 
--- Events leave with their notification.
+-- Events are removed with their notification.
 SELECT count(*) > 0 AS events FROM rhesis_notify.delivery_events;
 DELETE FROM rhesis_notify.task_notifications;
 SELECT count(*) AS events FROM rhesis_notify.delivery_events;
 ROLLBACK;
 
--- Pause and resume say what they did.
+-- pause() and resume() report what they did.
 BEGIN;
 SELECT rhesis_notify.pause();
 SELECT rhesis_notify.pause();

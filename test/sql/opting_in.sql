@@ -1,4 +1,4 @@
--- Which tasks are mailed: registrations, shipped and one's own.
+-- Which tasks are mailed: shipped registrations, and the application's own ones.
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
 \pset null '-'
@@ -7,27 +7,27 @@ SELECT * FROM rhesis_notify.task_types ORDER BY task_name;
 
 BEGIN;
 
--- Registered with all that can be said, and with the defaults.
+-- Registered with all arguments, and with the defaults.
 SELECT rhesis_notify.email_notification('app.tasks.export', 'task_completion', 'Export: {status.title()}', 'Data Export');
 SELECT rhesis_notify.email_notification('import');
 SELECT * FROM rhesis_notify.task_types ORDER BY task_name COLLATE "C";
 
--- A later registration replaces an earlier one, a shipped one as well.
+-- A later registration replaces an earlier one, and also a shipped one.
 SELECT rhesis_notify.email_notification('import', display_name => 'Data Import');
 SELECT rhesis_notify.email_notification('collect_results', subject_template => '');
 SELECT * FROM rhesis_notify.task_types ORDER BY task_name COLLATE "C";
 
--- Silenced: one's own, a shipped one, and one that was never registered.
+-- Silenced: an own registration, a shipped one, and a name that was never registered.
 SELECT rhesis_notify.silence('import');
 SELECT rhesis_notify.silence('email_notification_test');
 SELECT rhesis_notify.silence('app.tasks.collect_results');
 SELECT * FROM rhesis_notify.task_types ORDER BY task_name COLLATE "C";
 
--- And taken back.
+-- Registered again.
 SELECT rhesis_notify.email_notification('email_notification_test');
 SELECT * FROM rhesis_notify.task_types WHERE task_name = 'email_notification_test';
 
--- What is refused.
+-- Refused registrations.
 SAVEPOINT s;
 \set VERBOSITY default
 SELECT rhesis_notify.email_notification('import', 'no_such_template');
@@ -42,7 +42,7 @@ ROLLBACK TO s;
 SELECT rhesis_notify.silence('');
 ROLLBACK TO s;
 
--- A template of one's own will do.
+-- The application's own template can be named.
 INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('export_done', 'Done', '<p>Done</p>', 'Done');
 SELECT rhesis_notify.email_notification('app.tasks.export', 'export_done');
 

@@ -1,4 +1,5 @@
--- What is said to somebody who writes a template that can't work, and what preview() says when something else takes its place.
+-- The messages for the author of a broken template, and the output of preview() when another
+-- template replaces it.
 \set SHOW_CONTEXT never
 \set VERBOSITY default
 \pset null '-'
@@ -9,14 +10,14 @@ SET LOCAL rhesis_notify.recipients = 'public.people';
 CREATE TABLE public.people (user_id text, email text);
 INSERT INTO public.people VALUES ('john', 'john@example.org');
 
--- Refused when written.
+-- Refused when it is written.
 INSERT INTO rhesis_notify.templates (name, html) VALUES ('weekly', E'<h1>{{task_name}}</h1>\n{{#is_failed}}<p>{{error_message}}</p>\n');
 INSERT INTO rhesis_notify.templates (name, text) VALUES ('weekly', E'one\ntwo {{task name}}');
 INSERT INTO rhesis_notify.templates (name, subject) VALUES ('weekly', 'Done: {{task_name');
 INSERT INTO rhesis_notify.templates (name, html) VALUES ('weekly', E'<p>\n{{< branding}}{{$content}}hello{{/content}}{{/branding}}');
 INSERT INTO rhesis_notify.templates (name, html) VALUES ('weekly', repeat('x', 1024 * 1024 + 1));
 
--- Legal, and probably not meant.
+-- Legal, but probably a mistake.
 INSERT INTO rhesis_notify.templates (name, text) SELECT 'text_' || number, source
 FROM unnest(ARRAY[U&'{{\00A0task_name}}', U&'{{task_name\200E}}', U&'{{task\00ADname}}', '{{#is_failed}}a{{else}}b{{/is_failed}}', '{{ELSE}}',
 	'{{this.name}}', '{{loop.index}}', '{{a|upper}}', '{{a.b()}}', '{{ task_name&nbsp;}}', '{{a=b}}', '{{ $task_name }}', '{{task_name.upper}}',
@@ -33,7 +34,7 @@ INSERT INTO rhesis_notify.templates (organization_id, name, html) SELECT 'some_'
 FROM unnest(ARRAY['<p>{{#is_failed}}{{$content}}{{/content}}{{/is_failed}}</p>', '<p>{{$banner}}{{$content}}{{/content}}{{/banner}}</p>', '{{{$content}}}',
 	E'<p>\n{{#a}}{{#b}}{{$content}}{{/content}}{{/b}}{{/a}}{{#b}}{{$content}}{{/content}}{{/b}}</p>']) WITH ORDINALITY AS given (source, number);
 
--- Nothing to say.
+-- Good templates cause no message.
 INSERT INTO rhesis_notify.templates (name, text) SELECT 'good_' || number, source
 FROM unnest(ARRAY['{{#rows}}{{.}}{{name}}{{a.b}}{{/rows}}{{run_ids}}{{größe}}', '{{=<% %>=}}<% task_name %>', '{{# is_failed }}a {b} {}{{/ is_failed }}',
 	'{{<layout}} {{! beside }} {{$content}}{{task_name}}{{/content}} {{/layout}}', '{{tests_skipped}} {{error_messages}} {{result.other}} {{run.status}} {{! { }} {{!a}}{{task_name}}']) WITH ORDINALITY AS given (source, number);
@@ -49,13 +50,13 @@ INSERT INTO rhesis_notify.templates (name, html) VALUES
 SELECT html FROM rhesis_notify.render_template('weekly', '{}');
 UPDATE rhesis_notify.templates SET html = '{{/b}}' WHERE name = 'branding';
 
--- What can't be rendered is an error to who tries it out ...
+-- If a template cannot be rendered, render_template() raises an error ...
 DELETE FROM rhesis_notify.templates WHERE name = 'branding';
 SELECT html FROM rhesis_notify.render_template('weekly', '{}');
 SELECT html FROM rhesis_notify.render_template('monthly', '{}');
 SELECT subject FROM rhesis_notify.render_template('task_completion', '{"status": "success"}');
 
--- ... and no hindrance to a mail.
+-- ... and a mail uses another template.
 CREATE FUNCTION pg_temp.preview(template text, subject_template text DEFAULT NULL)
 RETURNS TABLE (subject text, heading text, reason text) LANGUAGE sql AS $$
 	WITH task AS (

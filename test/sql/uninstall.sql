@@ -1,4 +1,4 @@
--- DROP EXTENSION leaves nothing behind: no schema, no worker in the database.
+-- DROP EXTENSION removes everything: the schema, and the worker of the database.
 DROP EXTENSION rhesis_notify;
 SELECT nspname FROM pg_namespace WHERE nspname = 'rhesis_notify';
 
@@ -16,8 +16,8 @@ BEGIN
 END
 $$;
 
--- A schema of that name that somebody has prepared is not used.
--- Since 18 PostgreSQL tells where in an extension's script it was.
+-- If a schema with that name exists already, it is not used. Since version 18, PostgreSQL reports
+-- the position in the script of the extension.
 \set SHOW_CONTEXT never
 CREATE SCHEMA rhesis_notify;
 CREATE EXTENSION rhesis_notify;

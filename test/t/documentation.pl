@@ -37,7 +37,7 @@ sub uniq
 
 # ---- Names ----
 
-# A name with the schema must exist.
+# If a page names an object with its schema, that object must exist.
 my %known = map { $_ => 1 } split /\n/, $node->sql(
 	q{
 	SELECT split_part(name, '.', 2) FROM pg_settings WHERE name LIKE 'rhesis\_notify.%'

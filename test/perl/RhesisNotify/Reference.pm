@@ -320,7 +320,7 @@ sub map_of_folder
 		} sort keys %modules);
 }
 
-# The file rhesis_notify.c, and then the folders, the lowest level first.
+# Returns a table for rhesis_notify.c, and then one for each folder, the lowest level first.
 sub map_of_sources
 {
 	return join "\n", map { "### $_->[0]\n\n" . map_of_folder($_->[1]) } [ 'src', 'src' ], map { [ "src/$_", $_ ] } map { @$_ } folder_levels();
