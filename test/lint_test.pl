@@ -81,6 +81,12 @@ unlink "$checkout/src/queue/README.md";
 ($output, $status) = lint($checkout, 'layout');
 is($output, "src/queue: has no README.md\n", 'a folder without a README is found');
 
+# ---- Words ----
+
+is_found('words', 'src/queue/queue.c', q{/* NoteRowsDueSince */}, 'NoteRowsDueSince', 'a name of old in a source');
+is_found('words', 'doc/operate.md', q{The worker heeds a wish.}, 'wish', 'a word of old in a page');
+is_found('words', 'test/t/health.pl', q{# The worker says farewell.}, 'farewell', 'a word of old in a test');
+
 # ---- Calls ----
 
 # A lower file of the copy gets a function that calls a higher one.
