@@ -120,8 +120,8 @@ is_found('python', 'examples/stray.py', 'import os', 'imported but unused', 'an 
 is_found('python', 'bench/stray', "#!/usr/bin/env python3\nprint(stray)", 'undefined name', 'a name in Python that is not defined');
 # The Perl files of this copy are few: perlcritic takes its time.
 remove_tree("$checkout/test/t");
-is_found('perl', 'test/stray.pl', "use strict;\nuse warnings;\nmy \$stray = 1;", 'declared but not used', 'a variable in Perl that nothing uses');
-is_found('perl', 'test/guide/stray', "#!/usr/bin/perl\nprint 1;", 'strictures', 'a program in Perl without strict');
+is_found('perl', 'test/stray.pl', "use strict;\nuse warnings;\nmy \$stray;", 'declared but not used', 'a variable in Perl that nothing uses');
+is_found('perl', 'test/guide/stray', "#!/usr/bin/perl\nuse warnings;\nprint 1;", 'strictures', 'a program in Perl without strict');
 
 write_file("$checkout/.perlcriticrc", "[No::Such::Policy\n");
 ($output, $status) = lint($checkout, 'perl');
