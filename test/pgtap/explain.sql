@@ -63,7 +63,7 @@ SELECT rhesis_notify.resume() \g /dev/null
 -- Opting in.
 SELECT pg_temp.report('silent', 'app.whatever', template => NULL) AS id \gset
 SELECT is(pg_temp.step(:id, 'opted in'), 'no | the row names no template, and no registration is of ''app.whatever'' or ''whatever'' | '
-		  'If it is to be mailed: SELECT rhesis_notify.email_notification(''whatever''); or have the task name a template.',
+		  'To mail it: SELECT rhesis_notify.email_notification(''whatever''); or let the task name a template.',
 		  'not opted in, and how it would be');
 SELECT is(pg_temp.step(:id, 'recipient'), NULL, 'then nobody is looked up');
 SELECT alike(pg_temp.step(:id, 'next'), 'is skipped, silent_task |%', 'and it will be skipped');

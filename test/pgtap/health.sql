@@ -52,13 +52,13 @@ SELECT is(pg_temp.health('oldest due'), 'nothing is due; deferred: 3 | ok', 'wha
 SELECT pg_temp.insert_in_state('pending', 2, NULL, '4 minutes') \g /dev/null
 SELECT alike(pg_temp.health('oldest due'), '2 are due, the oldest for 4m %s | ok', 'what is due for a moment is well');
 SELECT pg_temp.insert_in_state('deferred', 1, 'smtp_temporary', '6 minutes') \g /dev/null
-SELECT alike(pg_temp.health('oldest due'), '3 are due, the oldest for 6m %s | Where the other checks are well %', 'what is due for long is not');
+SELECT alike(pg_temp.health('oldest due'), '3 are due, the oldest for 6m %s | If the other checks are ok, %', 'what is due for long is not');
 
 -- In doubt.
 SELECT matches(pg_temp.health('in doubt'), '^0 held; \d+ in doubt since the start of the server \| ok$', 'nothing is held');
 SELECT pg_temp.insert_in_state('held', 2, 'in_doubt') \g /dev/null
 INSERT INTO rhesis_notify.delivery_events (notification_id, event) SELECT id, 'in_doubt' FROM rhesis_notify.task_notifications WHERE delivery_status = 'held';
-SELECT matches(pg_temp.health('in doubt'), '^2 held; .* \| Nobody knows whether these were delivered: ', 'what is held wants a decision');
+SELECT matches(pg_temp.health('in doubt'), '^2 held; .* \| It is not known whether these were delivered\. ', 'what is held wants a decision');
 
 -- Failed notifications: some in the last hour, and a large share of them.
 SELECT is(pg_temp.health('failed'), '0 of 0 in the last hour | ok', 'none has failed');

@@ -109,7 +109,7 @@ check_refusal('made due again, and the worker ends', trigger_on($outcome, q{NEW.
 my $due_again = q{UPDATE rhesis_notify.task_notifications SET delivery_status = 'pending', finished_at = NULL WHERE id = NEW.id;};
 check_refusal('made due again after the outcome', trigger_on($outcome, $due_again, 'AFTER UPDATE'), $drop, at => 'outcome', message => 'makes finished notifications due again');
 check_refusal('made due again after the outcome, and the worker ends', trigger_on($outcome, $due_again, 'AFTER UPDATE'), $drop, at => 'outcome', restart => 1);
-check_refusal('made due again at COMMIT', trigger_on($outcome, $due_again, 'AFTER UPDATE', deferred => 1), $drop, at => 'outcome', message => 'makes due again');
+check_refusal('made due again at COMMIT', trigger_on($outcome, $due_again, 'AFTER UPDATE', deferred => 1), $drop, at => 'outcome', message => 'makes finished notifications due again');
 check_refusal('a cancel that is raised, at the outcome', trigger_on($outcome, q{RAISE query_canceled;}), $drop, at => 'outcome');
 check_refusal('an audit table that is closed', trigger_on($outcome, q{PERFORM public.audit_it(OLD.id);}), $drop, at => 'outcome', message => 'permission denied');
 check_refusal('a full disk that is raised', trigger_on($outcome, q{RAISE disk_full USING MESSAGE = 'no room for an audit';}), $drop, at => 'outcome', message => 'no room');
