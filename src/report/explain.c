@@ -276,7 +276,7 @@ SourceText(const Explanation *explanation, const RenderedMail *mail, TemplatePar
 			origin = "rhesis_notify.templates";
 			break;
 		case TEMPLATE_SHIPPED:
-			origin = "the shipped template";
+			origin = "the extension";
 			break;
 	}
 	if (strcmp(source->template_name, asked) == 0)

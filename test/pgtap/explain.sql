@@ -44,7 +44,7 @@ SELECT is(pg_temp.step(:id, 'task'), 'success | app.export, task id waits, repor
 SELECT is(pg_temp.step(:id, 'opted in'), 'yes | the row names its template', 'opted in by the row');
 SELECT is(pg_temp.step(:id, 'recipient'), 'jane@example.com | user 1, organization acme (Acme GmbH), looked up in public."user"',
 		  'who gets it: looked up as the worker does it');
-SELECT is(pg_temp.step(:id, 'template'), 'task_completion | subject from the shipped template; html from the shipped template; text from the shipped template',
+SELECT is(pg_temp.step(:id, 'template'), 'task_completion | subject from the extension; html from the extension; text from the extension',
 		  'where each part of the template comes from');
 SELECT is(pg_temp.step(:id, 'pause'), 'not paused', 'whether mail is paused');
 SELECT is(pg_temp.step(:id, 'pace'), 'no limit', 'the pace');
@@ -113,10 +113,10 @@ SELECT is(pg_temp.step(:id, 'template'), 'task_completion | subject from the row
 		  'parts of different origin');
 SELECT pg_temp.report('bad subject', subject_template => '{nonsense}') AS id \gset
 SELECT matches(pg_temp.step(:id, 'template'),
-	'^task_completion \| subject template "\{nonsense\}": .*\. subject from the shipped template; html .* \| The mail falls back to another template: correct this one\.$',
+	'^task_completion \| subject template "\{nonsense\}": .*\. subject from the extension; html .* \| The mail falls back to another template: correct this one\.$',
 	'a subject that can''t be used');
 SELECT pg_temp.report('no template', template => 'nonsense') AS id \gset
-SELECT is(pg_temp.step(:id, 'template'), 'nonsense | there is no template "nonsense". subject from the shipped template, task_completion; '
+SELECT is(pg_temp.step(:id, 'template'), 'nonsense | there is no template "nonsense". subject from the extension, task_completion; '
 	'html from rhesis_notify.templates, task_completion; text from the organization''s own, task_completion | The mail falls back to another template: correct this one.',
 	'a template that does not exist');
 
