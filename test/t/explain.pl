@@ -83,7 +83,7 @@ $node->sql('SELECT rhesis_notify.pause()');
 $id = $node->report;
 like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace \| It rises again by itself\. Set rhesis_notify\.max_rate/, 'a slower pace: why, and what to do');
 $id = $node->report;
-like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace; due before it: 1 \| It grows/, 'and how many are due before it');
+like((step($id, 'pace'))[0], qr/^\d+\.\d mails a second \| the mail server asked for a slower pace; due before it: 1 \| It rises/, 'and how many are due before it');
 $node->sql('SELECT rhesis_notify.resume()');
 $node->wait_for_state($id, 'sent');
 
