@@ -437,7 +437,7 @@ CheckWraparound(ReturnSetInfo *result, const TableFigures *tables)
 				 CountText(tables->frozen_age, "transaction", "transactions"),
 				 CountText(tables->multixact_age, "multixact", "multixacts")),
 		ok ? NULL
-		   : psprintf("Run VACUUM (FREEZE) %s, and find out what keeps autovacuum from it.",
+		   : psprintf("Run VACUUM (FREEZE) %s; then find out what keeps autovacuum from it.",
 					  tables->unfrozen));
 }
 
