@@ -10,52 +10,17 @@
 
 #include "queue/queue.h"
 
-#include "access/detoast.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "queue/queue_aside.h"
-#include "queue/queue_internal.h"
-#include "queue/result_excerpt.h"
+#include "queue/queue_read.h"
 #include "settings/settings.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* If so many rows wait for a lock and no row can be claimed, the rows are not at fault. */
 #define MOST_LOCKED_TRIES 3
-
-/*
- * A task's registration: under its full name, or else under the part of the name after the last
- * dot.
- */
-#define REGISTERED_AS(name, last_part_of_name)                                              \
-	" LEFT JOIN task_type AS full_name ON full_name.task_name OPERATOR(pg_catalog.=) " name \
-	" LEFT JOIN task_type AS last_part ON full_name.task_name IS NULL AND"                  \
-	"  last_part.task_name OPERATOR(pg_catalog.=) " last_part_of_name
-
-/* For rows that are called "due". */
-#define REGISTRATION_JOIN \
-	REGISTERED_AS("due.task_name", "pg_catalog.split_part(due.task_name, '.', -1)")
-
-#define REGISTRATION_COLUMNS                                                                             \
-	" COALESCE(CASE WHEN due.template OPERATOR(pg_catalog.<>) '' THEN due.template END,"                 \
-	"  full_name.template, last_part.template) AS template,"                                             \
-	" COALESCE(CASE WHEN due.subject_template OPERATOR(pg_catalog.<>) '' THEN due.subject_template END," \
-	"  full_name.subject_template, last_part.subject_template) AS subject_template,"                     \
-	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
-
-/*
- * The table is small, so it is read once per batch, not searched for each row. Its columns have no
- * limit of their own, so they are cut here.
- */
-#define TASK_TYPE_CTE                                                       \
-	"task_type AS MATERIALIZED ("                                           \
-	" SELECT t.task_name, pg_catalog.left(t.template, 100000) AS template," \
-	"  pg_catalog.left(t.subject_template, 100000) AS subject_template,"    \
-	"  pg_catalog.left(t.display_name, 1000) AS display_name"               \
-	" FROM rhesis_notify.task_types AS t)"
 
 /*
  * A name of more than 1000 bytes, shortened. It then is longer than any name that was not
@@ -84,46 +49,11 @@
 	"  " TYPE_IS_LONG " AS is_long"                                                  \
 	" FROM rhesis_notify.task_types AS t)"
 
-/* In the order of NotificationColumn. "n" is the row, "d" has its registration. */
-#define COLUMNS_BEFORE                                                          \
-	" n.id, n.task_id, n.task_name, n.status OPERATOR(pg_catalog.=) 'success'," \
-	" n.user_id, n.organization_id,"
-
-#define COLUMNS_AFTER                                            \
-	", d.display_name, n.result, n.error_message, n.started_at," \
-	" COALESCE(n.completed_at, n.created_at), n.created_at, n.attempts, n.message_id, n.next_attempt_at"
-
-#define NOTIFICATION_COLUMNS COLUMNS_BEFORE " d.template, d.subject_template" COLUMNS_AFTER
-
 #define CLAIMED_COLUMNS                                                                              \
 	COLUMNS_BEFORE                                                                                   \
 	" COALESCE(CASE WHEN n.template OPERATOR(pg_catalog.<>) '' THEN n.template END, d.template),"    \
 	" COALESCE(CASE WHEN n.subject_template OPERATOR(pg_catalog.<>) '' THEN n.subject_template END," \
 	"  d.subject_template)" COLUMNS_AFTER
-
-typedef enum NotificationColumn
-{
-	COLUMN_ID = 1,
-	COLUMN_TASK_ID,
-	COLUMN_TASK_NAME,
-	COLUMN_IS_SUCCESS,
-	COLUMN_USER_ID,
-	COLUMN_ORGANIZATION_ID,
-	COLUMN_TEMPLATE,
-	COLUMN_SUBJECT_TEMPLATE,
-	COLUMN_DISPLAY_NAME,
-	COLUMN_RESULT,
-	COLUMN_ERROR_MESSAGE,
-	COLUMN_STARTED_AT,
-	COLUMN_COMPLETED_AT,
-	COLUMN_CREATED_AT,
-	COLUMN_ATTEMPTS,
-	COLUMN_MESSAGE_ID,
-	COLUMN_NEXT_ATTEMPT_AT,
-	COLUMN_IS_CLAIMED, /* the last three only in a claim */
-	COLUMN_IS_FINISHED,
-	COLUMN_HAS_LONG_TEXTS
-} NotificationColumn;
 
 /*
  * $1 epoch, $2 limit, $3 and $4 the position after which to go on, $5 rows created before have
@@ -231,32 +161,6 @@ static QueueStatement claim_is_refused = {
 	.parameter_types = {INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID},
 };
 
-/* $1 id */
-static QueueStatement fetch = {
-	.sql = "WITH " TASK_TYPE_CTE ", due AS ("
-		   " SELECT n.id, n.task_name, n.template, n.subject_template"
-		   " FROM rhesis_notify.task_notifications AS n WHERE n.id OPERATOR(pg_catalog.=) $1"
-		   "), d AS ("
-		   " SELECT due.id," REGISTRATION_COLUMNS " FROM due" REGISTRATION_JOIN ")"
-		   "SELECT" NOTIFICATION_COLUMNS
-		   " FROM rhesis_notify.task_notifications AS n JOIN d ON n.id OPERATOR(pg_catalog.=) d.id",
-	.parameter_count = 1,
-	.parameter_types = {INT8OID},
-};
-
-/* $1 template (null: any), $2 organization (null: all), $3 limit */
-static QueueStatement latest = {
-	.sql = "WITH " TASK_TYPE_CTE ", opted AS ("
-		   " SELECT due.id, due.organization_id," REGISTRATION_COLUMNS
-		   " FROM rhesis_notify.task_notifications AS due" REGISTRATION_JOIN ")"
-		   "SELECT o.id FROM opted AS o"
-		   " WHERE o.template OPERATOR(pg_catalog.=) COALESCE($1, o.template)"
-		   "  AND ($2 IS NULL OR COALESCE(o.organization_id, $2) OPERATOR(pg_catalog.=) $2)"
-		   " ORDER BY o.id DESC LIMIT $3",
-	.parameter_count = 3,
-	.parameter_types = {TEXTOID, TEXTOID, INT4OID},
-};
-
 /*
  * $1 and $2 the position after which to look, $3 ids to exclude. Finds the first waiting row even
  * if another session has locked it.
@@ -297,92 +201,14 @@ static QueuePlace claim_position = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next
  */
 static QueuePlace first_waiting_position = {DT_NOBEGIN, PG_INT64_MIN};
 
-/* QueueText(), cut to max_chars. The rest is not read. */
-static char *
-CutTextColumn(uint64 row, NotificationColumn column, int max_chars)
-{
-	bool is_null;
-	Datum value = QueueValue(row, column, &is_null);
-	Oid type = SPI_gettypeid(SPI_tuptable->tupdesc, column);
-	text *slice;
-	char *copy;
-
-	if (is_null || (type != TEXTOID && type != VARCHAROID) ||
-		toast_raw_datum_size(value) <= (Size) max_chars)
-		return QueueText(row, column);
-	slice = DatumGetTextPSlice(value, 0, max_chars * pg_database_encoding_max_length());
-	copy = pnstrdup(VARDATA_ANY(slice),
-					pg_mbcharcliplen(VARDATA_ANY(slice), VARSIZE_ANY_EXHDR(slice), max_chars));
-	pfree(slice);
-	return copy;
-}
-
-/* The same with the limit for a column of a registration, which has none of its own. */
-static char *
-TextColumn(uint64 row, NotificationColumn column)
-{
-	return CutTextColumn(row, column, QUEUE_MAX_TEXT);
-}
-
-/* Returns the value of a column that is never null. */
-static Datum
-Column(uint64 row, NotificationColumn column)
-{
-	bool is_null;
-
-	return QueueValue(row, column, &is_null);
-}
-
-static void
-ReadResult(uint64 row, Notification *notification)
-{
-	bool is_null;
-	Datum value = QueueValue(row, COLUMN_RESULT, &is_null);
-
-	if (is_null)
-		return;
-	RequireQueueType(COLUMN_RESULT, JSONBOID);
-	if (toast_raw_datum_size(value) > QUEUE_MAX_RESULT)
-		notification->result = ExcerptOfResult(value, &notification->result_remark);
-	else
-		notification->result = DatumGetJsonbPCopy(value);
-}
-
-/* Returns the row as a notification in the current context. */
-static Notification *
-ReadNotification(uint64 row)
-{
-	Notification *notification = palloc0_object(Notification);
-	bool is_null;
-
-	notification->id = DatumGetInt64(Column(row, COLUMN_ID));
-	notification->task_id = TextColumn(row, COLUMN_TASK_ID);
-	notification->task_name = TextColumn(row, COLUMN_TASK_NAME);
-	notification->is_success = DatumGetBool(Column(row, COLUMN_IS_SUCCESS));
-	notification->user_id = TextColumn(row, COLUMN_USER_ID);
-	notification->organization_id = TextColumn(row, COLUMN_ORGANIZATION_ID);
-	notification->template_name = TextColumn(row, COLUMN_TEMPLATE);
-	notification->subject_template = TextColumn(row, COLUMN_SUBJECT_TEMPLATE);
-	notification->display_name = TextColumn(row, COLUMN_DISPLAY_NAME);
-	ReadResult(row, notification);
-	notification->error_message = CutTextColumn(row, COLUMN_ERROR_MESSAGE, QUEUE_MAX_ERROR_MESSAGE);
-	notification->started_at = DatumGetTimestampTz(QueueValue(row, COLUMN_STARTED_AT, &is_null));
-	notification->has_started_at = !is_null;
-	notification->completed_at = DatumGetTimestampTz(Column(row, COLUMN_COMPLETED_AT));
-	notification->created_at = DatumGetTimestampTz(Column(row, COLUMN_CREATED_AT));
-	notification->attempts = DatumGetInt32(Column(row, COLUMN_ATTEMPTS));
-	notification->message_id = TextColumn(row, COLUMN_MESSAGE_ID);
-	return notification;
-}
-
 /* The claim leaves out the long texts of a registration, so such a row is read again. */
 static Notification *
 ReadClaimed(uint64 row)
 {
 	Notification *whole = NULL;
 
-	if (DatumGetBool(Column(row, COLUMN_HAS_LONG_TEXTS)))
-		whole = FetchNotification(DatumGetInt64(Column(row, COLUMN_ID)), CurrentMemoryContext);
+	if (DatumGetBool(QueueColumn(row, COLUMN_HAS_LONG_TEXTS)))
+		whole = FetchNotification(DatumGetInt64(QueueColumn(row, COLUMN_ID)), CurrentMemoryContext);
 	return whole ? whole : ReadNotification(row);
 }
 
@@ -390,8 +216,8 @@ ReadClaimed(uint64 row)
 static void
 AdvanceClaimPosition(uint64 row)
 {
-	TimestampTz time = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
-	int64 id = DatumGetInt64(Column(row, COLUMN_ID));
+	TimestampTz time = DatumGetTimestampTz(QueueColumn(row, COLUMN_NEXT_ATTEMPT_AT));
+	int64 id = DatumGetInt64(QueueColumn(row, COLUMN_ID));
 
 	if (time > claim_position.time || (time == claim_position.time && id > claim_position.id))
 		claim_position = (QueuePlace){time, id};
@@ -531,10 +357,10 @@ typedef struct LeftOut
 static void
 LeaveOut(uint64 row, LeftOut *left_out)
 {
-	TimestampTz due = DatumGetTimestampTz(Column(row, COLUMN_NEXT_ATTEMPT_AT));
+	TimestampTz due = DatumGetTimestampTz(QueueColumn(row, COLUMN_NEXT_ATTEMPT_AT));
 
 	left_out->since = left_out->count == 0 ? due : Min(left_out->since, due);
-	left_out->ids[left_out->count++] = Column(row, COLUMN_ID);
+	left_out->ids[left_out->count++] = QueueColumn(row, COLUMN_ID);
 }
 
 /* Returns the rows to their places in the queue, where the next claim begins. */
@@ -558,7 +384,7 @@ ReadClaim(uint64 row_count, ClaimResult *result, LeftOut *left_out)
 {
 	for (uint64 row = 0; row < row_count; row++)
 	{
-		if (DatumGetBool(Column(row, COLUMN_IS_CLAIMED)))
+		if (DatumGetBool(QueueColumn(row, COLUMN_IS_CLAIMED)))
 		{
 			result->cut |= IsEnough(result, CurrentMemoryContext);
 			if (result->cut)
@@ -566,7 +392,7 @@ ReadClaim(uint64 row_count, ClaimResult *result, LeftOut *left_out)
 			else
 				result->notifications[result->count++] = ReadClaimed(row);
 		}
-		else if (DatumGetBool(Column(row, COLUMN_IS_FINISHED)))
+		else if (DatumGetBool(QueueColumn(row, COLUMN_IS_FINISHED)))
 			result->settled++;
 		else
 			RaiseRowIsKept("claim");
@@ -765,49 +591,4 @@ ClaimRowByRow(int64 epoch, int limit, bool patient, const CopyBounds *bounds, Me
 	if (!result->full)
 		ForgetUntried(now);
 	first_waiting_position = claim_position = queue_start;
-}
-
-Notification *
-FetchNotification(int64 id, MemoryContext context)
-{
-	int nest_level = QueueBegin();
-	Datum values[1] = {Int64GetDatum(id)};
-	Notification *notification = NULL;
-
-	if (QueueExecute(&fetch, values, NULL) > 0)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(context);
-
-		notification = ReadNotification(0);
-		MemoryContextSwitchTo(caller);
-	}
-	QueueEnd(nest_level);
-	return notification;
-}
-
-int64 *
-LatestNotifications(const char *template_name, const char *organization_id, int limit,
-					MemoryContext context, int *count)
-{
-	int nest_level = QueueBegin();
-	Datum values[3] = {0, 0, Int32GetDatum(limit)};
-	char nulls[3] = {'n', 'n', ' '};
-	int64 *ids;
-
-	if (template_name != NULL)
-	{
-		values[0] = CStringGetTextDatum(template_name);
-		nulls[0] = ' ';
-	}
-	if (organization_id != NULL)
-	{
-		values[1] = CStringGetTextDatum(organization_id);
-		nulls[1] = ' ';
-	}
-	*count = (int) QueueExecute(&latest, values, nulls);
-	ids = MemoryContextAlloc(context, Max(*count, 1) * sizeof(int64));
-	for (int row = 0; row < *count; row++)
-		ids[row] = DatumGetInt64(Column(row, COLUMN_ID));
-	QueueEnd(nest_level);
-	return ids;
 }
