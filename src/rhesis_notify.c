@@ -7,10 +7,12 @@
 #include "miscadmin.h"
 #include "queue/result_excerpt.h"
 #include "server/catalog_watch.h"
+#include "server/claim_journal.h"
 #include "server/database_hold.h"
 #include "server/launcher.h"
 #include "server/prepared.h"
 #include "server/shared_state.h"
+#include "server/wakeup.h"
 #include "settings/settings.h"
 #include "template/variable_list.h"
 
@@ -32,9 +34,10 @@ _PG_init(void)
 		return;
 
 	RequestSharedState();
+	RequestClaimJournal();
 	WatchCatalogs();
 	HoldDatabases();
-	WatchPreparedTransactions();
+	WatchPreparedTransactions(PassOnCommitMessage);
 	if (!IsBinaryUpgrade)
 		RegisterLauncher();
 }

@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 #include "server/shared_state.h"
+#include "storage/ipc.h"
 #include "storage/shmem.h"
 
 typedef struct Journal
@@ -36,26 +37,52 @@ typedef struct JournalMemory
 	Journal journals[FLEXIBLE_ARRAY_MEMBER];
 } JournalMemory;
 
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
 static JournalMemory *memory = NULL;
 static Journal *journals = NULL;
 static JournalLife *my_life = NULL;
 static int next_place = 0;
 
-Size
-ClaimJournalSize(int slots)
+/* There is a journal for each slot of the shared state. */
+static Size
+JournalMemorySize(void)
 {
-	return add_size(offsetof(JournalMemory, journals), mul_size(slots, sizeof(Journal)));
+	return add_size(offsetof(JournalMemory, journals),
+					mul_size(max_worker_processes, sizeof(Journal)));
 }
 
-void
-SetUpClaimJournal(int slots)
+static void
+RequestMemory(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+	RequestAddinShmemSpace(JournalMemorySize());
+}
+
+static void
+SetUpMemory(void)
 {
 	bool found;
 
-	memory = ShmemInitStruct("rhesis_notify claims", ClaimJournalSize(slots), &found);
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	memory = ShmemInitStruct("rhesis_notify claims", JournalMemorySize(), &found);
 	if (!found)
-		memset(memory, 0, ClaimJournalSize(slots));
+		memset(memory, 0, JournalMemorySize());
 	journals = memory->journals;
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+RequestClaimJournal(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = RequestMemory;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = SetUpMemory;
 }
 
 static bool

@@ -21,9 +21,8 @@ typedef struct JournalLife
 	int64 unsent[JOURNAL_ROWS]; /* ids; 0: no row */
 } JournalLife;
 
-/* Memory for so many slots, at the start of the server. */
-extern Size ClaimJournalSize(int slots);
-extern void SetUpClaimJournal(int slots);
+/* Reserve and set up its memory when the server starts; for _PG_init. */
+extern void RequestClaimJournal(void);
 
 /*
  * A worker calls this before its first claim, when its epoch is published. The journal keeps what

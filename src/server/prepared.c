@@ -16,7 +16,6 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "server/shared_state.h"
-#include "server/wakeup.h"
 #include "storage/lock.h"
 #include "tcop/utility.h"
 
@@ -24,6 +23,7 @@
 #define LOCK_CLASS 3		/* the SQL functions for advisory locks use 1 and 2 */
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
+static void (*pass_on)(CommitMessage message);
 
 static void
 SetTag(LOCKTAG *tag, CommitMessage message)
@@ -107,13 +107,14 @@ RunUtility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	for (int message = 0; message < COMMIT_MESSAGES && commits; message++)
 	{
 		if (OneIsGone(holders[message], message))
-			PassOnCommitMessage(message);
+			pass_on(message);
 	}
 }
 
 void
-WatchPreparedTransactions(void)
+WatchPreparedTransactions(void (*pass_on_message)(CommitMessage message))
 {
+	pass_on = pass_on_message;
 	previous_utility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = RunUtility;
 }

@@ -19,8 +19,9 @@ typedef enum CommitMessage
 extern void KeepForCommitPrepared(CommitMessage message);
 
 /*
- * Install the hook that passes kept messages on when their transaction is committed; for _PG_init.
+ * Install the hook that calls this function, which raises no error, with each kept message when its
+ * transaction has been committed; for _PG_init.
  */
-extern void WatchPreparedTransactions(void);
+extern void WatchPreparedTransactions(void (*pass_on_message)(CommitMessage message));
 
 #endif

@@ -8,7 +8,6 @@
 #include "base/compat.h"
 #include "miscadmin.h"
 #include "replication/syncrep.h"
-#include "server/claim_journal.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
@@ -36,7 +35,7 @@ RequestMemory(void)
 {
 	if (previous_request_hook)
 		previous_request_hook();
-	RequestAddinShmemSpace(add_size(SharedStateSize(), ClaimJournalSize(max_worker_processes)));
+	RequestAddinShmemSpace(SharedStateSize());
 	RequestNamedLWLockTranche(TRANCHE, 1);
 }
 
@@ -81,7 +80,6 @@ SetUpMemory(void)
 		for (int i = 0; i < rhesis_shared->slot_count; i++)
 			InitializeSlot(&rhesis_shared->slots[i]);
 	}
-	SetUpClaimJournal(max_worker_processes);
 	LWLockRelease(AddinShmemInitLock);
 }
 
