@@ -109,7 +109,7 @@ foreach my $goal (qw(demo test bench))
 
 # ---- Names of variables ----
 
-my $makefile = join '', map { slurp("$checkout/$_") } qw(Makefile test/targets.mk bench/targets.mk);
+my $makefile = join '', map { slurp("$checkout/$_") } qw(Makefile test/before-build.mk test/targets.mk bench/targets.mk);
 my %ours = map { $_ => 1 } map { /make [-\w]+[^\n]*?\b([A-Z][A-Z_]+)=/g } $makefile, map { slurp($_) } glob "$top/README.md $top/doc/*.md $top/bench/README.md";
 $ours{$_} = 1 foreach $makefile =~ /"\$\(([A-Z][A-Z_]+)\)"/g;
 delete $ours{PG_CONFIG};
