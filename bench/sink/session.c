@@ -109,12 +109,12 @@ SessionFreeEnded(void)
 /* ---- Output ---- */
 
 static void *
-Grown(void *array, size_t *room, size_t wanted, size_t size)
+Grown(void *array, size_t *capacity, size_t wanted, size_t size)
 {
-	if (wanted <= *room)
+	if (wanted <= *capacity)
 		return array;
-	*room = wanted * 2;
-	array = realloc(array, *room * size);
+	*capacity = wanted * 2;
+	array = realloc(array, *capacity * size);
 	if (array == NULL)
 		err(1, "could not keep a reply");
 	return array;

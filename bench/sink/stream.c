@@ -66,8 +66,8 @@ static ssize_t
 Receive(Stream *stream, void *buffer, size_t size)
 {
 	char control[CMSG_SPACE(sizeof(struct timespec))] __attribute__((aligned(8)));
-	struct iovec room = {buffer, size};
-	struct msghdr message = {.msg_iov = &room,
+	struct iovec target = {buffer, size};
+	struct msghdr message = {.msg_iov = &target,
 							 .msg_iovlen = 1,
 							 .msg_control = control,
 							 .msg_controllen = sizeof(control)};

@@ -269,10 +269,10 @@ PutQ(char *to, const char *bytes, int byte_count)
 }
 
 /*
- * Returns how many bytes of the text, in whole characters, fit into room bytes of an encoded word.
+ * Returns how many bytes of the text, in whole characters, fit into limit bytes of an encoded word.
  */
 static int
-FittingBytes(const char *p, const char *end, int room, bool base64)
+FittingBytes(const char *p, const char *end, int limit, bool base64)
 {
 	const char *start = p;
 	int used = 0;
@@ -282,7 +282,7 @@ FittingBytes(const char *p, const char *end, int room, bool base64)
 		int char_length = Utf8CharLength(p, end);
 
 		used = base64 ? Base64Length(p + char_length - start) : used + QLength(p, char_length);
-		if (used > room)
+		if (used > limit)
 			break;
 		p += char_length;
 	}
@@ -300,8 +300,8 @@ AppendEncoded(HeaderField *field, const CleanText *clean)
 	while (p < end)
 	{
 		char word[ENCODED_WORD];
-		int room = Min(ENCODED_WORD, ENCODED_LINE - field->column) - ENCODED_OVERHEAD;
-		int byte_count = FittingBytes(p, end, room, base64);
+		int limit = Min(ENCODED_WORD, ENCODED_LINE - field->column) - ENCODED_OVERHEAD;
+		int byte_count = FittingBytes(p, end, limit, base64);
 
 		Append(field, base64 ? "=?UTF-8?B?" : "=?UTF-8?Q?", 10);
 		Append(field, word, base64 ? PutBase64(word, p, byte_count) : PutQ(word, p, byte_count));

@@ -60,7 +60,7 @@ typedef struct QpLine
 	int length;
 } QpLine;
 
-/* Begins a line: makes room for its content, and for "=" CRLF, or for a blank as =20 and CRLF. */
+/* Begins a line: reserves memory for its content, and for "=" CRLF, or for a blank as =20 and CRLF. */
 static void
 BeginLine(QpLine *line)
 {
@@ -85,7 +85,7 @@ EndLine(QpLine *line, const char *end)
 }
 
 /*
- * A blank at the end of a line would be lost, so it is encoded. If the line has no room, it goes to
+ * A blank at the end of a line would be lost, so it is encoded. If it does not fit, it goes to
  * a new line.
  */
 static void
@@ -105,7 +105,7 @@ EncodeLastBlank(QpLine *line)
 /*
  * Copies bytes that need no encoding to the line, until another byte comes or the line is full.
  * Returns where it stopped. It copies whole steps even if only a part of the last one counts: lines
- * have room for that.
+ * have memory for that.
  */
 static inline const char *
 CopyLiterals(QpLine *line, const char *p, const char *end)

@@ -179,8 +179,8 @@ static text *
 PrintableText(const char *bytes)
 {
 	/* No encoding has longer characters. */
-	int room = strnlen(bytes, MAX_STORED_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
-	int length = Min(pg_mbcliplen(bytes, room, room), room);
+	int limit = strnlen(bytes, MAX_STORED_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
+	int length = Min(pg_mbcliplen(bytes, limit, limit), limit);
 	bool valid = pg_verify_mbstr(GetDatabaseEncoding(), bytes, length, true);
 	char *printable = pnstrdup(bytes, length);
 

@@ -133,7 +133,7 @@ ReleaseAtExit(int code, Datum argument)
 /*
  * End the database's workers, each of them once: a second SIGTERM would cancel the last record of a
  * worker. Returns how many there still are, including those that are about to start. signalled has
- * room for one pid for each slot.
+ * a place for the pid of each slot.
  */
 static int
 EndWorkers(Oid database, int *signalled)

@@ -115,7 +115,7 @@ extern int SmtpPoolDescriptor(const SmtpPool *pool);
  * reply, one that is being written, and one that waits, so that its envelope goes out together with
  * the end of the mail before. A stalled pool counts only the connections that it has.
  */
-extern int SmtpPoolRoom(const SmtpPool *pool);
+extern int SmtpPoolCapacity(const SmtpPool *pool);
 
 /* Queue a mail; the next SmtpRun() begins to send it. */
 extern void SmtpSubmit(SmtpPool *pool, SmtpMail *mail);

@@ -22,7 +22,8 @@
 static const char *const mechanisms[] = {"SCRAM-SHA-256", "SCRAM-SHA-1", "DIGEST-MD5", "CRAM-MD5",
 										 "NTLM",		  "PLAIN",		 "LOGIN"};
 
-StaticAssertDecl(lengthof(mechanisms) == SMTP_MECHANISMS, "an order has room for each mechanism");
+StaticAssertDecl(lengthof(mechanisms) == SMTP_MECHANISMS,
+				 "an order has a place for each mechanism");
 
 /*
  * With TLS each of them keeps the password secret. PLAIN and LOGIN succeed with every kind of

@@ -69,7 +69,7 @@ SmtpSubmit(SmtpPool *pool, SmtpMail *mail)
 }
 
 int
-SmtpPoolRoom(const SmtpPool *pool)
+SmtpPoolCapacity(const SmtpPool *pool)
 {
 	int connections = pool->stalled ? Min(pool->connection_count, pool->limit) : pool->limit;
 

@@ -127,7 +127,7 @@ ClaimWakeTime(MonotonicTime now)
 		return BackoffUntil();
 	if (RecipientsWaitUntil() > now)
 		return RecipientsWaitUntil();
-	return HasRoomForClaim() ? Max(NextQueueWork(), ErrorWaitUntil()) : MONOTONIC_NEVER;
+	return HasSpaceForClaim() ? Max(NextQueueWork(), ErrorWaitUntil()) : MONOTONIC_NEVER;
 }
 
 static MonotonicTime

@@ -57,7 +57,7 @@ BeCareful(void)
 	careful_until = DeadlineAfter(CAREFUL_MS);
 }
 
-/* If all rows fitted that there was room for, the next claim may take some more. */
+/* If no row was left out, the next claim may take some more. */
 void
 NoteFitting(int count, bool cut)
 {
@@ -68,7 +68,7 @@ NoteFitting(int count, bool cut)
 }
 
 static int
-Room(void)
+RowsWanted(void)
 {
 	/* Do not wait for all that is on its way: something may hang for long. */
 	if (IsProbing())
@@ -89,7 +89,7 @@ Room(void)
 int
 ClaimLimit(void)
 {
-	return Min(Room(), most_fitting);
+	return Min(RowsWanted(), most_fitting);
 }
 
 static bool
@@ -101,11 +101,11 @@ IsHeavilyLoaded(void)
 }
 
 bool
-HasRoomForClaim(void)
+HasSpaceForClaim(void)
 {
-	int room = Room();
+	int wanted = RowsWanted();
 
 	if (IsHeavilyLoaded())
 		return false;
-	return room >= BatchSize() || (room > 0 && (IsProbing() || Outstanding() == 0));
+	return wanted >= BatchSize() || (wanted > 0 && (IsProbing() || Outstanding() == 0));
 }

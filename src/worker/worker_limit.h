@@ -18,15 +18,14 @@ extern void CountClaim(void);
 extern void BeCareful(void);
 
 /*
- * So many rows were not too large together. cut: there was room for more rows, but not for their
- * bytes.
+ * So many rows were not too large together. cut: further rows were left out because of their size.
  */
 extern void NoteFitting(int count, bool cut);
 
 /* How many rows the next claim may take. */
 extern int ClaimLimit(void);
 
-/* Is there room for a claim? Not for a handful of rows at a time, while there is enough to do. */
-extern bool HasRoomForClaim(void);
+/* May a claim be made now? Not for a handful of rows at a time, while there is enough to do. */
+extern bool HasSpaceForClaim(void);
 
 #endif

@@ -114,7 +114,7 @@ MayClaim(MonotonicTime now)
 		return false;
 	if (now < NextQueueWork())
 		return false;
-	return HasRoomForClaim();
+	return HasSpaceForClaim();
 }
 
 /* Rows that are refused are set aside, with a warning. */

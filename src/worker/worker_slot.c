@@ -104,12 +104,12 @@ ShowNeedOfPerson(void)
 	UnlockSlots();
 }
 
-/* Copy as much of the text as there is room for. */
+/* Copy as much of the text as fits. */
 static void
 CopyShown(char *shown, size_t size, const char *text)
 {
-	int room = strnlen(text, size - 1);
-	int length = Min(pg_mbcliplen(text, strlen(text), room), room);
+	int limit = strnlen(text, size - 1);
+	int length = Min(pg_mbcliplen(text, strlen(text), limit), limit);
 
 	memcpy(shown, text, length);
 	shown[length] = '\0';

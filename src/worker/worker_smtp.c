@@ -68,7 +68,7 @@ SubmitReady(void)
 
 	if (ReadyCount() > 0 && !RefreshPassword())
 		return 0;
-	while (ReadyCount() > 0 && SmtpPoolRoom(MailPool()) > 0 && wait == 0)
+	while (ReadyCount() > 0 && SmtpPoolCapacity(MailPool()) > 0 && wait == 0)
 	{
 		wait = PaceNext(MyDatabaseId, rhesis_max_rate, GetCurrentTimestamp());
 		if (wait == 0)

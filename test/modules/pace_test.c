@@ -30,7 +30,7 @@ pace_begin(PG_FUNCTION_ARGS)
 	static union
 	{
 		SharedState state;
-		char room[offsetof(SharedState, slots) + sizeof(WorkerSlot)];
+		char memory[offsetof(SharedState, slots) + sizeof(WorkerSlot)];
 	} shared;
 
 	memset(&shared, 0, sizeof(shared));

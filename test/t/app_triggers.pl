@@ -112,7 +112,7 @@ check_refusal('made due again after the outcome, and the worker ends', trigger_o
 check_refusal('made due again at COMMIT', trigger_on($outcome, $due_again, 'AFTER UPDATE', deferred => 1), $drop, at => 'outcome', message => 'makes finished notifications due again');
 check_refusal('a cancel that is raised, at the outcome', trigger_on($outcome, q{RAISE query_canceled;}), $drop, at => 'outcome');
 check_refusal('an audit table that is closed', trigger_on($outcome, q{PERFORM public.audit_it(OLD.id);}), $drop, at => 'outcome', message => 'permission denied');
-check_refusal('a full disk that is raised', trigger_on($outcome, q{RAISE disk_full USING MESSAGE = 'no room for an audit';}), $drop, at => 'outcome', message => 'no room');
+check_refusal('a full disk that is raised', trigger_on($outcome, q{RAISE disk_full USING MESSAGE = 'no space for an audit';}), $drop, at => 'outcome', message => 'no space');
 check_refusal('a check', q{ALTER TABLE rhesis_notify.task_notifications ADD CONSTRAINT app CHECK (NOT (task_id LIKE 'bad%' AND delivery_status = 'sent')) NOT VALID},
 	q{ALTER TABLE rhesis_notify.task_notifications DROP CONSTRAINT app}, at => 'outcome', message => 'violates check constraint "app"');
 check_refusal('deferred', trigger_on($outcome, $raise, 'AFTER UPDATE', deferred => 1), $drop, at => 'outcome', message => 'the app says no');

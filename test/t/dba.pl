@@ -137,7 +137,7 @@ note("WAL of a mail, without full-page images: $wal bytes");
 my $size = $node->sql(q{SELECT pg_total_relation_size('rhesis_notify.task_notifications') / 3000});
 note("disk of a finished row: $size bytes");
 cmp_ok(abs($wal / 1024 / figure(qr/A mail costs about ([\d.]+) kB of WAL/) - 1), '<', 0.3, 'a mail costs as much WAL as the page says');
-cmp_ok(abs($size / 1024 / figure(qr/A finished row takes about ([\d.]+) kB/) - 1), '<', 0.4, 'a finished row takes as much room as the page says');
+cmp_ok(abs($size / 1024 / figure(qr/A finished row takes about ([\d.]+) kB/) - 1), '<', 0.4, 'a finished row takes as much space as the page says');
 my $updates = q{FROM pg_stat_user_tables WHERE relid = 'rhesis_notify.task_notifications'::regclass};
 $node->wait_for("SELECT n_tup_upd >= 6000 $updates");
 cmp_ok($node->sql("SELECT abs(n_tup_hot_upd / n_tup_upd::float8 - 0.5) $updates"), '<', 0.05, 'of the two updates of a row one is HOT');

@@ -23,7 +23,7 @@ my $PASSWORD = 'peer secret';
 #   reason        of the notification that met the fault
 #   heard         the text of the transcript for each probe; undef: the server gets nothing
 my %refused = (action => 'reply', then => 'close');
-my @troubles = (
+my @faults = (
 	{
 		name => 'refused',
 		begin => sub { shift->stop },
@@ -108,56 +108,56 @@ my $node = RhesisNotify::Cluster->serve(
 
 sub sql_of
 {
-	my ($trouble, $query) = @_;
-	return $node->sql($query, $trouble->{name});
+	my ($fault, $query) = @_;
+	return $node->sql($query, $fault->{name});
 }
 
 sub wait_in
 {
-	my ($trouble, $query) = @_;
-	return $node->wait_for($query, $trouble->{name});
+	my ($fault, $query) = @_;
+	return $node->wait_for($query, $fault->{name});
 }
 
 # In a child process: from the first failure to the last mail. Returns the observations.
-sub run_trouble
+sub run_fault
 {
-	my ($trouble) = @_;
-	my $peer = $trouble->{peer};
-	my $mails = $trouble->{mails} // 5;
-	my $database = $trouble->{name};
-	my %settings = (smtp_host => 'localhost', smtp_port => $peer->port, %{ $trouble->{settings} // {} });
+	my ($fault) = @_;
+	my $peer = $fault->{peer};
+	my $mails = $fault->{mails} // 5;
+	my $database = $fault->{name};
+	my %settings = (smtp_host => 'localhost', smtp_port => $peer->port, %{ $fault->{settings} // {} });
 	my %seen;
 
 	$node->sql("CREATE DATABASE $database");
 	$node->sql("ALTER DATABASE $database SET rhesis_notify.$_ = '$settings{$_}'") foreach sort keys %settings;
 	$node->create_app($database);
 	$node->sql("SELECT rhesis_notify.grant_to('operator', 'operator')", $database);
-	$trouble->{begin}->($peer);
+	$fault->{begin}->($peer);
 	$node->report_many($mails, task_name => 'app.waits', database => $database);
 
 	# After two failures there was one probe, and the worker backs off.
-	wait_in($trouble, 'SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE smtp_reply IS NOT NULL');
-	my $since = sql_of($trouble, q{SELECT last_error_at FROM rhesis_notify.worker_status WHERE database = current_database()});
-	$seen{psql} = psql_of_pause($trouble, $since);
-	$seen{error} = sql_of($trouble, 'SELECT last_error FROM rhesis_notify.worker_status WHERE database = current_database()');
-	$seen{attempts} = sql_of($trouble, 'SELECT sum(attempts) FROM rhesis_notify.task_notifications');
-	$seen{states} = sql_of($trouble, q{SELECT string_agg(DISTINCT delivery_status::text, ' ') FROM rhesis_notify.task_notifications WHERE delivery_status NOT IN ('pending', 'sending', 'deferred')});
-	$seen{reasons} = sql_of($trouble, 'SELECT string_agg(DISTINCT delivery_reason, \' \') FROM rhesis_notify.task_notifications');
-	$seen{events} = sql_of($trouble, 'SELECT count(*) FROM rhesis_notify.delivery_events');
-	return \%seen if $trouble->{no_end};
+	wait_in($fault, 'SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE smtp_reply IS NOT NULL');
+	my $since = sql_of($fault, q{SELECT last_error_at FROM rhesis_notify.worker_status WHERE database = current_database()});
+	$seen{psql} = psql_of_pause($fault, $since);
+	$seen{error} = sql_of($fault, 'SELECT last_error FROM rhesis_notify.worker_status WHERE database = current_database()');
+	$seen{attempts} = sql_of($fault, 'SELECT sum(attempts) FROM rhesis_notify.task_notifications');
+	$seen{states} = sql_of($fault, q{SELECT string_agg(DISTINCT delivery_status::text, ' ') FROM rhesis_notify.task_notifications WHERE delivery_status NOT IN ('pending', 'sending', 'deferred')});
+	$seen{reasons} = sql_of($fault, 'SELECT string_agg(DISTINCT delivery_reason, \' \') FROM rhesis_notify.task_notifications');
+	$seen{events} = sql_of($fault, 'SELECT count(*) FROM rhesis_notify.delivery_events');
+	return \%seen if $fault->{no_end};
 
 	# The server is back. The next connection is a probe, and then all is well.
-	($trouble->{end} // sub { shift->rules() })->($peer);
+	($fault->{end} // sub { shift->rules() })->($peer);
 	my $before = connections($peer);
-	wait_in($trouble, q{SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
+	wait_in($fault, q{SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
 	my ($accepted) = $peer->transcript =~ /^(\d+) S 250 2\.0\.0 Ok: queued as 0001/m;
 	$seen{new_connections} = !defined $accepted ? 'none was accepted' : $accepted > $before ? $accepted - $before : 0;
-	wait_in($trouble, q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});
-	$seen{attempts_in_the_end} = sql_of($trouble, 'SELECT string_agg(DISTINCT attempts::text, \' \') FROM rhesis_notify.task_notifications');
+	wait_in($fault, q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications});
+	$seen{attempts_in_the_end} = sql_of($fault, 'SELECT string_agg(DISTINCT attempts::text, \' \') FROM rhesis_notify.task_notifications');
 	$seen{copies} = $peer->mail_count;
 	my %ids = map { $_->raw_header('Message-ID') => 1 } $peer->mails;
 	$seen{different} = scalar(keys %ids);
-	$seen{status} = sql_of($trouble, q{SELECT state <> 'backing off' AND backing_off_until IS NULL FROM rhesis_notify.worker_status WHERE database = current_database()});
+	$seen{status} = sql_of($fault, q{SELECT state <> 'backing off' AND backing_off_until IS NULL FROM rhesis_notify.worker_status WHERE database = current_database()});
 	return \%seen;
 }
 
@@ -185,13 +185,13 @@ sub psql_of
 # pause.
 sub psql_of_pause
 {
-	my ($trouble, $since) = @_;
+	my ($fault, $since) = @_;
 	my $psql;
 
 	do
 	{
-		wait_in($trouble, qq{SELECT state = 'backing off' AND backing_off_until > now() AND last_error_at > '$since' FROM rhesis_notify.worker_status WHERE database = current_database()});
-		$psql = psql_of($trouble->{name});
+		wait_in($fault, qq{SELECT state = 'backing off' AND backing_off_until > now() AND last_error_at > '$since' FROM rhesis_notify.worker_status WHERE database = current_database()});
+		$psql = psql_of($fault->{name});
 	} until $psql =~ /backing off/;
 	return $psql;
 }
@@ -199,25 +199,25 @@ sub psql_of_pause
 # A role that sees only the worker of this database.
 $node->sql('CREATE ROLE operator');
 
-$_->{peer} = RhesisNotify::Peer->start(password => $PASSWORD) foreach @troubles;
-my @seen = in_parallel(map { my $trouble = $_; sub { run_trouble($trouble) } } @troubles);
+$_->{peer} = RhesisNotify::Peer->start(password => $PASSWORD) foreach @faults;
+my @seen = in_parallel(map { my $fault = $_; sub { run_fault($fault) } } @faults);
 my $log = $node->log;
 
-foreach my $number (0 .. $#troubles)
+foreach my $number (0 .. $#faults)
 {
-	my ($trouble, $seen) = ($troubles[$number], $seen[$number]);
-	my $name = $trouble->{name};
-	my $mails = $trouble->{mails} // 5;
-	my $port = $trouble->{peer}->port;
+	my ($fault, $seen) = ($faults[$number], $seen[$number]);
+	my $name = $fault->{name};
+	my $mails = $fault->{mails} // 5;
+	my $port = $fault->{peer}->port;
 	my @warnings = $log =~ /WARNING:  SMTP server "[^"]*" port $port is in trouble/g;
 
-	like($seen->{error}, $trouble->{error}, "$name: worker_status tells of it");
+	like($seen->{error}, $fault->{error}, "$name: worker_status tells of it");
 	is($seen->{attempts}, 0, "$name: no attempt is used");
 	is($seen->{states}, '', "$name: all mail waits");
-	is($seen->{reasons}, $trouble->{reason}, "$name: the reason is $trouble->{reason}");
+	is($seen->{reasons}, $fault->{reason}, "$name: the reason is $fault->{reason}");
 	is($seen->{events}, 0, "$name: it is no event of a message");
 	is(scalar @warnings, 1, "$name: one warning, not one for each message or probe");
-	next if $trouble->{no_end};
+	next if $fault->{no_end};
 	# Or over a connection that is already open.
 	like($seen->{new_connections}, qr/^[01]$/, "$name: the first probe after the server's return gets through");
 	is($seen->{attempts_in_the_end}, 1, "$name: each mail has used one attempt in the end");
@@ -231,13 +231,13 @@ sub of_worker
 	my ($psql) = @_;
 	return one_spelling((split /^=> /m, $psql)[1]) =~ s/\d+/0/gr =~ s/-+/-/gr =~ s/ +/ /gr;
 }
-foreach my $number (grep { $troubles[$_]{in_document} } 0 .. $#troubles)
+foreach my $number (grep { $faults[$_]{in_document} } 0 .. $#faults)
 {
-	my $name = "psql: $troubles[$number]{in_document}";
+	my $name = "psql: $faults[$number]{in_document}";
 	my $psql = "```\n" . $seen[$number]{psql} =~ s/\n+\z/\n/r . "```\n";
 
 	write_section($name, $psql);
-	is(of_worker(document_section($name)), of_worker($psql), "doc/reliability.md shows $troubles[$number]{in_document} as it is");
+	is(of_worker(document_section($name)), of_worker($psql), "doc/reliability.md shows $faults[$number]{in_document} as it is");
 }
 like($log, qr/LOG:  SMTP server "localhost" port \d+ is back/, 'the log tells of the return');
 

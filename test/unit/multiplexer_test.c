@@ -70,7 +70,7 @@ TestSockets(void)
 			!MuxWatch(mux, many[i][0], MUX_WRITE))
 			exit(1);
 	is_int(MuxPoll(mux, events, lengthof(events), &timer_fired), MUX_POLL_LIMIT,
-		   "no more events are fetched than there is room for");
+		   "no more events are fetched than the array can hold");
 	is_int(MuxPoll(mux, events, 3, &timer_fired), 3, "nor more than are asked for");
 	for (int i = 0; i < MUX_POLL_LIMIT && seen < (int) lengthof(many); i++)
 	{

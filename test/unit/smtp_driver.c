@@ -280,7 +280,7 @@ typedef struct Progress
 static void
 Submit(SmtpPool *pool, const DriverOptions *options, SmtpMail *mails, Progress *progress)
 {
-	while (progress->submitted < options->count && SmtpPoolRoom(pool) > 0 &&
+	while (progress->submitted < options->count && SmtpPoolCapacity(pool) > 0 &&
 		   (!options->one_by_one || progress->submitted == progress->done))
 	{
 		SmtpMail *mail = &mails[progress->submitted];
