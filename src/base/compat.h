@@ -5,7 +5,7 @@
 #ifndef RHESIS_COMPAT_H
 #define RHESIS_COMPAT_H
 
-/* ---- PostgreSQL 18: an attribute that goes before the declaration ---- */
+/* ---- PostgreSQL 18: the attribute stands before the declaration ---- */
 #if PG_VERSION_NUM >= 180000
 #define RHESIS_NORETURN pg_noreturn
 #else
@@ -42,7 +42,7 @@
 #define RhesisParseQualifiedName(string) stringToQualifiedNameList(string)
 #endif
 
-/* ---- PostgreSQL 16: privileges of all kinds of objects by one function ---- */
+/* ---- PostgreSQL 16: one function checks privileges on all kinds of objects ---- */
 #if PG_VERSION_NUM >= 160000
 #define RhesisOwnsDatabase(oid) object_ownercheck(DatabaseRelationId, oid, GetUserId())
 #define RhesisMayCreateInTablespace(oid) \
@@ -74,7 +74,7 @@
 #define RHESIS_SIGNAL_ARGUMENTS postgres_signal_arg
 #endif
 
-/* ---- PostgreSQL 19: what builds a jsonb keeps the result, too. Begin with {0}. ---- */
+/* ---- PostgreSQL 19: one struct has the state and the result of a jsonb; begin with {0} ---- */
 #if PG_VERSION_NUM >= 190000
 typedef JsonbInState RhesisJsonbState;
 #define RhesisPushJsonb(state, token, value) pushJsonbValue(state, token, value)
@@ -98,8 +98,8 @@ RhesisPushJsonb(RhesisJsonbState *state, JsonbIteratorToken token, JsonbValue *v
 #ifdef LIBCURL_VERSION_NUM
 
 /*
- * 7.87 has CURLOPT_QUICK_EXIT. Without it, removing a handle waits for a resolver that gets no
- * answer.
+ * libcurl 7.87 has CURLOPT_QUICK_EXIT. Without that option, removing a handle waits for a name
+ * lookup that gets no answer.
  */
 #define OLDEST_LIBCURL_NUM 0x075700
 #define OLDEST_LIBCURL "7.87"
@@ -109,9 +109,9 @@ RhesisPushJsonb(RhesisJsonbState *state, JsonbIteratorToken token, JsonbValue *v
 #endif
 
 /*
- * Never wait for a resolver thread, and allow so many lookups at once. Before libcurl 8.20 each
- * lookup had a thread of its own. Since 8.20 the multi handle owns the threads, and by default
- * there are few.
+ * Lets the multi handle do up to threads name lookups at once, and never wait for their threads at
+ * its end. Before libcurl 8.20 each lookup had a thread of its own, and there is nothing to set.
+ * Since 8.20 the multi handle owns the threads, and by default there are few.
  */
 static inline void
 SetResolverThreads(CURLM *multi, long threads)

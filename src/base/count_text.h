@@ -4,7 +4,7 @@
 #ifndef RHESIS_COUNT_TEXT_H
 #define RHESIS_COUNT_TEXT_H
 
-/* Returns "1 mail" or "2 mails", palloc'd. */
+/* Returns "1 mail" or "2 mails", palloc'd. one is the noun in the singular, many in the plural. */
 static inline char *
 CountText(int64 count, const char *one, const char *many)
 {

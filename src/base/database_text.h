@@ -1,8 +1,8 @@
 /*
  * database_text.h - converts text between the database's encoding and UTF-8, which mails are in.
  *
- * A database in SQL_ASCII does not know the encoding of its text. Its bytes are taken for UTF-8,
- * and are not verified here: message.c replaces bytes that are not valid.
+ * A database in SQL_ASCII does not know the encoding of its text. These functions take its bytes
+ * for UTF-8, and do not verify them. ComposeMessage() later replaces bytes that are not valid.
  */
 #ifndef RHESIS_DATABASE_TEXT_H
 #define RHESIS_DATABASE_TEXT_H
@@ -12,8 +12,8 @@
 #include "mb/pg_wchar.h"
 
 /*
- * Returns the text itself, or a palloc'd copy. Raises an error if a character does not exist in
- * UTF-8.
+ * Returns the database's text in UTF-8: the text itself, or a palloc'd copy. Raises an error if a
+ * character does not exist in UTF-8.
  */
 static inline char *
 DatabaseTextToUtf8(const char *text, int length)
@@ -22,7 +22,10 @@ DatabaseTextToUtf8(const char *text, int length)
 												 : pg_server_to_any(text, length, PG_UTF8);
 }
 
-/* The same, but returns NULL, and raises no error, if a character does not exist in UTF-8. */
+/*
+ * As DatabaseTextToUtf8(), but returns NULL, and raises no error, if a character does not exist in
+ * UTF-8.
+ */
 static inline char *
 TryDatabaseTextToUtf8(const char *text)
 {
@@ -46,8 +49,9 @@ TryDatabaseTextToUtf8(const char *text)
 }
 
 /*
- * Returns the text itself, or a palloc'd copy. Raises an error if a character does not exist in the
- * database's encoding.
+ * Returns the UTF-8 text in the database's encoding: the text itself, or a palloc'd copy. Raises an
+ * error if the text is not valid UTF-8, or if a character does not exist in the database's
+ * encoding.
  */
 static inline char *
 Utf8ToDatabaseText(const char *text, int length)

@@ -1,8 +1,8 @@
 /*
  * monotonic.h - times of a clock that nobody can set, for deadlines of processes on this machine.
  *
- * Nothing has to be done when somebody sets the server's clock. A time that is compared with times
- * in rows, or that is shown, is a TimestampTz instead.
+ * These deadlines stay right when somebody sets the server's clock. A time that is compared with
+ * times in rows, or that is shown, is a TimestampTz instead.
  */
 #ifndef RHESIS_MONOTONIC_H
 #define RHESIS_MONOTONIC_H
@@ -13,12 +13,12 @@
 
 #include "utils/timestamp.h"
 
-/* Microseconds since some moment before the server's start: 0 has always passed. */
+/* Microseconds since a moment before the server's start, so 0 is always in the past. */
 typedef int64 MonotonicTime;
 
 #define MONOTONIC_NEVER PG_INT64_MAX
 
-/* May be called in a signal handler. */
+/* Returns the current time. A signal handler may call this. */
 static inline MonotonicTime
 MonotonicNow(void)
 {
@@ -40,7 +40,10 @@ DeadlineAfter(int64 milliseconds)
 	return MonotonicPlusMs(MonotonicNow(), milliseconds);
 }
 
-/* For a timeout, which must not end too early; 0: the deadline has passed. */
+/*
+ * Returns the milliseconds until the deadline, rounded up so that a timeout does not end too early;
+ * 0 if the deadline has passed.
+ */
 static inline int64
 MillisecondsUntil(MonotonicTime deadline)
 {
@@ -51,14 +54,20 @@ MillisecondsUntil(MonotonicTime deadline)
 	return (deadline - now) / 1000 + ((deadline - now) % 1000 > 0 ? 1 : 0);
 }
 
-/* What a clock on the wall will show at that time, unless it is set; DT_NOEND: never. */
+/*
+ * Returns what the server's clock will show at this time if nobody sets it; DT_NOEND for
+ * MONOTONIC_NEVER.
+ */
 static inline TimestampTz
 WallClockAt(MonotonicTime time)
 {
 	return time == MONOTONIC_NEVER ? DT_NOEND : GetCurrentTimestamp() + (time - MonotonicNow());
 }
 
-/* When a clock on the wall shows that time, unless it is set. */
+/*
+ * Returns the time at which the server's clock will show this timestamp if nobody sets it;
+ * MONOTONIC_NEVER for DT_NOEND, 0 for DT_NOBEGIN.
+ */
 static inline MonotonicTime
 MonotonicAt(TimestampTz time)
 {

@@ -47,8 +47,8 @@ DatabaseIsUtf8(void)
 }
 
 /*
- * Returns the length in bytes of the character at p. p is before end. In SQL_ASCII, text may end in
- * the middle of a character.
+ * Returns the length in bytes of the character at p, which is before end; at most the length up to
+ * end, because a text that was cut may end in the middle of a character.
  */
 static int
 CharLength(const char *p, const char *end)
@@ -57,8 +57,8 @@ CharLength(const char *p, const char *end)
 }
 
 /*
- * True for a character that a mail does not show as it is: a control character; in text of one
- * line, also a character that ends the line or changes its direction.
+ * Returns true for a character that a mail does not show as it is: a control character; in text of
+ * one line, also a character that ends the line or changes its direction.
  */
 static bool
 IsUnfit(const char *p, int length, TextShape shape)
@@ -72,7 +72,10 @@ IsUnfit(const char *p, int length, TextShape shape)
 		   IsWideControl((const unsigned char *) p, length);
 }
 
-/* True for a character that shows nothing: a space of any kind, or an ASCII control character. */
+/*
+ * Returns true for a character that shows nothing: a space of any kind, or an ASCII control
+ * character.
+ */
 static bool
 IsBlank(const char *p, int length)
 {

@@ -15,10 +15,10 @@ typedef enum TextShape
 {
 	TEXT_LINE, /* control characters and line separators become spaces */
 	TEXT_LINK, /* the same, but it may be longer */
-	TEXT_LINES
+	TEXT_LINES /* control characters become spaces, except line breaks and tabs */
 } TextShape;
 
-/* Returns the shape of the value that a template asks for by this name. */
+/* Returns the shape that the value of the template variable with this name must have. */
 extern TextShape ShapeOfName(const char *name, int name_length);
 
 /* Returns true if the text can be shown as it is. Quick for short text. */
@@ -41,7 +41,7 @@ extern const char *ShownLine(const char *text);
 
 /*
  * Returns a palloc'd copy of an error message, without control characters except line breaks and
- * tabs. A long message keeps its beginning and its end.
+ * tabs; an empty text if the message shows nothing. A long message keeps its beginning and its end.
  */
 extern char *ShownError(const char *message);
 

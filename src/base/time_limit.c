@@ -30,8 +30,8 @@ Cancel(void)
 }
 
 /*
- * Sets whether the timer's signal interrupts a system call that waits, for example one that opens
- * or reads a pipe.
+ * Sets whether the timer's signal interrupts a system call that waits, for example to open or read
+ * a pipe.
  */
 static void
 InterruptSystemCalls(bool interrupt)
@@ -45,8 +45,8 @@ InterruptSystemCalls(bool interrupt)
 }
 
 /*
- * PostgreSQL reads a file or a program's output (file_fdw, pg_read_file) without checking for
- * interrupts. From now on the timer's signal interrupts such a read. Programs that this process has
+ * Lets the timer's signal interrupt a read of a file or of a program's output (file_fdw,
+ * pg_read_file): PostgreSQL does not check for interrupts there. Programs that this process has
  * started get the signal that pg_cancel_backend() would send them.
  */
 static void
@@ -57,7 +57,10 @@ EndForeignWaits(void)
 		(void) kill(-MyProcPid, SIGINT);
 }
 
-/* Runs in a signal handler. */
+/*
+ * Handles a tick of the timer, in a signal handler: cancels the statement when the limit has run
+ * out, and ends the process after twice the limit.
+ */
 static void
 TimeLimitHandler(void)
 {

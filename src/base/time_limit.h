@@ -1,35 +1,39 @@
 /*
- * time_limit.h - ends SQL that other people wrote after a while, in any process.
+ * time_limit.h - ends SQL that other people wrote if it takes too long, in any process.
  *
- * It has a timer of its own: a background worker never arms statement_timeout, and a user's session
- * may have armed its own. When the limit runs out, the running statement is cancelled. If the
- * statement catches the cancellation and goes on, it is cancelled again. If a statement still runs
- * after the same time again, the process ends; a worker is then started anew. A wait for a pipe or
- * a program in which PostgreSQL does not check for interrupts is ended, too.
+ * The limit has a timer of its own: a background worker never arms statement_timeout, and a user's
+ * session may have armed it already. When the limit runs out, the running statement is cancelled.
+ * If the statement catches the cancellation and goes on, it is cancelled again. If a statement
+ * still runs after twice the limit, the process ends; a worker is then started anew. A wait for a
+ * pipe or a program in which PostgreSQL does not check for interrupts is ended, too.
  */
 #ifndef RHESIS_TIME_LIMIT_H
 #define RHESIS_TIME_LIMIT_H
 
 /*
- * For one look-up of recipients. A batch needs milliseconds, and the worker does nothing else
- * meanwhile.
+ * The limit of one look-up of recipients. A batch normally needs milliseconds, and the worker does
+ * nothing else in that time.
  */
 #ifndef LOOK_UP_LIMIT_MS
 #define LOOK_UP_LIMIT_MS 10000
 #endif
 
 /*
- * Called ten times until the limit runs out, and at the same interval after that, until the limit
- * is stopped. Each call is in a signal handler. passed: the limit has run out.
+ * A watcher is called ten times until the limit runs out, and at the same interval after that,
+ * until the limit is stopped. Each call is in a signal handler. passed is true if the limit has run
+ * out.
  */
 typedef void (*TimeLimitWatcher)(bool passed);
 
-/* Limits cannot be nested: stop one before you start the next. */
+/*
+ * Starts a limit for the SQL that follows. Limits cannot be nested: stop one before you start the
+ * next.
+ */
 extern void StartTimeLimit(int milliseconds);
 
 /*
- * Returns true if the limit has run out, or was ended. Then a caught cancellation is ours, not an
- * operator's.
+ * Returns true if the limit that was started last has run out, or if ExpireTimeLimit() has ended
+ * it. A cancellation that was caught then is the limit's, not an operator's.
  */
 extern bool TimeLimitHasPassed(void);
 
@@ -40,7 +44,7 @@ extern bool TimeLimitHasPassed(void);
  */
 extern void CancelAgain(void *argument);
 
-/* Call it on every way out. It may be called twice. */
+/* Stops the limit. Call this after the limited SQL, also after an error. It may be called twice. */
 extern void StopTimeLimit(void);
 
 /* Sets this process's watcher for all limits that follow. */

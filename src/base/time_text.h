@@ -15,8 +15,12 @@ extern char *SpanText(int64 microseconds);
  */
 extern char *TimeText(TimestampTz time);
 
-/* A row may have any time. If a result is out of range, it is infinity, or the largest number. */
+/*
+ * Returns the time plus the seconds; infinity or -infinity if the sum is out of range, which is
+ * possible because a row may have any time.
+ */
 extern TimestampTz TimePlusSeconds(TimestampTz time, int64 seconds);
+/* Returns to minus from; the largest or the smallest number if the difference is out of range. */
 extern int64 MicrosecondsBetween(TimestampTz from, TimestampTz to);
 
 #endif

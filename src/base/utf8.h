@@ -13,7 +13,7 @@
 
 /*
  * Returns the length in bytes of the character at s, which is before end; 0 if the bytes are not
- * legal.
+ * valid UTF-8.
  */
 static inline int
 Utf8CharLength(const char *s, const char *end)
