@@ -73,8 +73,8 @@ static const struct config_enum_entry in_doubt_options[] = {
 /* ---- Check hooks ---- */
 
 /*
- * True for a name or an address that can stand in a URL or an SMTP command: visible ASCII without
- * delimiters.
+ * Returns true for a name or an address that can stand in a URL or an SMTP command: visible ASCII
+ * without delimiters.
  */
 static bool
 IsHostText(const char *text)
@@ -194,8 +194,8 @@ CheckOrganizationSetting(char **newval, void **extra, GucSource source)
 }
 
 /*
- * Refuses a value from a file in the data directory, or from a catalog. A copy of the database
- * would have the same value, and so pass for the original.
+ * A check hook: refuses a value from a file in the data directory, or from a catalog. A copy of the
+ * database would have the same value, and would be taken for the original.
  */
 static bool
 CheckInstance(char **newval, void **extra, GucSource source)

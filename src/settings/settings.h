@@ -52,13 +52,14 @@ IsSet(const char *setting)
 }
 
 /*
- * Sets the sender, palloc'd: from_email, else smtp_user if that is an address, else the default. It
- * always has a display name.
+ * Sets *from to the sender of mails: from_email, else smtp_user if that is an address, else the
+ * built-in sender. The display name is never empty.
  */
 extern void SettingFrom(Mailbox *from);
+/* Returns the display name of that sender. */
 extern const char *SettingFromName(void);
 
-/* Returns false if there is no reply_to. */
+/* Sets *reply_to to the Reply-To address. Returns false if none is set. */
 extern bool SettingReplyTo(Mailbox *reply_to);
 
 /*

@@ -7,13 +7,13 @@
 #include "utils/guc.h"
 
 /*
- * Returns the environment variable's value if the setting would accept it. Else warns, with the
- * reason, and returns the built-in default.
+ * Returns the value of the environment variable if check accepts it, and builtin if the variable is
+ * not set or empty. If check refuses the value, warns with the reason, and returns builtin.
  */
 extern char *
 EnvironmentDefault(const char *variable, const char *builtin, GucStringCheckHook check);
 
-/* The same for SMTP_PORT. */
+/* As EnvironmentDefault(), for SMTP_PORT, which must be a number from 1 to 65535. */
 extern int EnvironmentPort(int builtin);
 
 #endif

@@ -61,7 +61,7 @@ IsPlain(const char *url)
 	return BeginsAlike(url, "http://", 7) && !IsLoopbackHost(url + 7, HostLength(url + 7));
 }
 
-/* Returns what is wrong with the part after the scheme; NULL: nothing. */
+/* Returns what is wrong with the part of the URL after the scheme; NULL if nothing is. */
 static const char *
 HostProblem(const char *host)
 {
@@ -85,7 +85,7 @@ HostProblem(const char *host)
 	return NULL;
 }
 
-/* Returns what is wrong with the URL; NULL: nothing. */
+/* Returns what is wrong with the URL; NULL if nothing is. */
 static const char *
 UrlProblem(const char *url)
 {
@@ -127,7 +127,10 @@ TrimInPlace(char *text)
 	text[length] = '\0';
 }
 
-/* Removes blanks around the value and slashes at its end, so that a path can follow it. */
+/*
+ * A check hook: refuses a URL that links cannot begin with. Removes blanks around the value and
+ * slashes at its end, so that a path can follow it.
+ */
 static bool
 CheckFrontendUrl(char **newval, void **extra, GucSource source)
 {
@@ -145,7 +148,10 @@ CheckFrontendUrl(char **newval, void **extra, GucSource source)
 	if (problem != NULL)
 		return RefuseUrl(problem, source);
 
-	/* Judge a statement only: elsewhere, allow_http_links may still be read after this setting. */
+	/*
+	 * Refuse plain http in a statement only. Elsewhere, allow_http_links may still be read after
+	 * this setting.
+	 */
 	if (ActivePortal != NULL && IsPlain(url) && !allow_http_links)
 	{
 		GUC_check_errdetail(LINKS_ARE_HTTPS);

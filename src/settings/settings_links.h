@@ -13,8 +13,8 @@ extern bool IsLoopbackHost(const char *host, size_t length);
 extern const char *FrontendUrl(void);
 
 /*
- * Returns, in words for people, why mails have no links; NULL if they have. was_refused is true if
- * a value was refused, false if no value was set.
+ * Returns, in words for people, why mails have no links; NULL if they have. Sets *was_refused to
+ * true if a value was refused, and to false if no value was set.
  */
 extern const char *LinksProblem(bool *was_refused);
 
@@ -24,8 +24,8 @@ extern const char *LinksProblem(bool *was_refused);
 	"rhesis_notify.allow_http_links."
 
 /*
- * Returns frontend_url if it is plain http and that is not allowed; else NULL. PostgreSQL's own log
- * does not mention this case.
+ * Returns frontend_url if it is plain http and that is not allowed; else NULL. PostgreSQL logs
+ * nothing in this case, because the check hook has accepted the value.
  */
 extern const char *PlainFrontendUrl(void);
 
