@@ -1,6 +1,6 @@
 /*
- * mustache.c - what can be said about a template without rendering it: the names it uses, and where
- * in it an error is.
+ * mustache.c - tells about a template without rendering it: the names that it uses, and the line of
+ * an error.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -164,8 +164,8 @@ IsSection(const Node *node)
 }
 
 /*
- * Returns the outermost node around nodes[index] whose content may be left out; NULL: nodes[index]
- * is always shown. A block inside a parent tag is shown by the parent.
+ * Returns the outermost node around nodes[index] whose content may be left out; NULL if
+ * nodes[index] is always shown. A block inside a parent tag is shown by the parent.
  */
 static const Node *
 ConditionOf(const MustacheTemplate *template, int index)

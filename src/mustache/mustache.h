@@ -3,12 +3,12 @@
  * lambdas.
  *
  * A template is parsed once into an immutable MustacheTemplate, and can be rendered many times. The
- * engine knows no JSON and no SQL: variables and partials come from a MustacheScope, a handful of
- * callbacks.
+ * engine knows no JSON and no SQL: variables and partials come from the callbacks of a
+ * MustacheScope.
  *
- * The engine raises no error: errors are values. Nesting, partials, output and work are bounded for
- * every template and all data. The engine holds only palloc'd memory, so a callback may leave by
- * longjmp.
+ * The engine raises no error: its functions return what is wrong. Nesting, partials, output and
+ * work are bounded for every template and all data. The engine holds only palloc'd memory, so a
+ * callback may leave by longjmp.
  */
 #ifndef RHESIS_MUSTACHE_H
 #define RHESIS_MUSTACHE_H
@@ -104,8 +104,8 @@ typedef struct MustacheScope
 	bool (*append_text)(void *arg, const MustacheValue *value, int max_length, StringInfo out);
 
 	/*
-	 * Returns the partial of that name; NULL if there is none. If an error prevents it, returns
-	 * NULL and fills in the error, which the engine has set to MUSTACHE_OK before.
+	 * Returns the partial of that name; NULL if there is none. If an error occurs, returns NULL and
+	 * fills in the error. The engine has set the error to MUSTACHE_OK before.
 	 */
 	const MustacheTemplate *(*partial)(void *arg, const char *name, int name_length,
 									   MustacheError *error);
@@ -133,13 +133,14 @@ typedef void (*MustacheNameVisitor)(void *arg, MustacheUse use, const char *name
 
 /*
  * Parses source, and copies it. Returns one palloc'd chunk in the current memory context, which
- * pfree() frees. On an error, returns NULL and fills in the error.
+ * pfree() frees. On an error, returns NULL and fills in the error; name is the template's name in
+ * it.
  */
 extern MustacheTemplate *
 MustacheParse(const char *name, const char *source, size_t length, MustacheError *error);
 
 /*
- * Appends the rendered template to out. If a limit was exceeded or a partial cannot be had, returns
+ * Appends the rendered template to out. If a limit is exceeded or scope->partial() fails, returns
  * false, fills in the error and leaves out as it was.
  */
 extern bool MustacheRender(const MustacheTemplate *template, const MustacheScope *scope,
@@ -170,15 +171,16 @@ extern int MustacheUnshownLine(const MustacheTemplate *template);
 extern bool MustacheUsesPartials(const MustacheTemplate *template);
 
 /*
- * Calls visit for each block. parent is NULL for a block of the template itself, and else the name
- * of the parent that the block is put into. The names are not terminated.
+ * Calls visit for each block, except the blocks that are put into a parent that a variable names.
+ * parent is NULL for a block of the template itself, and else the name of the parent that the block
+ * is put into. The names are not terminated.
  */
 typedef void (*MustacheBlockVisitor)(void *arg, const char *parent, int parent_length,
 									 const char *name, int name_length);
 extern void
 MustacheVisitBlocks(const MustacheTemplate *template, MustacheBlockVisitor visit, void *arg);
 
-/* Returns the line, from 1, of a name that a visitor got. */
+/* Returns the line, from 1, of a name. name must be the pointer that a visitor got. */
 extern int MustacheLineOfName(const MustacheTemplate *template, const char *name);
 
 #endif /* RHESIS_MUSTACHE_H */

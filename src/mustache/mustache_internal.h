@@ -54,13 +54,16 @@ struct MustacheTemplate
 	const Span *parts;
 	const char *source;
 	const char *name; /* terminated */
-	int unshown;	  /* first text that a parent encloses outside of blocks; or -1 */
+	int unshown;	  /* offset of the first text in a parent outside its blocks; -1: none */
 };
 
 /* Returns the number of the line, from 1, that source[offset] is in. */
 extern int MustacheLineOf(const char *source, int offset);
 
-/* Fills in the error for a place in a source text. If tag is empty, the error has no tag. */
+/*
+ * Fills in the error for a place in a source text. If tag is empty, the error has no tag and no
+ * line.
+ */
 extern void
 MustacheSetError(MustacheError *error, MustacheErrorCode code, const char *template_name,
 				 const char *source, Span tag, const char *message, const char *hint);

@@ -42,7 +42,7 @@ OutputEscaped(Output *output, const char *text, int length)
 	return true;
 }
 
-/* A CR without an LF is not a line break. */
+/* Returns true if a line break begins at text. A CR without an LF is not a line break. */
 static bool
 IsLineBreak(const char *text, const char *end)
 {

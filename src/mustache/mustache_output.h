@@ -33,7 +33,10 @@ OutputAppend(Output *output, const char *text, int length)
 	return true;
 }
 
-/* Starts a line that does not begin with text of the template. */
+/*
+ * Appends the indentation that a line begins with, unless line_indented says that the line has it
+ * already. Call this before what the line begins with.
+ */
 static inline bool
 OutputStartLine(Output *output, const Indentation *indentation)
 {
@@ -49,8 +52,8 @@ OutputStartLine(Output *output, const Indentation *indentation)
 extern bool OutputEscaped(Output *output, const char *text, int length);
 
 /*
- * Appends text of the template, and indents each line. Empty lines stay empty. line_start: the text
- * starts a line.
+ * Appends text of the template. Removes the dedent from each line, and adds the indentation; empty
+ * lines stay empty. line_start is true if the text begins a line.
  */
 extern bool OutputIndented(Output *output, const Indentation *indentation, const char *text,
 						   int length, bool line_start);

@@ -1,15 +1,16 @@
 /*
  * mustache_parse.c - a template's source becomes an array of nodes.
  *
- * One pass from front to back: tags that enclose others wait on a stack of fixed size. The time is
- * linear in the size of the source, except that each level of nested blocks is read once more for
- * its indentation.
+ * The parser makes one pass from front to back. Tags that enclose others wait on a stack of fixed
+ * size. The time is linear in the size of the source, except that each level of nested blocks is
+ * read once more for its indentation. A function that handles a tag returns false after an error,
+ * and has filled in the error.
  *
  * White space: if a tag stands alone on its line, the whole line is removed. For inheritance the
- * spec asks for more. The content of a parent tag is not shown where it stands, so a parent stands
- * alone if nothing is before its opening tag and nothing is after its closing tag. The indentation
- * of a block's content belongs to the place, not to the content: it is removed where the content
- * was written, and the indentation of the replaced content is added.
+ * spec asks for more. A parent tag shows nothing of its content where it stands. So it stands alone
+ * if only white space is before its opening tag and after its closing tag. Where the content of one
+ * block replaces that of another, its own indentation is removed, and that of the replaced content
+ * is added.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -33,7 +34,7 @@ typedef struct OpenTag
 typedef struct Parser
 {
 	TagReader reader;
-	int position; /* everything before it is in the nodes already */
+	int position; /* offset in the source; what is before it is in the nodes already */
 
 	Node *nodes;
 	int node_count;
@@ -57,7 +58,7 @@ SameText(const Parser *parser, Span a, Span b)
 	return a.length == b.length && memcmp(source + a.offset, source + b.offset, a.length) == 0;
 }
 
-/* Returns true if the innermost open tag is a parent, in which only blocks are used. */
+/* Returns true if the innermost open tag is a parent, of whose content only blocks are used. */
 static bool
 InParent(const Parser *parser)
 {
@@ -83,6 +84,7 @@ AddNode(Parser *parser, NodeKind kind, Span tag)
 	return node;
 }
 
+/* Sets parser->unshown if this is the first text in a parent that is never shown. */
 static void
 NoteUnshown(Parser *parser, int start, int end)
 {
@@ -249,7 +251,10 @@ OpenBody(Parser *parser, NodeKind kind, const Tag *tag)
 	return true;
 }
 
-/* {{/name}} of a block: determines its indentation, both as content and as a place. */
+/*
+ * {{/name}} of a block: determines the indentation of its content, for a place where it replaces
+ * other content, and for a place where other content replaces it.
+ */
 static void
 CloseBlock(Parser *parser, const OpenTag *open, const Tag *tag, int content_end)
 {
@@ -375,7 +380,7 @@ AddLeaf(Parser *parser, NodeKind kind, const Tag *tag)
 	return true;
 }
 
-/* {{! comment}} and {{=<% %>=}}: they leave no node. */
+/* {{! comment}} and {{=<% %>=}}: these tags become no node. */
 static bool
 SkipTag(Parser *parser, const Tag *tag)
 {

@@ -21,7 +21,7 @@
 /* Steps between two calls of check_for_interrupts; a power of 2. */
 #define INTERRUPT_INTERVAL 128
 
-/* Bytes that cost time but produce no output: so many of them count as one step. */
+/* This many bytes that cost time but produce no output count as one step. */
 #define BYTES_PER_STEP 64
 
 /* How much of a partial is prefetched from memory before it is rendered. */
@@ -61,7 +61,7 @@ typedef struct Renderer
 	int depth;
 	Output output;
 	StringInfoData scratch; /* the text of a number, list or object */
-	const char *failure;	/* the limit that was exceeded, unless it is the output's */
+	const char *failure;	/* the limit that was exceeded; NULL: the limit of the output */
 	const char *hint;
 	MustacheError *error;
 } Renderer;
@@ -108,9 +108,9 @@ RenderText(Renderer *renderer, const Frame *frame, const Node *node)
 }
 
 /*
- * Looks the node's name up. The first part is looked up in the nearest object that has it, each
- * further part in the value found before. A missing value is null. Returns false only if the steps
- * are used up.
+ * Sets *value to the value of the node's name. The first part of the name is looked up in the
+ * nearest object that has it, each further part in the value found before. A missing value is null.
+ * Returns false only if the steps are used up.
  */
 static bool
 LookUp(Renderer *renderer, const Frame *frame, const Context *context, const Node *node,
@@ -252,8 +252,9 @@ RenderSection(Renderer *renderer, const Frame *frame, const Context *context, co
 }
 
 /*
- * Renders nodes of another place where node stands, with the indentation of that place. The caller
- * has filled in the rest of the inner frame.
+ * Renders the nodes of inner's template from first to before end in place of node, with the
+ * indentation of node. Sets the text and the length of inner's indentation. The caller has filled
+ * in the rest of inner.
  */
 static bool
 RenderElsewhere(Renderer *renderer, const Frame *frame, const Context *context, const Node *node,

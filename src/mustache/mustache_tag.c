@@ -1,7 +1,8 @@
 /*
  * mustache_tag.c - finds and reads the tags of a template's source.
  *
- * It takes and returns offsets, and allocates nothing. It does not know how tags belong together.
+ * This file takes and returns offsets, and allocates nothing. It does not know how tags belong
+ * together.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -39,7 +40,7 @@ TrimSpan(const TagReader *reader, int start, int end)
 	return (Span){start, end - start};
 }
 
-/* Returns the offset where the delimiter is found next, or -1. */
+/* Returns the offset of the first delimiter at or after the offset from; -1 if there is none. */
 static int
 Find(const TagReader *reader, int from, const char *delimiter, int delimiter_length)
 {
@@ -65,9 +66,10 @@ FindTag(const TagReader *reader, int from)
 }
 
 /*
- * {{=<% %>=}} ends with the first closing delimiter that follows an equals sign: the new delimiters
- * may be, or contain, the delimiter in force. *close is the first place where the delimiter was
- * found. Moves *close to the equals sign.
+ * Finds the end of {{=<% %>=}}: the first closing delimiter that follows an equals sign, because
+ * the new delimiters may be, or contain, the delimiter in force. *close is the first place where
+ * that delimiter was found. Moves *close to the equals sign. Returns false and fills in the error
+ * if there is no such end.
  */
 static bool
 ReadSetDelimiterEnd(const TagReader *reader, int content, int *close, Tag *tag)
@@ -85,8 +87,9 @@ ReadSetDelimiterEnd(const TagReader *reader, int content, int *close, Tag *tag)
 }
 
 /*
- * {{{name}}} has a brace before the closing delimiter. The }} that was found at *close may begin
- * with that brace. Moves *close to the brace.
+ * Finds the end of {{{name}}}, which has a brace before the closing delimiter. The }} that was
+ * found at *close may begin with that brace. Moves *close to the brace. Returns false and fills in
+ * the error if there is no such brace.
  */
 static bool
 ReadTripleEnd(const TagReader *reader, int content, int *close, Tag *tag)
@@ -105,7 +108,7 @@ ReadTripleEnd(const TagReader *reader, int content, int *close, Tag *tag)
 	return true;
 }
 
-/* Fills in how the tag stands on its line. */
+/* Sets the tag's indentation, starts_line and line_end. */
 static void
 SeeLine(const TagReader *reader, Tag *tag)
 {

@@ -27,7 +27,7 @@ typedef struct Tag
 	Span content;	  /* between sigil and delimiter, trimmed */
 	Span indentation; /* white space between start of line and tag */
 	bool starts_line; /* only white space is before it on its line */
-	int line_end;	  /* after the line break, if only white space is between; else -1 */
+	int line_end;	  /* offset after the line break, if only white space is before that; else -1 */
 } Tag;
 
 static inline bool
@@ -42,25 +42,25 @@ IsSpace(char c)
 	return IsBlank(c) || c == '\n' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* Returns where the next tag starts, at from or later; -1: there is none. */
+/* Returns the offset of the first tag at or after the offset from; -1 if there is none. */
 extern int FindTag(const TagReader *reader, int from);
 
 /*
- * Reads the tag that starts there: its kind and extent, and how it stands on its line. If it is not
- * closed, returns false and fills in the error.
+ * Reads the tag at the offset start: its kind and extent, and how it stands on its line. Returns
+ * false and fills in the reader's error if the tag is not closed.
  */
 extern bool ReadTag(const TagReader *reader, int start, Tag *tag);
 
 /*
- * Puts the delimiters that a {{=<% %>=}} tag names in force. If they are not allowed, returns false
- * and fills in the error.
+ * Makes the reader use the delimiters that a {{=<% %>=}} tag names. Returns false and fills in the
+ * reader's error if they are not allowed.
  */
 extern bool SetDelimiters(TagReader *reader, const Tag *tag);
 
-/* Returns the stretch from start to before end, without the white space around it. */
+/* Returns the span from start to before end, without the white space around it. */
 extern Span TrimSpan(const TagReader *reader, int start, int end);
 
-/* Both fill in the error and return false. */
+/* Both fill in the reader's error for this tag, and return false. */
 extern bool FailSyntax(const TagReader *reader, Span tag, const char *message, const char *hint);
 extern bool FailLimit(const TagReader *reader, Span tag, const char *message, const char *hint);
 
