@@ -1,5 +1,5 @@
 /*
- * blank_body.c - does a mail's body show anything?
+ * blank_body.c - tells whether a mail's body shows anything.
  *
  * A template whose only variable does not exist renders to nothing, or to tags with nothing in
  * them. Nobody wants that mail. When in doubt, a body is not blank. The first letter that is shown
@@ -61,7 +61,10 @@ PrefixLength(const char *text, const char *const *list)
 	return 0;
 }
 
-/* Returns the entry in the list that is the tag's name; NULL if there is none. */
+/*
+ * Returns the entry in the list that is the tag's name, which begins at name; NULL if there is
+ * none.
+ */
 static const char *
 TagName(const char *name, const char *const *list)
 {
@@ -69,7 +72,7 @@ TagName(const char *name, const char *const *list)
 	{
 		int length;
 
-		/* Both are letters; the bit makes them lower case. Cheap, and excludes most names. */
+		/* The bit makes a letter lower case. This cheap test excludes most names. */
 		if ((name[0] | 0x20) != (*list)[0])
 			continue;
 		length = strlen(*list);
@@ -82,7 +85,8 @@ TagName(const char *name, const char *const *list)
 }
 
 /*
- * Returns the end of the element whose opening tag begins at p; NULL if the element is not closed.
+ * Returns the end of the element whose opening tag, of this name, begins at p; NULL if it is not
+ * closed.
  */
 static const char *
 SkipElement(const char *p, const char *name)
@@ -129,7 +133,7 @@ BeginsTag(const char *p)
 
 /*
  * Returns the length of the character at p if it shows nothing; 0 if it shows something or is not
- * legal.
+ * valid UTF-8.
  */
 static int
 BlankLength(const char *p, const char *end)
@@ -139,7 +143,7 @@ BlankLength(const char *p, const char *end)
 	return length > 0 && IsBlankCharacter(utf8_to_unicode((const unsigned char *) p)) ? length : 0;
 }
 
-/* The same for an entity, such as &zwnj;, &#8203; or &#x200B; */
+/* Returns the length of the entity at p (such as &zwnj; or &#8203;) if it shows nothing; else 0. */
 static int
 EntityLength(const char *p)
 {

@@ -1,5 +1,5 @@
 /*
- * blank_body.h - does a mail's body show anything?
+ * blank_body.h - tells whether a mail's body shows anything.
  *
  * Pure: builds inside the server and without it. Text is UTF-8.
  */
@@ -13,14 +13,14 @@
 extern bool TextIsBlank(const char *text);
 
 /*
- * The same for HTML, without tags, comments and the content of head, style, script, title and
- * template. A picture shows something.
+ * Returns true if HTML shows nothing in that sense. Tags, comments and the content of head, style,
+ * script, title and template do not count. A picture shows something.
  */
 extern bool HtmlIsBlank(const char *html);
 
 /*
- * Returns true if place, in an HTML source, is inside a comment, a tag or an element whose content
- * is not shown. Mustache tags are skipped.
+ * Returns true if place, which points into an HTML source, is inside a comment, a tag, or the
+ * content of style, script, title or template. Mustache tags are skipped.
  */
 extern bool HtmlHidesPlace(const char *html, const char *place);
 

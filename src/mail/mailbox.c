@@ -41,8 +41,8 @@ DotAtomProblem(const char *start, const char *end)
 }
 
 /*
- * Returns true if the text, which is between quotes, is one quoted string. A backslash makes the
- * next character an ordinary one.
+ * Returns true if the text from start to end, which is between quotes, is one quoted string. A
+ * backslash makes the next character an ordinary one.
  */
 static bool
 QuotesMatch(const char *start, const char *end)
@@ -216,7 +216,7 @@ SplitMailbox(const char *text, Mailbox *mailbox, const char **problem)
 		}
 	}
 
-	/* An address has no angle bracket, so the last one in the text begins it. */
+	/* An address has no angle bracket, so the last '<' in the text begins the address. */
 	open = end;
 	if (end > start && end[-1] == '>')
 	{

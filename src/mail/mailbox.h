@@ -17,9 +17,9 @@ typedef struct Mailbox
  * Returns NULL if mail can be sent to (or from) this address. Else returns what is wrong with it: a
  * constant phrase that fits after "address is not valid: ".
  *
- * Valid is an RFC 5321 mailbox in ASCII, local-part@domain, within the lengths of RFC 5321 (64 and
- * 255 bytes, 254 together, 63 for a label). These rules are narrower than the RFC where a careless
- * server could take a user's address for something else:
+ * A valid address is an RFC 5321 mailbox in ASCII, local-part@domain, within the lengths of RFC
+ * 5321 (64 and 255 bytes, 254 together, 63 for a label). These rules are narrower than the RFC
+ * where a careless server could take a user's address for something else:
  *  - no space, control character, '<' or '>', not even in a quoted local part;
  *  - no "=?" (an encoded word, which some servers decode before they split the address);
  *  - no address literal (user@[10.0.0.1]) and no all-numeric last label: both point a relay at a
@@ -44,7 +44,7 @@ extern const char *AddressDomain(const char *address);
  */
 extern bool ParseMailbox(const char *text, Mailbox *mailbox, const char **problem);
 
-/* The same, but does not check the address. */
+/* As ParseMailbox(), but does not check the address. */
 extern bool SplitMailbox(const char *text, Mailbox *mailbox, const char **problem);
 
 #endif /* RHESIS_MAILBOX_H */

@@ -1,7 +1,7 @@
 /*
  * message.c - a complete mail: RFC 5322 headers and a multipart/alternative body.
  *
- * ComposeMessage() alone writes the header fields, in their order. A value that is not ours goes
+ * ComposeMessage() alone writes the header fields, in their order. A value from outside either goes
  * through mime.c, which makes it safe, or is an address that mailbox.c has found valid.
  */
 #ifdef FRONTEND
@@ -28,8 +28,8 @@
 #define BOUNDARY_FORMAT "=_rhesis_%016" PRIx64
 
 /*
- * RFC 5322 date-time in UTC. The names are in the code, because those of strftime() follow the
- * locale.
+ * Appends the Date header, an RFC 5322 date-time in UTC. The names are in the code, because those
+ * of strftime() follow the locale.
  */
 static void
 AppendDate(StringInfo out, int64 date)

@@ -32,8 +32,8 @@ IsAlnumAscii(unsigned char c)
 }
 
 /*
- * The characters that a Q-encoded word may have as they are, even in a display name (RFC 2047, 5,
- * rule 3).
+ * Returns true for a character that a Q-encoded word may contain as it is, even in a display name
+ * (RFC 2047, 5, rule 3).
  */
 static inline bool
 IsQLiteral(unsigned char c)
@@ -41,7 +41,7 @@ IsQLiteral(unsigned char c)
 	return IsAlnumAscii(c) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/';
 }
 
-/* RFC 5322 atext and the space: a display name with only these needs no quotes. */
+/* Returns true for RFC 5322 atext and the space: a display name with only these needs no quotes. */
 static inline bool
 IsPhraseLiteral(unsigned char c)
 {
@@ -49,7 +49,7 @@ IsPhraseLiteral(unsigned char c)
 }
 
 /*
- * A header value, made safe: no line breaks or controls, single spaces, legal UTF-8, not longer
+ * A header value, made safe: no line breaks or controls, single spaces, valid UTF-8, not longer
  * than allowed.
  */
 typedef struct CleanText
@@ -67,8 +67,8 @@ typedef struct HeaderField
 } HeaderField;
 
 /*
- * Cuts a text that is too long at offset, and ends it with an ellipsis. A letter that would lose
- * its accents is cut, too.
+ * Cuts the text, which is too long, at offset, and ends it with an ellipsis. If the cut would
+ * separate a letter from its accents, cuts the letter, too.
  */
 static void
 CutText(CleanText *clean, int offset)
@@ -183,7 +183,10 @@ Fold(HeaderField *field)
 	field->column = 1;
 }
 
-/* Appends plain words, and folds between them. in_quotes: as a quoted string, with its escapes. */
+/*
+ * Appends plain words, and folds the field between them. If in_quotes is true, they become a quoted
+ * string, with its escapes.
+ */
 static void
 AppendPlain(HeaderField *field, const CleanText *clean, bool in_quotes)
 {

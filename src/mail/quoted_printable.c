@@ -2,8 +2,8 @@
  * quoted_printable.c - RFC 2045: text as quoted-printable.
  *
  * The output has only printable ASCII and the CRLFs that this file writes. So no text can end the
- * data. This is most of the work of composing a mail. Therefore lines are built in place at the end
- * of the output, and text that needs no encoding is checked eight bytes at a time.
+ * data. Encoding is most of the work of composing a mail. Therefore lines are built in place at the
+ * end of the output, and text that needs no encoding is checked eight bytes at a time.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -19,7 +19,10 @@
 #define MAX_CONTENT 75 /* of a line's 76 bytes; the last is for the = of a soft line break */
 #define STEP 8		   /* bytes that are checked, and copied, at once */
 
-/* Bytes that quoted-printable shows as they are. (A blank at the end of a line is encoded.) */
+/*
+ * Returns true for a byte that quoted-printable shows as it is. (A blank at the end of a line is
+ * encoded.)
+ */
 static inline bool
 IsQpLiteral(unsigned char c)
 {
@@ -60,7 +63,10 @@ typedef struct QpLine
 	int length;
 } QpLine;
 
-/* Begins a line: reserves memory for its content, and for "=" CRLF, or for a blank as =20 and CRLF. */
+/*
+ * Begins a line at the end of the output. Reserves memory for its content, for "=" and CRLF at its
+ * end, and for the whole steps that CopyLiterals() copies.
+ */
 static void
 BeginLine(QpLine *line)
 {
@@ -70,8 +76,8 @@ BeginLine(QpLine *line)
 }
 
 /*
- * Ends the line with end, which is empty for the last line. Inline, so that the compiler knows the
- * length of end.
+ * Ends the line with end, which is empty for the last line, and begins the next. Inline, so that
+ * the compiler knows the length of end.
  */
 static pg_attribute_always_inline void
 EndLine(QpLine *line, const char *end)
@@ -85,8 +91,8 @@ EndLine(QpLine *line, const char *end)
 }
 
 /*
- * A blank at the end of a line would be lost, so it is encoded. If it does not fit, it goes to
- * a new line.
+ * Encodes a blank at the end of the line, which would be lost otherwise. If the encoded blank does
+ * not fit, it goes to a new line.
  */
 static void
 EncodeLastBlank(QpLine *line)
@@ -103,9 +109,9 @@ EncodeLastBlank(QpLine *line)
 }
 
 /*
- * Copies bytes that need no encoding to the line, until another byte comes or the line is full.
- * Returns where it stopped. It copies whole steps even if only a part of the last one counts: lines
- * have memory for that.
+ * Copies bytes that need no encoding to the line, until a byte needs it or the line is full.
+ * Returns the first byte that was not copied. Copies whole steps even if only a part of the last
+ * one counts: lines have memory for that.
  */
 static inline const char *
 CopyLiterals(QpLine *line, const char *p, const char *end)
@@ -131,8 +137,8 @@ CopyLiterals(QpLine *line, const char *p, const char *end)
 }
 
 /*
- * Relays take a dot at the beginning of a line for the end of the data, and mailboxes take "From "
- * for the next mail.
+ * Returns true if no line may begin with the text at p: relays take a dot there for the end of the
+ * data, and mailboxes take "From " for the next mail.
  */
 static inline bool
 IsMistakable(const char *p, const char *end)

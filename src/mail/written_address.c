@@ -1,8 +1,8 @@
 /*
- * written_address.c - an address as people wrote it becomes the one that mail goes to: trimmed, its
- * domain in ASCII.
+ * written_address.c - turns an address as people wrote it into the one that mail goes to: trimmed,
+ * its domain in ASCII.
  *
- * It must never find an address in a text that has something else in it, and never change an
+ * This file must never find an address in a text that has something else in it, and never change an
  * address into another one. So it trims only the ends of the text, and AddressProblem() judges the
  * result.
  */
@@ -21,7 +21,10 @@
 #include "mail/mailbox.h"
 #include "mail/written_address.h"
 
-/* A longer text is not an address. A domain can be longer in UTF-8 than in its IDNA form. */
+/*
+ * A longer text is not an address. The limit is above that for addresses, because a domain can be
+ * longer in UTF-8 than in its IDNA form.
+ */
 #define MAX_WRITTEN 1024
 
 #define SMTPUTF8_PROBLEM \
@@ -123,8 +126,9 @@ AskLibcurl(const char *domain)
 }
 
 /*
- * libcurl and libidn2 take text to be in the locale's encoding. So set this thread's locale to
- * UTF-8 during the call, whatever the database's encoding is.
+ * As AskLibcurl(), but in a UTF-8 locale: libcurl and libidn2 take text to be in the locale's
+ * encoding. Sets this thread's locale during the call, whatever the database's encoding is. Returns
+ * NULL also if the system has no UTF-8 locale.
  */
 static char *
 AskLibcurlInUtf8(const char *domain)

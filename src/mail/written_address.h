@@ -1,6 +1,6 @@
 /*
- * written_address.h - an address as people wrote it becomes the one that mail goes to: trimmed, its
- * domain in ASCII.
+ * written_address.h - turns an address as people wrote it into the one that mail goes to: trimmed,
+ * its domain in ASCII.
  *
  * Pure except for libcurl, which knows internationalized domain names (IDNA). Builds inside the
  * server and without it.
@@ -17,12 +17,12 @@
 extern char *ReadWrittenAddress(const char *text, size_t length, const char **problem);
 
 /*
- * Returns the domain as an envelope has it, palloc'd. If it has no ASCII form, returns NULL and
- * sets *problem.
+ * Returns the domain in ASCII, as an SMTP envelope has it, palloc'd. If the domain has no ASCII
+ * form, returns NULL and sets *problem to a constant phrase.
  */
 extern char *DomainInAscii(const char *domain, size_t length, const char **problem);
 
-/* ParseMailbox() for a setting: the address may be written as for ReadWrittenAddress(). */
+/* As ParseMailbox(), for a setting: ReadWrittenAddress() reads the address. */
 struct Mailbox;
 extern bool ReadWrittenMailbox(const char *text, struct Mailbox *mailbox, const char **problem);
 
