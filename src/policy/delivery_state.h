@@ -14,7 +14,10 @@ typedef enum DeliveryState
 	DELIVERY_SKIPPED
 } DeliveryState;
 
-/* As in the SQL type rhesis_notify.delivery_state: "pending". Constant. */
+/*
+ * Returns the name of the state in the SQL type rhesis_notify.delivery_state, such as "pending".
+ * Constant.
+ */
 extern const char *DeliveryStateName(DeliveryState state);
 
 #endif

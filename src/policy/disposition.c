@@ -1,5 +1,5 @@
 /*
- * disposition.c - the decision what happens next: to a mail, and to the mail server.
+ * disposition.c - decides what happens next: to a mail, and to the mail server.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -15,12 +15,14 @@
 
 #define MAX_FRESH_TRIES 3
 
-/* A limit that lasts this long is one by the hour or by the day. The rate does not matter then. */
+/*
+ * A limit that lasts this long is a limit for the hour or the day. The rate does not matter then.
+ */
 #define LONG_LIMIT_SECONDS 60
 
 /* ---------- Delays ---------- */
 
-/* base doubled (step - 1) times, at most max, shortened by up to a quarter. */
+/* Returns base_ms doubled (step - 1) times, at most max_ms, shortened by up to a quarter. */
 static int64
 Exponential(int step, int64 base_ms, int64 max_ms, double jitter)
 {
@@ -60,14 +62,17 @@ BackoffMs(const ServerCircumstances *server, int named_seconds)
 
 /* ---------- The mail ---------- */
 
-/* The worker cut the connection itself, before the server had the whole mail. */
+/* Returns true if the worker closed the connection itself, before the server had the whole mail. */
 static bool
 IsInterrupted(const SmtpEvent *event)
 {
 	return event->kind == SMTP_EVENT_ABORTED && !event->dot_written;
 }
 
-/* The server refused one more connection, and others are open. The mail can use one of those. */
+/*
+ * Returns true if the server refused one more connection, and others are open. The mail can use one
+ * of those.
+ */
 static bool
 CanUseOtherConnections(const Outcome *outcome, const SmtpEvent *event,
 					   const ServerCircumstances *server)
@@ -76,7 +81,7 @@ CanUseOtherConnections(const Outcome *outcome, const SmtpEvent *event,
 		   event->stage <= SMTP_STAGE_AUTH && server->connections > 0;
 }
 
-/* A mail that would be tried again although its attempts are used up fails. */
+/* Makes the mail fail if it would be tried again although its attempts are used up. */
 static void
 FailAtLastAttempt(Outcome *outcome, const MailCircumstances *mail)
 {
@@ -91,8 +96,9 @@ FailAtLastAttempt(Outcome *outcome, const MailCircumstances *mail)
 }
 
 /*
- * When a mail whose attempt does not count is due again. If the connection ended during the mail,
- * the mail itself may be the cause, each time again. So it lets the other mails go first.
+ * Returns after how long a mail whose attempt does not count is due again. If the connection ended
+ * during the mail, the mail itself may be the cause, each time again. So it waits, and the other
+ * mails go first.
  */
 static int64
 ReturnDelayMs(const Outcome *outcome, const SmtpEvent *event, int64 retry_ms)
@@ -141,7 +147,10 @@ DecideMail(Disposition *disposition, const Outcome *outcome, const SmtpEvent *ev
 
 /* ---------- The mail server ---------- */
 
-/* The server wants a lower rate. A probe is sent alone, so it cannot have been too fast. */
+/*
+ * Returns true if the server wants a lower rate. A probe is sent alone, so it cannot have been too
+ * fast.
+ */
 static bool
 WasTooFast(const Outcome *outcome, const MailCircumstances *mail)
 {
@@ -149,7 +158,10 @@ WasTooFast(const Outcome *outcome, const MailCircumstances *mail)
 		   !mail->is_probe;
 }
 
-/* The account has to change. A login that is refused with 4xx may be accepted later. */
+/*
+ * Returns true if the account has to change. A login that is refused with 4xx may be accepted
+ * later.
+ */
 static bool
 NeedsPerson(const Outcome *outcome, const SmtpEvent *event)
 {
@@ -157,7 +169,10 @@ NeedsPerson(const Outcome *outcome, const SmtpEvent *event)
 		   (event->kind != SMTP_EVENT_REPLY || event->code >= 500);
 }
 
-/* A mail whose attempt does not count waits as long as the server is left alone. */
+/*
+ * Returns how long a mail whose attempt does not count waits: as long as nothing is sent to the
+ * server. At a shutdown, only a back-off that has begun before counts.
+ */
 static int64
 WaitForServerMs(const Disposition *disposition, const ServerCircumstances *server)
 {

@@ -1,9 +1,9 @@
 /*
- * disposition.h - the decision what happens next: to a mail, and to the mail server.
+ * disposition.h - decides what happens next: to a mail, and to the mail server.
  *
- * This is the only place that decides it. outcome.h says what a server's reply means. The
- * disposition adds the attempts so far and the circumstances. Delivery records it and the worker
- * carries it out.
+ * No other file decides that. outcome.h says what a server's reply means. The disposition adds the
+ * attempts so far and the circumstances. Delivery records the disposition, and the worker carries
+ * it out.
  *
  * Pure: no I/O, no state, no allocation.
  */
@@ -17,7 +17,7 @@
 typedef struct MailCircumstances
 {
 	int attempts;	 /* made before this one */
-	int fresh_tries; /* times it was sent again over a fresh connection, uncounted */
+	int fresh_tries; /* resends over a fresh connection, which count no attempt */
 	bool is_probe;	 /* it was sent alone, to see whether the server is well again */
 	int max_attempts;
 	int64 retry_delay_ms;
@@ -30,7 +30,7 @@ typedef struct MailCircumstances
 typedef struct ServerCircumstances
 {
 	bool is_draining;	   /* the worker finishes what it has begun, and then exits */
-	bool is_shutting_down; /* the same, and PostgreSQL waits for it */
+	bool is_shutting_down; /* SIGTERM has come: the worker exits soon */
 	bool is_backing_off;   /* no new mail is sent for now */
 	int64 backoff_left_ms;
 	int failures;	 /* back-offs in a row before this event */
@@ -65,40 +65,45 @@ typedef struct Disposition
 	/* The mail server. */
 	ServerAction server;
 	int64 backoff_ms;	  /* BACK_OFF, SLOW_DOWN: send nothing for this long, at least */
-	bool backoff_is_firm; /* only a probe ends the back-off, not a mail that was on its way */
+	bool backoff_is_firm; /* only a probe ends the back-off, not a mail that was sent before it */
 	bool forgets_limit;	  /* how many connections the server allows is no longer known */
 	bool needs_person;	  /* waiting does not help: a setting or the account has to change */
 	const char *hint;	  /* the next step for that person, constant; NULL: none is known */
 } Disposition;
 
-/* After the SMTP client has reported the event for a mail. */
+/* Returns what to do after the SMTP client has reported this event for a mail. */
 extern Disposition DispositionForEvent(const SmtpEvent *event, const MailCircumstances *mail,
 									   const ServerCircumstances *server);
 
 /*
- * After no mail could be composed. The reason is constant. can_pass says whether a later attempt
- * may succeed. The mail server has nothing to do with it.
+ * Returns what to do with a notification whose mail could not be composed. reason is a
+ * delivery_reason code, constant. can_pass is true if a later attempt may succeed. Nothing is done
+ * about the mail server.
  */
 extern Disposition
 DispositionForFailedPreparation(const char *reason, bool can_pass, const MailCircumstances *mail);
 
 /*
- * How long to send nothing: at least as long as the server asks for. Several connections often fail
- * at the same time. So a failure during a back-off adds only what the server asks for.
+ * Returns how long to send nothing: at least the named_seconds that the server asks for (0: it asks
+ * for none). Several connections often fail at the same time. So a failure during a back-off adds
+ * only what the server asks for.
  */
 extern int64 BackoffMs(const ServerCircumstances *server, int named_seconds);
 
 /*
- * When to try a message again: base doubled with each attempt made (1, 2, ...), at most max, and
- * shortened by up to a quarter as jitter (0 to 1) says. So mails that failed together are not tried
- * together.
+ * Returns how long to wait before a message is tried again: base_ms after the first attempt,
+ * doubled with each further one, at most max_ms, and shortened by up to a quarter as jitter (0 to
+ * 1) says. So mails that failed together are not tried together.
  */
 extern int64 RetryDelayMs(int attempts, int64 base_ms, int64 max_ms, double jitter);
 
-/* How long to leave a server alone after this many failures in a row: 1 s, doubling to 60 s. */
+/*
+ * Returns how long to send nothing after this many failures in a row: 1 s after the first, doubling
+ * to 60 s, and shortened by up to a quarter as jitter (0 to 1) says.
+ */
 extern int64 BackoffDelayMs(int failures, double jitter);
 
-/* A name for tests: "slow_down". Constant. */
+/* Returns a name for tests, such as "slow_down". Constant. */
 extern const char *ServerActionName(ServerAction action);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * outcome.c - what a mail server's reply, or its silence, means for a message
  *
- * The rules are in outcome_rules.c. The code here finds the one that matches.
+ * The rules are in outcome_rules.c. The code here finds the rule that matches.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -48,8 +48,8 @@ RuleMatches(const Rule *rule, const SmtpEvent *event, SmtpEventKind kind)
 /* ---------- The outcome ---------- */
 
 /*
- * A code can be one that the command never gets ("250" to DATA, "354" to the final dot). Then the
- * reply is as good as garbage.
+ * Returns the event's kind. A reply with a code that the command never gets ("250" to DATA, "354"
+ * to the final dot) counts as garbage.
  */
 static SmtpEventKind
 EffectiveKind(const SmtpEvent *event)

@@ -41,9 +41,13 @@ typedef struct Outcome
 	bool is_full; /* the connection takes no more messages; another one will reach that limit too */
 } Outcome;
 
+/*
+ * Returns the outcome of the first rule that matches the event. If the mail is to be deferred or
+ * returned to the queue, and the reply names a delay, that delay replaces the rule's.
+ */
 extern Outcome OutcomeForEvent(const SmtpEvent *event);
 
-/* The part of it that the SMTP client needs: see SmtpOptions.judge. */
+/* Returns what the refusal of a mail means for the connection. For SmtpOptions.judge. */
 extern SmtpRefusal RefusalForEvent(const SmtpEvent *event);
 
 /* Names for tests: "account", "return". Constant strings. */

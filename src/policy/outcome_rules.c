@@ -1,13 +1,12 @@
 /*
  * outcome_rules.c - the rules: what each reply of a mail server means
  *
- * The rules are tried in order. Each one has a test with a reply that it is for, in
- * test/unit/outcome_test.c. test/unit/replies.tsv has replies with the address of their
- * documentation.
+ * The rules are tried in order. For each rule, test/unit/outcome_test.c has a test with a reply
+ * that the rule is for. test/unit/replies.tsv has replies with the address of their documentation.
  *
  * Two principles decide the doubtful cases. First, a server's problem is not a message's problem.
  * If every other message would get the reply too, the message is returned to the queue and uses no
- * attempt, and the server is left alone for a while. Second, one bad row harms one row. If the
+ * attempt, and nothing is sent to the server for a while. Second, one bad row harms one row. If the
  * message itself may have caused the reply, the attempt counts.
  *
  * A server repeats addresses in its replies, and users choose their addresses. So every phrase
@@ -46,10 +45,13 @@
 #define DIALOGUE (ENVELOPE | BIT(SMTP_STAGE_BODY) | FINAL_DOT)
 #define ABOUT_RECIPIENT (RCPT | DATA | BIT(SMTP_STAGE_BODY) | FINAL_DOT)
 
-/* The start of a range of codes without 421, which is about the connection. */
+/* The start of a range of codes that leaves out 421, which is about the connection. */
 #define NOT_421 422
 
-/* For limits by the day or the hour. To ask again every minute does not help. */
+/*
+ * Seconds to wait after a limit for the day or the hour is reached. Asking each minute does not
+ * help.
+ */
 #define LONG_LIMIT (15 * 60)
 
 /* What the rule decides */
@@ -169,7 +171,7 @@ const Rule outcome_rules[] = {
 	/* Postfix: 552 5.3.4 Message size exceeds fixed limit. Also if the reply is to RCPT. */
 	{REPLY, DIALOGUE, 500, 599, "5.3.4", NULL, 0, MESSAGE_REFUSED},
 
-	/* ---- The quota, in words that look like those about a recipient or a size ---- */
+	/* ---- The quota, in words that often are about a recipient or a size ---- */
 
 	/*
 	 * Mailgun: 421 Domain example.com is not allowed to send: recipient limit exceeded, try again
@@ -205,10 +207,10 @@ const Rule outcome_rules[] = {
 	 0, MESSAGE_REFUSED},
 
 	/*
-	 * Policy servers, about the login and about this machine. Postfix puts its own words before
-	 * theirs. iRedAPD: 554 5.7.1 <jane@example.com>: Recipient address rejected: SMTP AUTH is
-	 * required for users under this sender domain. Recipient address rejected: Blacklisted reverse
-	 * DNS name of server IP address.
+	 * Replies of policy servers about the login and about this machine. Postfix puts its own words
+	 * before theirs. iRedAPD: 554 5.7.1 <jane@example.com>: Recipient address rejected: SMTP AUTH
+	 * is required for users under this sender domain. Recipient address rejected: Blacklisted
+	 * reverse DNS name of server IP address.
 	 */
 	{REPLY, RCPT, 400, 599, NULL, "recipient address rejected: smtp auth is required", 0,
 	 ACCOUNT(HINT_LOGIN)},
@@ -217,7 +219,7 @@ const Rule outcome_rules[] = {
 	 "recipient address rejected: server ip address",
 	 0, ACCOUNT(HINT_CLIENT)},
 
-	/* ---- One recipient, in words or with a code that look like those about an account ---- */
+	/* ---- One recipient, with words or a code that often are about an account ---- */
 
 	/*
 	 * Postfix: 450 4.7.1 <jane@example.com>: Recipient address rejected: Greylisted. Policy servers
@@ -267,8 +269,8 @@ const Rule outcome_rules[] = {
 	 "recipient not in|user unknown|unknown user|no such user|mailbox unavailable", 0, DEFERRED},
 
 	/*
-	 * 450 4.7.1 <mail.example.com[192.0.2.1]>: Client host rejected: Greylisted. It knows the
-	 * recipient.
+	 * 450 4.7.1 <mail.example.com[192.0.2.1]>: Client host rejected: Greylisted. At RCPT this reply
+	 * is about the recipient.
 	 */
 	{REPLY, RCPT, 400, 499, NULL,
 	 "rejected: greylist|been greylisted|greylisted for|greylisted, please|greylisting in", 0,
@@ -387,7 +389,10 @@ const Rule outcome_rules[] = {
 	{REPLY, DIALOGUE, NOT_421, 499, "4.2.", NULL, 0, DEFERRED},
 	{REPLY, ABOUT_RECIPIENT, 500, 599, "5.2.", NULL, 0, REFUSED},
 
-	/* The same without such a code. Exim: 552 mailbox is full. 452 user's quota exceeded. */
+	/*
+	 * Replies about the recipient's mailbox without such a code. Exim: 552 mailbox is full. 452
+	 * user's quota exceeded.
+	 */
 	{REPLY, ABOUT_RECIPIENT, NOT_421, 499, NULL, WORDS_OF_A_FULL_MAILBOX, 0, DEFERRED},
 	{REPLY, ABOUT_RECIPIENT, 500, 599, NULL, WORDS_OF_A_FULL_MAILBOX, 0, REFUSED},
 
@@ -401,7 +406,7 @@ const Rule outcome_rules[] = {
 	 "connection frequency limited|ip frequency limited",
 	 0, CONNECTION},
 
-	/* ---- The quota, in common words ---- */
+	/* ---- The quota, in words that many servers use ---- */
 
 	/*
 	 * Google: 421 4.7.0 Our system has detected an unusual rate of unsolicited mail. 421 4.7.0 Try
@@ -616,8 +621,8 @@ const Rule outcome_rules[] = {
 
 	/*
 	 * Postfix: 553 5.7.1 <noreply@example.com>: Sender address rejected: not owned by user app. 450
-	 * 4.1.8 <noreply@example.com>: Sender address rejected: Domain not found. It checks the sender
-	 * only after it has accepted the recipient. Exim: 550 Sender verify failed.
+	 * 4.1.8 <noreply@example.com>: Sender address rejected: Domain not found. Postfix checks the
+	 * sender only after it has accepted the recipient. Exim: 550 Sender verify failed.
 	 */
 	{REPLY, ENVELOPE, 400, 599, NULL,
 	 "sender address rejected|unavailable; sender address|sender verify failed|"

@@ -21,8 +21,8 @@ typedef struct Rule
 	unsigned int kinds;		/* bits of SmtpEventKind */
 	unsigned int stages;	/* bits of SmtpStage */
 	int code_from, code_to; /* replies only */
-	const char *enhanced;	/* "5.7.1", or "4.2." for all that begin so; NULL: any or none */
-	const char *wording;	/* phrases, see HasWording; NULL: any text */
+	const char *enhanced; /* "5.7.1"; "4.2." for each code that begins with it; NULL: any or none */
+	const char *wording;  /* phrases, see HasWording; NULL: any text */
 	int conditions;
 
 	/* Then this is the outcome. */
@@ -34,7 +34,7 @@ typedef struct Rule
 	bool is_full;	  /* see Outcome.is_full */
 } Rule;
 
-/* They are tried in this order. The last one matches everything. */
+/* The rules are tried in this order. The last rule matches everything. */
 extern const Rule outcome_rules[];
 extern const int outcome_rule_count;
 

@@ -15,7 +15,10 @@
 /* A ".." in a phrase stands for up to this many words. */
 #define MOST_WORDS_BETWEEN 5
 
-/* Returns where the wanted bytes begin in the text, in any case; NULL if nowhere. */
+/*
+ * Returns where the first length bytes of wanted begin in the text, in upper or lower case; NULL if
+ * they are not there.
+ */
 static const char *
 FindText(const char *text, const char *wanted, size_t length)
 {
@@ -53,9 +56,9 @@ SkipWord(const char *text)
 }
 
 /*
- * Matches the phrase at the start of the text. Returns the end of the match, or NULL. A space of
- * the phrase is any number of blanks, or a hyphen ("fully-qualified"). *blanks is set to true if
- * the match has a blank.
+ * Matches the phrase at the start of the text. Returns the end of the match; NULL if it does not
+ * match. A space of the phrase matches any number of blanks, a hyphen ("fully-qualified") or an
+ * underscore. *blanks is set to true if the match has a blank.
  */
 static const char *
 MatchPhrase(const char *text, const char *phrase, const char *phrase_end, bool *blanks)
@@ -203,7 +206,10 @@ NamesSender(const char *text, const char *sender)
 	return NamesExactly(text, sender) || (at != NULL && NamesExactly(text, at + 1));
 }
 
-/* Reads digits. A number that is too large becomes MAX_NAMED_DELAY. */
+/*
+ * Reads digits from *p on, and moves *p after them. A number that is too large becomes
+ * MAX_NAMED_DELAY.
+ */
 static int
 ReadNumber(const char **p)
 {
@@ -242,7 +248,10 @@ UnitSeconds(const char *text)
 	return 0;
 }
 
-/* Reads "300 seconds", "5min" or "00:05:00". Returns 0 if the text begins with no duration. */
+/*
+ * Returns the seconds of "300 seconds", "5min" or "00:05:00"; 0 if the text begins with no
+ * duration.
+ */
 static int
 ReadDuration(const char *text)
 {

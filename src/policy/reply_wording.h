@@ -11,17 +11,17 @@
 
 /*
  * Returns true if one of the phrases is in the text. Phrases are in lower case, with '|' between
- * them. The text can have any case. A blank in a phrase stands for any number of blanks or a
- * hyphen, and " .. " for up to five words. A word of the text that has an '@' or a '<' never
- * matches: it is an address. Text that the server quotes ("host mx.example.org said: ...") never
- * matches either.
+ * them. The text can have any case. A blank in a phrase stands for any number of blanks, a hyphen
+ * or an underscore, but at least one blank of the phrase must be a blank of the text. " .. " stands
+ * for up to five words. A word of the text that has an '@' or a '<' never matches: it is an
+ * address. Text that the server quotes ("host mx.example.org said: ...") never matches either.
  */
 extern bool HasWording(const char *text, const char *phrases);
 
 /*
  * Returns true if the text names the sender's address, or its domain alone
- * ("identity/example.com"). An address that only contains it ("jane@example.com") does not count.
- * The sender can be NULL.
+ * ("identity/example.com"). An address that only contains that domain ("jane@example.com") does not
+ * count. sender can be NULL: then returns false.
  */
 extern bool NamesSender(const char *text, const char *sender);
 

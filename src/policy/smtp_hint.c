@@ -12,7 +12,10 @@
 
 #include "policy/smtp_hint.h"
 
-/* Instead of a greeting there was silence, or something that is not SMTP. */
+/*
+ * Returns true if the server did not greet: it was silent, closed the connection, or sent something
+ * that is not SMTP.
+ */
 static bool
 NeverGreeted(const SmtpEvent *event)
 {

@@ -8,7 +8,10 @@
 
 #include "policy/outcome.h"
 
-/* Constant, full sentences that quote nothing of the reply; NULL: no hint is known. */
+/*
+ * Returns what a person can do, in full sentences, constant; NULL if no hint is known. The hint
+ * quotes nothing of the reply.
+ */
 extern const char *SmtpHint(const SmtpEvent *event, const Outcome *outcome);
 
 #endif
