@@ -14,7 +14,7 @@ typedef struct Options
 	int port;
 	int connections;
 	int count;		/* of mails, over all connections */
-	const char *ca; /* verify the server by it, over STARTTLS; NULL: in the clear */
+	const char *ca; /* file of the CA, for STARTTLS; NULL: no TLS */
 	const char *user;
 	const char *password;
 	char *message; /* ends with CRLF, and has no line that begins with a dot */
