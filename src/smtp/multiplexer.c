@@ -178,7 +178,10 @@ MuxDestroy(Multiplexer *mux)
 	free(mux);
 }
 
-/* Add or delete a filter. It is no error to delete a filter that does not exist. */
+/*
+ * Add a filter if it is wanted, else delete it. Returns false if the kernel refuses. Deleting a
+ * filter that does not exist is no error.
+ */
 static bool
 ChangeFilter(Multiplexer *mux, uintptr_t ident, int filter, bool wanted, int flags, int64 data)
 {

@@ -22,32 +22,35 @@ typedef struct MuxEvent
 /* How many descriptors a multiplexer itself uses, at most. */
 #define MUX_DESCRIPTORS 2
 
-/* NULL: there is no descriptor or no memory, and errno is set. */
+/* Returns a new multiplexer; NULL, with errno set, if there is no descriptor or no memory. */
 extern Multiplexer *MuxCreate(void);
 
-/* NULL is allowed. */
+/* Close and free the multiplexer. NULL is allowed. */
 extern void MuxDestroy(Multiplexer *mux);
 
-/* The descriptor to wait for. It is readable when a socket is ready or the timer has expired. */
+/*
+ * Returns the descriptor to wait for. It is readable when a socket is ready or the timer has
+ * expired.
+ */
 extern int MuxDescriptor(const Multiplexer *mux);
 
 /*
- * Watch fd for events (level-triggered). events = 0: watch it no more; that is allowed for a
- * descriptor that is not watched or is closed. False: the kernel refuses, and errno is set. It
- * allocates nothing, so libcurl's callbacks may call it.
+ * Watch fd for these events (level-triggered) and no others. With events = 0, stop watching fd,
+ * which may be unwatched or closed already. Returns false, with errno set, if the kernel refuses.
+ * Allocates nothing, so libcurl's callbacks may call this.
  */
 extern bool MuxWatch(Multiplexer *mux, int fd, int events);
 
 /*
- * Let the timer expire once, after this time. A negative value disarms it. False: the kernel
- * refuses, and errno is set.
+ * Let the timer expire once, after this time. A negative value disarms the timer. Returns false,
+ * with errno set, if the kernel refuses.
  */
 extern bool MuxSetTimer(Multiplexer *mux, int64 milliseconds);
 
 /*
  * Fetch the events that are there, without waiting, at most limit of them; limit is at most
- * MUX_POLL_LIMIT. Returns their number; if that is limit, there may be more. *timer_fired: the
- * timer has expired since the last call that reported it. One fd may have two events.
+ * MUX_POLL_LIMIT. Returns their number; if that is limit, there may be more. Sets *timer_fired to
+ * true if the timer has expired since the last call that reported it. One fd may have two events.
  */
 #define MUX_POLL_LIMIT 64
 

@@ -1,5 +1,5 @@
 /*
- * smtp.c - running a pool: sockets, time-outs, and connections for the waiting mails.
+ * smtp.c - runs a pool: sockets, time-outs, and connections for the waiting mails.
  *
  * SmtpRun() polls the multiplexer, lets libcurl and the ready connections make progress, and
  * returns without waiting. Nothing in a pool runs outside the calls of its owner.
@@ -101,7 +101,7 @@ HandleDeadlines(SmtpPool *pool)
 	}
 }
 
-/* Idle connections get the waiting mails. Connections above the limit are to be closed. */
+/* Give the waiting mails to idle connections. Let connections above the limit end. */
 static void
 AssignMails(SmtpPool *pool)
 {

@@ -28,7 +28,7 @@ typedef struct SmtpOptions
 	int port;
 	const char *user;	  /* NULL: no login */
 	const char *password; /* NULL: empty */
-	const char *auth;	  /* a list of login mechanisms, in order; NULL: all that are known */
+	const char *auth;	  /* a list of login mechanisms, in order; NULL: the default order */
 	SmtpTls tls;
 	const char *ca_file;	/* NULL: the system's bundle */
 	const char *helo_name;	/* NULL: the machine's name */
@@ -36,7 +36,7 @@ typedef struct SmtpOptions
 	int send_timeout_ms;	/* for each reply, and for each write that makes no progress */
 	int max_connections;
 	int messages_per_connection; /* at most; fewer after the server has refused more */
-	SmtpRefusal (*judge)(const SmtpEvent *refusal); /* NULL: SMTP_REFUSAL_OF_MAIL for each */
+	SmtpRefusal (*judge)(const SmtpEvent *refusal); /* NULL: each is an SMTP_REFUSAL_OF_MAIL */
 } SmtpOptions;
 
 /* One mail. The caller owns it, and must not free it or what it points to while a pool has it. */
@@ -74,30 +74,34 @@ typedef struct SmtpPoolStatus
 #define SMTP_MECHANISMS 7
 
 /*
- * Parse a list of mechanisms into order[SMTP_MECHANISMS]. The names are separated by commas or
- * blanks, in upper or lower case. False: a name occurs twice, or is not one that needs a password
- * only.
+ * Parse a list of mechanisms into order[SMTP_MECHANISMS], and set *count. The names are separated
+ * by commas or blanks, in upper or lower case. list may be NULL. Returns false if a name occurs
+ * twice, or is not one of a mechanism that needs a password only.
  */
 extern bool SmtpParseMechanisms(const char *list, int *order, int *count);
 
 /*
- * Initialize libcurl for this process, and check its version and features. Returns NULL, or what
- * is wrong (static text).
+ * Initialize libcurl for this process, and check its version and features. Returns NULL, or what is
+ * wrong with libcurl (static text).
  */
 extern const char *SmtpInitialize(void);
 
-/* NULL: it cannot be made, and *problem says why (static text). The options are copied. */
+/*
+ * Returns a new pool, which has copies of the options. Returns NULL if no pool can be made, and
+ * sets *problem to the reason (static text).
+ */
 extern SmtpPool *SmtpPoolCreate(const SmtpOptions *options, const char **problem);
 
 /*
  * Close all connections at once, without QUIT. The mails that were being sent are finished with
- * SMTP_EVENT_ABORTED. SmtpTakeBack() returns the mails that still waited.
+ * SMTP_EVENT_ABORTED. SmtpTakeBack() returns the mails that still waited. The pool is stalled then.
  */
 extern void SmtpPoolAbort(SmtpPool *pool);
 
 /*
- * The same, but only for connections on which no mail awaits the reply to its final dot. The mails
- * of these connections were certainly not sent.
+ * Close, without QUIT, the ready connections on which no mail awaits the reply to its final dot.
+ * Their mails were certainly not sent, and are finished with SMTP_EVENT_ABORTED. Connections that
+ * are being opened stay.
  */
 extern void SmtpPoolAbortUnsent(SmtpPool *pool);
 
@@ -107,17 +111,24 @@ extern void SmtpPoolAbortUnsent(SmtpPool *pool);
  */
 extern void SmtpPoolDestroy(SmtpPool *pool);
 
-/* Readable when SmtpRun() has something to do. A pool has the same descriptor until its end. */
+/*
+ * Returns the descriptor that is readable when SmtpRun() has something to do. A pool has the same
+ * descriptor until its end.
+ */
 extern int SmtpPoolDescriptor(const SmtpPool *pool);
 
 /*
- * How many more mails keep all connections busy. Each connection needs three: one that awaits its
- * reply, one that is being written, and one that waits, so that its envelope goes out together with
- * the end of the mail before. A stalled pool counts only the connections that it has.
+ * Returns how many more mails the pool can use to keep all connections busy. Each connection needs
+ * three: one that awaits its reply, one that is being written, and one that waits, so that its
+ * envelope goes out together with the end of the mail before. A stalled pool counts only the
+ * connections that it has.
  */
 extern int SmtpPoolCapacity(const SmtpPool *pool);
 
-/* Queue a mail; the next SmtpRun() begins to send it. */
+/*
+ * Queue a mail; the next SmtpRun() begins to send it. If an address cannot stand in a command, the
+ * mail is finished at once, as refused.
+ */
 extern void SmtpSubmit(SmtpPool *pool, SmtpMail *mail);
 
 /* Use at most this many connections from now on. */
@@ -130,21 +141,28 @@ extern void SmtpPoolSetPassword(SmtpPool *pool, const char *password);
 extern void SmtpRun(SmtpPool *pool);
 
 /*
- * The next mail that is finished, or NULL. If a connection could not be opened, one of the waiting
- * mails is finished with that event. The others stay queued, and the pool is stalled.
+ * Returns the next finished mail; NULL if there is none. If a connection could not be opened, one
+ * of the waiting mails is finished with that event. The others stay queued, and the pool is
+ * stalled.
  */
 extern SmtpMail *SmtpNextFinished(SmtpPool *pool);
 
 /*
- * A stalled pool opens no connection, because the server may be overloaded. Its open connections go
- * on. Let it open connections again.
+ * Let a stalled pool open connections again. A stalled pool opens none, because the server may be
+ * overloaded. Its open connections go on.
  */
 extern void SmtpPoolResume(SmtpPool *pool);
 
-/* Take a mail out of the pool of which no byte was written, one each call. NULL: there is none. */
+/*
+ * Take a mail of which no byte was written out of the pool. Returns one mail for each call; NULL if
+ * there is none.
+ */
 extern SmtpMail *SmtpTakeBack(SmtpPool *pool);
 
-/* Send QUIT on idle connections, and close them. SmtpRun() does it if they are idle for seconds. */
+/*
+ * Send QUIT on idle connections, and close them. SmtpRun() does so for a connection that was idle
+ * for some seconds.
+ */
 extern void SmtpCloseIdle(SmtpPool *pool);
 
 extern void SmtpPoolGetStatus(const SmtpPool *pool, SmtpPoolStatus *status);
@@ -154,8 +172,9 @@ extern void SmtpMailClear(SmtpMail *mail);
 
 /*
  * A probe for check_smtp(): connect, log in, MAIL FROM, RCPT TO, RSET and QUIT on a connection of
- * its own. The caller calls SmtpRun() until it is done. The steps up to the first failed one are
- * reached then, and the event is that step's, or the reply to RCPT. Nothing in it must be freed.
+ * its own. The caller calls SmtpRun() until the probe is done. Then the steps up to the first
+ * failed one are reached. event is that of the failed step, or the reply to RCPT. Nothing in a
+ * probe needs to be freed.
  */
 typedef enum SmtpProbeStepName
 {
@@ -187,16 +206,19 @@ typedef struct SmtpProbe
 	bool done;
 } SmtpProbe;
 
-/* The addresses and the probe must stay valid until the probe is done, or the pool is freed. */
+/*
+ * Start a probe. The addresses and the probe must stay valid until the probe is done, or the pool
+ * is freed.
+ */
 extern void
 SmtpPoolStartProbe(SmtpPool *pool, const char *sender, const char *recipient, SmtpProbe *probe);
 
-/* For descriptors below this number it is known whether they are connections to mail servers. */
+/* SmtpOwnsDescriptor() knows the answer for descriptors below this number. */
 #define SMTP_DESCRIPTORS_KNOWN 4096
 
 /*
- * Is the descriptor a connection to a mail server? The answer is yes if that is not known. A signal
- * handler may call this.
+ * Returns true if the descriptor is a connection to a mail server, or if that is not known. A
+ * signal handler may call this.
  */
 extern bool SmtpOwnsDescriptor(int descriptor);
 

@@ -36,7 +36,7 @@ static const char default_order_tls[] =
 static const char default_order_plain[] =
 	"SCRAM-SHA-256,SCRAM-SHA-1,DIGEST-MD5,CRAM-MD5,NTLM,PLAIN,LOGIN";
 
-/* The number of a mechanism by its name, or -1. */
+/* Returns the number of the mechanism with this name; -1 if no mechanism has it. */
 static int
 FindMechanism(const char *name, size_t length)
 {
@@ -75,6 +75,9 @@ SmtpParseMechanisms(const char *list, int *order, int *count)
 	return true;
 }
 
+/*
+ * Set the pool's order of mechanisms. If list is NULL, empty or wrong, the default order is used.
+ */
 void
 SmtpSetMechanisms(SmtpPool *pool, const char *list)
 {
@@ -98,7 +101,9 @@ WantedMechanisms(const SmtpAuth *auth)
 	return wanted;
 }
 
-/* The mechanisms that may be tried now: wanted, not refused, and offered if that is known. */
+/*
+ * Returns the mechanisms that may be tried now: wanted, not refused, and offered if that is known.
+ */
 static uint32
 Candidates(const SmtpAuth *auth)
 {
@@ -110,9 +115,9 @@ Candidates(const SmtpAuth *auth)
 }
 
 /*
- * The mechanisms that a new connection may use. At least one, because libcurl would choose freely
- * among none. If the offers are known: one. Else: the beginning of our order, as long as libcurl
- * prefers them in the same order.
+ * Returns the mechanisms that a new connection may use. That is at least one, because without any
+ * libcurl would choose freely. If it is known what the server offers, it is the next one alone.
+ * Otherwise it is the beginning of our order, as long as libcurl prefers them in the same order.
  */
 static uint32
 NextMechanisms(SmtpAuth *auth)
@@ -146,6 +151,10 @@ NextMechanisms(SmtpAuth *auth)
 	return next;
 }
 
+/*
+ * Choose the mechanisms that a new connection may use, and write them to options as
+ * CURLOPT_LOGIN_OPTIONS needs them.
+ */
 void
 SmtpLoginOptions(SmtpConnection *connection, char *options, size_t size)
 {
@@ -162,7 +171,9 @@ SmtpLoginOptions(SmtpConnection *connection, char *options, size_t size)
 	}
 }
 
-/* The mechanisms that the server's last answer to EHLO offers. Unknown names are ignored. */
+/*
+ * Returns the mechanisms that the server's last answer to EHLO offers. Unknown names are ignored.
+ */
 static uint32
 OfferedMechanisms(const SmtpConnection *connection)
 {
@@ -184,7 +195,10 @@ OfferedMechanisms(const SmtpConnection *connection)
 	return offered;
 }
 
-/* The mechanism that a connection has used: libcurl uses the first one that is offered. */
+/*
+ * Returns the mechanism that a connection has used, or SMTP_NO_MECHANISM: libcurl uses the first
+ * one that is offered.
+ */
 static int
 UsedMechanism(const SmtpConnection *connection)
 {
@@ -198,6 +212,9 @@ UsedMechanism(const SmtpConnection *connection)
 	return SMTP_NO_MECHANISM;
 }
 
+/*
+ * Returns the name of the mechanism that a connection has used; an empty text if it is not known.
+ */
 const char *
 SmtpMechanismName(const SmtpConnection *connection)
 {
@@ -206,6 +223,7 @@ SmtpMechanismName(const SmtpConnection *connection)
 	return used != SMTP_NO_MECHANISM ? mechanisms[used] : "";
 }
 
+/* Note that the login has succeeded: later connections use the same mechanism. */
 void
 SmtpLoginSucceeded(SmtpConnection *connection)
 {
@@ -217,8 +235,8 @@ SmtpLoginSucceeded(SmtpConnection *connection)
 }
 
 /*
- * May another mechanism succeed after this refusal? Not if the server is busy or has closed the
- * account.
+ * Returns true if another mechanism may succeed after this refusal. It may not if the server is
+ * busy or has closed the account.
  */
 static bool
 RefusesMechanism(const SmtpEvent *event)
@@ -232,6 +250,10 @@ RefusesMechanism(const SmtpEvent *event)
 			event->code == 535 || event->code == 538 || strcmp(event->enhanced, "5.7.8") == 0);
 }
 
+/*
+ * Note that a connection failed with this event. Returns true if the next connection will try
+ * another mechanism, so that the failure need not be reported.
+ */
 bool
 SmtpTriesNextMechanism(SmtpConnection *connection, const SmtpEvent *event)
 {
@@ -254,6 +276,7 @@ SmtpTriesNextMechanism(SmtpConnection *connection, const SmtpEvent *event)
 	return !was_exhausted && Candidates(auth) != 0;
 }
 
+/* Let all mechanisms be tried again, for example because the password has changed. */
 void
 SmtpForgetRefusals(SmtpPool *pool)
 {

@@ -4,7 +4,7 @@
  * libcurl opens it: an easy handle with CURLOPT_CONNECT_ONLY in the pool's multi handle looks the
  * name up, connects, verifies and logs in. This file sets the handle up, and follows its progress
  * by the reply lines that libcurl shows. When the connection is ready, the dialogue of
- * smtp_transaction.c uses the socket. It returns where it has come to; this file then watches the
+ * smtp_transaction.c uses the socket, and returns an SmtpProgress. This file then watches the
  * socket, counts the idle connections, and closes the connection when the dialogue is over.
  *
  * The callbacks of libcurl record and return; they allocate nothing. All signals are blocked while
@@ -61,6 +61,7 @@ RestoreSignals(const sigset_t *saved)
 	pthread_sigmask(SIG_SETMASK, saved, NULL);
 }
 
+/* Make the pool's multi handle. Returns false if that is not possible. */
 bool
 SmtpSetUpCurl(SmtpPool *pool)
 {
@@ -110,9 +111,10 @@ NoteTimeout(CURLM *multi, long milliseconds, void *pool_data)
 }
 
 /*
- * A reply line that comes while libcurl opens the connection shows how far libcurl has come. If
- * this returns 0, libcurl gives the connection up. That is needed for garbage, where libcurl would
- * wait until the time-out, and for a greeting other than 220, because libcurl accepts any 2xx.
+ * Note how far libcurl has come, from a reply line that it got while it opens the connection.
+ * Returns the length; or 0, so that libcurl gives the connection up. That is needed for garbage,
+ * where libcurl would wait until the time-out, and for a greeting other than 220, because libcurl
+ * accepts any 2xx.
  */
 static size_t
 NoteReplyLine(char *line, size_t size, size_t count, void *connection_data)
@@ -185,6 +187,7 @@ CloseSocket(void *unused, curl_socket_t descriptor)
 	return close(descriptor);
 }
 
+/* Reserve the descriptors of an opening connection. Returns false if there are too few. */
 static bool
 AcquireDescriptors(SmtpConnection *connection)
 {
@@ -212,9 +215,10 @@ ReleaseDescriptors(SmtpConnection *connection, int keep)
 }
 
 /*
- * Begin to open a connection, for mails or for a probe. False: that is not possible now. It is then
- * reported as a failed connection if it is a probe's, or if the pool has no other connection, whose
- * end could make it possible.
+ * Begin to open a connection: for a probe, which sends probe_mail, or for mails if probe is NULL.
+ * Returns false if that is not possible now. The failure is then reported as that of a connection
+ * if it is a probe's, or if the pool has no other connection, whose end could make it possible. (If
+ * there is no memory at all, nothing is reported.)
  */
 bool
 SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail)
@@ -257,7 +261,10 @@ SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail)
 	return false;
 }
 
-/* No proxy, no .netrc, no signals and no protocol but SMTP, also if the environment asks for it. */
+/*
+ * Make and set up libcurl's handle for a connection: no proxy, no .netrc, no signals and no
+ * protocol but SMTP, also if the environment asks for them. Returns false if libcurl refuses.
+ */
 static bool
 SetUpHandle(SmtpConnection *connection)
 {
@@ -330,7 +337,7 @@ SmtpCurlAction(SmtpPool *pool, curl_socket_t fd, int events)
 	RestoreSignals(&saved);
 }
 
-/* Handle the connections that libcurl has finished to open: they are ready, or have failed. */
+/* Handle the connections that libcurl has finished opening: each is ready, or has failed. */
 void
 SmtpCollectOpened(SmtpPool *pool)
 {
@@ -349,14 +356,14 @@ SmtpCollectOpened(SmtpPool *pool)
 
 /* ---- A connection that is ready ---- */
 
-/* The ready connection that has this socket. NULL: the socket is one of libcurl's. */
+/* Returns the ready connection that has this socket; NULL if the socket is one of libcurl's. */
 SmtpConnection *
 SmtpConnectionByFd(const SmtpPool *pool, int fd)
 {
 	return fd < pool->by_fd_length ? pool->by_fd[fd] : NULL;
 }
 
-/* Let SmtpConnectionByFd() find the connection. False: there is no memory for that. */
+/* Let SmtpConnectionByFd() find the connection. Returns false if there is no memory for that. */
 static bool
 RegisterFd(SmtpConnection *connection)
 {
@@ -379,6 +386,10 @@ RegisterFd(SmtpConnection *connection)
 	return true;
 }
 
+/*
+ * Begin the dialogue on a connection that libcurl has opened, or report that opening it has failed.
+ * result is libcurl's.
+ */
 static void
 OpeningDone(SmtpConnection *connection, CURLcode result)
 {
@@ -424,9 +435,9 @@ OpeningDone(SmtpConnection *connection, CURLcode result)
 }
 
 /*
- * The connection is ready. It gets its first mail before its replies are read: if the server closes
- * each connection at once, each such connection then ends a mail, and the pool does not open one
- * connection after another for ever.
+ * Begin the dialogue on a connection that is ready. It gets its first mail before its replies are
+ * read: if the server closes each connection at once, each such connection then ends a mail, and
+ * the pool does not open one connection after another without end.
  */
 static void
 BeginDialogue(SmtpConnection *connection)
@@ -474,7 +485,7 @@ NoteProgress(SmtpConnection *connection, SmtpProgress progress)
 	connection->idle = idle;
 }
 
-/* Go on with the dialogue: the socket of a ready connection has an event. */
+/* Go on with the dialogue of a ready connection after an event of its socket. */
 void
 SmtpServe(SmtpConnection *connection)
 {
@@ -484,14 +495,17 @@ SmtpServe(SmtpConnection *connection)
 				 SmtpReadReplies(connection) ? SmtpFlush(connection) : SMTP_PROGRESS_ENDED);
 }
 
-/* Go on with the dialogue of an idle connection: a mail waits, or QUIT is to be sent. */
+/* Go on with the dialogue of an idle connection, because a mail waits, or to send QUIT. */
 void
 SmtpContinue(SmtpConnection *connection)
 {
 	NoteProgress(connection, SmtpFlush(connection));
 }
 
-/* End the dialogue, if there is one. SmtpGiveUp() says what its mails get. */
+/*
+ * If the connection is ready, end its dialogue and the connection. SmtpGiveUp() finishes its mails
+ * with this kind and text.
+ */
 void
 SmtpAbandon(SmtpConnection *connection, SmtpEventKind kind, const char *text)
 {
@@ -503,7 +517,7 @@ SmtpAbandon(SmtpConnection *connection, SmtpEventKind kind, const char *text)
 
 /* ---- The end of a connection ---- */
 
-/* The connection is used no more. SmtpReapConnections() closes and frees it. */
+/* Mark the connection as dead. SmtpReapConnections() closes and frees it later. */
 void
 SmtpKill(SmtpConnection *connection)
 {
@@ -542,6 +556,7 @@ FreeConnection(SmtpConnection *connection)
 	free(connection);
 }
 
+/* Close and free the dead connections. */
 void
 SmtpReapConnections(SmtpPool *pool)
 {
@@ -565,7 +580,7 @@ SmtpReapConnections(SmtpPool *pool)
  * reply decide together.
  */
 
-/* The times that libcurl has measured; 0: that stage was not reached. */
+/* The times that libcurl has measured; 0 if that stage was not reached. */
 typedef struct OpeningTimes
 {
 	curl_off_t lookup;
@@ -587,7 +602,7 @@ TimesOf(const SmtpConnection *connection)
 	return times;
 }
 
-/* The stage that was reached, as the last reply and libcurl's times show it. */
+/* Returns the stage that was reached, as the last reply and libcurl's times show it. */
 static SmtpStage
 StageReached(const SmtpConnection *connection, const OpeningTimes *times)
 {
@@ -598,7 +613,7 @@ StageReached(const SmtpConnection *connection, const OpeningTimes *times)
 	return connection->opening_stage;
 }
 
-/* Set the event's stage and kind. SMTP_EVENT_REPLY: the last reply is the reason. */
+/* Set the event's stage and kind. If the kind is SMTP_EVENT_REPLY, the last reply is the reason. */
 static void
 ExplainFailure(SmtpConnection *connection, CURLcode result, SmtpEvent *event)
 {
@@ -656,7 +671,10 @@ ExplainFailure(SmtpConnection *connection, CURLcode result, SmtpEvent *event)
 	}
 }
 
-/* libcurl's message, or the meaning of its code. It may quote the server: make it plain ASCII. */
+/*
+ * Returns libcurl's message, or the meaning of its code. The message may quote the server, so it is
+ * made plain ASCII.
+ */
 static const char *
 Explanation(SmtpConnection *connection, CURLcode result)
 {
@@ -669,8 +687,10 @@ Explanation(SmtpConnection *connection, CURLcode result)
 }
 
 /*
- * The probe gets the event, or the mail that has waited longest. The pool then opens no connection
- * until SmtpPoolResume(). Until then, the failure of another connection is not reported.
+ * Report that a connection could not be opened. The event goes to the connection's probe, or else
+ * to the mail that has waited longest. In the second case the pool is stalled: until
+ * SmtpPoolResume() it opens no connection and reports no other failure. Nothing is reported if
+ * another login mechanism is tried next.
  */
 static void
 OpeningFailed(SmtpConnection *connection, CURLcode result)

@@ -14,6 +14,8 @@
  *
  * smtp_reply.c, smtp_event.c and multiplexer.c are at the bottom. They do not know what a pool is.
  *
+ * The comments of the functions are at their definitions.
+ *
  * All memory comes from malloc. Nothing here may raise an error: libcurl's frames may be on the
  * stack, and a pool must not stay half changed.
  */
@@ -40,7 +42,10 @@
 #define SMTP_IDLE_MS 3000
 #define SMTP_QUIT_MS 5000
 
-/* Enough for one mail on the wire, the mail after it, two RSETs and QUIT. */
+/*
+ * How many replies a connection can await. It must hold four for the mail that is being sent, four
+ * for the mail after it, two for RSET and one for QUIT.
+ */
 #define SMTP_MAX_EXPECTED 16
 
 typedef enum SmtpCommand
@@ -75,10 +80,10 @@ typedef enum SmtpStep
 	SMTP_STEP_ENDED		 /* nothing: the dialogue is over */
 } SmtpStep;
 
-/* Where SmtpFlush has left the dialogue. */
+/* What SmtpFlush() returns: how far the dialogue has come. */
 typedef enum SmtpProgress
 {
-	SMTP_PROGRESS_ENDED,   /* it is over: the connection must be closed */
+	SMTP_PROGRESS_ENDED,   /* the dialogue is over: the connection must be closed */
 	SMTP_PROGRESS_BLOCKED, /* the socket takes no more bytes now */
 	SMTP_PROGRESS_PENDING, /* a reply is awaited */
 	SMTP_PROGRESS_IDLE	   /* no reply is awaited, and no mail was there to begin */
@@ -114,15 +119,15 @@ typedef struct SmtpConnection
 	size_t data_appended; /* bytes of mail->data that were appended to the output */
 	bool reset_needed;	  /* the server may still be in a transaction: send RSET first */
 	bool leaving;		  /* begin no mail; send QUIT as soon as no mail is being sent */
-	bool served;		  /* it was ready before the mail that is being sent was begun */
-	int begun;			  /* mails */
-	int ended;			  /* of them, the finished ones */
+	bool served;		  /* a mail was begun, or it was idle: see SmtpEvent.reused */
+	int begun;			  /* mails that were begun */
+	int ended;			  /* mails that were finished */
 
 	SmtpExpected expected[SMTP_MAX_EXPECTED]; /* the oldest first */
 	int expected_count;
 
 	uint64 appended; /* bytes ever appended to the output */
-	uint64 written;	 /* of them, those that libcurl has taken */
+	uint64 written;	 /* bytes of them that libcurl has taken */
 	size_t output_length;
 	size_t output_done;
 	char output[SMTP_OUTPUT_SIZE];
@@ -130,7 +135,7 @@ typedef struct SmtpConnection
 	/* what the pool needs to know of the dialogue */
 	bool idle;			/* see SMTP_PROGRESS_IDLE */
 	bool write_blocked; /* see SMTP_PROGRESS_BLOCKED */
-	int64 deadline;		/* for progress, or for being idle */
+	int64 deadline;		/* until when it must make progress, or may be idle */
 
 	/* the probe that it was opened for, or NULL */
 	SmtpProbe *probe;
@@ -155,7 +160,7 @@ typedef struct SmtpAuth
 	int order[SMTP_MECHANISMS]; /* the order in which they are tried */
 	int count;
 	bool may_fall_back; /* after a refusal, another mechanism may be tried */
-	bool offers_known;	/* offered is set; a connection whose login failed has told it */
+	bool offers_known;	/* a failed login has shown what the server offers */
 	uint32 offered;
 	uint32 refused;
 	bool exhausted; /* all were refused: each connection now tries only one */

@@ -37,7 +37,7 @@ TakeMail(SmtpMailList *list)
 	return mail;
 }
 
-/* Can a word stand in a command, without ending the command or an address early? */
+/* Returns true if a word can stand in a command without ending the command or an address early. */
 bool
 SmtpIsSafeWord(const char *word)
 {
@@ -76,6 +76,7 @@ SmtpPoolCapacity(const SmtpPool *pool)
 	return Max(3 * connections - pool->in_flight, 0);
 }
 
+/* Take the mail that has waited longest from the waiting mails. Returns NULL if there is none. */
 SmtpMail *
 SmtpTakeWaiting(SmtpPool *pool)
 {
@@ -83,8 +84,9 @@ SmtpTakeWaiting(SmtpPool *pool)
 }
 
 /*
- * The mail that a connection begins next, or NULL. While the connection awaits the reply to a final
- * dot, connections that are idle or being opened get the waiting mails first.
+ * Take the mail that a connection begins next from the waiting mails. Returns NULL if there is none
+ * for it. While the connection awaits the reply to a final dot, connections that are idle or being
+ * opened get the waiting mails first.
  */
 SmtpMail *
 SmtpNextMail(SmtpConnection *connection)
@@ -99,7 +101,10 @@ SmtpNextMail(SmtpConnection *connection)
 	return SmtpTakeWaiting(pool);
 }
 
-/* A mail's outcome is known: copy the event with its texts, and keep the mail for the caller. */
+/*
+ * Finish a mail with this event: copy the event and its texts, and keep the mail for
+ * SmtpNextFinished().
+ */
 void
 SmtpFinishMail(SmtpPool *pool, SmtpMail *mail, const SmtpEvent *event)
 {

@@ -1,5 +1,5 @@
 /*
- * smtp_pool.c - making a pool from its options, and its end.
+ * smtp_pool.c - makes a pool from its options, aborts it and frees it.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -52,7 +52,7 @@ CopyString(const char *string)
 	return string != NULL ? strdup(string) : NULL;
 }
 
-/* A letter, a digit, or one of the others, independent of the locale. */
+/* Returns true for a letter, a digit, or one of the others, independent of the locale. */
 static bool
 IsPlain(char c, const char *others)
 {
@@ -60,7 +60,7 @@ IsPlain(char c, const char *others)
 		   strchr(others, c) != NULL;
 }
 
-/* Can the host's name stand in a URL without changing its meaning? */
+/* Returns true if the host's name can stand in a URL without changing its meaning. */
 static bool
 IsSafeHost(const char *host)
 {
@@ -131,8 +131,8 @@ SetUpMultiplexer(SmtpPool *pool)
 }
 
 /*
- * The name for EHLO: the one that is set, else the machine's whole name. (libcurl would cut it at
- * its first dot, and some servers refuse a name without a dot.) The caller frees it.
+ * Returns the name for EHLO: the one that is set, else the machine's whole name. (libcurl would cut
+ * it at its first dot, and some servers refuse a name without a dot.) The caller frees it.
  */
 static char *
 HeloName(const SmtpOptions *options)
@@ -148,8 +148,8 @@ HeloName(const SmtpOptions *options)
 }
 
 /*
- * smtp://host:port/helo-name, or NULL if there is no memory. An IPv6 address gets brackets, and the
- * name for EHLO is escaped. The caller frees it.
+ * Returns smtp://host:port/helo-name; NULL if there is no memory. An IPv6 address gets brackets,
+ * and the name for EHLO is escaped. The caller frees the URL.
  */
 static char *
 ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls)
@@ -179,9 +179,9 @@ ServerUrl(const SmtpOptions *options, const char *helo, bool implicit_tls)
 }
 
 /*
- * The system's file of certificate authorities. NULL: none was found, and libcurl's defaults apply.
- * It must be a file: libcurl reads a directory of certificates again for each connection, which
- * costs fifteen times the handshake. The caller frees it.
+ * Returns the path of the system's file of certificate authorities; NULL if none was found, so that
+ * libcurl's defaults apply. It must be a file: libcurl reads a directory of certificates again for
+ * each connection, which costs fifteen times the handshake. The caller frees the path.
  */
 static char *
 SystemBundle(void)

@@ -44,7 +44,9 @@ MeasureSteps(const SmtpConnection *connection)
 	return times;
 }
 
-/* The step that an event belongs to. All that happens between TLS and login is the login's. */
+/*
+ * Returns the step that an event belongs to. All that happens between TLS and login is the login's.
+ */
 static SmtpProbeStepName
 StepOfEvent(const SmtpEvent *event, const StepTimes *times)
 {
@@ -67,7 +69,7 @@ StepOfEvent(const SmtpEvent *event, const StepTimes *times)
 	}
 }
 
-/* A detail that was cut to its size must not end within a character. */
+/* Cut a detail after its last whole character: it may have been cut within a character to fit. */
 static void
 EndAtCharacter(char *detail)
 {
@@ -120,7 +122,7 @@ DescribeSuccess(const SmtpConnection *connection, SmtpProbe *probe)
 			  pool->user != NULL ? user : NULL);
 }
 
-/* MAIL was accepted: the next step is RCPT. */
+/* Note when MAIL was accepted, and by which reply. */
 void
 SmtpProbeSenderAccepted(SmtpConnection *connection, const SmtpEvent *event)
 {
@@ -128,7 +130,7 @@ SmtpProbeSenderAccepted(SmtpConnection *connection, const SmtpEvent *event)
 	SetReplyDetail(&connection->probe->steps[SMTP_PROBE_SENDER], event);
 }
 
-/* The probe is over: RCPT was answered, or something went wrong before. */
+/* Fill in the probe from the event that ended it: the answer to RCPT, or a failure before that. */
 void
 SmtpProbeFinished(SmtpConnection *connection, const SmtpEvent *event)
 {

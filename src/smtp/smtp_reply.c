@@ -51,8 +51,8 @@ AppendPrintable(SmtpReply *reply, const char *text, const char *end)
 }
 
 /*
- * The length of the enhanced status code (RFC 3463: class.subject.detail) at the beginning of a
- * text; 0: there is none.
+ * Returns the length of the enhanced status code (RFC 3463: class.subject.detail) at the beginning
+ * of a text; 0 if there is none.
  */
 static int
 EnhancedCodeLength(const char *text, const char *end)
@@ -78,7 +78,10 @@ EnhancedCodeLength(const char *text, const char *end)
 	return p - text;
 }
 
-/* The code of a reply line, and whether another line follows it; 0: it is no reply line. */
+/*
+ * Returns the code of a reply line; 0 if it is no reply line. Sets *more to true if another line of
+ * the reply follows.
+ */
 static int
 LineCode(const char *line, const char *end, bool *more)
 {
@@ -105,7 +108,7 @@ ClearReply(SmtpReplyParser *parser)
 	parser->line_length = 0;
 }
 
-/* What was read is garbage. Keep the line for the log. */
+/* Note that the current line is garbage. Keep the line as the reply's text, for the log. */
 static void
 SetGarbage(SmtpReplyParser *parser)
 {
@@ -124,8 +127,9 @@ KeepEnhancedCode(SmtpReply *reply, const char *code, int length)
 }
 
 /*
- * qmail and its successors write the enhanced code at the end: "(#5.7.1)", "(#5.1.1 - chkuser)". It
- * counts only if its class is the reply's, because a text may end like that by chance.
+ * Take the enhanced code from the end of the text, where qmail and its successors write it:
+ * "(#5.7.1)", "(#5.1.1 - chkuser)". The code counts only if its class is the reply's, because a
+ * text may end like that by chance.
  */
 static void
 TakeCodeAtEnd(SmtpReply *reply)
@@ -171,7 +175,7 @@ TakeLineText(SmtpReply *reply, const char *text, const char *end)
 	AppendPrintable(reply, text, end);
 }
 
-/* The line in parser->line is complete: it is the next line of the reply. */
+/* Add the line in parser->line, which is complete, to the reply. */
 static void
 FinishLine(SmtpReplyParser *parser)
 {
@@ -260,7 +264,7 @@ FormatSmtpReply(int code, const char *enhanced, const char *text)
 	return pnstrdup(printable.text, printable.text_length);
 }
 
-/* Does this line offer the given EHLO keyword? *parameter is set to the text after it. */
+/* Returns true if this line offers the given EHLO keyword. Sets *parameter to the text after it. */
 static bool
 IsKeyword(const char *text, const char *end, const char *keyword, const char **parameter)
 {

@@ -64,13 +64,16 @@ extern void SmtpReplyInit(SmtpReplyParser *parser);
  */
 extern size_t SmtpReplyFeed(SmtpReplyParser *parser, const char *data, size_t length);
 
-/* Has a reply begun that is not complete? */
+/* Returns true if a reply has begun and is not complete. */
 extern bool SmtpReplyInProgress(const SmtpReplyParser *parser);
 
-/* As in "250 2.0.0 Ok: queued as 4F2A", palloc'd, at most SMTP_REPLY_MAX_CHARS characters. */
+/*
+ * Returns the reply as one text, as in "250 2.0.0 Ok: queued as 4F2A", palloc'd, with at most
+ * SMTP_REPLY_MAX_CHARS characters. A code of 0 and texts that are NULL or empty are left out.
+ */
 extern char *FormatSmtpReply(int code, const char *enhanced, const char *text);
 
-/* What the server's last answer to EHLO offers. */
+/* The server's capabilities, from its last answer to EHLO. */
 typedef struct SmtpCapabilities
 {
 	bool seen; /* an answer to EHLO (or HELO) has come */
@@ -87,9 +90,9 @@ typedef struct SmtpCapabilities
 } SmtpCapabilities;
 
 /*
- * Pass each reply line that libcurl's HEADERFUNCTION gets while it opens a connection. A reply with
- * the code 250 replaces the capabilities, so the answer to EHLO after STARTTLS counts. Begin with a
- * zeroed struct.
+ * Read a reply line of the server into the capabilities. Call this for each line that libcurl's
+ * HEADERFUNCTION gets while it opens a connection, and begin with a zeroed struct. A reply with the
+ * code 250 replaces the capabilities, so the answer to EHLO after STARTTLS counts.
  */
 extern void NoteEhloLine(SmtpCapabilities *capabilities, const char *line, size_t length);
 

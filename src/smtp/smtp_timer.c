@@ -11,6 +11,7 @@
 
 #include "smtp/smtp_internal.h"
 
+/* Returns the microseconds of a clock that nobody can set. */
 int64
 SmtpNowUs(void)
 {
@@ -20,13 +21,14 @@ SmtpNowUs(void)
 	return (int64) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Set pool->now. It is read once for each call of the caller, and not for each mail. */
+/* Set pool->now. The clock is read once for each call of the caller, and not for each mail. */
 void
 SmtpReadClock(SmtpPool *pool)
 {
 	pool->now = SmtpNowUs() / 1000;
 }
 
+/* Set the connection's deadline to this many milliseconds after pool->now. */
 void
 SmtpSetDeadline(SmtpConnection *connection, int milliseconds)
 {
@@ -38,8 +40,8 @@ SmtpSetDeadline(SmtpConnection *connection, int milliseconds)
 
 /*
  * Set the timer for the earliest deadline. pool->deadline may be earlier than all deadlines of the
- * connections. It is computed anew only when it has passed, so a mail costs no system call for its
- * time-out.
+ * connections. HandleDeadlines() computes it anew only when it has passed, so a mail costs no
+ * system call for its time-out.
  */
 void
 SmtpArmTimer(SmtpPool *pool)

@@ -25,7 +25,7 @@ static void HandleReply(SmtpConnection *connection, const SmtpReply *reply);
 static void FillOutput(SmtpConnection *connection);
 static bool WriteOutput(SmtpConnection *connection);
 
-/* A command was written, or a reply has come: the wait for the next reply begins anew. */
+/* Start the wait for the next reply anew, because a command was written or a reply has come. */
 static void
 NoteProgress(SmtpConnection *connection)
 {
@@ -34,7 +34,10 @@ NoteProgress(SmtpConnection *connection)
 									: connection->pool->send_timeout_ms);
 }
 
-/* May another command be sent now, or must the reply to an earlier one come first? */
+/*
+ * Returns true if another command may be sent now, and false if the reply to an earlier one must
+ * come first.
+ */
 static bool
 MaySend(const SmtpConnection *connection)
 {
@@ -44,7 +47,7 @@ MaySend(const SmtpConnection *connection)
 }
 
 /*
- * Read and handle all replies that have come. False: the dialogue is over.
+ * Read and handle all replies that have come. Returns false if the dialogue is over.
  *
  * Read until there are no more bytes: if TLS has decrypted bytes that were not fetched yet, the
  * socket does not become readable for them.
@@ -82,7 +85,10 @@ SmtpReadReplies(SmtpConnection *connection)
 	return connection->step != SMTP_STEP_ENDED;
 }
 
-/* Append and write what may be sent now, as far as the socket takes it. */
+/*
+ * Append and write what may be sent now, as far as the socket takes it. Returns how far the
+ * dialogue has come.
+ */
 SmtpProgress
 SmtpFlush(SmtpConnection *connection)
 {
@@ -113,9 +119,9 @@ SmtpFlush(SmtpConnection *connection)
 }
 
 /*
- * One write. False: the socket takes no more now, or the dialogue is over. libcurl demands that a
- * write that was not possible is repeated with the same bytes at the same address, so FillOutput
- * waits until the whole output is written.
+ * Make one write. Returns false if the socket takes no more now, or if the dialogue is over.
+ * libcurl demands that a write that was not possible is repeated with the same bytes at the same
+ * address, so FillOutput() waits until the whole output is written.
  */
 static bool
 WriteOutput(SmtpConnection *connection)
@@ -147,6 +153,7 @@ AppendOutput(SmtpConnection *connection, const char *data, size_t length)
 	connection->appended += length;
 }
 
+/* Add the command, which ends where the output ends now, to the queue of expected replies. */
 static void
 Expect(SmtpConnection *connection, SmtpCommand command, SmtpMail *mail)
 {
@@ -187,7 +194,10 @@ AppendRcptTo(SmtpConnection *connection, SmtpMail *mail)
 	AppendCommand(connection, SMTP_COMMAND_RCPT, mail, line);
 }
 
-/* Append as much of the mail as the output can hold. Its end is followed by a reply. */
+/*
+ * Append as much of the mail as the output can hold. After the end of the mail, its reply is
+ * expected and the next mail can begin.
+ */
 static void
 AppendBody(SmtpConnection *connection)
 {
@@ -205,7 +215,10 @@ AppendBody(SmtpConnection *connection)
 	}
 }
 
-/* How many mails a connection gets: as many as are set, or as many as the server has taken. */
+/*
+ * Returns how many mails a connection gets: the number that is set, or fewer if the server has
+ * taken fewer.
+ */
 static int
 MessagesPerConnection(const SmtpPool *pool)
 {
@@ -215,9 +228,9 @@ MessagesPerConnection(const SmtpPool *pool)
 }
 
 /*
- * If the caller will send a refused mail again over another connection, this connection gets no
- * more mails. If the server limits the mails of a connection, the other connections get no more
- * mails than this one.
+ * Note what the refusal of a mail says about the connection. If the caller will send the mail again
+ * over another connection, this connection gets no more mails. If the server limits the mails of a
+ * connection, other connections get no more mails than this one.
  */
 static void
 LearnFromRefusal(SmtpConnection *connection, const SmtpEvent *event)
@@ -234,7 +247,7 @@ LearnFromRefusal(SmtpConnection *connection, const SmtpEvent *event)
 	pool->learned_until = pool->now + SMTP_LEARNED_MS;
 }
 
-/* The mail is the next one to be sent; its first command goes out with the next SmtpFlush(). */
+/* Begin a mail; its first command goes out with the next SmtpFlush(). */
 void
 SmtpBeginMail(SmtpConnection *connection, SmtpMail *mail)
 {
@@ -318,20 +331,24 @@ FillOutput(SmtpConnection *connection)
 	}
 }
 
-/* Was the whole command (or mail) written? */
+/* Returns true if the whole command (or mail) was written. */
 static bool
 IsWritten(const SmtpConnection *connection, const SmtpExpected *expected)
 {
 	return expected->end <= connection->written;
 }
 
-/* Was the final dot written? If a part of it was, the answer is yes. */
+/* Returns true if the mail's final dot was written, or a part of it. */
 static bool
 IsDotWritten(const SmtpConnection *connection, const SmtpExpected *expected)
 {
 	return connection->written + strlen(FINAL_DOT) > expected->end;
 }
 
+/*
+ * Returns true if a mail's final dot was written, or a part of it, and the reply is awaited. The
+ * server may have accepted that mail.
+ */
 bool
 SmtpMayHaveSent(const SmtpConnection *connection)
 {
@@ -347,8 +364,8 @@ SmtpMayHaveSent(const SmtpConnection *connection)
 }
 
 /*
- * How far a mail has come: set the event's stage (the command whose reply the mail awaits, or its
- * next command) and whether its final dot was written.
+ * Set in the event how far a mail has come: the stage (the command whose reply the mail awaits, or
+ * its next command), whether its final dot was written, and whether the connection was used before.
  */
 static void
 LocateMail(const SmtpConnection *connection, const SmtpMail *mail, SmtpEvent *event)
@@ -407,8 +424,9 @@ SetReply(SmtpEvent *event, const SmtpReply *reply)
 }
 
 /*
- * The dialogue cannot go on. The mail that is nearest to its end gets the event, with the reply if
- * the kind is SMTP_EVENT_REPLY. For the mail after it, the connection is lost.
+ * End a dialogue that cannot go on. The mail that is nearest to its end gets the kind and the text,
+ * or the reply if the kind is SMTP_EVENT_REPLY. The mail after it gets the same if the kind is
+ * SMTP_EVENT_ABORTED. Otherwise the connection is lost for it.
  */
 void
 SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *reply, const char *text)
@@ -442,8 +460,8 @@ SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *repl
 }
 
 /*
- * The reply to one of its commands decides the outcome of a mail: finish it. Its other commands are
- * not sent any more, and the connection goes on with the next mail.
+ * Finish a mail, because the reply to this command decides its outcome. Its other commands are not
+ * sent any more, and the connection goes on with the next mail.
  */
 static void
 EndMail(SmtpConnection *connection, const SmtpExpected *expected, const SmtpEvent *event)
@@ -456,7 +474,10 @@ EndMail(SmtpConnection *connection, const SmtpExpected *expected, const SmtpEven
 	FinishMail(connection, expected->mail, event);
 }
 
-/* DATA was answered. If the server waits for a mail that was refused before, send it none. */
+/*
+ * Choose the step after the reply to DATA. If the server waits for a mail that was refused before,
+ * send it none.
+ */
 static void
 AfterData(SmtpConnection *connection, bool go_ahead)
 {
@@ -469,9 +490,10 @@ AfterData(SmtpConnection *connection, bool go_ahead)
 }
 
 /*
- * Does a reply grant its command? The codes are those of RFC 5321, 4.3.2. "221" to MAIL says that
- * the server closes the connection, so it grants nothing. After the final dot the server has the
- * mail: any 2xx that has no other meaning accepts it. Otherwise it would be sent twice.
+ * Returns true if a reply with this code grants its command. The codes are those of RFC 5321,
+ * 4.3.2. "221" to MAIL says that the server closes the connection, so it grants nothing. After the
+ * final dot the server has the mail: any 2xx that has no other meaning accepts it. Otherwise it
+ * would be sent twice.
  */
 static bool
 IsGranted(SmtpCommand command, int code)
@@ -492,6 +514,7 @@ IsGranted(SmtpCommand command, int code)
 	}
 }
 
+/* End the dialogue because this reply is none that its command can get. */
 static void
 GiveUpUnexpected(SmtpConnection *connection, const SmtpReply *reply)
 {
@@ -500,6 +523,7 @@ GiveUpUnexpected(SmtpConnection *connection, const SmtpReply *reply)
 	SmtpGiveUp(connection, SMTP_EVENT_GARBAGE, NULL, connection->problem);
 }
 
+/* Handle a reply: it answers the oldest expected command, or ends the dialogue. */
 static void
 HandleReply(SmtpConnection *connection, const SmtpReply *reply)
 {
