@@ -33,8 +33,8 @@ IsOurExtension(Oid extension)
 }
 
 /*
- * Of the settings of roles, only those of the workers' own role count: every user may change the
- * user's own settings.
+ * Returns true if the settings of this role (InvalidOid: of all roles) apply to workers. The
+ * settings of other roles do not count: every user may change the user's own settings.
  */
 static bool
 BindsWorkers(Oid role)
@@ -52,8 +52,8 @@ WatchObjectAccess(ObjectAccessType access, Oid class, Oid object, int sub_object
 		return;
 
 	/*
-	 * While an extension is created, its row is not visible yet: the launcher looks at the
-	 * database.
+	 * While an extension is created, its row is not visible yet, so its name cannot be read.
+	 * Announce every new extension: the launcher then looks at the database.
 	 */
 	if (class == ExtensionRelationId && (access == OAT_POST_CREATE || IsOurExtension(object)))
 		AnnounceChangeAtCommit(MyDatabaseId);

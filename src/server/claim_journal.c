@@ -1,7 +1,7 @@
 /*
  * claim_journal.c - see claim_journal.h.
  *
- * Each slot has two lives: that of its worker, and that of the worker before. A row is in unsent[]
+ * Each slot has two lives: that of its worker, and that of a worker before. A row is in unsent[]
  * from its claim until its mail may reach a server, or until its outcome is recorded. The worker
  * writes its own life without a lock. Other processes read a life only after its end, when no slot
  * has its epoch any more. After a crash of the server the journal is empty, and all rows that were
@@ -105,8 +105,9 @@ LifeOf(int number)
 }
 
 /*
- * Epochs begin anew when the extension is created anew. A life of the extension before has the ids
- * of other rows.
+ * Remove the lives of an earlier extension in this database. CREATE EXTENSION restarts the epochs.
+ * So a life whose epoch is not below that of a new worker is from before, and its ids are those of
+ * other rows.
  */
 static void
 ForgetEarlierExtension(int64 epoch)
@@ -243,7 +244,7 @@ NoteCulprit(int64 id)
 	UnlockSlots();
 }
 
-/* Does not take the lock: a row that is noted at this moment is known the next time. */
+/* Takes no lock: if another process notes the row at this moment, the next call knows it. */
 bool
 IsCulprit(int64 id)
 {

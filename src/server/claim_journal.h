@@ -5,59 +5,73 @@
 #ifndef RHESIS_CLAIM_JOURNAL_H
 #define RHESIS_CLAIM_JOURNAL_H
 
-/* Further claimed rows are not noted, and are in doubt after a death. */
+/*
+ * The number of rows that the journal holds for a worker. Rows that are claimed beyond it are not
+ * noted: they are in doubt if the worker dies.
+ */
 #define JOURNAL_ROWS 512
 
 #define NOT_NOTED (-1)
 
-/* What a dead worker has left. */
+/*
+ * What the journal keeps about a worker, from its start until nothing is left to do after its end.
+ */
 typedef struct JournalLife
 {
 	Oid database;
-	int64 epoch;		   /* 0: nothing */
-	int preparing;		   /* so many rows were being prepared when it ended; 0: none */
+	int64 epoch;		   /* the worker's; 0: this life is free */
+	int preparing;		   /* number of rows that are being prepared, or were at its end */
 	int64 preparing_id;	   /* one of them */
-	int single_row_claims; /* so many claims of one row were still to be made, see worker_limit.h */
+	int single_row_claims; /* claims of one row that are still to be made, see worker_limit.h */
 	int64 unsent[JOURNAL_ROWS]; /* ids; 0: no row */
 } JournalLife;
 
-/* Reserve and set up its memory when the server starts; for _PG_init. */
+/* Reserve and set up the journal's memory when the server starts; for _PG_init. */
 extern void RequestClaimJournal(void);
 
 /*
- * A worker calls this before its first claim, when its epoch is published. The journal keeps what
- * the worker before has left.
+ * Begin the life of the worker in the slot with this number. The worker calls this when its epoch
+ * is published, and before its first claim. The journal keeps the last life of this slot that has
+ * left something.
  */
 extern void BeginJournal(int slot, int64 epoch);
 
-/* A row is claimed. Returns its place, or NOT_NOTED. Notes nothing before BeginJournal. */
+/*
+ * Note that a row is claimed. Returns its place in the journal; NOT_NOTED if the journal is full,
+ * or before BeginJournal().
+ */
 extern int NoteUnsent(int64 id);
 
-/* Call this before a byte of its mail can be sent, and when its outcome is on disk. */
+/*
+ * Remove the row at *place, and set *place to NOT_NOTED. Call this before a byte of the row's mail
+ * can be sent, and when its outcome is on disk. *place may be NOT_NOTED.
+ */
 extern void ForgetUnsent(int *place);
 
 /*
- * From now on so many rows are being prepared (0: no row), one of them with this id, and so many
- * claims of one row each are still to be made.
+ * Note that count rows are being prepared from now on (0: none), that id is the id of one of them,
+ * and that single_row_claims claims of one row each are still to be made.
  */
 extern void NotePreparing(int count, int64 id, int single_row_claims);
 
 /*
- * Copy what a dead worker of this database has left: that of the life with this number, from 0 on.
- * False: there are no more. Call ForgetLife when nothing is left to do for a life.
+ * Find what the dead workers of this database have left. Copies the life with this number, from 0
+ * on, to *life. epoch_is_live tells whether the worker of an epoch still runs. Returns false if
+ * there is no life with this number.
  */
 extern bool DeadLife(int number, bool (*epoch_is_live)(int64 epoch), JournalLife *life);
+/* Remove the life of this epoch. Call this when nothing is left to do for it. */
 extern void ForgetLife(int64 epoch);
 
 /*
- * Rows that have ended their worker. Such a row is prepared alone, while no mail is on the wire.
- * The journal keeps the last few of them.
+ * Culprits are rows that have ended their worker while they were prepared. Such a row is prepared
+ * alone, while no mail is being sent. The journal keeps the last 32 of the server.
  */
 extern void NoteCulprit(int64 id);
 extern bool IsCulprit(int64 id);
 extern void ForgetCulprit(int64 id);
 
-/* The rows that it was preparing have been dealt with. */
+/* Note that the rows that the worker of this epoch was preparing have been dealt with. */
 extern void ForgetPreparing(int64 epoch);
 
 #endif

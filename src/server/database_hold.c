@@ -72,7 +72,9 @@ DatabaseIsHeld(Oid database)
 	return held;
 }
 
-/* False: too many databases are held already. */
+/*
+ * Note in shared memory that this session holds the database. Returns false if too many are held.
+ */
 static bool
 PublishHold(Oid database)
 {
@@ -94,7 +96,10 @@ PublishHold(Oid database)
 	return published;
 }
 
-/* The launcher reads pg_database first: a database that was held may be gone. */
+/*
+ * Release what this session holds, and tell the launcher. The launcher then reads pg_database
+ * before it starts a worker: a database that was held may be gone.
+ */
 static void
 ReleaseHolds(void)
 {
@@ -131,9 +136,9 @@ ReleaseAtExit(int code, Datum argument)
 }
 
 /*
- * End the database's workers, each of them once: a second SIGTERM would cancel the last record of a
- * worker. Returns how many there still are, including those that are about to start. signalled has
- * a place for the pid of each slot.
+ * End the database's workers. Returns how many are left, including those that are about to start.
+ * Each worker gets SIGTERM only once: a second one would interrupt it while it records its last
+ * outcomes. signalled has a place for each slot: the pid that got SIGTERM.
  */
 static int
 EndWorkers(Oid database, int *signalled)
@@ -160,7 +165,8 @@ EndWorkers(Oid database, int *signalled)
 }
 
 /*
- * Hold the database until the end of the transaction, and wait a while until its workers are gone.
+ * Hold the database until the end of the transaction. Waits until its workers are gone, but at most
+ * WORKERS_LEAVE_WITHIN_MS. Does nothing if too many databases are held.
  */
 static void
 HoldDatabase(Oid database)
@@ -252,8 +258,8 @@ OptionText(List *options, const char *name)
 }
 
 /*
- * The database that this command needs without connections, if the user may run it. Otherwise
- * InvalidOid: PostgreSQL raises the error.
+ * Returns the database that this command needs without connections. Returns InvalidOid if there is
+ * none, or if the user may not run the command: PostgreSQL then raises the error.
  */
 static Oid
 DatabaseNeeded(Node *statement)
@@ -293,7 +299,10 @@ DatabaseNeeded(Node *statement)
 	database = get_database_oid(name, true);
 	if (!OidIsValid(database))
 		return InvalidOid;
-	/* A template has no worker, but a worker from before it became one may still be connected. */
+	/*
+	 * No worker is started in a template. But a worker may still be connected that was started
+	 * before the database became a template.
+	 */
 	if (RhesisOwnsDatabase(database) || (copies && IsTemplate(database)))
 		return database;
 	return InvalidOid;

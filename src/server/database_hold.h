@@ -7,7 +7,7 @@
 /* Install the hooks; for _PG_init. */
 extern void HoldDatabases(void);
 
-/* Does a live session hold this database? No worker is started in it then. */
+/* Returns true if a live session holds this database. No worker is started in it then. */
 extern bool DatabaseIsHeld(Oid database);
 
 #endif

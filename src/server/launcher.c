@@ -42,11 +42,11 @@
 #define STEADY_AFTER_MS 60000 /* a worker that ran this long did not fail at its start */
 #define FIRST_LACK_MS 50
 #define LACK_SAID_MS 1000
-#define LONGEST_LACK_MS 5000   /* to ask for a process costs nothing */
-#define PROBE_PATIENCE_MS 1000 /* a probe that takes longer does not hold up the others */
+#define LONGEST_LACK_MS 5000   /* asking for a process costs little */
+#define PROBE_PATIENCE_MS 1000 /* how long other probes wait for the one that runs */
 #define LONGEST_LOOK_UP_MS (3 * LOOK_UP_LIMIT_MS)
 
-/* Of each slot, what only the launcher knows. */
+/* What only the launcher knows about a slot. */
 typedef struct LauncherSlot
 {
 	MonotonicTime start_at;
@@ -57,8 +57,8 @@ typedef struct LauncherSlot
 } LauncherSlot;
 
 static LauncherSlot *launcher_slots;
-static int start_delay;			   /* ms; above 0 while no process is free */
-static MonotonicTime processes_at; /* when to ask for one again */
+static int start_delay; /* ms between two requests for a process; above 0 while none is free */
+static MonotonicTime processes_at; /* when to ask for a process again */
 static MonotonicTime scan_at;	   /* when to look for new databases again */
 
 void
@@ -77,7 +77,7 @@ RegisterLauncher(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* In milliseconds, at most as long as between two scans. */
+/* Returns the milliseconds until this time, but at most those between two scans. */
 static int
 WaitUntil(MonotonicTime when)
 {
@@ -104,8 +104,8 @@ FindSlot(Oid database, int number)
 }
 
 /*
- * Returns the free slot that this worker had before, else one that no worker had, else any free
- * slot. -1: none is free. Call it with the lock.
+ * Returns the free slot that worker `number` of the database had before, else one that no worker
+ * had, else any free slot; -1 if none is free. The caller holds the lock.
  */
 static int
 ChooseFreeSlot(Oid database, int number)
@@ -129,8 +129,8 @@ ChooseFreeSlot(Oid database, int number)
 }
 
 /*
- * Call it with the lock. The counters go on if the same worker had the slot before, and begin anew
- * otherwise.
+ * Give a free slot to worker `number` of the database. Its counters go on if the same worker had
+ * the slot before, and begin at 0 otherwise. The caller holds the lock.
  */
 static void
 OccupySlot(WorkerSlot *slot, Oid database, int number)
@@ -200,7 +200,10 @@ FreeSlot(int i)
 	UnlockSlots();
 }
 
-/* Worker 0 of the database may have read older settings than the worker that is one too many. */
+/*
+ * Set the number of workers that the database wants, because a worker with a higher number found
+ * itself to be one too many. Worker 0, which publishes that number, may have read older settings.
+ */
 static void
 WantFewerWorkers(Oid database, int count)
 {
@@ -210,7 +213,7 @@ WantFewerWorkers(Oid database, int count)
 		pg_atomic_write_u32(&rhesis_shared->slots[first].wanted_workers, count);
 }
 
-/* The process of a slot has exited: decide what comes next. */
+/* Decide what comes next after the process of a slot has exited for this reason. */
 static void
 HandleWorkerExit(int i, WorkerExitReason exit_reason)
 {
@@ -232,7 +235,7 @@ HandleWorkerExit(int i, WorkerExitReason exit_reason)
 			launcher_slot->start_at = 0;
 			return;
 		case EXIT_REASON_NONE:
-			/* The cause may be the database: it must not keep a slot from others. */
+			/* The cause may be the database. Free the slot, so that other databases can use it. */
 			if (slot->number == 0 && !launcher_slot->has_worked)
 			{
 				NoteFailedStart(known);
@@ -259,8 +262,9 @@ HandleWorkerExit(int i, WorkerExitReason exit_reason)
 }
 
 /*
- * A worker runs. known is NULL when its database has become a template, for instance, without a
- * command that a hook sees.
+ * Note that the slot's worker works. known is NULL if no worker may run in its database any more,
+ * and no hook saw the command (the database has become a template, for instance): tell the worker
+ * to exit.
  */
 static void
 NoteService(int i, KnownDatabase *known)
@@ -276,8 +280,8 @@ NoteService(int i, KnownDatabase *known)
 }
 
 /*
- * A worker ends its look-up itself. A function of the view may have reset the worker's timer: then
- * SIGTERM ends the look-up.
+ * End a look-up of recipients that takes much too long, by SIGTERM. The worker's own timer should
+ * have ended it, but a function of the recipients' view may have reset that timer.
  */
 static void
 EndLongLookUp(const WorkerSlot *slot)
@@ -289,7 +293,7 @@ EndLongLookUp(const WorkerSlot *slot)
 		(void) kill(slot->pid, SIGTERM);
 }
 
-/* Find out which processes have started or exited. */
+/* Find out which processes have started or exited, and handle that. */
 static void
 CheckSlots(void)
 {
@@ -305,7 +309,9 @@ CheckSlots(void)
 		LockSlots(LW_EXCLUSIVE);
 		if (slot->state == SLOT_IDLE && slot->pid != 0)
 		{
-			/* It has left its exit reason. A pid of 0 says that the reason was processed. */
+			/*
+			 * The worker has left its exit reason. A pid of 0 says that the reason was processed.
+			 */
 			ended = true;
 			exit_reason = slot->exit_reason;
 			slot->pid = 0;
@@ -313,7 +319,8 @@ CheckSlots(void)
 		else if (slot->state == SLOT_STARTING && launcher_slots[i].handle == NULL)
 		{
 			/*
-			 * An earlier launcher has asked for this process, which will find another generation.
+			 * An earlier launcher has asked for this process. The process will find another
+			 * generation, and exit.
 			 */
 			ended = true;
 			slot->state = SLOT_IDLE;
@@ -329,7 +336,7 @@ CheckSlots(void)
 
 		if (ended)
 		{
-			processes_at = 0; /* one may be free now */
+			processes_at = 0; /* a process may be free now */
 			HandleWorkerExit(i, exit_reason);
 		}
 
@@ -345,8 +352,8 @@ CheckSlots(void)
 /* ---- Starting ---- */
 
 /*
- * Mark the slot as starting. False: its database is held. The holder publishes the hold before it
- * looks at the slots, so that it sees this one.
+ * Mark the slot as starting, and set *generation. Returns false if its database is held. A session
+ * that holds a database publishes the hold before it looks at the slots, so that it sees this slot.
  */
 static bool
 ReserveSlot(WorkerSlot *slot, uint32 *generation)
@@ -366,7 +373,10 @@ ReserveSlot(WorkerSlot *slot, uint32 *generation)
 	return free_to_start;
 }
 
-/* Ask the postmaster for the process of a slot. False: no process is free. */
+/*
+ * Ask the postmaster for the process of a slot, unless its database is held. Returns false if no
+ * process is free.
+ */
 static bool
 StartWorker(int i)
 {
@@ -408,8 +418,9 @@ StartWorker(int i)
 }
 
 /*
- * max_worker_processes is used up: ask again, later each time. Log it once, and not at once: a
- * process that has just exited counts until the postmaster has noticed.
+ * Note that max_worker_processes is used up: the launcher asks again, later each time. Log that
+ * once, when the delay has grown to LACK_SAID_MS and not before: a process that has just exited
+ * counts until the postmaster has noticed.
  */
 static void
 NoteLackOfProcesses(void)
@@ -428,7 +439,7 @@ NoteLackOfProcesses(void)
 	processes_at = DeadlineAfter(start_delay);
 }
 
-/* Start the workers that are due. Returns for how many milliseconds no other one is due. */
+/* Start the workers that are due. Returns the milliseconds until another one is due. */
 static int
 StartDueWorkers(void)
 {
@@ -454,13 +465,16 @@ StartDueWorkers(void)
 			wait = Min(wait, start_delay);
 		}
 	}
-	/* Not earlier: a process may have started while another one still waits. */
+	/* Keep the delay while a worker still waits for a process, even if others were started. */
 	if (all_started)
 		start_delay = 0;
 	return wait;
 }
 
-/* Until when no other probe may begin, because one is running; 0: none is running. */
+/*
+ * Returns until when no other probe may begin, because one is running; 0 if none is running;
+ * MONOTONIC_NEVER if one waits for its process.
+ */
 static MonotonicTime
 ProbesWaitUntil(void)
 {
@@ -482,8 +496,9 @@ ProbesWaitUntil(void)
 }
 
 /*
- * The database without a slot that is to be probed next; NULL: there is none. Databases whose
- * processes never failed come first.
+ * Returns the database without a slot that the launcher probes next; NULL if there is none. Of the
+ * databases that are due, that is the one with the fewest failures. If none is due, it is the one
+ * that is due first.
  */
 static KnownDatabase *
 NextToProbe(void)
@@ -537,8 +552,8 @@ AssignSlots(void)
 }
 
 /*
- * For how many milliseconds no other probe can begin, unless something happens. At least a second:
- * all slots may be in use.
+ * Returns the milliseconds until another probe can begin, unless something happens before. At least
+ * a second, because all slots may be in use.
  */
 static int
 ProbeWait(void)

@@ -101,7 +101,7 @@ ScanDatabases(void)
 	}
 }
 
-/* How long no process is started in a database after failures, at most. */
+/* Returns the milliseconds without a new process after the database's failures, at most at_most. */
 static int64
 FailureDelayMs(const KnownDatabase *known, int64 at_most)
 {
@@ -109,8 +109,9 @@ FailureDelayMs(const KnownDatabase *known, int64 at_most)
 }
 
 /*
- * A task that has reported, for instance, was connected. So a process may be able to connect, too,
- * and need not wait as long. But it still waits: tasks report often.
+ * Let a database whose processes failed wait less, because a session has told of a change in it: a
+ * process may be able to connect now, as that session was. But the database still waits, because
+ * tasks report often.
  */
 static void
 HurryFailed(KnownDatabase *known)

@@ -7,6 +7,7 @@
 #include "base/monotonic.h"
 #include "utils/hsearch.h"
 
+/* Whether a database has the extension, as a process has found out. */
 typedef enum DatabaseAnswer
 {
 	ANSWER_UNKNOWN,
@@ -20,34 +21,45 @@ typedef struct KnownDatabase
 	Oid oid; /* hash key */
 	NameData name;
 	DatabaseAnswer answer;
-	int failures;			 /* of its processes at their start, since one started */
+	int failures;			 /* starts of a worker that failed, since one succeeded */
 	MonotonicTime failed_at; /* when the last of them failed */
-	MonotonicTime probe_at;	 /* when to try again at the earliest; 0: at once */
+	MonotonicTime probe_at;	 /* when to start a process again, at the earliest; 0: at once */
 	bool seen;
-	bool changed; /* since a process was started for it: its answer may be out of date */
+	/* A hook told of a change after a process was asked for: its answer may be out of date. */
+	bool changed;
 } KnownDatabase;
 
 extern void InitKnownDatabases(void);
 
-/* NULL: not known, like InvalidOid. */
+/* Returns the database with this oid; NULL if the launcher does not know it. */
 extern KnownDatabase *FindKnownDatabase(Oid oid);
 
-/* Go through all of them. */
+/* Begin a scan of all known databases. hash_seq_search() returns the next one. */
 extern void StartKnownDatabases(HASH_SEQ_STATUS *sequence);
 
-/* Bring what is known up to date with pg_database, in a transaction of its own. */
+/*
+ * Read pg_database, in a transaction of its own: note the databases that can have a worker, and
+ * forget the others.
+ */
 extern void ScanDatabases(void);
 
 /*
- * Forget the answers of databases that hooks have told of. True: there were such databases. A
- * process that is running may give an answer that is out of date: this is remembered, too.
+ * Forget the answers for databases that hooks have told of. Returns true if there were such
+ * databases. A process that is running may then give an answer that is out of date, so KeepAnswer()
+ * will not keep it.
  */
 extern bool NoticeChanges(void);
 
-/* A process has found the answer. NULL is allowed. */
+/*
+ * Keep the answer that a process has found in a database. If the database has changed since, the
+ * answer is unknown again. known may be NULL.
+ */
 extern void KeepAnswer(KnownDatabase *known, DatabaseAnswer answer);
 
-/* A process could not work in its database: log it once, and try again, later each time. */
+/*
+ * Note that a process could not work in its database. The first failure is logged. The next start
+ * waits, longer after each failure. known may be NULL.
+ */
 extern void NoteFailedStart(KnownDatabase *known);
 
 #endif

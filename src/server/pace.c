@@ -3,14 +3,14 @@
  *
  * All workers of a database use one state in shared memory, by the generic cell rate algorithm: the
  * state holds the time at which the next mail may leave, and each mail moves that time on by one
- * interval. After a short delay (a slow claim, a busy machine) up to half a second is made up for.
- * After a longer rest the workers begin with a tenth of a second.
+ * interval. After a short delay (a slow claim, a busy machine) the mails of up to half a second are
+ * made up for at once. After a longer rest it is the mails of a tenth of a second.
  *
  * When the server asks for a slower pace, the pace is halved. Then it grows evenly, and is back at
  * the former pace after half a minute. It grows on until it reaches max_rate, or four times the
  * halved pace. Then the limit is forgotten.
  *
- * Nothing here raises an error. A spinlock is held for some arithmetic.
+ * Nothing here raises an error. A spinlock is held only for some arithmetic.
  */
 #include "postgres.h"
 
@@ -28,8 +28,9 @@
 #define SLOWEST_PACE 1.0 /* mails per second */
 
 /*
- * Returns the state in the slot of the database's first worker, locked. NULL: there is no such
- * slot. A time in the future is from before the clock was set back: it becomes now.
+ * Returns the state in the slot of the database's first worker, with its mutex locked; NULL if
+ * there is no such slot. A time in the future is from before the clock was set back: it becomes
+ * now.
  */
 static PaceState *
 LockPace(Oid database, TimestampTz now)
@@ -64,7 +65,10 @@ SecondsBetween(TimestampTz from, TimestampTz to)
 	return Max(to - from, 0) / (double) USECS_PER_SEC;
 }
 
-/* The rate that is asked for, or a lower one while the server is spared. 0: no limit. */
+/*
+ * Returns the rate, or a lower one while the server is spared; 0 if there is no limit. Forgets the
+ * server's limit when it has grown enough.
+ */
 static double
 LimitedRate(PaceState *pace, double rate, TimestampTz now)
 {
@@ -95,7 +99,10 @@ CountMail(PaceState *pace, TimestampTz now)
 	pace->counted++;
 }
 
-/* Mails per second, in the last second or in the one before. */
+/*
+ * Returns the mails per second that left, in the current second or the one before, whichever are
+ * more.
+ */
 static double
 CountedRate(const PaceState *pace, TimestampTz now)
 {
@@ -104,12 +111,15 @@ CountedRate(const PaceState *pace, TimestampTz now)
 	return Max(pace->counted_rate, pace->counted / Max(seconds, 1));
 }
 
-/* Take the next place in the sequence. Returns 0, or the nanoseconds until there is a place. */
+/*
+ * Take the next place in the sequence, for one mail. Returns 0, or the nanoseconds until there is a
+ * place.
+ */
 static int64
 TakePlace(PaceState *pace, double rate, int64 now_ns)
 {
 	int64 interval = (int64) (NS_PER_SEC / rate);
-	int64 next = Min(pace->next_ns, now_ns + interval); /* it may be from a slower rate */
+	int64 next = Min(pace->next_ns, now_ns + interval); /* next_ns may be from a slower rate */
 
 	if (now_ns - next > CATCH_UP_NS)
 		next = now_ns - FIRST_BURST_NS;

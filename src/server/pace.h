@@ -8,22 +8,23 @@
 #include "datatype/timestamp.h"
 
 /*
- * May a mail leave now, at so many mails per second (0: any number), and no faster than the server
- * can bear? Returns 0 and takes a place in the sequence, or the microseconds to wait before the
+ * Returns 0 if a mail may leave now, at rate mails per second (0: any number) and no faster than
+ * the server can bear, and counts that mail. Otherwise returns the microseconds to wait before the
  * next call.
  */
 extern int64 PaceNext(Oid database, double rate, TimestampTz now);
 
 /*
- * The server has asked for a slower pace: from now on half as many mails leave per second. Returns
- * how many that is. 0: the server has asked a moment ago already, about mails that were on their
- * way.
+ * Halves the pace, but not below one mail per second, because the server has asked for a slower
+ * one. Returns how many mails per second may leave from now on. Returns 0, and changes nothing, if
+ * the pace was halved less than a second ago: the server means mails that left before that. Also
+ * returns 0 if the database has no first worker.
  */
 extern double PaceSlowDown(Oid database, double rate, TimestampTz now);
 
 /*
- * How many mails per second may leave now, at this rate (0: any number), and no faster than the
- * server can bear. 0: any number.
+ * Returns how many mails per second may leave now, at this rate (0: any number) and no faster than
+ * the server can bear; 0 if any number may leave.
  */
 extern double PaceLimit(Oid database, double rate, TimestampTz now);
 

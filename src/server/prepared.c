@@ -41,7 +41,7 @@ KeepForCommitPrepared(CommitMessage message)
 	(void) LockAcquire(&tag, ShareLock, false, false);
 }
 
-/* The holders of the message, up to the first one that is invalid. */
+/* Returns the transactions that hold the message. After the last one is an invalid id. */
 static VirtualTransactionId *
 FindHolders(CommitMessage message)
 {
@@ -62,7 +62,7 @@ IsAmong(const VirtualTransactionId *holders, const VirtualTransactionId *one)
 	return false;
 }
 
-/* Is one of them gone now? */
+/* Returns true if one of these holders does not hold the message any more. */
 static bool
 OneIsGone(const VirtualTransactionId *holders, CommitMessage message)
 {

@@ -4,13 +4,13 @@
 #ifndef RHESIS_PREPARED_H
 #define RHESIS_PREPARED_H
 
-/* What a transaction tells when it commits. */
+/* What a transaction tells the workers and the launcher when it commits. */
 typedef enum CommitMessage
 {
 	MESSAGE_ROWS_DUE,	  /* WAKE_ROWS_DUE for the workers of this database */
-	MESSAGE_RETRY_NOW,	  /* WAKE_RETRY_NOW for them, too */
-	MESSAGE_CHANGED,	  /* the extension or a setting of this database */
-	MESSAGE_OTHER_CHANGED /* a setting of another database, or of all */
+	MESSAGE_RETRY_NOW,	  /* WAKE_ROWS_DUE and WAKE_RETRY_NOW for them */
+	MESSAGE_CHANGED,	  /* the extension or a setting of this database has changed */
+	MESSAGE_OTHER_CHANGED /* a setting of another database, or of all, has changed */
 } CommitMessage;
 
 #define COMMIT_MESSAGES (MESSAGE_OTHER_CHANGED + 1)
@@ -19,8 +19,9 @@ typedef enum CommitMessage
 extern void KeepForCommitPrepared(CommitMessage message);
 
 /*
- * Install the hook that calls this function, which raises no error, with each kept message when its
- * transaction has been committed; for _PG_init.
+ * Install the hook for COMMIT PREPARED; for _PG_init. When a transaction has been committed, the
+ * hook calls pass_on_message with each message that was kept with it. The function must raise no
+ * error.
  */
 extern void WatchPreparedTransactions(void (*pass_on_message)(CommitMessage message));
 

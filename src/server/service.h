@@ -2,7 +2,7 @@
  * service.h - what the workers of this database do, as a sum from shared memory, for explain(),
  * health() and metrics().
  *
- * The functions ask no process and no mail server: they tell what the workers know.
+ * The functions ask no process and no mail server: they tell what the workers have published.
  */
 #ifndef RHESIS_SERVICE_H
 #define RHESIS_SERVICE_H
@@ -21,7 +21,7 @@ typedef struct Service
 	TimestampTz last_sent_at;  /* 0: no mail since the start of the server */
 	uint32 in_flight;
 	uint32 connections;
-	uint64 in_doubt; /* since the start of the server */
+	uint64 in_doubt; /* mails that were in doubt, since the start of the server */
 
 	/* One of the workers that are in that state, or NULL. */
 	const WorkerSlot *mail_off;
@@ -32,17 +32,17 @@ typedef struct Service
 	const WorkerSlot *in_trouble;
 	const WorkerSlot *waiting_for_standby;
 
-	/* For each kind the refusals of one worker. A count of 0: nothing is refused. */
+	/* For each kind, the refusals that one worker has met. A count of 0: nothing is refused. */
 	Refusal refusals[REFUSAL_KINDS];
 } Service;
 
-/* palloc'd in the current memory context. */
+/* Fills in *service. The slots are palloc'd in the current memory context. */
 extern void ReadService(Service *service);
 
-/* The running worker of that epoch; NULL: there is none. */
+/* Returns the slot of the running worker with this epoch; NULL if there is none. */
 extern const WorkerSlot *WorkerOfEpoch(const Service *service, int64 epoch);
 
-/* Reads a copy, which no other process writes. */
+/* Returns the value of an atomic in a copied slot, which no other process writes. */
 static inline uint64
 CopiedCounter(const pg_atomic_uint64 *counter)
 {
@@ -55,7 +55,7 @@ CopiedNumber(const pg_atomic_uint32 *number)
 	return pg_atomic_read_u32(unconstify(pg_atomic_uint32 *, number));
 }
 
-/* Since when the worker's commit has been waiting for a standby. */
+/* Returns since when the worker's commit has been waiting for a standby; 0 if it is not. */
 static inline TimestampTz
 StandbySince(const WorkerSlot *slot)
 {

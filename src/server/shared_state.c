@@ -119,8 +119,8 @@ CompareSlots(const void *a, const void *b)
 }
 
 /*
- * A worker whose commit waits for a synchronous standby cannot say so itself. A wait of a moment is
- * not shown.
+ * Show in the copy of a slot that the worker's commit waits for a synchronous standby. The worker
+ * cannot do that while it waits. A wait of a moment is not shown.
  */
 static void
 ShowStandbyWait(WorkerSlot *copy)
@@ -189,7 +189,7 @@ SendRequests(Oid database, uint32 requests, TimestampTz due_since)
 		if (!OidIsValid(owner) || (OidIsValid(database) && owner != database))
 			continue;
 		found = true;
-		/* In the reverse of the order in which the worker reads them. */
+		/* First the time, then the bit: the worker reads them in the reverse order. */
 		LowerDueSince(slot, due_since);
 		known = pg_atomic_fetch_or_u32(&slot->requests, requests);
 		/* If the bits were set already, the process that set them also sets the latch. */
@@ -205,7 +205,8 @@ ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since)
 	uint32 requests = pg_atomic_exchange_u32(&slot->requests, 0);
 
 	/*
-	 * A process that sets its bit after this line wakes the worker again: it looks twice, at worst.
+	 * A process that sets its bit after this line wakes the worker again: at worst, the worker
+	 * looks twice.
 	 */
 	*due_since = DT_NOEND;
 	if (requests & WAKE_ROWS_DUE)
@@ -214,9 +215,9 @@ ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since)
 }
 
 /*
- * Set the bits of these requests: a bit that is set already wakes nobody. A request that came
- * before this line is seen here. One that comes after it wakes the worker, unless it is one of
- * these. No request gets lost, as the worker reads all bits whenever it wakes.
+ * Sets the bits of these requests, because a bit that is set already wakes nobody. A request that
+ * came before this line is seen here. A request that comes after it wakes the worker, unless it is
+ * one of these. No request gets lost, because the worker reads all bits whenever it wakes.
  */
 bool
 SleepThrough(WorkerSlot *slot, uint32 requests)

@@ -23,7 +23,7 @@ typedef enum SlotState
 	SLOT_RUNNING
 } SlotState;
 
-/* Why a worker exited. The launcher decides with it what comes next. */
+/* Why a worker exited. From this, the launcher decides what comes next. */
 typedef enum WorkerExitReason
 {
 	EXIT_REASON_NONE,		  /* it was killed, or failed: restart with back-off */
@@ -40,7 +40,7 @@ typedef enum WorkerActivity
 	WORKER_IDLE,
 	WORKER_SENDING,
 	WORKER_LOOKING_UP, /* recipients, for longer than usual */
-	WORKER_PAUSED,	   /* from here to WORKER_IN_TROUBLE it cannot claim new rows */
+	WORKER_PAUSED,	   /* in this state and those up to WORKER_IN_TROUBLE it claims no new rows */
 	WORKER_IN_COPY,	   /* its database is a copy of another one: it decides nothing */
 	WORKER_MAIL_OFF,
 	WORKER_BACKING_OFF,
@@ -84,13 +84,13 @@ typedef struct Refusal
 #define MAX_LAST_ERROR 512
 #define MAX_HINT 256
 
-/* How fast a database's mails leave, see pace.c. It is in use in the slot with number 0. */
+/* How fast a database's mails leave, see pace.c. Only the slot with number 0 uses it. */
 typedef struct PaceState
 {
 	slock_t mutex;
 	Oid database;			   /* whose state it is */
 	int64 next_ns;			   /* when the next mail may leave */
-	TimestampTz counted_since; /* counted: mails that left since then */
+	TimestampTz counted_since; /* counted has the mails that left since then */
 	int counted;
 	double counted_rate; /* the rate in the second before */
 	double limit;		 /* mails per second at limited_at; 0: no limit */
@@ -99,7 +99,7 @@ typedef struct PaceState
 
 typedef struct WorkerSlot
 {
-	/* The lock guards these. */
+	/* SharedState.lock guards these members. */
 	SlotState state;
 	int number; /* 0 is the database's first worker */
 	uint32 generation;
@@ -107,13 +107,13 @@ typedef struct WorkerSlot
 	WorkerExitReason exit_reason;
 	WorkerActivity activity;
 	TimestampTz started_at;
-	TimestampTz backing_off_until; /* 0: is not */
+	TimestampTz backing_off_until; /* 0: it is not backing off */
 	bool needs_person;			   /* the cause does not pass without a person */
 	MonotonicTime
-		looking_up_since;	/* a long look-up; 0: none. The worker writes it without the lock */
+		looking_up_since;	/* start of a long look-up; 0: none. The worker takes no lock for it */
 	TimestampTz culprit_at; /* when a row was found that had ended its worker; 0: never */
 	int64 culprit_id;
-	int64 terminated_id; /* the row alone that SIGTERM interrupted last; 0: none */
+	int64 terminated_id; /* the row that was prepared alone when SIGTERM last came; 0: none */
 	TimestampTz last_error_at;
 	char last_error[MAX_LAST_ERROR];
 	char hint[MAX_HINT]; /* what a person can do about the back-off; empty: not known */
@@ -121,14 +121,20 @@ typedef struct WorkerSlot
 	bool settings_problem_logged; /* each warning is logged once */
 	bool copy_logged;
 	bool links_problem_logged;
-	/* The counters of a free slot are those of worker `number` of this database, or InvalidOid. */
+	/*
+	 * Of a free slot: its counters are those of worker `number` of this database; InvalidOid: of
+	 * none.
+	 */
 	Oid former_database;
 
 	/* These are read and written without the lock. */
 	pg_atomic_uint32 database;
 	pg_atomic_uint32 process; /* number of its PGPROC, or NO_PROCESS */
 	pg_atomic_uint32 requests;
-	/* With WAKE_ROWS_DUE: since when rows are due that came in, a TimestampTz. */
+	/*
+	 * With WAKE_ROWS_DUE: since when the rows that came in are due, at the earliest, a TimestampTz.
+	 * DT_NOEND: not known.
+	 */
 	pg_atomic_uint64 due_since;
 	/* rhesis_notify.workers, as worker 0 of the database has it. */
 	pg_atomic_uint32 wanted_workers;
@@ -181,52 +187,60 @@ extern SharedState *rhesis_shared;
 /* Install the hooks that request and set up shared memory; for _PG_init. */
 extern void RequestSharedState(void);
 
-/* The library was not preloaded: message and next step. */
+/* What to say if the library was not preloaded: a message, and the next step. */
 #define PRELOAD_PROBLEM "rhesis_notify must be loaded when the server starts"
 #define PRELOAD_HINT                                                    \
 	"Add rhesis_notify to shared_preload_libraries in postgresql.conf " \
 	"(shared_preload_libraries = 'rhesis_notify'; keep what is there "  \
 	"already, separated by commas) and restart the server."
 
-/* Unless the library was preloaded, raise an error that tells which line postgresql.conf lacks. */
+/*
+ * Raise an error if the library was not preloaded. The error tells which line postgresql.conf
+ * lacks.
+ */
 extern void RequirePreload(void);
 
 /*
  * Returns copies of the slots of a database (InvalidOid: of all databases), in the order of their
- * numbers, palloc'd. Do not use the locks in a copy.
+ * numbers, palloc'd, and sets *count. Free slots are left out. Do not use the locks in a copy.
  */
 extern WorkerSlot *CopySlots(Oid database, int *count);
 
+/* Take and release SharedState.lock. WorkerSlot says what it guards. */
 extern void LockSlots(LWLockMode mode);
 extern void UnlockSlots(void);
 
 /*
  * Leave wake requests for all workers of a database (InvalidOid: of all databases), and wake the
- * workers that did not have all of them yet. With WAKE_ROWS_DUE: rows are due since the given time.
- * False: the database has no worker. Raises no error and allocates nothing: for use after a commit.
+ * workers that did not have all of them yet. With WAKE_ROWS_DUE, due_since says since when the rows
+ * are due (DT_NOEND: not known). Returns false if the database has no slot. Raises no error and
+ * allocates nothing: for use after a commit.
  */
 extern bool SendRequests(Oid database, uint32 requests, TimestampTz due_since);
 
 /*
- * Read and clear the requests to this slot's worker. *due_since: since when rows are due that came
- * in. DT_NOEND: no row came in.
+ * Returns the requests to this slot's worker, and clears them. Sets *due_since to the time since
+ * when rows that came in are due; to DT_NOEND if no row came in, or if that is not known.
  */
 extern uint32 ConsumeRequests(WorkerSlot *slot, TimestampTz *due_since);
 
 /*
- * Call this before the slot's worker sleeps: these requests do not wake it. True: it has got
- * another request.
+ * Call this before the slot's worker sleeps. These requests will not wake the worker. Returns true
+ * if it has got another request, and must not sleep.
  */
 extern bool SleepThrough(WorkerSlot *slot, uint32 requests);
 extern void WakeLauncher(void);
 
 /*
- * Tell the launcher that the extension may have come or gone in a database, or that the database is
- * new. Raises no error.
+ * Tell the launcher that something has changed in a database (InvalidOid: in any of them): the
+ * extension may have come or gone, or the database is new. Raises no error.
  */
 extern void NoteChangedDatabase(Oid database);
 
-/* Read and clear the noted databases. Returns their number, or -1: look at all databases. */
+/*
+ * Copy the databases that were noted to databases, which has MAX_CHANGED_DATABASES places, and
+ * forget them. Returns their number; -1 if all databases may have changed.
+ */
 extern int TakeChangedDatabases(Oid *databases);
 
 extern const char *WorkerActivityName(WorkerActivity activity);

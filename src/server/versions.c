@@ -1,9 +1,9 @@
 /*
  * versions.c - see versions.h.
  *
- * A new library is in use after a restart. New objects are there after ALTER EXTENSION, in each
- * database. In between, mail goes on as long as the library knows the queue of that version. The
- * other way round, newer objects call functions that an older library lacks. So their script asks
+ * A new library is in use after a restart. New SQL objects are there after ALTER EXTENSION, in each
+ * database. In between, mail goes on as long as the library knows the queue of the older objects.
+ * Objects that are newer than the library could call functions that it lacks. So their script asks
  * the library first.
  */
 #include "postgres.h"

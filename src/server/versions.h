@@ -4,7 +4,7 @@
 #ifndef RHESIS_VERSIONS_H
 #define RHESIS_VERSIONS_H
 
-/* Does this library serve a database whose objects are of this version? */
+/* Returns true if this library serves a database whose SQL objects are of this version. */
 extern bool ServesObjects(const char *version);
 
 #endif /* RHESIS_VERSIONS_H */

@@ -31,12 +31,15 @@ static Oid announced[MAX_ANNOUNCED];
 static void
 AnnounceChange(Oid database)
 {
-	/* The launcher first: a worker may exit at once, and a successor may not be wanted. */
+	/*
+	 * Tell the launcher first: a worker may exit at once, and the launcher must know of the change
+	 * before it starts another one.
+	 */
 	NoteChangedDatabase(database);
 	SendRequests(database, WAKE_RELOAD, DT_NOEND);
 }
 
-/* If no worker serves the database yet, the launcher is told. */
+/* Leave these requests for the workers of this database. If it has none yet, tell the launcher. */
 static void
 AnnounceRequests(uint32 more_requests, TimestampTz since)
 {
@@ -50,8 +53,8 @@ PassOnCommitMessage(CommitMessage message)
 	switch (message)
 	{
 		/*
-		 * It is not known since when its rows are due: the worker looks from the start of the
-		 * queue.
+		 * It is not known since when the rows are due. After this request the worker looks for them
+		 * from the start of the queue.
 		 */
 		case MESSAGE_ROWS_DUE:
 			AnnounceRequests(WAKE_ROWS_DUE, DT_NOEND);
@@ -121,7 +124,7 @@ WakeAtCommit(uint32 more_requests)
 		return;
 	RegisterCallback();
 	requests |= more_requests;
-	/* A row is due since then by its default. */
+	/* By default, a row is due since the start of its transaction. */
 	due_since = GetCurrentTransactionStartTimestamp();
 }
 

@@ -12,7 +12,10 @@
  */
 extern void AnnounceChangeAtCommit(Oid database);
 
-/* A prepared transaction that had this message has been committed just now. Raises no error. */
+/*
+ * Tell workers and launcher this message of a prepared transaction that has just been committed.
+ * Raises no error.
+ */
 extern void PassOnCommitMessage(CommitMessage message);
 
 #endif
