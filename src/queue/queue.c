@@ -1,8 +1,8 @@
 /*
  * queue.c - the queue apart from claim, record and retention: epochs and orphans.
  *
- * It also runs the statements of all files of this folder. Each statement is planned once per
- * session, and names every object and operator with its schema.
+ * This file also runs the statements of all files of this folder. Each statement is planned once
+ * per session, and names every object and operator with its schema.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@ static QueueStatement next_epoch = {
 	.sql = "SELECT pg_catalog.nextval('rhesis_notify.worker_epoch')",
 };
 
-/* The greatest epoch in a row. */
+/* The greatest epoch that a row in `sending` has; 0: there is no such row. */
 static QueueStatement greatest_epoch = {
 	.sql =
 		"SELECT COALESCE(pg_catalog.max(n.claimed_by), 0) FROM rhesis_notify.task_notifications AS n "
@@ -29,8 +29,8 @@ static QueueStatement greatest_epoch = {
 };
 
 /*
- * After logical replication the sequence may be behind the greatest epoch of a row. One worker at a
- * time moves it on.
+ * After logical replication the sequence may be behind the greatest epoch of a row. Only one worker
+ * at a time moves the sequence forward: it holds this lock.
  */
 static QueueStatement lock_epochs = {
 	.sql =
@@ -102,7 +102,7 @@ static QueueStatement return_unsent = {
 	.parameter_types = {INT8OID, INT8ARRAYOID},
 };
 
-/* $1 dead epochs */
+/* Locks the rows to adopt. $1 dead epochs */
 static QueueStatement orphans = {
 	.sql =
 		"SELECT n.id FROM rhesis_notify.task_notifications AS n "
@@ -233,8 +233,8 @@ QueueNextEpoch(void)
 }
 
 /*
- * Sets *dead to the epochs of `sending` rows that no live worker has, as a bigint[]. Returns false
- * if there are none.
+ * Sets *dead to the epochs of rows in `sending` that belong to no live worker, as a bigint[].
+ * Returns false if there are no such epochs.
  */
 static bool
 DeadEpochs(bool (*epoch_is_live)(int64 epoch), Datum *dead)

@@ -102,7 +102,7 @@ TryAsideAtOnce(void)
 		rows[i] = (AsideRow){.id = rows[i].id};
 }
 
-/* Returns the ids of the rows that wait until later than time. */
+/* Returns, as a bigint[], the ids of the rows that are not to be tried until after time. */
 static Datum
 IdsAsideAfter(MonotonicTime time)
 {

@@ -10,30 +10,32 @@
 
 #include "base/monotonic.h"
 
+/* Returns how many rows are set aside. */
 extern int AsideCount(void);
 
-/* Returns when the first of these rows is tried again; MONOTONIC_NEVER if there is none. */
+/* Returns when the next of the rows set aside is tried again; MONOTONIC_NEVER if there is none. */
 extern MonotonicTime AsideUntil(void);
 
 /*
- * Sets aside a row whose claim failed, for the first time or again. Each failure doubles the wait.
- * briefly: it may be the server's fault, so the wait stays short. Returns false if there are too
- * many rows already.
+ * Sets aside a row whose claim failed at the time now, for the first time or again. Each failure
+ * doubles the time until the row is tried again. briefly: the server may be at fault, so that time
+ * stays short. Returns false if too many other rows are set aside.
  */
 extern bool SetAside(int64 id, MonotonicTime now, bool briefly);
 
+/* Call this after a row was claimed: the row is no longer set aside. */
 extern void TakeFromAside(int64 id);
 
 /*
- * Forgets the rows whose time has come but that were not found among the due rows: they are
- * finished, deleted or not due.
+ * Call this after all due rows were tried at the time now. Forgets the rows that should have been
+ * tried and were not: they are finished, deleted, locked or not due.
  */
 extern void ForgetUntried(MonotonicTime now);
 
-/* Triggers or constraints have changed: these rows may be tried at once. */
+/* Allows all rows to be tried at once. For use after triggers or constraints have changed. */
 extern void TryAsideAtOnce(void);
 
-/* Return ids as a bigint[]: all of them, or those whose time has not come. */
+/* Return ids as a bigint[]: of all rows set aside, or of those that are not to be tried at now. */
 extern Datum AllAside(void);
 extern Datum StillAside(MonotonicTime now);
 

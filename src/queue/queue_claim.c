@@ -3,8 +3,8 @@
  * because no mail is owed.
  *
  * The claim reads one partial index, beginning at the first waiting row. It skips rows that other
- * sessions have locked, and reads only our own tables. Here it is decided whether a task is opted
- * in, so a silent task costs one update and nothing else.
+ * sessions have locked, and reads only our own tables. The claim also decides whether a task is
+ * opted in, so a silent task costs one update and nothing else.
  */
 #include "postgres.h"
 
@@ -19,12 +19,15 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-/* If so many rows wait for a lock and no row can be claimed, the rows are not at fault. */
+/*
+ * If the claims of more rows than this wait too long for a lock before one row could be claimed,
+ * the rows are not at fault.
+ */
 #define MOST_LOCKED_TRIES 3
 
 /*
- * A name of more than 1000 bytes, shortened. It then is longer than any name that was not
- * shortened, so it equals none of those.
+ * The name, or, if it has more than 1000 bytes, its beginning and a hash. A shortened name still
+ * has more than 1000 bytes, so it never equals a name that was not shortened.
  */
 #define SHORT_NAME(name)                                                          \
 	"CASE WHEN pg_catalog.octet_length(" name ") OPERATOR(pg_catalog.<=) 1000"    \
@@ -41,7 +44,10 @@
 #define TYPE_IS_LONG \
 	IS_LONG("t.template") " OR " IS_LONG("t.subject_template") " OR " IS_LONG("t.display_name")
 
-/* The same without long texts. */
+/*
+ * The registrations, with '' instead of each text of more than 1000 bytes. is_long tells that there
+ * is such a text.
+ */
 #define SHORT_TASK_TYPE_CTE                                                          \
 	"task_type AS MATERIALIZED ("                                                    \
 	" SELECT " TYPE_NAME " AS task_name, " TYPE_TEMPLATE " AS template,"             \
@@ -56,7 +62,7 @@
 	"  d.subject_template)" COLUMNS_AFTER
 
 /*
- * $1 epoch, $2 limit, $3 and $4 the position after which to go on, $5 rows created before have
+ * $1 epoch, $2 limit, $3 and $4 the position after which to continue, $5 rows created before have
  * expired (null: none has), $6 ids to include or exclude, $7 to $9 which rows came with a copy: if
  * one did, nothing is changed
  *
@@ -64,9 +70,10 @@
  * needs no index for it. Triggers of the application may change what the claim writes, so the last
  * columns say what became of the row.
  *
- * If another session changes a row, PostgreSQL needs a copy of it. Therefore the joins keep copies
- * of whole rows of "due" and "task_type" in memory, and these rows must be short. Long names are
- * shortened on both sides. The worker reads a registration with long texts again.
+ * The joins keep copies of whole rows of "due" and "task_type" in memory, in case another session
+ * changes a row and PostgreSQL has to evaluate the joins again. So these rows must be short. Long
+ * names are shortened on both sides. The worker reads a row again if its registration has long
+ * texts.
  */
 #define DUE_FULL_NAME SHORT_NAME("n.task_name")
 #define DUE_LAST_PART SHORT_NAME("pg_catalog.split_part(n.task_name, '.', -1)")
@@ -147,8 +154,8 @@ static QueueStatement due_rows = {
 };
 
 /*
- * $1 limit, $2 and $3 the position, $4 to $6 which rows came with a copy. For a claim that took no
- * row: was it refused?
+ * $1 limit, $2 and $3 the position, $4 to $6 which rows came with a copy. For use after a claim
+ * that took no row: returns a row if the claim was refused.
  */
 static QueueStatement claim_is_refused = {
 	.sql = "SELECT FROM"
@@ -162,7 +169,7 @@ static QueueStatement claim_is_refused = {
 };
 
 /*
- * $1 and $2 the position after which to look, $3 ids to exclude. Finds the first waiting row even
+ * $1 and $2 the position after which to search, $3 ids to exclude. Finds the first waiting row even
  * if another session has locked it.
  */
 #define FIRST_WAITING(condition)                                                     \
@@ -190,18 +197,21 @@ typedef struct QueuePlace
 	int64 id;
 } QueuePlace;
 
-/* The smallest id is possible: OVERRIDING SYSTEM VALUE allows any number. */
+/* Ids may be negative: OVERRIDING SYSTEM VALUE allows any number. */
 static const QueuePlace queue_start = {DT_NOBEGIN, PG_INT64_MIN};
 
-static QueuePlace claim_position = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim goes on */
+static QueuePlace claim_position = {DT_NOBEGIN, PG_INT64_MIN}; /* where the next claim continues */
 
 /*
- * At the last look no row waited before this place. It is never in the future: rows that are
- * deferred may get a place there.
+ * When the queue was last searched, no row waited before this place. The place is never in the
+ * future: a row that is deferred later could get a place before it, and would be missed.
  */
 static QueuePlace first_waiting_position = {DT_NOBEGIN, PG_INT64_MIN};
 
-/* The claim leaves out the long texts of a registration, so such a row is read again. */
+/*
+ * Returns a row of the claim as a notification. The claim leaves out the long texts of a
+ * registration, so a row with such a registration is read again.
+ */
 static Notification *
 ReadClaimed(uint64 row)
 {
@@ -212,7 +222,10 @@ ReadClaimed(uint64 row)
 	return whole ? whole : ReadNotification(row);
 }
 
-/* RETURNING promises no order, so the position is that of the greatest row. */
+/*
+ * Moves the claim position to this row, unless it is further on already: RETURNING promises no
+ * order.
+ */
 static void
 AdvanceClaimPosition(uint64 row)
 {
@@ -265,6 +278,7 @@ ClaimIsRefused(int limit, QueuePlace after, const CopyBounds *bounds)
 	return QueueExecute(&claim_is_refused, values, NULL) > 0;
 }
 
+/* Returns the place just before the row with this time and id. */
 static QueuePlace
 PlaceBefore(TimestampTz time, int64 id)
 {
@@ -274,9 +288,13 @@ PlaceBefore(TimestampTz time, int64 id)
 }
 
 /*
- * Finds the first waiting row, beginning where it was found last time. No row is missed: a session
- * that makes an earlier row due wakes the worker with the time of that row (see
- * RewindClaimPosition()), or a later search from the start of the queue finds it.
+ * Sets *due to the time when the first waiting row is due, and moves first_waiting_position to just
+ * before that row, or to the present if it is due later. Returns false, with *due DT_NOEND, if no
+ * row waits.
+ *
+ * The search begins where the last one has ended. No row is missed: a session that makes an earlier
+ * row due wakes the worker with the time of that row (see RewindClaimPosition()), or a later search
+ * from the start of the queue finds the row.
  */
 static bool
 FindFirstWaiting(TimestampTz *due)
@@ -286,7 +304,7 @@ FindFirstWaiting(TimestampTz *due)
 	bool is_null;
 	bool found;
 
-	/* The clock was set back. */
+	/* If the clock was set back, begin at the start. */
 	if (first_waiting_position.time > now)
 		first_waiting_position = queue_start;
 	values[0] = TimestampTzGetDatum(first_waiting_position.time);
@@ -304,10 +322,7 @@ FindFirstWaiting(TimestampTz *due)
 	return found;
 }
 
-/*
- * Sets the next claim's position to the first waiting row. Returns false if it is not due, or there
- * is none.
- */
+/* Sets the position of the next claim to the first waiting row. Returns false if no row is due. */
 static bool
 GoToFirstWaiting(void)
 {
@@ -339,14 +354,14 @@ RewindClaimPosition(TimestampTz since)
 		first_waiting_position = place;
 }
 
-/* Returns true if one claim has read enough into the context. */
+/* Returns true if the claim has read at least one row, and its context is larger than allowed. */
 static bool
 IsEnough(const ClaimResult *result, MemoryContext context)
 {
 	return result->count > 0 && MemoryContextMemAllocated(context, false) > QUEUE_MAX_CLAIM;
 }
 
-/* The rows of a claim that are not read, because it has enough. */
+/* Rows that the statement has claimed, but that are not read, because IsEnough(). */
 typedef struct LeftOut
 {
 	Datum *ids;
@@ -363,7 +378,10 @@ LeaveOut(uint64 row, LeftOut *left_out)
 	left_out->ids[left_out->count++] = QueueColumn(row, COLUMN_ID);
 }
 
-/* Returns the rows to their places in the queue, where the next claim begins. */
+/*
+ * Undoes the claim of the rows that were left out. They keep their places in the queue, and the
+ * next claim begins there. Raises an error if a trigger or a rule suppresses that.
+ */
 static void
 Unclaim(int64 epoch, const LeftOut *left_out)
 {
@@ -378,7 +396,10 @@ Unclaim(int64 epoch, const LeftOut *left_out)
 	RewindClaimPosition(left_out->since);
 }
 
-/* Adds the rows that the claim returned to the result, in the current memory context. */
+/*
+ * Adds the rows that the claim returned to the result, in the current memory context, or to
+ * left_out. Raises an error if a trigger has changed what the claim writes.
+ */
 static void
 ReadClaim(uint64 row_count, ClaimResult *result, LeftOut *left_out)
 {
@@ -458,7 +479,10 @@ ClaimOne(void *argument)
 	QueueEnd(nest_level);
 }
 
-/* Locks the rows that are due and may be tried. Returns their ids in the order of the queue. */
+/*
+ * Locks up to limit rows that are due and, by queue_aside.h, may be tried at now. Returns their ids
+ * in the order of the queue, palloc'd. *count is their number.
+ */
 static int64 *
 LockDueRows(int limit, MonotonicTime now, int *count)
 {
@@ -501,8 +525,8 @@ typedef struct LockedRows
 } LockedRows;
 
 /*
- * Another session holds the lock, perhaps on the whole table, and each further row would wait as
- * long. So treat it as an error of the whole queue, unless other rows can be claimed.
+ * Notes a row whose claim waited too long for a lock. Another session may have locked the whole
+ * table, and each further row would wait as long. So raises the error if too many rows were noted.
  */
 static void
 NoteLocked(LockedRows *locked, int64 id, const QueueProblem *problem)
@@ -513,6 +537,10 @@ NoteLocked(LockedRows *locked, int64 id, const QueueProblem *problem)
 	locked->problem = *problem;
 }
 
+/*
+ * Sets the noted rows aside if other rows were claimed. Otherwise raises the error, because the
+ * whole queue may be locked.
+ */
 static void
 SettleLockedRows(const LockedRows *locked, bool others_claimed, MonotonicTime now,
 				 RowProblems *problems)
@@ -527,7 +555,7 @@ SettleLockedRows(const LockedRows *locked, bool others_claimed, MonotonicTime no
 	}
 }
 
-/* Returns the id as the array that a claim takes. */
+/* Returns the id as a bigint[], the parameter of a claim. */
 static Datum
 SingleId(int64 id)
 {

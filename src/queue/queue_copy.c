@@ -1,10 +1,11 @@
 /*
- * queue_copy.c - whether this database is itself, or a copy of another one.
+ * queue_copy.c - tells whether this database is a copy of another one.
  *
- * A dump contains database_identity, but not its twin database_birth. So a restored database has an
- * identity whose token is not that of its birth. A copy of files has both; the database's oid or
- * rhesis_notify.instance gives it away. During a restore, the queue's rows may be there before the
- * identity. Such rows are older than the birth, or have ids that no sequence has given here.
+ * A dump contains database_identity, but not its twin database_birth. So the identity of a restored
+ * database has another token than its birth. A copy of files has both tables; it is recognised by
+ * the oid of the database or by rhesis_notify.instance. During a restore, the queue's rows may be
+ * there before the identity. Such rows are older than the birth, or have ids that no sequence has
+ * given here.
  */
 #include "postgres.h"
 
@@ -48,7 +49,7 @@ static QueueStatement database_state = {
 	.parameter_types = {INT8OID, OIDOID, TEXTOID},
 };
 
-/* $1 the database's oid. Only for a queue that has given no id. */
+/* $1 the database's oid. Used only if the queue's sequence has given no id. */
 static QueueStatement has_subscription = {
 	.sql =
 		"SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription AS u WHERE u.subdbid OPERATOR(pg_catalog.=) $1)",
@@ -56,7 +57,7 @@ static QueueStatement has_subscription = {
 	.parameter_types = {OIDOID},
 };
 
-/* The objects of 1.0 have only this. */
+/* For the objects of version 1.0, which have no identity. */
 static QueueStatement is_paused = {
 	.sql = "SELECT EXISTS (SELECT FROM rhesis_notify.database_pause)",
 };
@@ -64,8 +65,8 @@ static QueueStatement is_paused = {
 /*
  * $1 the database's oid
  *
- * True if the queue's first row was written after the database was created: then the queue of its
- * template had given no id. Rows that come with a template are older than the row of pg_database.
+ * True if the queue has row 1, and no row is older than the database's row of pg_database. Rows
+ * that come with a template are older. So the sequence of the template's queue had given no id.
  */
 static QueueStatement grew_from_nothing = {
 	.sql =
@@ -125,7 +126,7 @@ static QueueStatement remember_old_rows = {
 	.parameter_types = {TIMESTAMPTZOID},
 };
 
-/* $1 rows that were created since then are this database's own */
+/* $1 birth: rows that were created since then are this database's own */
 static QueueStatement set_birth = {
 	.sql = "UPDATE rhesis_notify.database_birth SET born = $1",
 	.parameter_count = 1,
@@ -136,7 +137,7 @@ static QueueStatement remembered_instance = {
 	.sql = "SELECT i.instance FROM rhesis_notify.database_identity AS i",
 };
 
-/* The objects of 1.0 have no identity. */
+/* Returns false for the objects of version 1.0, which have no identity. */
 static bool
 IdentityIsKept(void)
 {
@@ -153,7 +154,7 @@ FillIdentity(Datum *values)
 	values[2] = CStringGetTextDatum(rhesis_instance ? rhesis_instance : "");
 }
 
-/* Returns false for null, too. */
+/* Returns true if the column is true; false if it is false or null. */
 static bool
 IsTrue(uint64 row, StateColumn column)
 {
@@ -173,8 +174,9 @@ IsNull(uint64 row, StateColumn column)
 }
 
 /*
- * Returns how the identity shows a copy. A standby has its primary's identity, but may have an
- * instance for the time after its promotion: health() reports that.
+ * Returns the sign of a copy that this row of the identity has, or NO_COPY. A standby has its
+ * primary's identity, but may have an instance of its own for the time after its promotion: that is
+ * no sign, and health() reports it.
  */
 static CopySign
 SignOfIdentity(uint64 row)
@@ -190,6 +192,10 @@ SignOfIdentity(uint64 row)
 	return NO_COPY;
 }
 
+/*
+ * Sets the bounds that follow from the birth. If the sequence has given no id and there is no
+ * subscription, all rows came with a copy.
+ */
 static void
 SetBirth(CopyBounds *bounds, TimestampTz born, bool has_subscription)
 {
@@ -227,7 +233,7 @@ ReadIdentity(DatabaseState *state)
 	born = DatumGetTimestampTz(QueueValue(0, STATE_BORN, &is_null));
 	if (is_null)
 		born = DT_NOBEGIN;
-	/* If there are several identities, the additional ones belong to other databases. */
+	/* If there are several identities, one has another database's token. */
 	for (uint64 row = 0; row < count && state->copy != COPY_OF_TOKEN; row++)
 		state->copy = SignOfIdentity(row);
 	state->is_upgraded = state->copy == NO_COPY && !IsTrue(0, STATE_SAME_SYSTEM);

@@ -1,10 +1,10 @@
 /*
- * queue_copy.h - whether this database is itself, or a copy of another one.
+ * queue_copy.h - tells whether this database is a copy of another one.
  *
  * A restored dump, CREATE DATABASE ... TEMPLATE, a snapshot and the first copy of a subscription
  * bring notifications that the original also mails. In a copy nothing is mailed, and no
- * notification changes its state, until adopt_database() is called. The objects of 1.0 have no
- * identity: with them, every database counts as itself.
+ * notification changes its state, until adopt_database() is called. The objects of version 1.0 have
+ * no identity: with them, no database counts as a copy.
  */
 #ifndef RHESIS_QUEUE_COPY_H
 #define RHESIS_QUEUE_COPY_H
@@ -18,8 +18,8 @@
 typedef enum CopySign
 {
 	NO_COPY,
-	COPY_WITHOUT_IDENTITY, /* somebody has deleted the row */
-	COPY_OF_TOKEN,		   /* another database's identity: a dump, or a publication of all tables */
+	COPY_WITHOUT_IDENTITY, /* a row of our two tables is missing */
+	COPY_OF_TOKEN,		   /* the identity of another database, by a dump or replication */
 	COPY_OF_DATABASE,	   /* CREATE DATABASE ... TEMPLATE */
 	COPY_OF_INSTANCE,	   /* another rhesis_notify.instance: a copied data directory */
 	COPY_WITH_OLD_ROWS	   /* a notification that is due is older than the database */
@@ -36,9 +36,9 @@ typedef struct CopyBounds
 typedef struct DatabaseState
 {
 	bool is_paused;
-	CopySign copy;				 /* as the identity shows; ReadCopyFigures() finds old rows */
-	bool is_upgraded;			 /* itself after pg_upgrade: its identity must be renewed */
-	bool is_from_empty_template; /* the same for a copy of a template whose queue was never used */
+	CopySign copy;				 /* by the identity alone; ReadCopyFigures() looks for old rows */
+	bool is_upgraded;			 /* no copy, but pg_upgrade made the server: RenewIdentity() */
+	bool is_from_empty_template; /* no copy: its template's queue was unused: RenewIdentity() */
 	CopyBounds bounds;
 } DatabaseState;
 
@@ -54,39 +54,49 @@ typedef struct CopyFigures
 extern void ReadDatabaseState(DatabaseState *state);
 
 /*
- * For workers: writes the changes of the identity that ReadDatabaseState() found necessary, and
- * that need no decision.
+ * For workers. If ReadDatabaseState() has set is_upgraded or is_from_empty_template, updates the
+ * identity accordingly. No operator has to decide about these cases.
  */
 extern void RenewIdentity(const DatabaseState *state);
 
 /*
- * For workers. If the clock was set back to before the database's birth, new rows are older than
- * the birth and yet no sign of a copy. So move the birth back with the clock.
+ * For workers. If the clock was set back to before the birth, new rows of this database look like
+ * rows of a copy. So moves the birth back, too: in database_birth and in state->bounds.
  */
 extern void MoveBirthBack(DatabaseState *state);
 
+/*
+ * Counts the unfinished notifications, and looks for due rows that came with a copy according to
+ * state->bounds. Fills in *figures.
+ */
 extern void ReadCopyFigures(const DatabaseState *state, CopyFigures *figures);
 
 /*
- * For workers. Rows that were created just before the extension was may differ from this database's
- * own rows only in their ids, and a restore sets the sequence at its end. So remember such rows in
- * database_birth.
+ * For workers, after old rows were found. A row of a copy that was created in the minute before
+ * CREATE EXTENSION is recognised only by its id, which the queue's sequence has not given. At its
+ * end, a restore sets the sequence, and then the id no longer tells. So if the newest copied row is
+ * of that minute, moves the birth to just after the row.
  */
 extern void RememberOldRows(const DatabaseState *state, const CopyFigures *figures);
 
-/* For sessions: ReadDatabaseState(), and also looks for old rows. figures may be NULL. */
+/*
+ * For sessions. Returns the sign that this database is a copy, by its identity or by due rows;
+ * NO_COPY if there is none. Fills in *figures, unless figures is NULL.
+ */
 extern CopySign FindCopySign(CopyFigures *figures);
 
 /*
- * Returns the instance that the database was adopted with, palloc'd in context; NULL if there is no
- * identity, or more than one.
+ * Returns the rhesis_notify.instance that the database was created or adopted with, palloc'd in
+ * context; NULL if there is no identity, or more than one.
  */
 extern char *RememberedInstance(MemoryContext context);
 
-/* Returns for people, for example, "it has the identity of another database, ...". */
+/*
+ * Returns the sign in words, constant: for example, "it has the identity of another database, ...".
+ */
 extern const char *CopySignText(CopySign sign);
 
-/* Returns "3 notifications wait, the oldest since ...", palloc'd. */
+/* Returns "3 notifications wait, the oldest since ...", or "nothing waits". */
 extern const char *CopyWaitingText(const CopyFigures *figures);
 
 /* What an operator can do about a copy. */

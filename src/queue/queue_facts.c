@@ -2,8 +2,8 @@
  * queue_facts.c - what the queue knows about one notification, for explain(): how it was opted in,
  * its state, its events.
  *
- * It only reads. The claim decides whether a task is opted in; this file only says by which
- * registration.
+ * This file only reads. The claim decides whether a task is opted in; this file tells which
+ * registration that decision comes from.
  */
 #include "postgres.h"
 

@@ -19,7 +19,7 @@ typedef struct NotificationFacts
 	char *recipient_email;
 	char *message_id;
 	char *smtp_reply;
-	int64 due_before; /* rows due before it, counted up to MOST_DUE_BEFORE; 0 if it is not due */
+	int64 due_before; /* rows that are due before it, at most MOST_DUE_BEFORE; 0 if it is not due */
 
 	bool names_template; /* the row itself names one */
 	bool names_subject;

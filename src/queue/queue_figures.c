@@ -127,7 +127,7 @@ Figure(int column)
 	return is_null ? (Datum) 0 : value;
 }
 
-/* Returns NULL for null. */
+/* Returns a column of the only row as text, copied to context; NULL for null. */
 static char *
 FigureText(int column, MemoryContext context)
 {

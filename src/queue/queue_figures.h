@@ -2,9 +2,9 @@
  * queue_figures.h - the queue in figures, and what its tables need from the server, for health()
  * and metrics().
  *
- * Monitoring reads them every few seconds, on queues of any length. So every statement uses
- * indexes. The due rows are counted in their index alone. Where rows themselves must be read, at
- * most MOST_COUNTED are.
+ * Monitoring reads these figures every few seconds, on queues of any length. So every statement
+ * uses indexes. The due rows are counted in their index alone. Where rows themselves must be read,
+ * at most MOST_COUNTED are read.
  */
 #ifndef RHESIS_QUEUE_FIGURES_H
 #define RHESIS_QUEUE_FIGURES_H
@@ -16,8 +16,8 @@
 typedef struct QueueFigures
 {
 	/*
-	 * Among the first MOST_COUNTED unfinished notifications, in the order of the queue. Held ones
-	 * are all counted.
+	 * The first three count only the first MOST_COUNTED unfinished notifications, in the order of
+	 * the queue. Held ones are all counted.
 	 */
 	int64 pending;
 	int64 deferred;
@@ -30,14 +30,14 @@ typedef struct QueueFigures
 } QueueFigures;
 
 /*
- * For the last hour, or for the last MOST_COUNTED notifications that have ended, whichever is
- * shorter.
+ * Counts of the notifications that became final in the last hour: of the last MOST_COUNTED of them,
+ * if there are more.
  */
 typedef struct QueueFailures
 {
 	int64 failed;
 	int64 ended;	   /* failed or sent */
-	TimestampTz since; /* the hour's beginning, or the end of the first one counted */
+	TimestampTz since; /* the beginning of the hour, or when the first one counted became final */
 } QueueFailures;
 
 /* About the extension's tables that grow: the notifications and their events. */
@@ -46,7 +46,7 @@ typedef struct TableFigures
 	bool is_vacuumed; /* autovacuum is on for them */
 	int64 live_rows;  /* by the statistics */
 	int64 dead_rows;
-	TimestampTz vacuumed_at; /* the last vacuum of the table that has waited longest; 0: never */
+	TimestampTz vacuumed_at; /* the earlier of both tables' last vacuums; 0: none was vacuumed */
 	int64 frozen_age;	 /* the greatest age of all the extension's tables, in transactions ... */
 	int64 multixact_age; /* ... and in multixacts */
 	char *unfrozen;		 /* tables that autovacuum should have frozen, for VACUUM; NULL: none */
@@ -58,14 +58,17 @@ typedef struct InstalledVersions
 	char *files;   /* the version in the control file; NULL: it cannot be read */
 } InstalledVersions;
 
-/* They read as the current user, in the open transaction. Strings are palloc'd in context. */
+/*
+ * These functions read as the current user, in the open transaction. Strings are palloc'd in
+ * context.
+ */
 extern void ReadQueueFigures(MemoryContext context, QueueFigures *figures);
 extern void ReadQueueFailures(QueueFailures *failures);
 extern void ReadTableFigures(MemoryContext context, TableFigures *figures);
 
 /*
- * Returns in words which sequences are behind the ids of their tables, and the calls that correct
- * that in *advice; NULL: none is.
+ * Returns, in words, which sequences are behind the ids of their tables, and sets *advice to the
+ * calls that correct that. Returns NULL, and sets *advice to NULL, if there is no such sequence.
  */
 extern char *ReadSequenceLags(MemoryContext context, char **advice);
 

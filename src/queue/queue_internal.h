@@ -24,9 +24,9 @@
 	" OR pg_catalog.enum_eq(n.delivery_status, 'deferred'::rhesis_notify.delivery_state))"
 
 /*
- * True if a row came with a copy of another database: it was created before this database was, or
- * has an id that the queue's sequence has not given. If it was created in the minute before CREATE
- * EXTENSION, only its id decides. The parameters are those of CopyBounds.
+ * True if a row came with a copy of another database: it was created before born, or it was created
+ * before unnumbered_until and has an id that the queue's sequence has not given (greater than
+ * last_id). The parameters are those of CopyBounds.
  */
 #define ROW_IS_COPIED(row, born, last_id, unnumbered_until)        \
 	"(" row ".created_at OPERATOR(pg_catalog.<) " born " OR (" row \
@@ -37,8 +37,8 @@
 #define BIRTH_ALLOWANCE (INT64CONST(60) * USECS_PER_SEC)
 
 /*
- * If a worker finds a time before the birth, it assumes that the clock may be set back by this much
- * more.
+ * If a worker finds that the clock was set back to before the birth, it moves the birth to this
+ * long before the present time, in case the clock is set back once more.
  */
 #define CLOCK_ALLOWANCE (INT64CONST(600) * USECS_PER_SEC)
 
@@ -52,16 +52,17 @@ typedef struct QueueStatement
 } QueueStatement;
 
 /*
- * Statements can be run between these two calls. Memory that they palloc is gone after QueueEnd().
- * Meanwhile the planner prefers indexes, because a plan that was made for an empty queue is kept
- * when the queue has a million rows. After an error, QueueEnd() is not needed.
+ * Statements can be run between these two calls. QueueEnd() takes the result of QueueBegin(), and
+ * frees what was palloc'd in between. Meanwhile the planner prefers indexes, because a plan that
+ * was made for an empty queue is kept when the queue has a million rows. After an error, QueueEnd()
+ * is not needed.
  */
 extern int QueueBegin(void);
 extern void QueueEnd(int nest_level);
 
 /*
- * Runs a statement and returns the number of its rows, which are in SPI_tuptable. nulls may be
- * NULL.
+ * Runs a statement between QueueBegin() and QueueEnd(). Returns the number of rows that it returned
+ * (they are in SPI_tuptable) or changed. nulls may be NULL.
  */
 extern uint64 QueueExecute(QueueStatement *statement, Datum *values, const char *nulls);
 
@@ -69,7 +70,7 @@ extern uint64 QueueExecute(QueueStatement *statement, Datum *values, const char 
 extern void NoteRowProblem(RowProblems *problems, int64 id, const QueueProblem *problem);
 
 /*
- * Returns a column of one of the rows. Use it only if the type is known to be passed by value, or
+ * Returns a column of one of the rows. Use this only if the type is known to be passed by value, or
  * was checked.
  */
 extern Datum QueueValue(uint64 row, int column, bool *is_null);
@@ -80,7 +81,7 @@ extern Datum QueueValue(uint64 row, int column, bool *is_null);
  */
 extern char *QueueText(uint64 row, int column);
 
-/* Raises an error unless the column has that type. */
+/* Raises an error unless the column has this type. */
 extern void RequireQueueType(int column, Oid type);
 
 /* Fills in the bounds as three parameters of ROW_IS_COPIED. */

@@ -44,7 +44,7 @@ typedef struct PurgePlace
 static const PurgePlace oldest = {DT_NOBEGIN, PG_INT64_MIN};
 
 static PurgePlace place = {DT_NOBEGIN, PG_INT64_MIN};
-static PurgePlace picked_until; /* the last row of the last pick */
+static PurgePlace picked_until; /* the last row that PickFinished() has found */
 
 static int removed_count;
 
@@ -58,7 +58,10 @@ RemovePicked(void *argument)
 	QueueEnd(nest_level);
 }
 
-/* Returns the ctids of up to limit rows, in the caller's memory. Their number is in the result. */
+/*
+ * Locks up to limit rows after place. Returns their ctids as a tid[], in the current memory
+ * context. Sets picked and id of the result, and picked_until.
+ */
 static Datum
 PickFinished(int limit, PurgeResult *result)
 {

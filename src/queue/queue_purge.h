@@ -17,15 +17,17 @@ typedef struct PurgeResult
 } PurgeResult;
 
 /*
- * Deletes up to limit finished rows that are older than rhesis_notify.retention. A failure deletes
- * none of them. The next batch begins after the last row of this one, unless it failed.
+ * Deletes up to limit finished rows that are older than rhesis_notify.retention, and fills in
+ * *result. Either all of these rows are deleted, or the batch fails and none is (a trigger may keep
+ * a row without an error). If the batch succeeds, the next one begins after its last row. If it
+ * fails, the next one begins where it began.
  */
 extern void PurgeBatch(int limit, PurgeResult *result);
 
-/* The batch that failed had one row: begins the next batch after it. */
+/* Call this after a batch of one row has failed. The next batch then begins after that row. */
 extern void PassOverPurged(void);
 
-/* Begins the next batch at the oldest row again. */
+/* The next batch begins at the oldest row again. */
 extern void RestartPurge(void);
 
 #endif

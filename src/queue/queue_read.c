@@ -1,7 +1,8 @@
 /*
  * queue_read.c - reads rows of the queue as notifications, and changes nothing.
  *
- * Texts are cut before they are in memory. The claim calls this for the rows that it returns.
+ * A long text is cut while it is read, so it is never in memory as a whole. The claim calls
+ * ReadNotification() for the rows that it returns.
  */
 #include "postgres.h"
 
@@ -14,7 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-/* For rows that are called "due". */
+/* Join the registrations to rows that the statement calls "due", and read from them. */
 #define REGISTRATION_JOIN \
 	REGISTERED_AS("due.task_name", "pg_catalog.split_part(due.task_name, '.', -1)")
 
@@ -26,8 +27,8 @@
 	" COALESCE(full_name.display_name, last_part.display_name) AS display_name"
 
 /*
- * The table is small, so it is read once per batch, not searched for each row. Its columns have no
- * limit of their own, so they are cut here.
+ * task_types is small, so a statement reads it once and does not search it for each row. Its
+ * columns have no limit of their own, so they are cut here.
  */
 #define TASK_TYPE_CTE                                                       \
 	"task_type AS MATERIALIZED ("                                           \
@@ -64,7 +65,10 @@ static QueueStatement latest = {
 	.parameter_types = {TEXTOID, TEXTOID, INT4OID},
 };
 
-/* QueueText(), cut to max_chars. The rest is not read. */
+/*
+ * Returns a column as text, like QueueText(). A value of type text or varchar is cut to max_chars
+ * characters, and the rest is not read.
+ */
 static char *
 CutTextColumn(uint64 row, NotificationColumn column, int max_chars)
 {
@@ -84,7 +88,7 @@ CutTextColumn(uint64 row, NotificationColumn column, int max_chars)
 	return copy;
 }
 
-/* The same with the limit for a column of a registration, which has none of its own. */
+/* Returns a column as text, cut to QUEUE_MAX_TEXT: the texts of a registration have no limit. */
 static char *
 TextColumn(uint64 row, NotificationColumn column)
 {

@@ -1,5 +1,5 @@
 /*
- * queue_read.h - rows of the queue as notifications: the columns, and what reads them.
+ * queue_read.h - reads rows of the queue as notifications, and has the list of their columns.
  */
 #ifndef RHESIS_QUEUE_READ_H
 #define RHESIS_QUEUE_READ_H
@@ -7,8 +7,8 @@
 #include "queue/queue_internal.h"
 
 /*
- * A task's registration: under its full name, or else under the part of the name after the last
- * dot.
+ * Joins the registration of a task: that of its full name as full_name, or else that of the part
+ * after the last dot as last_part.
  */
 #define REGISTERED_AS(name, last_part_of_name)                                              \
 	" LEFT JOIN task_type AS full_name ON full_name.task_name OPERATOR(pg_catalog.=) " name \
@@ -43,15 +43,15 @@ typedef enum NotificationColumn
 	COLUMN_ATTEMPTS,
 	COLUMN_MESSAGE_ID,
 	COLUMN_NEXT_ATTEMPT_AT,
-	COLUMN_IS_CLAIMED, /* the last three only in a claim */
+	COLUMN_IS_CLAIMED, /* this column and the next ones: only in a claim */
 	COLUMN_IS_FINISHED,
 	COLUMN_HAS_LONG_TEXTS
 } NotificationColumn;
 
-/* Returns the value of a column that is never null. */
+/* Returns a column, which must not be null, of a row of the last statement. */
 extern Datum QueueColumn(uint64 row, NotificationColumn column);
 
-/* Returns the row as a notification in the current context. */
+/* Returns a row of the last statement as a notification, palloc'd in the current context. */
 extern Notification *ReadNotification(uint64 row);
 
 #endif

@@ -72,7 +72,7 @@
 
 #define RECORDED_ROWS "SELECT r.id, r.is_due FROM recorded AS r WHERE r.claimed_by IS NULL"
 
-/* The rows that no other session has locked, and their outcomes. */
+/* The claimed rows that no other session has locked, and their outcomes. */
 #define UNLOCKED                                              \
 	", unlocked AS MATERIALIZED ("                            \
 	" SELECT n.id FROM rhesis_notify.task_notifications AS n" \
@@ -83,8 +83,8 @@
 #define UNLOCKED_OUTCOMES "outcome AS o JOIN unlocked AS u ON u.id OPERATOR(pg_catalog.=) o.id"
 
 /*
- * The rows that were not recorded, or that a trigger has made due again. This SELECT sees the rows as
- * they were before the statement: all of them look claimed.
+ * Returns the rows that were not recorded, or that a trigger has made due again. This SELECT sees
+ * the rows as they were before the statement: all of them look claimed.
  */
 #define CLAIMED_ROWS                                                                         \
 	"SELECT n.id, r.is_due FROM rhesis_notify.task_notifications AS n"                       \
@@ -118,7 +118,7 @@ static QueueStatement still_claimed = {
 	.parameter_types = {INT8OID, INT8ARRAYOID},
 };
 
-/* $1 ids of rows that are sent or given up */
+/* $1 ids of rows that must not be due: their outcome is neither pending nor deferred */
 static QueueStatement due_again = {
 	.sql =
 		"SELECT FROM rhesis_notify.task_notifications AS n "
@@ -137,7 +137,7 @@ static QueueStatement skip_used_event_ids = {
 		"  CASE WHEN s.is_called THEN s.last_value ELSE s.last_value OPERATOR(pg_catalog.-) 1 END",
 };
 
-/* The values of one field in all records, as they become an array. */
+/* The values of one field of all records, from which an array is made. */
 typedef struct Field
 {
 	Datum *values;
@@ -172,7 +172,7 @@ FieldArray(const Field *field, Oid type, int length, bool by_value, char alignme
 }
 
 /*
- * Returns any bytes as text: without control characters, in the database's encoding, at most
+ * Returns any bytes as text: without control characters, valid in the database's encoding, at most
  * MAX_STORED_CHARACTERS long.
  */
 static text *
@@ -257,8 +257,8 @@ CollectFields(const DeliveryRecord *records, int count, Datum *values)
 }
 
 /*
- * A trigger of the application has made a row due again that is sent or given up. It would be
- * mailed again and again.
+ * Raises an error: a trigger of the application has made a row due again that is sent or given up.
+ * Otherwise the row would be mailed again and again.
  */
 static void
 RaiseDueAgain(void)
@@ -268,7 +268,10 @@ RaiseDueAgain(void)
 						   "finished notifications due again")));
 }
 
-/* Checks what the statement returned: that shows what triggers did before the change of the row. */
+/*
+ * Raises an error if one of the count rows that the statement returned is due again. This notices
+ * what BEFORE triggers did.
+ */
 static void
 RequireNoneIsDue(uint64 count)
 {
@@ -282,8 +285,8 @@ RequireNoneIsDue(uint64 count)
 }
 
 /*
- * Returns true if the application has a trigger on this table of ours that fires after such a
- * change.
+ * Returns true if the application has a trigger on this table of ours that fires AFTER this kind of
+ * change (TRIGGER_TYPE_UPDATE, for example).
  */
 static bool
 HasTriggerAfter(const char *table, int16 change)
@@ -304,7 +307,9 @@ HasTriggerAfter(const char *table, int16 change)
 	return found;
 }
 
-/* Runs the constraint triggers now that would otherwise run at COMMIT, after the last check. */
+/*
+ * Runs deferred constraint triggers now. Otherwise they would run at COMMIT, after the last check.
+ */
 static void
 RunDeferredTriggers(void)
 {
@@ -315,7 +320,10 @@ RunDeferredTriggers(void)
 	AfterTriggerSetState(immediate);
 }
 
-/* Checks the rows themselves if a trigger may have changed them after the statement did. */
+/*
+ * Raises an error if an AFTER trigger has made a row due again that must not be. If there are such
+ * triggers, reads the rows once more.
+ */
 static void
 RequireNoneBecameDue(const DeliveryRecord *records, int count)
 {

@@ -11,7 +11,7 @@
 typedef struct QueueRules
 {
 	char *names;
-	char *advice; /* how to drop them */
+	char *advice; /* the statements that drop them, and what to do then */
 } QueueRules;
 
 /*

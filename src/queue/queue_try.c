@@ -13,7 +13,8 @@
 #include "utils/resowner.h"
 
 /*
- * Runs deferred triggers now: at the commit, an error of theirs would abort the whole transaction.
+ * Runs deferred triggers now: at the commit, an error that they raise would abort the whole
+ * transaction.
  */
 static void
 CheckDeferred(void)

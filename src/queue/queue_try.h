@@ -1,6 +1,6 @@
 /*
- * queue_try.h - a statement on the queue that may fail for one row: in a subtransaction, so that
- * other rows go on.
+ * queue_try.h - runs a statement that may fail for one row in a subtransaction, so that other rows
+ * go on.
  *
  * The application may put triggers, rules and constraints on our tables. An error that they raise
  * for one row must not keep other rows from being mailed.
@@ -17,22 +17,26 @@ typedef struct QueueProblem
 } QueueProblem;
 
 /*
- * Runs a step in a subtransaction, together with the constraints and triggers that are deferred to
- * the commit. If an error is raised, undoes the step, fills in *problem in the current memory
- * context and returns false. A FATAL error ends the process as usual.
+ * Calls step(argument) in a subtransaction, and then runs the constraints and triggers that are
+ * deferred to the commit. Returns true if no error was raised. Otherwise undoes the step, fills in
+ * *problem in the current memory context and returns false. A FATAL error ends the process as
+ * usual.
  */
 extern bool QueueTry(void (*step)(void *argument), void *argument, QueueProblem *problem);
 
-/* Raises an error for a statement that left the row unchanged without an error. */
+/*
+ * Raises the error that a trigger or a rule has suppressed a statement ("claim", "update") without
+ * an error.
+ */
 extern void RaiseRowIsKept(const char *statement);
 
 /*
  * Returns true if the error is about the server, not about a row: a full disk, too little memory, a
- * shutdown, a lock.
+ * shutdown, a lock of another session.
  */
 extern bool IsServerError(int sqlstate);
 
-/* Raises the error again, for a caller that handles errors of the server. */
+/* Raises an error that QueueTry() has caught once more. */
 extern void RaiseProblem(const QueueProblem *problem);
 
 #endif

@@ -16,7 +16,7 @@
 
 #define MAX_READ_BYTES (16 * 1024 * 1024)
 #define MAX_SMALL_BYTES 1000 /* for a key or a string */
-#define MAX_OTHER_KEYS 200	 /* besides the keys that shipped templates show */
+#define MAX_OTHER_KEYS 200	 /* besides the keys that IsNeeded() */
 
 static ResultKeyTest is_needed_key;
 
@@ -25,7 +25,7 @@ typedef struct Excerpt
 {
 	RhesisJsonbState state;
 	int kept;
-	int others; /* of those, keys that the shipped templates do not know */
+	int others; /* kept keys that are not IsNeeded() */
 	int left_out;
 } Excerpt;
 
@@ -46,10 +46,7 @@ IsSmall(const JsonbValue *value)
 	}
 }
 
-/*
- * Keys that a verdict, a link or a shipped template needs are kept, however many other keys there
- * are.
- */
+/* Returns true for a key that a verdict, a link or a shipped template needs. */
 static bool
 IsNeeded(const JsonbValue *key)
 {
