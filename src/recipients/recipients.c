@@ -1,12 +1,12 @@
 /*
- * recipients.c - who gets a notification's mail, or why nobody does.
+ * recipients.c - finds who gets a notification's mail, or why nobody does.
  *
  * The verdicts come from rows that recipients_relation.c reads: one statement reads the people of a
  * batch, and in the Rhesis schema a second one reads their organizations. If a statement fails, the
- * batch is halved until the rows that make it fail are alone. Those rows get the error, the others
- * their verdicts. An error counts as a problem of the whole relation in two cases: its kind
- * concerns the relation and no tried user can be read without it, or several users were tried and
- * all got the same error.
+ * batch is halved until the rows that make it fail are alone. Those rows get the error; the other
+ * rows get their verdicts. An error counts as a problem of the whole relation in two cases: its
+ * kind concerns the relation and no tried user can be read without it, or several users were tried
+ * and all got the same error.
  */
 #include "postgres.h"
 
@@ -112,7 +112,7 @@ typedef struct LookUp
 	const char *people_name;
 	AppRelation *organizations; /* NULL: the rows of people have the organizations' names */
 
-	int answered;		  /* rows for which a relation could be read */
+	int answered;		  /* rows whose user could be searched in the relation */
 	ErrorData *row_error; /* the first error that counts as a row's own */
 	Reading row_reading;
 	const char *failed_user;
@@ -141,14 +141,17 @@ IsTrue(const char *flag)
 	return flag != NULL && strcmp(flag, "true") == 0;
 }
 
-/* Null does not mean inactive. */
+/* Returns true only for "false": null does not mean inactive. */
 static bool
 IsFalse(const char *flag)
 {
 	return flag != NULL && strcmp(flag, "false") == 0;
 }
 
-/* Returns true if the listed domain, which may be written in any form, is the address's domain. */
+/*
+ * Returns true if listed, a domain of length bytes in Unicode or ASCII, is the same as domain,
+ * which is in ASCII.
+ */
 static bool
 IsDomain(const char *listed, size_t length, const char *domain)
 {
@@ -187,7 +190,8 @@ IsPlaceholder(const char *address)
 
 /*
  * Returns the row of people for a user and an organization. If there is none, returns NULL and sets
- * *reason. If several rows have the same pair, a row that is not inactive wins.
+ * *reason to unknown_user or wrong_organization. If several rows have the same pair, prefers a row
+ * that is not inactive.
  */
 static char **
 ChoosePerson(const AppRows *people, const char *user_key, const char *organization_id,
@@ -231,7 +235,8 @@ ChoosePerson(const AppRows *people, const char *user_key, const char *organizati
 
 /*
  * Sets recipient->email to the address as the envelope has it; an address that is not valid stays
- * as it is written. Returns why no mail is owed to it, or NULL.
+ * as it is written, and recipient->email_problem says why. Returns why no mail is owed to the
+ * address, or NULL.
  */
 static const char *
 ReadAddress(Recipient *recipient, char *written)
@@ -301,7 +306,8 @@ KeepRecipient(Recipient *recipient)
 
 /*
  * Reads people for notifications[first .. first + count) in one statement, and sets the verdicts.
- * Returns NULL, or the error.
+ * Adds to *answered how many users could be searched, and sets *reading to the relation. Returns
+ * NULL, or the error.
  */
 static ErrorData *
 JudgePeople(LookUp *look_up, int first, int count, int *answered, Reading *reading)
@@ -356,8 +362,8 @@ JudgePeople(LookUp *look_up, int first, int count, int *answered, Reading *readi
 }
 
 /*
- * Reads the organizations' names for recipients[first .. first + count) that are owed a mail.
- * Returns NULL, or the error.
+ * Reads the names of the organizations for those of recipients[first .. first + count) that are
+ * owed a mail, in one statement. Sets *reading to the relation. Returns NULL, or the error.
  */
 static ErrorData *
 NameOrganizations(LookUp *look_up, int first, int count, Reading *reading)
@@ -404,9 +410,9 @@ NameOrganizations(LookUp *look_up, int first, int count, Reading *reading)
 }
 
 /*
- * Rows that failed while other rows of the same look-up did not. If such a row is tried again
- * alone, its error still counts as its own. If there are too many, the oldest is forgotten, and
- * counts like any other row again.
+ * The ids of rows that failed while other rows of the same look-up did not. If such a row is tried
+ * again without other rows, its error still counts as its own. If there are too many such rows, the
+ * oldest one is forgotten, and counts like any other row again.
  */
 static int64 failing_rows[FAILING_ROWS_KEPT];
 static int failing_row_count = 0;
@@ -447,7 +453,7 @@ AreKnownToFail(const LookUp *look_up, int first, int count)
 	return true;
 }
 
-/* Sets the error of this notification alone. */
+/* Sets the error of this row alone, and notes it for AllFailAlike(). */
 static void
 ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *reading)
 {
@@ -473,9 +479,10 @@ ReportRowError(LookUp *look_up, int row, ErrorData *error, const Reading *readin
 }
 
 /*
- * An error that seems to concern the relation may still be one row's: for example, its view calls a
- * function that reads a table of this user's tenant. So try a few other rows, spread over the
- * slice. Returns true if a row of this look-up could be read.
+ * Returns true if an error that seems to concern the relation is only about rows of the slice. For
+ * example, a view calls a function that reads a table of one user's tenant. So tries a few other
+ * rows, spread over the slice: returns true if a row of this look-up could be read, or if all rows
+ * of the slice are known to fail.
  */
 static bool
 IsReadableForOthers(LookUp *look_up, int first, int count, const ErrorData *error)
@@ -504,8 +511,8 @@ IsReadableForOthers(LookUp *look_up, int first, int count, const ErrorData *erro
 }
 
 /*
- * Fills recipients[first .. first + count). Returns false if there is a problem with a relation as
- * a whole.
+ * Fills in recipients[first .. first + count). Returns false, and fills in the look-up's problem,
+ * if a relation as a whole cannot be read. Raises a cancellation that the time limit did not cause.
  */
 static bool
 LookUpSlice(LookUp *look_up, int first, int count)
@@ -542,7 +549,8 @@ LookUpSlice(LookUp *look_up, int first, int count)
 }
 
 /*
- * If several users were tried and all got the same error, the relation is at fault, not their rows.
+ * Returns true if several users were tried and all got the same error: then the relation is at
+ * fault, not their rows.
  */
 static bool
 AllFailAlike(const LookUp *look_up)

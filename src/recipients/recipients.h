@@ -20,9 +20,9 @@
 #include "queue/notification.h"
 
 /*
- * Strings are in the database's encoding, and cut at lengths that no real value has. If there is a
- * skip_reason, they are NULL, unless a row of the relation decided it (inactive_user, or an address
- * that is not valid).
+ * Strings are in the database's encoding, and cut at lengths that no real value has. If no row of
+ * the relation was chosen (no_user, unknown_user, wrong_organization, or an error), all strings but
+ * skip_reason and error are NULL.
  */
 typedef struct Recipient
 {
@@ -49,14 +49,15 @@ typedef struct RecipientsProblem
 } RecipientsProblem;
 
 /*
- * Looks up count notifications, with one statement per relation, in the caller's transaction. If
- * the relations as a whole cannot be read, returns false and fills in *problem. Else fills in each
- * recipients[i]. Results are in the current memory context.
+ * Looks up count notifications in the caller's transaction; if no error is raised, with one
+ * statement per relation. If the relations as a whole cannot be read, returns false and fills in
+ * *problem. Otherwise returns true and fills in each recipients[i]. Results are in the current
+ * memory context.
  *
  * Errors of the relations are not raised, and nothing that the relations do remains: each is read
- * in a subtransaction that is rolled back. Raised are only cancellations, a lack of memory, and an
- * attempt of a relation to look up recipients itself. No right of the current user is used. Not
- * parallel safe.
+ * in a subtransaction that is rolled back. Only these errors are raised: a cancellation, a lack of
+ * memory, and the attempt of a relation to look up recipients itself. No right of the current user
+ * is used. Not parallel safe.
  */
 extern bool LookUpRecipients(Notification *const *notifications, int count, Recipient *recipients,
 							 RecipientsProblem *problem);

@@ -11,7 +11,7 @@
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
-/* Returns -1 if it is not a hexadecimal digit. */
+/* Returns the value of a hexadecimal digit; -1 for any other character. */
 static int
 HexValue(char digit)
 {
@@ -22,8 +22,8 @@ HexValue(char digit)
 }
 
 /*
- * Reads what uuid_in reads: 32 hexadecimal digits, with an optional hyphen after each group of
- * four, and optional braces around.
+ * Reads a uuid into bytes, in each form that uuid_in reads: 32 hexadecimal digits, with an optional
+ * hyphen after each group of four, and optional braces around. Returns false if the id is no uuid.
  */
 static bool
 ReadUuid(const char *id, unsigned char *bytes)
@@ -73,8 +73,9 @@ ParseUuid(const char *id, Datum *value)
 }
 
 /*
- * Reads decimal digits with an optional sign, and blanks around, as every version of PostgreSQL
- * reads integers.
+ * Sets *number to the integer that the id has: decimal digits with an optional sign, and blanks
+ * around, which every version of PostgreSQL accepts. Returns the integer as text, palloc'd; NULL if
+ * the id is no integer from min to max.
  */
 static char *
 ParseInteger(const char *id, int64 min, int64 max, int64 *number)
@@ -132,7 +133,7 @@ ParseText(const char *id, Datum *value)
 	return pstrdup(id);
 }
 
-/* varchar has no operators of its own: its indexes are searched with the operators of text. */
+/* varchar has no operators of its own: an array of text is compared with it. */
 static const KeyType key_types[] = {
 	{UUIDOID, UUIDOID, ParseUuid}, {INT8OID, INT8OID, ParseInt8}, {INT4OID, INT4OID, ParseInt4},
 	{INT2OID, INT2OID, ParseInt2}, {TEXTOID, TEXTOID, ParseText}, {VARCHAROID, TEXTOID, ParseText},

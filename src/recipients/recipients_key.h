@@ -1,8 +1,9 @@
 /*
- * recipients_key.h - ids, which tasks write as text, as keys of the types that applications use.
+ * recipients_key.h - makes keys of the types that applications use from ids, which tasks write as
+ * text.
  *
  * Keys are checked here, in C, before they reach SQL: in PostgreSQL 15, one id that cannot be cast
- * makes the statement fail for the whole batch. No id makes this code raise an error.
+ * makes the statement fail for the whole batch. This code raises no error, whatever the id is.
  */
 #ifndef RHESIS_RECIPIENTS_KEY_H
 #define RHESIS_RECIPIENTS_KEY_H

@@ -9,7 +9,7 @@
 #include "recipients/recipients_problem.h"
 #include "utils/builtins.h"
 
-/* How much of a foreign error's texts is passed on. */
+/* How much of each text of an error is passed on. */
 #define TEXT_MAX_BYTES 1000
 
 bool
@@ -74,7 +74,10 @@ HintFor(const ErrorData *error)
 	}
 }
 
-/* Returns a foreign text cut for a log line; NULL for NULL. */
+/*
+ * Returns a copy of a text that code of the application may have written, cut to TEXT_MAX_BYTES;
+ * NULL for NULL.
+ */
 static char *
 CopyCut(const char *text)
 {

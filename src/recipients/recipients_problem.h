@@ -18,17 +18,18 @@ typedef struct Reading
 extern bool IsRowError(const ErrorData *error);
 
 /*
- * Returns true if this process was cancelled. (A function, or a remote server, can raise the same
- * SQLSTATE.)
+ * Returns true if PostgreSQL raised the error because this process was cancelled. A function, or a
+ * remote server, can raise an error with the same SQLSTATE.
  */
 extern bool IsCancellation(const ErrorData *error);
 
-/* Returns a row's error in words, palloc'd and cut. */
+/* Returns the error of a row in words, cut and palloc'd. */
 extern char *DescribeRowError(const ErrorData *error);
 
 /*
- * Fills in *problem with what is wrong with the relation, palloc'd and cut. If LOOK_UP_LIMIT_MS has
- * passed, that is the problem, whatever error was raised. Needs an open transaction.
+ * Fills in *problem with what is wrong with the relation; texts are cut and palloc'd. If
+ * LOOK_UP_LIMIT_MS has passed, that is the problem, whatever error was raised. Needs an open
+ * transaction.
  */
 extern void
 ReportProblem(RecipientsProblem *problem, const ErrorData *error, const Reading *reading);

@@ -38,7 +38,8 @@
 #include "utils/snapmgr.h"
 
 /*
- * If one statement returns more than this, it is an error: a relation must not exhaust our memory.
+ * If one statement returns more than this, an error is raised: a relation must not exhaust our
+ * memory.
  */
 #define MAX_ROWS 10000
 #define MAX_ROWS_BYTES (8 * 1024 * 1024)
@@ -50,8 +51,8 @@ SetInSubtransaction(const char *name, const char *value)
 }
 
 /*
- * Settings for the rest of the subtransaction. A migration may lock the application's tables for a
- * long time. Do not wait for it here: the queue waits.
+ * Changes settings for the rest of the subtransaction. A migration may lock the application's
+ * tables for a long time: do not wait for that here, because the queue waits.
  */
 static void
 RestrictSubtransaction(void)
@@ -70,8 +71,8 @@ RestrictSubtransaction(void)
 	 */
 	SetInSubtransaction("jit", "off");
 	/*
-	 * Not through the setting: PostgreSQL 17 can set it only for whole transactions. The end of the
-	 * subtransaction restores it.
+	 * Do not use the setting transaction_read_only: PostgreSQL 17 can change it only for whole
+	 * transactions. The end of the subtransaction restores this variable.
 	 */
 	XactReadOnly = true;
 }
@@ -139,8 +140,8 @@ FindColumn(Relation relation, const AppColumn *column)
 }
 
 /*
- * Raises an error if the column cannot be used for its purpose. Returns its key type if it is a
- * key.
+ * Raises an error if the type of the column does not fit its purpose. Returns the key type of a key
+ * column, else NULL.
  */
 static const KeyType *
 CheckColumn(Relation relation, const AppColumn *column, Oid type)
@@ -189,8 +190,9 @@ AppendColumn(StringInfo statement, const AppColumn *column, bool exists)
 }
 
 /*
- * Returns the statement, and fills in rows->key_types. Returns NULL if the optional relation has no
- * key column.
+ * Returns the statement, and fills in rows->key_types. Returns NULL if the relation is optional and
+ * lacks a required column. Raises an error if another relation lacks one, or if a column does not
+ * fit.
  */
 static char *
 BuildStatement(const AppRelation *wanted, Relation relation, AppRows *rows)
@@ -223,7 +225,7 @@ BuildStatement(const AppRelation *wanted, Relation relation, AppRows *rows)
 }
 
 /*
- * Fills in rows->keys. Returns the array of the keys that are values of the key's type. *count is
+ * Fills in rows->keys. Returns an array of those ids that are values of the key's type; *count is
  * their number.
  */
 static ArrayType *
@@ -302,7 +304,10 @@ PrepareStatement(AppRelation *wanted, const char *statement)
 	wanted->plan = plan;
 }
 
-/* Takes the statement's rows one by one, so that no row is in memory twice, and the limits hold. */
+/*
+ * Receives the rows of the statement one by one, so that no row is in memory twice, and the limits
+ * are checked early.
+ */
 typedef struct RowReceiver
 {
 	DestReceiver receiver;
@@ -324,8 +329,9 @@ GrowRows(RowReceiver *self)
 }
 
 /*
- * A row was found by its key, but its key may still be null here: a view's function that is wrongly
- * labelled immutable or stable may return another value when it is called again.
+ * Adds a row to rows, or raises an error if a limit is exceeded. A row whose key is null is left
+ * out. It was found by its key, but a view's function that is wrongly labelled immutable or stable
+ * may return another value when it is called again.
  */
 static bool
 ReceiveRow(TupleTableSlot *slot, DestReceiver *receiver)
@@ -406,7 +412,7 @@ CompareRows(const void *a, const void *b)
 	return strcmp((*(const AppValues *) a)[0], (*(const AppValues *) b)[0]);
 }
 
-/* Everything that happens inside the subtransaction. */
+/* Does the work of ReadAppRelation() that happens inside the subtransaction. */
 static void
 ReadAsOwner(AppRelation *wanted, const char *name, const char *const *ids, int id_count,
 			AppRows *rows)

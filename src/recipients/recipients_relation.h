@@ -52,10 +52,10 @@ typedef char *AppValues[APP_COLUMNS_MAX]; /* a row: text or NULL for each column
 
 typedef struct AppRows
 {
-	MemoryContext context; /* has all that follows; NULL: nothing was read */
+	MemoryContext context; /* holds what the other members point to; NULL: nothing was read */
 	Oid owner;			   /* the relation's owner; InvalidOid: it was not opened */
 	const KeyType *key_types[APP_COLUMNS_MAX]; /* for the key columns that exist */
-	char **keys; /* each id as the key column writes it; NULL: not a value of its type */
+	char **keys; /* each id as the key column writes it; NULL: no value of its type */
 	int count;
 	AppValues *values; /* in the order of their keys */
 } AppRows;
@@ -64,7 +64,7 @@ typedef struct AppRows
  * Reads the rows of the ids from the relation of this name (with its schema; without one, in
  * public), in one statement over its index. Returns NULL and fills in *rows, or returns the error,
  * palloc'd in the current memory context. The error may be a cancellation: the caller must find out
- * whether it has caused it. The rows live until FreeAppRows(). Needs an open transaction.
+ * whether it has caused it. Needs an open transaction. FreeAppRows() frees the rows.
  */
 extern ErrorData *ReadAppRelation(AppRelation *relation, const char *name, const char *const *ids,
 								  int id_count, AppRows *rows);
@@ -72,8 +72,8 @@ extern ErrorData *ReadAppRelation(AppRelation *relation, const char *name, const
 extern void FreeAppRows(AppRows *rows);
 
 /*
- * Returns the index of the first row whose key is not less than key. If key has rows, they begin
- * there.
+ * Returns the index of the first row whose key is not less than key, or rows->count if there is
+ * none. If there are rows with this key, they begin there.
  */
 extern int FirstRowOfKey(const AppRows *rows, const char *key);
 
