@@ -1,5 +1,5 @@
 /*
- * jsonb_scope.c - a jsonb value as a template's variables.
+ * jsonb_scope.c - gives a template the members of a jsonb value, and variables of the caller.
  *
  * Members are read in place: a look-up allocates nothing. Strings are not copied, so the jsonb must
  * stay where it is while a template is rendered.
@@ -49,7 +49,10 @@ SetValue(const JsonbValue *jsonb, MustacheValue *value)
 	}
 }
 
-/* PostgreSQL's functions for containers only read them, but their parameters are not const. */
+/*
+ * Returns the container of a list or object. PostgreSQL's functions for containers do not change
+ * them, but their parameters are not const.
+ */
 static JsonbContainer *
 ContainerOf(const MustacheValue *value)
 {
@@ -153,14 +156,14 @@ PlainMember(void *arg, const MustacheValue *object, const char *name, int name_l
 	return JsonbMember(arg, object, name, name_length, value);
 }
 
-/* Returns true if a replaceable variable gives way to this value. */
+/* Returns true if this member is used instead of a replaceable variable of the same name. */
 static bool
 Replaces(const MustacheValue *value)
 {
 	return value->kind == MUSTACHE_NUMBER || (value->kind == MUSTACHE_STRING && value->length > 0);
 }
 
-/* The same when the caller's variables are above the root's members. */
+/* Looks up a member. At the root, variables of the caller are looked up first. */
 static bool
 LayeredMember(void *arg, const MustacheValue *object, const char *name, int name_length,
 			  MustacheValue *value)
@@ -213,7 +216,7 @@ AppendNumber(const void *number, StringInfo out)
 	pfree(text);
 }
 
-/* If a string is too long, appends only enough of it to exceed the limit. */
+/* Appends a JSON string. If it is longer than max_length, appends only enough to exceed that. */
 static void
 AppendJsonString(const JsonbValue *string, int max_length, StringInfo out)
 {
@@ -281,7 +284,9 @@ AppendJson(JsonbContainer *container, int max_length, StringInfo out)
 	}
 }
 
-/* Cuts a text that is longer than the scope allows, and ends it with an ellipsis. */
+/*
+ * Cuts the text that begins at start if it is longer than max_text, and ends it with an ellipsis.
+ */
 static void
 CutText(const JsonbScope *scope, int start, StringInfo out)
 {

@@ -1,8 +1,8 @@
 /*
- * jsonb_scope.h - a jsonb value as a template's variables, below variables of the caller.
+ * jsonb_scope.h - gives a template the members of a jsonb value, and variables of the caller.
  *
- * The caller's variables win. Only a variable that is marked replaceable gives way to a member of
- * the jsonb value with the same name that has a value.
+ * If both have the same name, the variable of the caller is used. But if it is marked replaceable,
+ * a member that is a number, or a string that is not empty, is used instead.
  */
 #ifndef RHESIS_JSONB_SCOPE_H
 #define RHESIS_JSONB_SCOPE_H
@@ -24,8 +24,9 @@ typedef const MustacheTemplate *(*PartialSource)(void *arg, const char *name, in
 												 MustacheError *error);
 
 /*
- * Gets each string of the jsonb before a template does, and may replace it by another one, which
- * must live as long as the scope is used. name is NULL for an element of a list.
+ * Called with each string of the jsonb before the template gets it. May replace the string in
+ * *value by another one, which must live as long as the scope is used. name is NULL for an element
+ * of a list.
  */
 typedef void (*StringFilter)(void *arg, const char *name, int name_length, MustacheValue *value);
 
@@ -39,7 +40,7 @@ typedef struct JsonbScope
 	MustacheValue root;
 	StringFilter filter; /* NULL: none */
 	void *filter_arg;
-	int max_text; /* a longer number, list or object is cut to so many bytes; 0: never */
+	int max_text; /* numbers, lists and objects are cut to so many bytes; 0: never */
 	const ScopeVariable *slots[SCOPE_SLOTS]; /* the variables, see SlotOf() */
 	PartialSource partial_source;
 	void *partial_arg;
@@ -49,7 +50,8 @@ typedef struct JsonbScope
  * Fills in a scope, without a filter and max_text. The values, a detoasted jsonb that may be NULL,
  * and the variables are not copied: they must live as long as the scope is used. At most
  * SCOPE_MAX_VARIABLES are allowed. If there are no variables, values may be any jsonb, which {{.}}
- * prints; else only an object is used.
+ * prints. If there are variables, values that are not an object count as an empty one. partial_arg
+ * is passed to partial_source.
  */
 extern void InitJsonbScope(JsonbScope *scope, const ScopeVariable *variables, int variable_count,
 						   const Jsonb *values, PartialSource partial_source, void *partial_arg);

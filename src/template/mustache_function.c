@@ -1,7 +1,8 @@
 /*
  * mustache_function.c - the SQL function rhesis_notify.mustache().
  *
- * It uses no template or variable of this extension: variables and partials come from the caller.
+ * The function uses no template or variable of this extension: variables and partials come from the
+ * caller.
  */
 #include "postgres.h"
 
@@ -32,7 +33,7 @@ typedef struct JsonbPartials
 	HTAB *parsed; /* created for the first partial */
 } JsonbPartials;
 
-/* Raises the error. The template that is the function's argument has no name. */
+/* Raises the error. Only a partial has a name, not the template that is the function's argument. */
 static void
 RaiseMustacheError(const MustacheError *error)
 {

@@ -1,9 +1,9 @@
 /*
- * rendering.c - a notification, its recipient and its template become subject, HTML and text.
+ * rendering.c - renders subject, HTML and text from a notification, its recipient and its template.
  *
- * Everything is rendered in the database's encoding, and converted at the end. If the requested
- * template fails, all parts come from the shipped template, so that they fit together: a mail goes
- * out whenever one can be rendered.
+ * Everything is rendered in the database's encoding, and converted at the end. If HTML or text of a
+ * template cannot be rendered, both come from the next origin, so that they fit together. The
+ * shipped template is the last origin: so a mail is sent whenever one can be rendered.
  */
 #include "postgres.h"
 
@@ -65,7 +65,10 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 	found = FindTemplate(&rendering->search, name, name_length, rendering->part);
 	if (found == NULL)
 	{
-		/* Mustache would render nothing here. Half a mail is worse than the shipped template. */
+		/*
+		 * Mustache would render nothing here. Raise an error instead: a mail from the next template
+		 * is better than half a mail.
+		 */
 		error->code = MUSTACHE_SYNTAX_ERROR;
 		error->template_name = pstrdup(rendering->name);
 		error->message = rendering->search.too_many
@@ -83,7 +86,7 @@ FindPartial(void *arg, const char *name, int name_length, MustacheError *error)
 	return rendering->part == TEMPLATE_SUBJECT ? SubjectMustache(found->subject) : found->body;
 }
 
-/* Looks up a member. In a subject, names of the single-brace form come first. */
+/* Looks up a member for a subject. Names that come from single braces are looked up first. */
 static bool
 SubjectMember(void *arg, const MustacheValue *object, const char *name, int name_length,
 			  MustacheValue *value)
@@ -141,7 +144,7 @@ IsUsed(const UsedVariables *used, TemplatePart part, const char *name)
 	return false;
 }
 
-/* Looks up a member, and notes its use. */
+/* Looks up a member like the scope, or SubjectMember(), and notes its use. */
 static bool
 NotedMember(void *arg, const MustacheValue *object, const char *name, int name_length,
 			MustacheValue *value)
@@ -157,7 +160,10 @@ NotedMember(void *arg, const MustacheValue *object, const char *name, int name_l
 	return found;
 }
 
-/* Renders a part in the current memory context. On a failure, returns NULL and sets *problem. */
+/*
+ * Renders a part, and returns it in UTF-8, in the current memory context. On a failure, returns
+ * NULL and sets *problem.
+ */
 static char *
 RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplatePart part,
 			   char **problem)
@@ -192,8 +198,8 @@ RenderMustache(Rendering *rendering, const MustacheTemplate *template, TemplateP
 }
 
 /*
- * Returns the template's part, or, if with_default is set, the default template's; NULL if there is
- * none.
+ * Returns the template's part, or, if with_default is set and it has none, the default template's;
+ * NULL if there is none. Notes the source of the part.
  */
 static const StoredPart *
 FindPart(Rendering *rendering, TemplatePart part)
@@ -252,7 +258,10 @@ RenderBody(Rendering *rendering, TemplatePart part, char **problem)
 	return NULL;
 }
 
-/* The same for a subject, which must not be empty. */
+/*
+ * Returns the rendered subject in one line. If it cannot be rendered or is blank, returns NULL and
+ * sets *problem.
+ */
 static char *
 RenderSubject(Rendering *rendering, const SubjectTemplate *subject, char **problem)
 {
@@ -271,6 +280,10 @@ RenderSubject(Rendering *rendering, const SubjectTemplate *subject, char **probl
 	return NULL;
 }
 
+/*
+ * Returns the rendered subject of the template; NULL if it has none or it fails. *problem is then
+ * set, except if a template without with_default has no subject.
+ */
 static char *
 RenderStoredSubject(Rendering *rendering, char **problem)
 {
@@ -293,7 +306,10 @@ RenderStoredSubject(Rendering *rendering, char **problem)
 	return subject;
 }
 
-/* Renders the subject that the row or its registration asks for. */
+/*
+ * Renders the subject that the row or its registration asks for. On a failure, returns NULL and
+ * sets *problem.
+ */
 static char *
 RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
 {
@@ -311,8 +327,8 @@ RenderAskedSubject(Rendering *rendering, const char *source, char **problem)
 }
 
 /*
- * Notes why something else is used than what was asked for. The same template may fail in the same
- * way at each origin: note that once.
+ * Adds a problem to mail->fallback. The same template may fail in the same way at each origin: that
+ * is noted once.
  */
 static void
 NoteFallback(RenderedMail *mail, char *problem)
@@ -344,7 +360,8 @@ RenderBodies(Rendering *rendering, RenderedMail *mail, char **problem)
 }
 
 /*
- * After templates of one origin failed, goes on to the next origin. Returns false if none is left.
+ * Lets the search begin at the next origin, after a template of this origin has failed. Returns
+ * false if this origin is the last one.
  */
 static bool
 GoToNextOrigin(Rendering *rendering)
@@ -356,8 +373,8 @@ GoToNextOrigin(Rendering *rendering)
 }
 
 /*
- * Renders all three parts, with fallbacks as needed. HTML and text go on to the next origin
- * together, so that they fit together.
+ * Renders all three parts, with fallbacks as needed. If HTML or text fails, both are rendered from
+ * the next origin, so that they fit together.
  */
 static void
 RenderMail(Rendering *rendering, const char *asked_subject, RenderedMail *mail)

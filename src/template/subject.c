@@ -19,8 +19,8 @@
 #define MAX_CHANGED_CHARS 1000
 
 /*
- * Between name and method. Only the translation writes this character. So a method is called only
- * where its result is output, and the output's limit also bounds the work of methods.
+ * Stands between name and method. Only the translation writes this character. So a method is called
+ * only where its result is output, and the output's limit also bounds the work of methods.
  */
 #define METHOD_SEPARATOR '\x1F'
 
@@ -127,7 +127,10 @@ IsCased(const char *character, int length)
 	return cased;
 }
 
-/* As in Python, and unlike in initcap(), a letter after a digit or an apostrophe begins a word. */
+/*
+ * Returns the text as Python's str.title() does: unlike in initcap(), a letter after a digit or an
+ * apostrophe begins a word.
+ */
 static char *
 TitleText(const char *text, int length)
 {
@@ -204,7 +207,10 @@ IdentifierLength(const char *p)
 	return length;
 }
 
-/* Reads {name} or {name.method()} at p. Returns its end, and the translated name; or NULL. */
+/*
+ * Reads {name} or {name.method()} at p. Returns its end, and sets *name to the translated name.
+ * Returns NULL if there is no placeholder.
+ */
 static const char *
 ReadPlaceholder(const char *p, char **name)
 {
@@ -245,8 +251,8 @@ SkipTag(const char *p)
 }
 
 /*
- * Returns a copy with spaces for the separator character. (Control characters of a subject become
- * spaces anyway.)
+ * Returns a copy in which spaces replace the separator character. (Control characters of a subject
+ * become spaces anyway.)
  */
 static char *
 WithoutSeparators(const char *source)

@@ -12,7 +12,7 @@ typedef struct SubjectTemplate SubjectTemplate;
 /*
  * Parses a subject into the current memory context. Only {name} and {name.method()} are special;
  * other braces are literal, or Mustache's. If the source cannot be parsed, returns NULL and fills
- * in the error.
+ * in *error, which names the template name.
  */
 extern SubjectTemplate *ParseSubject(const char *name, const char *source, MustacheError *error);
 
@@ -27,13 +27,13 @@ extern char *SubjectProblem(const SubjectTemplate *subject, const Variables *var
 
 /*
  * Returns the length of the variable's name in a name that MustacheVisitNames() passes for a
- * subject.
+ * subject: such a name may also have a method.
  */
 extern int SubjectNameLength(const char *name, int name_length);
 
 /*
- * Looks up a name that ParseSubject() made of a placeholder in single braces. Returns false if the
- * name is not such a name, or there is no such variable.
+ * Looks up a name that ParseSubject() made of a placeholder in single braces, and calls its method.
+ * Returns false if the name is not such a name, or there is no such variable.
  */
 extern bool LookUpSubjectName(const Variables *variables, const char *name, int name_length,
 							  MustacheValue *value);

@@ -153,7 +153,8 @@ IsSameSpelling(const char *name, int name_length, const char *listed)
 }
 
 /*
- * Returns true if one letter is missing, added or different, or two neighbours have changed places.
+ * Returns true if one letter is missing, added or different, or two adjacent letters have changed
+ * places.
  */
 static bool
 IsOneSlipAway(const char *name, int name_length, const char *listed)
@@ -181,8 +182,8 @@ IsOneSlipAway(const char *name, int name_length, const char *listed)
 }
 
 /*
- * Returns the listed variable that is probably meant by an unknown name. NULL: there is none; the
- * name may be a key of the result.
+ * Returns the listed variable that an unknown name probably means; NULL if there is none, or the
+ * name itself is listed. The name may be a key of the result.
  */
 static const char *
 FindMeant(const char *name, int name_length)
@@ -212,8 +213,8 @@ HeadLength(const char *name, int name_length)
 }
 
 /*
- * For {{result.total_tests}}, for example, returns the variable total_tests: authors write it as a
- * part of its source. NULL: the name is not of this kind.
+ * Returns the variable that a name means if an author has written it as a member of its source:
+ * total_tests for {{result.total_tests}}. Returns NULL for any other name.
  */
 static const char *
 FindPartOfSource(const char *name, int name_length)
@@ -277,6 +278,7 @@ ShownName(const char *name, int name_length)
 	return psprintf("%.*s%s", shown, name, shown < name_length ? "..." : "");
 }
 
+/* Counts a notice. Returns false if MAX_NOTICES were sent already. */
 static bool
 MaySayMore(Advice *advice)
 {
@@ -368,7 +370,7 @@ NoticeBlock(void *arg, const char *parent, int parent_length, const char *name, 
 							   ShownName(name, name_length), ShownName(parent, parent_length))));
 }
 
-/* {task_name} in HTML or text is printed as it is. */
+/* Sends notices about {task_name} in HTML or text, which is printed as it is. */
 static void
 NoticeSingleBraces(Advice *advice, const char *source)
 {
@@ -395,7 +397,10 @@ NoticeSingleBraces(Advice *advice, const char *source)
 	}
 }
 
-/* {status.title} and {status:>10} in a subject are neither variables nor method calls. */
+/*
+ * Sends notices about {status.title} or {status:>10} in a subject: these are neither variables nor
+ * method calls.
+ */
 static void
 NoticeSubjectBraces(Advice *advice, const char *source)
 {
@@ -428,7 +433,7 @@ NoticeSubjectBraces(Advice *advice, const char *source)
 	}
 }
 
-/* Tags of other template languages are plain text here. */
+/* Sends notices about tags of other template languages, which are plain text here. */
 static void
 NoticeForeignTags(Advice *advice, const char *source)
 {
@@ -453,13 +458,15 @@ NoticeForeignTags(Advice *advice, const char *source)
 	}
 }
 
-/* {{! this comment ends after {{task_name}}, and the rest is printed }} */
+/*
+ * Sends notices about {{! a comment that ends after {{task_name}}, so that the rest is printed }}.
+ */
 static void
 NoticeTagsInComments(Advice *advice, const char *source)
 {
 	const char *comment = source;
 
-	/* The delimiters may be others there. */
+	/* The template may have changed the delimiters. */
 	if (strstr(source, "{{=") != NULL)
 		return;
 	while ((comment = strstr(comment, "{{!")) != NULL)
@@ -479,7 +486,7 @@ NoticeTagsInComments(Advice *advice, const char *source)
 	}
 }
 
-/* Text inside {{<parent}} that is in no block is not shown. */
+/* Sends a notice about text inside {{<parent}} that is in no block: such text is not shown. */
 static void
 NoticeUnshown(Advice *advice)
 {
@@ -518,6 +525,7 @@ HidesContent(const char *source)
 	return hidden;
 }
 
+/* Sends a WARNING if the layout has no {{$content}}, or does not always show it. */
 static void
 WarnOfLayout(Advice *advice, const char *source)
 {

@@ -8,7 +8,7 @@
 
 /*
  * Returns why a variable or section of this name prints nothing, or not what its author expects;
- * NULL if nothing is known against it.
+ * NULL if no reason is known.
  */
 extern const char *AdviceOnName(const char *name, int name_length);
 

@@ -1,5 +1,5 @@
 /*
- * template_check.c - what is wrong with a template can be said before it is used.
+ * template_check.c - checks a template when it is written, before a mail uses it.
  *
  * A template that cannot be parsed, or that names a partial that does not exist, is refused when it
  * is written. Its author also gets notices about what is probably not meant. Errors that depend on
@@ -46,7 +46,10 @@ RaiseParseError(const CheckedPart *checked, const MustacheError *error)
 					error->hint != NULL ? errhint("%s", error->hint) : 0));
 }
 
-/* Returns '>' or '<', from the tag that has the name. White space may be between them. */
+/*
+ * Returns the sign of the tag that names a partial: '>' or '<'. White space may be between the sign
+ * and the name.
+ */
 static char
 SigilBefore(const char *name)
 {
@@ -114,7 +117,10 @@ static const OwnTrigger check_template = {.function = "check_template",
 										  .insert = true,
 										  .update = true};
 
-/* AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ... FOR EACH STATEMENT on both tables. */
+/*
+ * The function of a trigger AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ... FOR EACH STATEMENT on
+ * both tables. Makes every session drop its cached templates.
+ */
 Datum
 rhesis_notify_templates_changed(PG_FUNCTION_ARGS)
 {
@@ -122,7 +128,10 @@ rhesis_notify_templates_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Returns NULL for null. The table's owner may have changed its columns. */
+/*
+ * Returns a column of the row as text; NULL for null. Raises an error if the column does not exist:
+ * the table's owner may have changed the columns.
+ */
 static char *
 ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
 {
@@ -139,9 +148,10 @@ ColumnText(const TriggerData *trigger, HeapTuple row, const char *column)
 }
 
 /*
- * AFTER INSERT OR UPDATE ... FOR EACH ROW on templates, so all rows of the statement are there. A
- * dump may have a template whose partial was deleted, and restoring it must not fail. So do not
- * check if check_function_bodies is off: pg_restore turns it off.
+ * The function of a trigger AFTER INSERT OR UPDATE ... FOR EACH ROW on templates: it sees all rows
+ * of the statement. Refuses a row by an error, and sends notices. A dump may have a template whose
+ * partial was deleted, and restoring it must not fail. So does not check if check_function_bodies
+ * is off: pg_restore turns it off.
  */
 Datum
 rhesis_notify_check_template(PG_FUNCTION_ARGS)

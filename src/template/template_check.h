@@ -1,5 +1,5 @@
 /*
- * template_check.h - what is wrong with a template can be said before it is used.
+ * template_check.h - checks a template when it is written, before a mail uses it.
  */
 #ifndef RHESIS_TEMPLATE_CHECK_H
 #define RHESIS_TEMPLATE_CHECK_H
@@ -8,7 +8,8 @@
 
 /*
  * Returns the parsed part. Raises an error, with line and tag, if the source cannot be parsed, or
- * names a partial that the organization (NULL: all) does not have. Call BeginTemplates() before.
+ * names a partial that does not exist for the organization (NULL: for all organizations). Call
+ * BeginTemplates() before.
  */
 extern const MustacheTemplate *CheckTemplatePart(const char *name, const char *organization_id,
 												 TemplatePart part, const char *source);

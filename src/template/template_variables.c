@@ -1,9 +1,9 @@
 /*
- * template_variables.c - what a template uses and what it could use:
+ * template_variables.c - lists what a template uses and what it could use:
  * rhesis_notify.template_variables().
  *
- * It follows a template into its partials, part by part, like rendering. SECURITY DEFINER:
- * templates are read as the extension's owner.
+ * The function follows a template into its partials, part by part, like rendering. SECURITY
+ * DEFINER: templates are read as the extension's owner.
  */
 #include "postgres.h"
 
@@ -146,7 +146,10 @@ VariableOf(const char *name)
 	return FindListedVariable(pnstrdup(name, strcspn(name, ".")));
 }
 
-/* use is NULL if the variable is available but not used. */
+/*
+ * Adds a row to the result. use is NULL if the variable is available but not used. listed is NULL
+ * if the name is not a listed variable.
+ */
 static void
 PutRow(ReturnSetInfo *result, const char *name, const NameUse *use, const ListedVariable *listed)
 {

@@ -1,5 +1,5 @@
 /*
- * templates.c - which template a mail gets, part by part, and the cache of parsed ones.
+ * templates.c - finds the template that a mail gets, part by part, and caches parsed templates.
  *
  * The cache has rows of our two tables, each with its parts parsed, and also notes which rows do
  * not exist. It is dropped as a whole when one of the tables changes. A statement trigger on the
@@ -192,7 +192,7 @@ ParsePart(StoredPart *stored, const char *name, TemplatePart part, const char *s
 }
 
 /*
- * Reads and parses the row with the entry's key, if there is one. All that is kept is in the
+ * Reads and parses the row with the entry's key, if there is one. The parsed parts are in the
  * cache's context.
  */
 static void
@@ -244,7 +244,10 @@ LoadTemplate(StoredTemplate *entry)
 	SPI_finish();
 }
 
-/* Returns NULL if the mail has read too many rows. */
+/*
+ * Returns the row with this key, from the cache or from its table. A row that does not exist has no
+ * parts. Returns NULL if the mail has read too many rows.
+ */
 static StoredTemplate *
 FindStored(const StoredKey *key)
 {
@@ -268,7 +271,7 @@ FindStored(const StoredKey *key)
 	return entry;
 }
 
-/* Returns the proposed part, if the proposal belongs to this origin. */
+/* Returns the proposed part if the proposal has it and belongs to this origin; else NULL. */
 static const StoredPart *
 FindProposed(const TemplateSearch *search, const char *name, int name_length, TemplatePart part,
 			 TemplateOrigin origin)

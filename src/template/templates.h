@@ -1,9 +1,9 @@
 /*
- * templates.h - which template a mail gets, part by part, and the cache of parsed ones.
+ * templates.h - finds the template that a mail gets, part by part, and caches parsed templates.
  *
  * A part comes from the organization's override, else from the override for all organizations, else
- * from the shipped template. Parsed templates are kept until a table changes. An invalidation tells
- * us so; nothing is checked per mail.
+ * from the shipped template. Parsed templates are kept until one of the two tables changes. An
+ * invalidation reports the change, so nothing is checked per mail.
  */
 #ifndef RHESIS_TEMPLATES_H
 #define RHESIS_TEMPLATES_H
@@ -63,20 +63,24 @@ typedef struct TemplateSearch
 } TemplateSearch;
 
 /*
- * Call this before a mail is rendered. It drops the cache if a template has changed or it has grown
- * too large. Results of FindTemplate() are valid until the next call.
+ * Call this before a mail is rendered. It drops the cache if a template has changed, or if the
+ * cache has grown too large. Results of FindTemplate() are valid until the next call.
  */
 extern void BeginTemplates(void);
 
 /*
- * Returns the part from the first origin that has it, beginning with search->first. Returns NULL if
- * none has it, or if search->too_many was set, which the caller must report. Reads our tables in
- * the open transaction as the current user, who must be the extension's owner.
+ * Returns the part from the first origin that has it, beginning with search->first, and sets
+ * search->found. Returns NULL if no origin has it, or if search->too_many was set, which the caller
+ * must report. Reads our tables in the open transaction as the current user, who must be the
+ * extension's owner.
  */
 extern const StoredPart *
 FindTemplate(TemplateSearch *search, const char *name, int name_length, TemplatePart part);
 
-/* Parses one part into the current memory context. */
+/*
+ * Parses one part into the current memory context, and fills in *stored. Raises no error if the
+ * source cannot be parsed: stored->problem then says why.
+ */
 extern void ParsePart(StoredPart *stored, const char *name, TemplatePart part, const char *source);
 
 extern const char *TemplatePartName(TemplatePart part);

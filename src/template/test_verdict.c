@@ -146,7 +146,7 @@ JudgeFailures(const TestCounts *counts, StringInfo words)
 	return VERDICT_BAD;
 }
 
-/* Judges by the other counts if there is no count of failures. */
+/* Judges by the other counts and the status if no failure and no error was counted. */
 static VerdictTone
 JudgeRest(const TestCounts *counts, StringInfo words)
 {

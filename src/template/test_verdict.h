@@ -34,16 +34,17 @@ typedef enum VerdictTone
 } VerdictTone;
 
 /*
- * Returns a count from JSON or a string: digits, perhaps with a fraction of zeros. Returns
- * COUNT_UNKNOWN if it is not a count, or too large.
+ * Returns the count that a number or string of the result has: digits, perhaps with a fraction of
+ * zeros. Returns COUNT_UNKNOWN if the text is not a count, or too large.
  */
 extern int64 ParseCount(const char *text, int length);
 
+/* Returns what the text of the result's execution_status means. */
 extern ExecutionStatus ParseExecutionStatus(const char *text, int length);
 
 /*
- * Sets *words to "3 of 39 tests failed", for example, palloc'd; NULL if the counts are good or say
- * nothing.
+ * Returns the tone of a verdict on the counts, and sets *words to it, palloc'd: for example, "3 of
+ * 39 tests failed". *words is NULL if the counts are good or say nothing.
  */
 extern VerdictTone JudgeTests(const TestCounts *counts, char **words);
 

@@ -1,10 +1,9 @@
 /*
- * variables.c - what a template can name: our variables, and the keys of a task's result below
- * them.
+ * variables.c - the variables that a template can name: our own, and the keys of a task's result.
  *
- * Each of our variables always exists, and is empty if there is nothing to say: a key of the result
- * must not take its place. Each value is made fit for a mail (shown_text.h). Text is in the
- * database's encoding.
+ * Each of our variables always exists, and is empty if it has no value. So a key of the result does
+ * not take its place, unless the variable is replaceable. Each value is made fit for a mail
+ * (shown_text.h). Text is in the database's encoding.
  */
 #include "postgres.h"
 
@@ -21,7 +20,7 @@
 #include "template/test_verdict.h"
 #include "utils/timestamp.h"
 
-/* A longer execution, in seconds, means that one of the times is wrong: ten years. */
+/* Ten years, in seconds. If an execution seems to be longer, one of its times is wrong. */
 #define LONGEST_EXECUTION (3650 * INT64CONST(86400))
 
 /* A longer text is not an id. */
@@ -46,6 +45,7 @@ AddString(Variables *variables, const char *name, const char *text)
 		(ScopeVariable){.name = name, .kind = MUSTACHE_STRING, .text = text != NULL ? text : ""});
 }
 
+/* Adds a string that a key of the result replaces if it has a value. */
 static void
 AddReplaceable(Variables *variables, const char *name, const char *text)
 {
@@ -114,7 +114,7 @@ InitScope(Variables *variables, int own_count)
 	variables->scope.max_text = MAX_TEXT_CHARS;
 }
 
-/* Returns variables that do not have ours yet: a look-up reads the jsonb. */
+/* Returns variables without our own: a look-up reads only the jsonb. */
 static Variables *
 BeginVariables(const Jsonb *values)
 {
@@ -128,7 +128,7 @@ BeginVariables(const Jsonb *values)
 	return variables;
 }
 
-/* Puts our variables above the jsonb. */
+/* From now on, a look-up reads our own variables first. */
 static Variables *
 FinishVariables(Variables *variables)
 {
@@ -144,6 +144,7 @@ LookUpVariable(const Variables *variables, const char *name, int name_length, Mu
 	return scope->member(scope->arg, &variables->scope.root, name, name_length, value);
 }
 
+/* Returns "2m 45s", for example; NULL if one of the times is wrong. */
 static char *
 FormatExecutionTime(TimestampTz started_at, TimestampTz completed_at)
 {
@@ -162,10 +163,10 @@ FormatExecutionTime(TimestampTz started_at, TimestampTz completed_at)
 }
 
 /*
- * Returns a zone of the time zone database; NULL if there is none of that name. PostgreSQL keeps
- * each zone that it was asked for, and takes rules such as XYZ4:05 for zones, too. So a relation of
- * the application could create endless zones. All rules contain digits, but few names do, so only
- * those names may.
+ * Returns a zone of the time zone database; NULL if there is none of that name. PostgreSQL also
+ * accepts rules such as XYZ4:05 as zones, and keeps each zone that it was asked for. So a relation
+ * of the application could fill the memory with zones. All rules contain digits. So names with
+ * digits are refused, except a few known ones.
  */
 static pg_tz *
 FindZone(const char *name)
@@ -186,8 +187,8 @@ FindZone(const char *name)
 }
 
 /*
- * Formats the time in the recipient's time zone if that is known, else in UTC. The text always
- * names the zone.
+ * Returns the time in the recipient's time zone if that is known, else in UTC. The text always
+ * names the zone. Returns NULL if the time is infinite.
  */
 static char *
 FormatTime(TimestampTz time, const char *timezone)
@@ -211,9 +212,9 @@ FormatTime(TimestampTz time, const char *timezone)
 }
 
 /*
- * Returns the task's own time from the result with "UTC" appended, if it has no zone, as Python
- * writes it: "2024-01-15 14:30:25", perhaps with a T or a fraction. NULL: the result has none, or
- * its form is another.
+ * Returns the result's completed_at with "UTC" appended, if it is a time without a zone, as Python
+ * writes it: "2024-01-15 14:30:25", perhaps with a T or a fraction. Returns NULL if the result has
+ * no such time.
  */
 static char *
 ResultTimeInUtc(const Variables *variables)
@@ -370,7 +371,10 @@ ReadCounts(Variables *variables, TestCounts *counts)
 	pfree(text.data);
 }
 
-/* The counts make a verdict only if the task itself succeeded. */
+/*
+ * Adds the variables that follow from the counts. They make a verdict only if the task itself
+ * succeeded.
+ */
 static void
 AddVerdict(Variables *variables, bool is_success)
 {

@@ -1,6 +1,8 @@
 /*
- * variables.h - what a template can name: our variables, and the keys of a task's result below
- * them.
+ * variables.h - the variables that a template can name: our own, and the keys of a task's result.
+ *
+ * If both have the same name, our own variable is used, except for task_name, execution_time and
+ * completed_at: for these a key of the result is used if it has a value.
  */
 #ifndef RHESIS_VARIABLES_H
 #define RHESIS_VARIABLES_H
@@ -46,8 +48,9 @@ extern Variables *
 NotificationVariables(const Notification *notification, const Recipient *recipient);
 
 /*
- * Returns variables that are given as a jsonb object. Where a variable of ours is absent or null,
- * it is added if it follows from the others or from the settings.
+ * Returns the variables that a jsonb object gives, and some of our own. Those that follow from
+ * status, frontend_url, result_url and from_name are used if the object gives no value for them.
+ * Those that follow from the counts are always our own.
  */
 extern Variables *GivenVariables(const Jsonb *given);
 
