@@ -16,7 +16,8 @@
 #include "utils/memutils.h"
 
 /*
- * A delivery of a larger batch that waits to be recorded is copied, so that the batch can be freed.
+ * In bytes. A delivery that waits to be recorded is copied out of a larger batch, so that the batch
+ * can be freed.
  */
 #define HEAVY_BATCH_BYTES (4 * 1024 * 1024)
 
@@ -28,6 +29,7 @@ DeliveriesWeight(void)
 	return deliveries_weight;
 }
 
+/* Measures the memory of the batch again. */
 static void
 Weigh(DeliveryBatch *batch)
 {
@@ -93,7 +95,10 @@ SettleAs(Delivery *delivery, const Disposition *disposition)
 	record->event = disposition->event;
 }
 
-/* No mail could be composed for this row. The detail is recorded as an event. */
+/*
+ * Settles a delivery for which no mail could be composed. can_pass: a later attempt may succeed.
+ * The detail is recorded with an event, and must live as long as the batch.
+ */
 static void
 SettleUnprepared(Delivery *delivery, const char *reason, const char *detail, bool can_pass)
 {
@@ -104,7 +109,10 @@ SettleUnprepared(Delivery *delivery, const char *reason, const char *detail, boo
 	delivery->record.event_detail = detail;
 }
 
-/* Notes what an operator should know about a mail that is sent all the same. */
+/*
+ * Notes what an operator should know about a mail that is sent nevertheless: another template was
+ * used, or the result was cut. This is recorded when the mail is sent.
+ */
 static void
 NoteRemarks(Delivery *delivery, const RenderedMail *rendered)
 {
@@ -120,7 +128,10 @@ NoteRemarks(Delivery *delivery, const RenderedMail *rendered)
 	delivery->remark = MemoryContextStrdup(delivery->batch->context, remark);
 }
 
-/* Renders and composes in memory that the caller resets. What the delivery keeps is copied. */
+/*
+ * Renders and composes the mail, or settles the delivery if that fails. The caller resets the
+ * current memory context afterwards; what the delivery keeps is copied to the context of the batch.
+ */
 static void
 WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
 {
@@ -149,7 +160,7 @@ WriteMail(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoi
 		SettleUnprepared(delivery, "render_error", problem, false);
 }
 
-/* The recipient was looked up. */
+/* Composes the mail for a recipient that was looked up, or settles the delivery without a mail. */
 static void
 PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *outgoing)
 {
@@ -165,7 +176,11 @@ PrepareDelivery(Delivery *delivery, const Recipient *recipient, const Outgoing *
 		WriteMail(delivery, recipient, outgoing);
 }
 
-/* Prepares one after the other, in the same working memory. Returns how many fit. */
+/*
+ * Prepares the deliveries one by one, in the same working memory, until the batch is larger than
+ * BATCH_MAX_BYTES. Returns the number of prepared deliveries; the others are settled as returned to
+ * the queue.
+ */
 static int
 PrepareDeliveries(DeliveryBatch *batch, const Recipient *recipients)
 {
@@ -210,7 +225,7 @@ PrepareBatch(DeliveryBatch *batch, int *fitting, RecipientsProblem *problem)
 	return readable;
 }
 
-/* The text of the event. It lives as long as the delivery. */
+/* Returns the event in one line. The text lives as long as the batch. */
 static const char *
 ReplyText(Delivery *delivery)
 {
@@ -221,7 +236,7 @@ ReplyText(Delivery *delivery)
 	return text;
 }
 
-/* The stage, for a person who reads delivery_events. */
+/* Returns the stage in words, for a person who reads delivery_events. */
 static const char *
 StageInWords(SmtpStage stage)
 {
@@ -310,7 +325,7 @@ FailPreparation(Delivery *delivery, const char *reason, const char *message)
 					 true);
 }
 
-/* Returns NULL for NULL. */
+/* Returns a copy in the context; NULL for NULL. */
 static const char *
 CopyText(MemoryContext context, const char *text)
 {
@@ -363,7 +378,10 @@ KeepForRecord(Delivery *delivery)
 	return kept;
 }
 
-/* The delivery is recorded, but others of its batch may be on the wire for a long time. */
+/*
+ * Frees the largest parts of a delivery that is closed: others of its batch may be on the wire for
+ * a long time.
+ */
 static void
 ShedWeight(Delivery *delivery)
 {

@@ -8,16 +8,19 @@
 
 #include "smtp/smtp_event.h"
 
-/* Replaces line breaks and control characters by '?': no value can forge a log line. palloc'd. */
+/*
+ * Returns a copy with '?' for line breaks and control characters, so that no value can forge a log
+ * line.
+ */
 extern char *OneLine(const char *text);
 
-/* The server's reply, or else what happened and at which stage: printable, palloc'd. */
+/* Returns the server's reply, or else what happened and at which stage. Printable, palloc'd. */
 extern char *EventInOneLine(const SmtpEvent *event);
 
-/* LOG, if rhesis_notify.log_deliveries is on. */
+/* Logs that a mail was sent (level LOG), if rhesis_notify.log_deliveries is on. */
 extern void LogMailSent(const char *address, const char *task_id);
 
-/* WARNING. The detail and the hint can be NULL. */
+/* Logs that a mail was not sent (level WARNING). detail and hint may be NULL. */
 extern void
 LogMailFailed(const char *address, const char *reason, const char *detail, const char *hint);
 

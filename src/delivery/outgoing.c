@@ -22,8 +22,9 @@ ReadOutgoing(Outgoing *outgoing)
 }
 
 /*
- * The id alone does not identify a notification: a new queue begins with id 1 again. These three
- * values together do. They are the same in each attempt, and in a restored dump.
+ * Returns a hash of id, creation time and task id. The id alone does not identify a notification: a
+ * new queue begins with id 1 again. These three values together do. They are the same in each
+ * attempt, and in a restored dump.
  */
 static uint64
 NotificationMac(const Notification *notification)
@@ -41,7 +42,7 @@ NotificationMac(const Notification *notification)
 char *
 NotificationMessageId(const Outgoing *outgoing, const Notification *notification)
 {
-	/* A user who can write to the table can store something else there. */
+	/* Check it: a user who can write to the table can store any text there. */
 	if (notification->message_id && IsMessageId(notification->message_id))
 		return pstrdup(notification->message_id);
 	return MessageIdFor(notification->id, NotificationMac(notification),
@@ -55,12 +56,12 @@ RandomMessageId(const Outgoing *outgoing)
 
 	if (!pg_strong_random(random, sizeof(random)))
 		return NULL;
-	/* The sequence of the queue gives positive ids only. */
+	/* A negative id: the sequence of the queue gives only positive ones. */
 	return MessageIdFor((int64) random[0] | PG_INT64_MIN, random[1],
 						AddressDomain(outgoing->from.address));
 }
 
-/* The address that the mail goes to. */
+/* Returns the address that the mail goes to. */
 static const char *
 Destination(const Outgoing *outgoing, const Recipient *recipient)
 {

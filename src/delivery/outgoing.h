@@ -33,8 +33,8 @@ extern char *NotificationMessageId(const Outgoing *outgoing, const Notification 
 extern char *RandomMessageId(const Outgoing *outgoing);
 
 /*
- * Appends the mail without SMTP's dot stuffing. Returns false with a constant phrase in *problem if
- * the mail cannot be sent.
+ * Appends the mail, without SMTP's dot stuffing, to message. Returns false with a constant phrase
+ * in *problem if the mail cannot be composed.
  */
 extern bool
 ComposeOutgoingMessage(const Outgoing *outgoing, int64 notification_id, const char *message_id,
@@ -42,9 +42,9 @@ ComposeOutgoingMessage(const Outgoing *outgoing, int64 notification_id, const ch
 					   const char **problem);
 
 /*
- * Composes the mail and fills in what the SMTP client needs. The data is palloc'd, and addresses
- * point into the arguments. Returns false with a constant phrase in *problem if the mail cannot be
- * sent.
+ * Composes the mail and fills in what the SMTP client needs of *mail. The data is palloc'd, and
+ * addresses point into the arguments. Returns false with a constant phrase in *problem if the mail
+ * cannot be composed.
  */
 extern bool ComposeOutgoing(const Outgoing *outgoing, int64 notification_id, const char *message_id,
 							const Recipient *recipient, const RenderedMail *rendered,

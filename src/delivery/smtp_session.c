@@ -15,7 +15,10 @@
 #include "settings/settings_password.h"
 #include "storage/latch.h"
 
-/* Returns a pool of one connection as the settings say; NULL with *problem if that fails. */
+/*
+ * Returns a pool of one connection, with the options that the settings have. If that fails, returns
+ * NULL and sets *problem.
+ */
 static SmtpPool *
 OpenSessionPool(const char **problem)
 {

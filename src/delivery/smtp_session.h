@@ -7,13 +7,16 @@
 #include "smtp/smtp.h"
 
 /*
- * Sends one mail over a connection of its own, and waits. Returns NULL when the event is in
- * mail->event, where it stays until SmtpMailClear(). Else returns why the mail was not tried
+ * Sends one mail over a connection of its own, and waits for the event. Returns NULL when the event
+ * is in mail->event, where it stays until SmtpMailClear(). If the mail was not tried, returns why
  * (palloc'd or static). The user can cancel the wait.
  */
 extern const char *SendInSession(SmtpMail *mail);
 
-/* Probes the steps up to RCPT TO. Returns NULL, or why it was not tried. The user can cancel it. */
+/*
+ * Tries the steps of a mail up to RCPT TO, and fills in *probe. Returns NULL, or, if nothing was
+ * tried, why. The user can cancel the wait.
+ */
 extern const char *ProbeInSession(const char *sender, const char *recipient, SmtpProbe *probe);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * smtp_settings.h - the settings as options of the SMTP client.
+ * smtp_settings.h - turns the settings into options of the SMTP client.
  */
 #ifndef RHESIS_SMTP_SETTINGS_H
 #define RHESIS_SMTP_SETTINGS_H
@@ -7,11 +7,12 @@
 #include "smtp/smtp.h"
 
 /*
- * Returns why no mail can be sent, as text for the log (static); NULL if the settings are complete.
+ * Returns why no mail can be sent with these settings, as static text for the log; NULL if they are
+ * complete.
  */
 extern const char *SmtpSettingsProblem(void);
 
-/* Fills in all but the password. The strings belong to the settings. */
+/* Fills in all options but the password. The strings belong to the settings. */
 extern void SmtpOptionsFromSettings(SmtpOptions *options);
 
 #endif
