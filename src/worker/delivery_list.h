@@ -13,7 +13,7 @@ typedef struct DeliveryList
 	int count;
 } DeliveryList;
 
-/* For a static variable of that name. */
+/* The initial value of a static variable of this name: an empty list. */
 #define EMPTY_DELIVERY_LIST(name)                        \
 	{                                                    \
 		.first = NULL, .tail = &(name).first, .count = 0 \
@@ -28,7 +28,7 @@ AppendDelivery(DeliveryList *list, Delivery *delivery)
 	list->count++;
 }
 
-/* NULL: the list is empty. */
+/* Removes the first delivery and returns it; NULL if the list is empty. */
 static inline Delivery *
 TakeFirst(DeliveryList *list)
 {

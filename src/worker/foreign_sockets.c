@@ -1,11 +1,11 @@
 /*
  * foreign_sockets.c - see foreign_sockets.h.
  *
- * In PostgreSQL 15, dblink and postgres_fdw connect with a function of libpq that waits in poll()
- * and goes on after every signal. A host that accepts the connection and sends nothing blocks the
- * process for ever. From PostgreSQL 16 on, only the cancellation of a remote query waits like that.
- * A signal handler cannot raise an error, but it may call shutdown(). Then libpq reads the end of
- * the connection and reports an error, and PostgreSQL sees the cancellation.
+ * In PostgreSQL 15, dblink and postgres_fdw connect with a function of libpq that waits in poll(),
+ * and continues to wait after every signal. A host that accepts the connection and sends nothing
+ * blocks the process for ever. From PostgreSQL 16 on, only the cancellation of a remote query waits
+ * like that. A signal handler cannot raise an error, but it may call shutdown(). Then libpq reads
+ * the end of the connection and reports an error, and PostgreSQL sees the cancellation.
  *
  * Other sockets stay as they are:
  *
@@ -30,6 +30,7 @@
 
 static bool spared[SMTP_DESCRIPTORS_KNOWN];
 
+/* Returns true if the descriptor is a stream socket that does not listen. */
 static bool
 IsConnection(int descriptor)
 {
@@ -43,7 +44,10 @@ IsConnection(int descriptor)
 	return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && !listens;
 }
 
-/* The path may begin with a zero byte, and may end without one. */
+/*
+ * Returns true if the path is that of a PostgreSQL server's socket. The path may begin with a zero
+ * byte, and may end without one.
+ */
 static bool
 IsDatabaseSocket(const struct sockaddr_un *address, socklen_t length)
 {
@@ -58,7 +62,10 @@ IsDatabaseSocket(const struct sockaddr_un *address, socklen_t length)
 	return false;
 }
 
-/* Before it is made, a connection has no peer. */
+/*
+ * Returns true if the connection may be to a database server. A connection that is still being made
+ * has no peer: then its kind of address decides.
+ */
 static bool
 MayLeadToDatabase(int descriptor)
 {

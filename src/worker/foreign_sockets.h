@@ -9,8 +9,8 @@
 extern void SpareSockets(void);
 
 /*
- * Shut down the connections to other database servers that look-ups have opened in this worker. A
- * call that waits for such a connection finds it closed. For signal handlers.
+ * Shuts down the connections to other database servers that look-ups have opened in this worker. A
+ * call that waits for such a connection then finds it closed. For signal handlers.
  */
 extern void CutForeignSockets(void);
 

@@ -2,10 +2,10 @@
  * worker.c - the process that sends a database's mail: wait, claim, hand over, record; shutdown,
  * reload, pause.
  *
- * One loop. A claim is committed before a byte is on the wire, and an outcome before it is
- * forgotten. No transaction is open in between. The process sleeps in one place, Wait(), on its
- * latch and on the one descriptor of SMTP. Errors end up in one place, too, Recover(): it logs a
- * failed statement once for each cause, and waits.
+ * The process runs one loop. A claim is committed before a byte is on the wire, and an outcome
+ * before it is forgotten. No transaction is open in between. The process sleeps in one place,
+ * Wait(), on its latch and on the one descriptor of SMTP. Errors are handled in one place, too,
+ * Recover(): it logs a failed statement once for each cause, and waits.
  */
 #include "postgres.h"
 
@@ -48,8 +48,9 @@ static WaitEventSet *waits;
 static bool reload_requested = false; /* settings or the extension may have changed */
 
 /*
- * A new process with new settings can wait, but mail cannot: while another session locks a row
- * whose outcome must not be forgotten, this process goes on.
+ * Begins to drain after a reload was requested. But while another session has locked a row whose
+ * outcome must still be recorded, this process continues with all its work, even if it has begun to
+ * drain: a new process with new settings can wait, but mail cannot.
  */
 static void
 DrainUnlessLocked(void)
@@ -83,13 +84,15 @@ HandleRequests(void)
 	{
 		ClaimAfterWakeUp();
 		RewindClaimPosition(due_since);
-		/* adopt_database() wakes the worker, too. */
+		/* The request may come from adopt_database(). */
 		if (IsInCopy())
 			CheckSafetyNow();
 	}
 	if (requests & WAKE_RETRY_NOW)
 		RetryNow();
-	/* The mails that are on the wire have no rows any more. */
+	/*
+	 * If the extension was dropped, mails on the wire have no rows any more: do not wait for them.
+	 */
 	if ((requests & WAKE_RELOAD) && ExtensionIsGone())
 		WorkerExit(EXIT_REASON_RELOAD);
 	DrainUnlessLocked();
@@ -119,7 +122,10 @@ CurrentActivity(void)
 	return IsPaused() ? WORKER_PAUSED : WORKER_IDLE;
 }
 
-/* When the worker can claim again, or has something else to do on the queue. */
+/*
+ * Returns when the worker may claim again, or has something else to do on the queue;
+ * MONOTONIC_NEVER if it has too many mails for a claim.
+ */
 static MonotonicTime
 ClaimWakeTime(MonotonicTime now)
 {
@@ -130,6 +136,10 @@ ClaimWakeTime(MonotonicTime now)
 	return HasSpaceForClaim() ? Max(NextQueueWork(), ErrorWaitUntil()) : MONOTONIC_NEVER;
 }
 
+/*
+ * Returns when the worker has to do something next. pace_us: how long the pace makes ready mails
+ * wait.
+ */
 static MonotonicTime
 WakeTime(int64 pace_us)
 {
@@ -148,9 +158,10 @@ WakeTime(int64 pace_us)
 }
 
 /*
- * While the worker cannot claim, new rows do not wake it. What keeps it from claiming ends at a
- * known time, or with WAKE_RETRY_NOW or WAKE_RELOAD. A request that came during this iteration is
- * for the next one: a wait for a lock or a standby may have reset the latch.
+ * Returns true if the worker may sleep; false if a request has come during this iteration, which is
+ * for the next one. (The latch alone does not show that: a wait for a lock or a standby may have
+ * reset it.) While the worker cannot claim, new rows do not wake it: the cause ends at a known
+ * time, or with WAKE_RETRY_NOW or WAKE_RELOAD.
  */
 static bool
 MaySleep(void)
@@ -161,6 +172,7 @@ MaySleep(void)
 	return !ConfigReloadPending && !SleepThrough(my_slot, cannot_claim ? WAKE_ROWS_DUE : 0);
 }
 
+/* Sleeps until wake_at, or until the latch is set or SMTP can make progress. */
 static void
 Wait(MonotonicTime wake_at)
 {
@@ -174,7 +186,7 @@ Wait(MonotonicTime wake_at)
 	ResetLatch(MyLatch);
 }
 
-/* Recover handles the errors that this raises. */
+/* Does what is due, or sleeps. Recover() handles the errors that this raises. */
 static void
 RunOneIteration(void)
 {
@@ -212,9 +224,10 @@ RunOneIteration(void)
 }
 
 /*
- * A statement has changed several rows together, and a trigger or constraint of the application may
- * have refused one of them. False: the rows were changed one by one already, or it is another
- * error.
+ * Decides, after an error, whether the rows of the failed statement are to be changed one by one: a
+ * trigger or constraint of the application may have refused one of them. Returns true, and makes
+ * the next transaction do so. Returns false if the rows were changed one by one already, or if the
+ * error has another cause.
  */
 static bool
 GoesOneByOne(const ErrorData *error)
@@ -242,7 +255,7 @@ GoesOneByOne(const ErrorData *error)
 	}
 }
 
-/* The text for worker_status. */
+/* Returns the text of the error for worker_status. */
 static const char *
 ErrorText(const ErrorData *error)
 {
@@ -251,7 +264,10 @@ ErrorText(const ErrorData *error)
 	return error->message;
 }
 
-/* Handle an error: log each cause once, put all deliveries where they can be found, wait. */
+/*
+ * Handles an error: logs it once for each cause, aborts the transaction, returns a batch that was
+ * being prepared, and waits, unless rows are now changed one by one.
+ */
 static void
 Recover(void)
 {
@@ -274,7 +290,10 @@ Recover(void)
 	EndSlowLookUp();
 	RESUME_INTERRUPTS();
 
-	/* If this worker is about to exit, its successor prepares what is left row by row. */
+	/*
+	 * If this worker is about to exit, keep the note: its successor then prepares these rows one by
+	 * one.
+	 */
 	if (!shutdown_was_requested)
 		NotePreparing(0, 0, 0);
 	EnterStep(STEP_OTHER);
@@ -296,7 +315,8 @@ Recover(void)
 }
 
 /*
- * SIGTERM: mails on the wire get a moment, and their outcomes are recorded. Then the worker exits.
+ * Ends the work after SIGTERM: returns unsent mails, waits SHUTDOWN_GRACE_MS for mails on the wire,
+ * and records all outcomes. The caller then exits.
  */
 static void
 ShutDown(void)
@@ -340,7 +360,7 @@ ReportSettingsProblem(const char *problem)
 				 errdetail("%s.", problem)));
 }
 
-/* Without complete settings there is no pool, and rows wait. */
+/* Opens the pool. If the settings are not complete, there is no pool, and rows wait. */
 static void
 TurnMailOn(void)
 {
@@ -357,8 +377,8 @@ TurnMailOn(void)
 }
 
 /*
- * PostgreSQL accepts the value of frontend_url, which another setting makes invalid. So PostgreSQL
- * does not log that it is refused.
+ * Logs, once, that frontend_url is refused because allow_http_links is off. PostgreSQL does not log
+ * it, because it checks each setting alone and accepts the value.
  */
 static void
 ReportLinksProblem(void)
@@ -390,7 +410,10 @@ PublishEpoch(void)
 	BeginJournal(my_slot - rhesis_shared->slots, epoch);
 }
 
-/* Most messages of PostgreSQL do not name the database: an error at the start does. */
+/*
+ * Adds the name of the database to the context of an error at the start: most messages of
+ * PostgreSQL do not name it.
+ */
 static void
 NameDatabase(void *name)
 {

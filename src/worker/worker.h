@@ -4,6 +4,7 @@
 #ifndef RHESIS_WORKER_H
 #define RHESIS_WORKER_H
 
+/* The main function of a worker's process. The argument is the number of its slot. */
 extern PGDLLEXPORT void RhesisWorkerMain(Datum argument);
 
 #endif

@@ -65,7 +65,10 @@ Describe(WorkerActivity activity, int mails, char *text)
 	}
 }
 
-/* The texts of these contain numbers or times that change while the activity does not. */
+/*
+ * Returns true if the text of the activity must be shown again: it contains numbers or times that
+ * change while the activity does not, and was shown some time ago.
+ */
 static bool
 IsOutOfDate(WorkerActivity activity)
 {
@@ -108,8 +111,8 @@ ShowWorkDone(void)
 }
 
 /*
- * Readers test whether the process really waits: the setting may be newer than what this process
- * has read.
+ * standby_since is set for each commit that may wait. Readers test whether the process really
+ * waits: the setting may be newer than what this process has read.
  */
 void
 ShowCommit(void)
@@ -144,7 +147,7 @@ ActivityWaitEvent(WorkerActivity activity)
 	};
 	static uint32 events[lengthof(names)];
 
-	/* To name a wait event takes a look into a table in shared memory: do it once. */
+	/* Find the number of a wait event only once: that needs a search in shared memory. */
 	if (events[activity] == 0)
 		events[activity] = RhesisWaitEvent(names[activity]);
 	return events[activity];

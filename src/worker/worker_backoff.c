@@ -1,10 +1,10 @@
 /*
  * worker_backoff.c - see worker_backoff.h.
  *
- * An error of the server is not an error of the mail. All that has not been sent returns to the
- * queue, and no attempt counts. After a while one mail goes first, as a probe. This is for errors
- * that every mail would meet. If a connection is refused while others work, the worker uses the
- * others, and tries one more after a while.
+ * An error of the server is not an error of the mail. All mails that have not been sent return to
+ * the queue, and no attempt counts. After a while one mail is sent alone, as a probe. This is for
+ * errors that every mail would meet. If a connection is refused while others work, the worker uses
+ * the others, and tries one more after a while.
  */
 #include "postgres.h"
 
@@ -31,16 +31,16 @@
 #define LONGEST_TRY_GAP_MS 10000
 #define TRIES_FORGOTTEN_MS 60000
 
-static int failures = 0;					/* of the server, since it worked */
+static int failures = 0;					/* back-offs since the server last worked */
 static MonotonicTime backing_off_until = 0; /* 0: the worker does not back off */
-static bool is_firm = false;				/* only a probe can end it */
-static bool probing = false; /* the next mail goes first, to a server that had an error */
+static bool is_firm = false;				/* only a probe shows that the server works again */
+static bool probing = false;				/* the next mail is the probe */
 
-/* Requests of operators to retry now, one soon after the other. */
+/* How many requests of operators to retry now were granted, each soon after the one before. */
 static int tries = 0;
-static MonotonicTime next_try_at = 0; /* when the next of them is granted */
+static MonotonicTime next_try_at = 0; /* when the next request is granted */
 
-/* Since the server worked. */
+/* The causes that were logged since the server last worked. */
 static char logged_causes[CAUSES_KEPT][64];
 static int logged_count;
 
@@ -52,7 +52,8 @@ static MonotonicTime growth_at;
 static int growth_ms;
 
 /*
- * Remember the cause. True: it is a new one. If there are too many causes, the oldest is forgotten.
+ * Remembers the cause. Returns true if it was not known. If there are too many causes, the oldest
+ * is forgotten.
  */
 static bool
 IsNewCause(const char *cause)
@@ -99,7 +100,7 @@ BackOff(const char *cause, const char *trouble, const char *hint, int64 delay_ms
 	ShowError(trouble);
 	if (backing_off_until == 0)
 		failures++;
-	/* Otherwise another connection has had the same error. */
+	/* The worker may back off already, because another connection has had the same error. */
 	backing_off_until = Max(backing_off_until, DeadlineAfter(delay_ms));
 	is_firm |= firm;
 	probing = false;
@@ -147,7 +148,10 @@ BackOffFor(const Delivery *delivery, const Disposition *disposition)
 		ShowNeedOfPerson();
 }
 
-/* Log it once, and not each time that one more connection was refused. */
+/*
+ * Logs how many connections the server allows: once for each number, and not while the worker tries
+ * one more.
+ */
 static void
 LogConnectionLimit(void)
 {
@@ -160,6 +164,10 @@ LogConnectionLimit(void)
 								connection_limit)));
 }
 
+/*
+ * The server works: ends the back-off. After a firm back-off, only the probe shows that the server
+ * works.
+ */
 static void
 EndFailures(const Delivery *delivery)
 {
@@ -210,8 +218,9 @@ IsProbing(void)
 /* ---- An operator's request ---- */
 
 /*
- * When the next requests are granted: later each time. A server that has named a delay is not tried
- * often.
+ * Counts a request that is granted at try_at, and sets when the next one can be granted: the time
+ * in between grows. In a firm back-off it is the longest at once, because the server has named a
+ * delay or a limit.
  */
 static void
 CountTry(MonotonicTime try_at)
@@ -244,7 +253,10 @@ RetryNow(void)
 
 /* ---- As many connections as are allowed ---- */
 
-/* The server refused one more connection. */
+/*
+ * The server has refused one more connection: uses no more than are open now, and sets when to try
+ * one more.
+ */
 static void
 UseFewerConnections(const SmtpEvent *event)
 {

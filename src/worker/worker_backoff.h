@@ -1,6 +1,7 @@
 /*
- * worker_backoff.h - how a worker spares a mail server: it backs off after an error of the server,
- * uses no more connections than are allowed, and slows down when the server asks for it.
+ * worker_backoff.h - how a worker treats a mail server in trouble: it backs off after an error of
+ * the server, uses no more connections than are allowed, and slows down when the server asks for
+ * it.
  */
 #ifndef RHESIS_WORKER_BACKOFF_H
 #define RHESIS_WORKER_BACKOFF_H
@@ -9,37 +10,40 @@
 #include "delivery/delivery.h"
 
 /*
- * Back off: no mail goes to the server for a while, at least for delay_ms, and all mails that
- * it has not seen return to the queue. trouble is the error. hint is the next step for the person
- * who can mend it, or NULL. Each cause is logged once until the server works again. A mail that was
- * on its way does not end a firm back-off.
+ * Begins a back-off, or makes it longer: no mail goes to the server for at least delay_ms, and all
+ * mails that the server has not seen return to the queue. trouble is the text of the error. hint is
+ * the next step for the person who can correct the error, or NULL. Errors with the same cause, a
+ * short text, are logged once until the server works again.
+ *
+ * Normally the back-off ends as soon as the server accepts any mail, or refuses it for a reason
+ * that is the mail's own. If it is firm, only the probe ends it in this way.
  */
 extern void
 BackOff(const char *cause, const char *trouble, const char *hint, int64 delay_ms, bool firm);
 
-/* What the policy needs to know about the worker and the mail server. */
+/* Fills in what the policy needs to know about the worker and the mail server. */
 extern void GetServerCircumstances(ServerCircumstances *server);
 
-/* Carries out what was decided about the mail server. */
+/* Carries out what the policy has decided about the mail server after an event of this delivery. */
 extern void TreatServer(const Delivery *delivery, const Disposition *disposition);
 
-/* When the time to back off is over, one mail goes first. */
+/* If the time to back off is over, ends the wait: the next mail is sent alone, as a probe. */
 extern void EndBackoff(void);
 
-/* Until when no mail goes to the server; 0: the worker does not back off. */
+/* Returns until when no mail goes to the server; 0 if the worker does not back off. */
 extern MonotonicTime BackoffUntil(void);
 
-/* Is the next mail the one that goes first? */
+/* Returns true if the next mail is sent alone, as a probe. */
 extern bool IsProbing(void);
 
 /*
- * An operator wants a retry: try at once what the worker waits for (a mail server, recipients, its
- * own tables). If requests come one soon after the other, only some are granted: a request that
- * comes too soon is put off for some seconds.
+ * Call this when an operator requests a retry. The worker then tries at once what it waits for (a
+ * mail server, recipients, its own tables). A request that comes too soon after another one is
+ * granted some seconds later.
  */
 extern void RetryNow(void);
 
-/* After a while, try one more connection. */
+/* Allows one more connection if the server has refused one some time ago. */
 extern void TryMoreConnections(void);
 
 #endif

@@ -15,7 +15,7 @@
 
 static bool paused = false;
 static bool in_copy = false;
-static bool was_read = false; /* since the start */
+static bool was_read = false; /* the state of the database was read since the start */
 
 static void
 WarnOfCopy(CopySign sign, const CopyFigures *figures)
@@ -50,7 +50,10 @@ StandStillAsCopy(const DatabaseState *state, CopySign sign)
 	WarnOfCopy(sign, &figures);
 }
 
-/* Somebody has called adopt_database(), or the rows that came with the copy are gone. */
+/*
+ * Notes that the database is no copy. If it was one, somebody has called adopt_database(), or the
+ * rows that came with the copy are gone.
+ */
 static void
 GoOnAsItself(void)
 {

@@ -1,6 +1,6 @@
 /*
- * worker_drain.h - a worker that is to be replaced drains: it finishes what is on its way, and
- * exits.
+ * worker_drain.h - draining: a worker that is to be replaced begins nothing new, waits for the
+ * mails on the wire, records their outcomes, and exits.
  */
 #ifndef RHESIS_WORKER_DRAIN_H
 #define RHESIS_WORKER_DRAIN_H
@@ -9,11 +9,14 @@
 
 extern void StartDrain(void);
 
-/* Go on with all work: something has to be recorded first, and that may take long. */
+/* Continues with all work, because an outcome has to be recorded first, and that may take long. */
 extern void StopDrain(void);
 extern bool IsDraining(void);
 
-/* When connections are cut on which no mail awaits the reply to its final dot. */
+/*
+ * Returns when the worker closes the connections on which no mail awaits the reply to its final
+ * dot.
+ */
 extern MonotonicTime DrainUntil(void);
 
 #endif

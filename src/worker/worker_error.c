@@ -76,7 +76,7 @@ ResetConsecutiveErrors(void)
 	consecutive_errors = 0;
 }
 
-/* The message may contain the values of another row each time. */
+/* Compares codes, not messages: a message may contain the values of another row each time. */
 void
 WaitForRecipients(const RecipientsProblem *problem)
 {
@@ -116,7 +116,7 @@ NoteRecipientsAreReadable(void)
 	ResetLoggedError();
 }
 
-/* A message does not name the rule that was applied: the warning does. */
+/* PostgreSQL's message does not name the rule that was applied, so the warning does. */
 void
 ReportRowProblems(const char *what, RowProblems *problems)
 {

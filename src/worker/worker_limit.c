@@ -14,17 +14,20 @@
 #include "worker/worker_outbox.h"
 #include "worker/worker_record.h"
 
-/* More rows than are ever claimed together. */
+/* No limit: more rows than are ever claimed together. */
 #define MOST_FITTING 1000000
 
 /*
- * When claimed rows take that much memory, no more are claimed while a mail is ready. While all of
- * them are on the wire, it may be three times that much.
+ * While a mail is ready and claimed rows take more memory than this, no more rows are claimed.
+ * While no mail is ready, the limit is three times as high.
  */
 #define ENOUGH_BYTES (8 * 1024 * 1024)
 #define ENOUGH_BYTES_PER_CONNECTION (128 * 1024)
 
-/* To see whether recipients can be read again: one row alone may have an error of its own. */
+/*
+ * How many rows are claimed to find out whether recipients can be read again. (One row alone may
+ * have an error of its own.)
+ */
 #define ROWS_TRIED 8
 
 #define CAREFUL_MS (10 * 60 * 1000)
@@ -57,7 +60,7 @@ BeCareful(void)
 	careful_until = DeadlineAfter(CAREFUL_MS);
 }
 
-/* If no row was left out, the next claim may take some more. */
+/* If no row was left out, the next claim may take some more rows. */
 void
 NoteFitting(int count, bool cut)
 {
@@ -70,7 +73,7 @@ NoteFitting(int count, bool cut)
 static int
 RowsWanted(void)
 {
-	/* Do not wait for all that is on its way: something may hang for long. */
+	/* Do not wait for all other mails: one of them may hang for a long time. */
 	if (IsProbing())
 		return ProbeIsOut() || ReadyCount() > 0 ? 0 : 1;
 	if (TooMuchIsRefused())

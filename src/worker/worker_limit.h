@@ -4,28 +4,36 @@
 #ifndef RHESIS_WORKER_LIMIT_H
 #define RHESIS_WORKER_LIMIT_H
 
-/* Claim that many rows one by one, at least, to find the row whose preparation fails. */
+/*
+ * At least the next count claims take one row each, to find the row whose preparation fails.
+ * SingleRowClaims() returns how many of these claims are left.
+ */
 extern void ClaimSingleRows(int count);
 extern int SingleRowClaims(void);
 
-/* A claim is made. */
+/* Call this for each claim. */
 extern void CountClaim(void);
 
 /*
- * A worker has died while it prepared rows, and may die again: for some minutes no row is prepared
- * while a mail is on the wire, which would be in doubt then.
+ * Call this when a worker has died while it prepared rows: that may happen again. For some minutes,
+ * no row is claimed while a mail is ready or on the wire. So no mail is in doubt if this worker
+ * dies, too.
  */
 extern void BeCareful(void);
 
 /*
- * So many rows were not too large together. cut: further rows were left out because of their size.
+ * Call this when count rows were claimed or prepared that were not too large together. cut: further
+ * rows were left out because of their size.
  */
 extern void NoteFitting(int count, bool cut);
 
-/* How many rows the next claim may take. */
+/* Returns how many rows the next claim may take. */
 extern int ClaimLimit(void);
 
-/* May a claim be made now? Not for a handful of rows at a time, while there is enough to do. */
+/*
+ * Returns true if the next claim may take enough rows. While the worker has mails, a few rows are
+ * not enough.
+ */
 extern bool HasSpaceForClaim(void);
 
 #endif

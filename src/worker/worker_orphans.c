@@ -15,8 +15,8 @@
 #define CULPRIT_MESSAGE "the worker ended while it looked up the recipient or rendered the mail"
 
 /*
- * The worker was preparing only this row when it ended: the row counts an attempt. Returns whether
- * its claim was still there.
+ * Counts an attempt for the row that a dead worker was preparing alone. Returns false if the row is
+ * no longer claimed.
  */
 static bool
 FailCulprit(const JournalLife *life)
@@ -74,8 +74,8 @@ FailRow(void *argument)
 }
 
 /*
- * If a trigger or constraint of the application refuses the change, the row stays in doubt, and the
- * rule for such rows applies.
+ * Runs a step; with one_by_one, in a subtransaction. If a trigger or constraint of the application
+ * then refuses the change, the row stays in doubt, and AdoptOrphans() decides about it.
  */
 static void
 Try(void (*run)(void *argument), ReturnStep *step, bool one_by_one)
@@ -88,6 +88,9 @@ Try(void (*run)(void *argument), ReturnStep *step, bool one_by_one)
 		run(step);
 }
 
+/*
+ * Makes the rows due again whose mails no mail server has seen in this life. Returns their number.
+ */
 static int
 ReturnUnsentOf(const JournalLife *life, bool one_by_one)
 {
@@ -125,8 +128,8 @@ TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool one_by_one)
 		if (life->preparing == 1)
 			Try(FailRow, &step, one_by_one);
 		/*
-		 * One of several rows may have ended the worker. The others are still to be tried, and one
-		 * of them may end it, too.
+		 * One of several rows may have ended the worker. Each of the others is still to be tried,
+		 * and may end this worker, too.
 		 */
 		if (life->preparing > 1 || step.returned > 0)
 			ClaimSingleRows(Max(life->preparing, life->single_row_claims));
@@ -134,8 +137,8 @@ TakeOverUnsent(bool (*epoch_is_live)(int64 epoch), bool one_by_one)
 			ForgetPreparing(life->epoch);
 		changed = step.returned + ReturnUnsentOf(life, one_by_one);
 		/*
-		 * The life is forgotten when the next look finds nothing left: this transaction may still
-		 * fail.
+		 * Forget the life only when the next check finds nothing left of it: this transaction may
+		 * still fail.
 		 */
 		if (changed > 0)
 			number++;

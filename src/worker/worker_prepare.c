@@ -19,8 +19,8 @@
 #include "worker/worker_slot.h"
 
 static DeliveryBatch *preparing = NULL;
-static int64 cancelled_id = 0;		 /* the look-up of this row alone was cancelled last */
-static bool slow_row_failed = false; /* one was too slow, and no look-up has succeeded since */
+static int64 cancelled_id = 0;		 /* the row that was alone when its look-up was cancelled */
+static bool slow_row_failed = false; /* a row was too slow, and no look-up has succeeded since */
 
 void
 KeepForPreparing(DeliveryBatch *batch)
@@ -35,10 +35,13 @@ HasBatchToPrepare(void)
 }
 
 /*
+ * Call this when a look-up has failed. Returns true if it took too long because of its only row,
+ * which then counts an attempt.
+ *
  * A look-up that takes too long may be the fault of one row, or of the relation. So the rows of its
- * batch are looked up one by one, and a row that takes too long again counts an attempt. But only
- * one row does, until a look-up succeeds: if the next row takes too long as well, it is the
- * relation. True: the batch was one row, and it has failed.
+ * batch are looked up one by one, and a row that takes too long again counts an attempt. But until
+ * a look-up succeeds, that is done for one row only: if the next row takes too long as well, the
+ * relation is at fault.
  */
 static bool
 FailSlowRow(DeliveryBatch *batch, const RecipientsProblem *problem)
@@ -55,8 +58,9 @@ FailSlowRow(DeliveryBatch *batch, const RecipientsProblem *problem)
 }
 
 /*
- * A row that has ended its worker is prepared alone, when no other row could be put in doubt. True:
- * there is such a row, this is not the time, and all rows return to the queue.
+ * A row that has ended its worker is prepared alone, and only while no other row could be put in
+ * doubt. If the batch has such a row, and this condition is not met, returns all rows of the batch
+ * to the queue, and returns true.
  */
 static bool
 SetCulpritsApart(DeliveryBatch *batch)
@@ -99,13 +103,17 @@ PrepareClaimed(void)
 	BeginWork("looking up recipients, rendering");
 	readable = PrepareBatch(batch, &fitting, &problem);
 	/*
-	 * The commit tells a foreign server that was asked of the end, and that server may not answer.
+	 * If the look-up has asked a foreign server, the commit also ends the transaction there, and
+	 * that server may not answer.
 	 */
 	StartTimeLimit(LOOK_UP_LIMIT_MS);
 	CommitWork();
 	StopTimeLimit();
 	EndSlowLookUp();
-	/* SIGTERM has ended the look-up: no row has failed, and all rows return to the queue. */
+	/*
+	 * SIGTERM has ended the look-up: no row has failed, and ShutDown() returns all rows to the
+	 * queue.
+	 */
 	if (shutdown_was_requested)
 		return;
 	NotePreparing(0, 0, 0);
@@ -137,7 +145,10 @@ PrepareClaimed(void)
 	}
 }
 
-/* Something cancels the look-up of this row each time: an operator, or the row itself. */
+/*
+ * Returns true if the look-up of this row alone was cancelled the last time, too. Then something
+ * cancels it each time: an operator, or the row itself.
+ */
 static bool
 WasCancelledTwice(const DeliveryBatch *batch)
 {
@@ -149,8 +160,9 @@ WasCancelledTwice(const DeliveryBatch *batch)
 }
 
 /*
- * The row may have terminated the worker itself, through a function of a superuser. The first time,
- * the row has not failed.
+ * Returns true if the worker was terminated while it prepared this row alone, and the worker before
+ * as well. The row may have done it itself, through a function of a superuser. The first time, the
+ * row has not failed.
  */
 static bool
 WasTerminatedTwice(const DeliveryBatch *batch)

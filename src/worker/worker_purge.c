@@ -3,9 +3,9 @@
  *
  * Foreign keys and triggers of an application decide how long it takes to remove a row, and whether
  * it can be removed. So batches grow and shrink with their duration. Each batch has a limit, and
- * ends early when mail comes in or becomes due. A row whose removal ended early each time is
- * removed while mails wait, if that does not take long. A batch that fails is halved until the row
- * is found that cannot be removed. The next batch begins after that row.
+ * ends early when mail comes in or becomes due. If the removal of one row has ended early several
+ * times, the row is removed while mails wait, if that does not take long. A batch that fails is
+ * halved until the row is found that cannot be removed. The next batch begins after that row.
  */
 #include "postgres.h"
 
@@ -52,7 +52,7 @@ static int batch = 1;
 static int interruptions; /* by mail, while this row was being removed */
 static int most_interruptions = MAX_INTERRUPTIONS;
 
-/* For this pass over the rows that are old enough. */
+/* How many rows could not be removed in this pass over the rows that are old enough. */
 static int kept;
 static MonotonicTime retry_at = 0; /* when the rows that were kept are tried again */
 static bool table_changed = false;
@@ -71,7 +71,10 @@ static uint32 urgent_requests;			   /* requests that end it early; 0: mail may w
 static MonotonicTime mail_at;
 static TimestampTz mail_due;
 
-/* Runs in a signal handler. */
+/*
+ * Cancels the statement if its limit has passed, or mail came in or became due. Runs in a signal
+ * handler.
+ */
 static void
 HandleTick(void)
 {
@@ -87,14 +90,21 @@ HandleTick(void)
 	SetLatch(MyLatch);
 }
 
-/* The removal of this row has ended early often enough. */
+/*
+ * Returns true if the removal of this row has ended early often enough: then it is not ended again
+ * for mail.
+ */
 static bool
 MayMailWait(void)
 {
 	return interruptions >= most_interruptions;
 }
 
-/* If the worker cannot claim, that ends at a known time, or when an operator asks for a retry. */
+/*
+ * Sets what ends the statement early: requests of other processes, and the times when mail is due.
+ * If the worker cannot claim, only an operator's request and the time when it can claim again
+ * matter. last_look: when this iteration has tested whether a claim is due.
+ */
 static void
 FindUrgentWork(MonotonicTime last_look)
 {
@@ -135,7 +145,7 @@ StopLimit(void)
 	if (tick == MAX_TIMEOUTS)
 		return;
 	disable_timeout(tick, false);
-	/* If the statement was done already, nothing is left to cancel. */
+	/* If the statement had ended already, do not cancel the next one. */
 	if (cut_short && !shutdown_was_requested)
 		QueryCancelPending = false;
 }
@@ -151,8 +161,8 @@ StatementLimit(void)
 /* ---- Rows that cannot be removed ---- */
 
 /*
- * Something about the queue has changed, perhaps foreign keys, triggers or rules. So refused rows
- * may be removed now.
+ * A callback for relation cache invalidations. The queue's definition may have changed: foreign
+ * keys, triggers or rules. So refused rows may be removed now.
  */
 static void
 NoteTableChanged(Datum argument, Oid relation)
@@ -215,7 +225,10 @@ NoteSuccess(const PurgeResult *result, int64 took_ms)
 	QueueProblem suppressed = {ERRCODE_TRIGGERED_ACTION_EXCEPTION,
 							   "a trigger or a rule suppresses the deletion", NULL};
 
-	/* The next row will be interrupted as often, in vain or not. */
+	/*
+	 * If mail had to wait for this row, it will probably have to wait for the next one: then
+	 * interrupt that row only once.
+	 */
 	most_interruptions = MayMailWait() ? 1 : MAX_INTERRUPTIONS;
 	interruptions = 0;
 	if (result->removed < result->picked)
@@ -226,7 +239,11 @@ NoteSuccess(const PurgeResult *result, int64 took_ms)
 		batch = Max(batch / 2, 1);
 }
 
-/* All rows that are old enough have been tried. */
+/*
+ * Ends a pass: all rows that are old enough have been tried. The next pass begins at the oldest row
+ * again if no row was kept. Otherwise it passes over the kept rows, until the queue's definition
+ * has changed or RETRY_REFUSED_MS have passed.
+ */
 static void
 EndPass(MonotonicTime now)
 {

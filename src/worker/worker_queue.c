@@ -26,8 +26,8 @@
 #include "worker/worker_session.h"
 #include "worker/worker_slot.h"
 
-#define SUSPECT_MS 5000	 /* between two looks for rows that claims leave behind */
-#define LONG_DUE_MS 1000 /* a row that just came in has not been due for so long */
+#define SUSPECT_MS 5000	 /* between two searches for rows that claims do not take */
+#define LONG_DUE_MS 1000 /* a row that was just inserted has not been due for so long */
 
 /*
  * After an error, each row is changed in its own subtransaction: a trigger of the application may
@@ -36,7 +36,7 @@
 static bool adopting_one_by_one = false;
 static bool claiming_one_by_one = false;
 
-/* When to look for rows that claims leave behind without an error. */
+/* When to search again for rows that claims do not take, although no error is raised. */
 static MonotonicTime suspects_at = 0;
 
 static bool
@@ -72,7 +72,10 @@ EpochIsLive(int64 candidate)
 	return false;
 }
 
-/* Look for orphans, and have the next claim look for rows that came without a wake-up. */
+/*
+ * Adopts orphans. The next claim begins at the start of the queue, to find rows that came without a
+ * wake-up.
+ */
 static void
 SafetyCheck(void)
 {
@@ -117,7 +120,7 @@ MayClaim(MonotonicTime now)
 	return HasSpaceForClaim();
 }
 
-/* Rows that are refused are set aside, with a warning. */
+/* Claims rows one by one, with a warning if rows are refused and set aside. */
 static void
 ClaimOneByOne(int limit, const CopyBounds *bounds, MemoryContext context, ClaimResult *claim)
 {
@@ -131,7 +134,7 @@ ClaimOneByOne(int limit, const CopyBounds *bounds, MemoryContext context, ClaimR
 	claiming_one_by_one = claim->full && problems.count > 0;
 }
 
-/* Claim what is due, in the open transaction. */
+/* Claims due rows, in the open transaction, and keeps them for PrepareClaimed(). */
 static void
 Claim(MonotonicTime now, const DatabaseState *state)
 {
@@ -175,6 +178,9 @@ Claim(MonotonicTime now, const DatabaseState *state)
 		ClaimNow();
 }
 
+/*
+ * Finds when the next row is due. If a row has been due for long, the next claim goes row by row.
+ */
 static void
 FindNextDueTime(MonotonicTime now)
 {
@@ -192,7 +198,7 @@ FindNextDueTime(MonotonicTime now)
 	NoteDueTime(due, now);
 }
 
-/* Outcomes that are recorded one by one have a transaction of their own. */
+/* Outcomes that are recorded one by one have a transaction of their own, without a claim. */
 void
 WorkOnQueue(bool claiming)
 {

@@ -7,15 +7,19 @@
 
 #include "base/monotonic.h"
 
+/* Returns true if a claim is due at the time now, and nothing prevents it. */
 extern bool MayClaim(MonotonicTime now);
 
 /*
- * One transaction: record what is settled, and claim if so told. A batch that was claimed is then
- * to be prepared.
+ * Records settled outcomes, looks at the database if that is due, and, if claiming is true, claims
+ * rows, all in one transaction. PrepareClaimed() must be called for the batch that was claimed.
  */
 extern void WorkOnQueue(bool claiming);
 
-/* After an error: adopt or claim each row in its own subtransaction. False: it was so already. */
+/*
+ * Call these after an error. The next transaction adopts or claims each row in its own
+ * subtransaction. Returns false if the last one did so already.
+ */
 extern bool StartAdoptingOneByOne(void);
 extern bool StartClaimingOneByOne(void);
 

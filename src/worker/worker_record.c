@@ -1,7 +1,7 @@
 /*
  * worker_record.c - see worker_record.h.
  *
- * What was claimed and cannot be recorded is in doubt after a crash, and stays in memory.
+ * An outcome that cannot be recorded stays in memory. After a crash, its row would be in doubt.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@
 #define MOST_REFUSED 1000
 
 static DeliveryList settled = EMPTY_DELIVERY_LIST(settled);
-static MonotonicTime settled_at; /* when the oldest of them was */
+static MonotonicTime settled_at; /* when the oldest of them was settled */
 static DeliveryList locked = EMPTY_DELIVERY_LIST(locked);
 static MonotonicTime locked_until; /* when to try them again */
 static DeliveryList refused = EMPTY_DELIVERY_LIST(refused);
@@ -115,7 +115,10 @@ SettleWaiting(MonotonicTime now)
 	SettleRefused(now);
 }
 
-/* When the first of the refused outcomes is to be tried again; MONOTONIC_NEVER: there is none. */
+/*
+ * Returns when the first of the refused outcomes is to be tried again; MONOTONIC_NEVER if there is
+ * none.
+ */
 static MonotonicTime
 RefusedUntil(void)
 {
@@ -126,7 +129,10 @@ RefusedUntil(void)
 	return until;
 }
 
-/* When the next outcome is to be recorded, if no transaction has failed. */
+/*
+ * Returns when the next outcome is to be recorded, if no transaction has failed; MONOTONIC_NEVER if
+ * there is none.
+ */
 static MonotonicTime
 NextRecordingTime(void)
 {
@@ -190,7 +196,9 @@ StartRecordingAroundLocks(void)
 	around_locks = true;
 }
 
-/* A record was refused: it is tried again, later each time. */
+/*
+ * Notes that a record was refused. It is tried again after a time that doubles with each refusal.
+ */
 static void
 NoteRefusal(Delivery *delivery)
 {
@@ -200,7 +208,7 @@ NoteRefusal(Delivery *delivery)
 	delivery->refusals++;
 }
 
-/* The error was the server's, and not that of the rows. */
+/* Forgets the refusals of this transaction: the error was the server's, not that of the rows. */
 static void
 ForgetRefusals(void)
 {
@@ -208,6 +216,7 @@ ForgetRefusals(void)
 		delivery->refusals -= delivery->is_refused ? 1 : 0;
 }
 
+/* Returns the settled delivery of the row with this id; NULL if there is none. */
 static Delivery *
 SettledDelivery(int64 id)
 {
@@ -218,7 +227,11 @@ SettledDelivery(int64 id)
 	return delivery;
 }
 
-/* Some rows were not changed: an operator took them, or a trigger suppressed the update. */
+/*
+ * Call this when some of the records have changed no row. If the row is still claimed and not
+ * locked, a trigger has suppressed the update: counts as refused. Otherwise an operator has taken
+ * the row.
+ */
 static void
 NoteSuppressed(const DeliveryRecord *records, int count)
 {
@@ -230,7 +243,7 @@ NoteSuppressed(const DeliveryRecord *records, int count)
 	pfree(ids);
 }
 
-/* Record the rows that no session has locked, and mark the others. */
+/* Records the outcomes of rows that no other session has locked, and marks the other deliveries. */
 static void
 RecordAroundLocks(const DeliveryRecord *records, int count)
 {
@@ -244,7 +257,10 @@ RecordAroundLocks(const DeliveryRecord *records, int count)
 	pfree(ids);
 }
 
-/* After an error: refused rows wait, the others are recorded. */
+/*
+ * Records each settled outcome in its own subtransaction, and marks deliveries whose rows are
+ * locked or whose records are refused. Raises an error that may be the server's.
+ */
 static void
 RecordOneByOne(void)
 {
@@ -343,7 +359,10 @@ CloseSettled(void)
 	NoteRefused(REFUSED_RECORD, refused.count, 0, NULL);
 }
 
-/* A constraint refuses the outcome: record a state in which no worker sends the mail again. */
+/*
+ * Call this when a constraint refuses the outcome. Records `held` instead, so that no worker sends
+ * the mail again. Returns false if that fails, too.
+ */
 static bool
 HoldRefused(const Delivery *delivery)
 {

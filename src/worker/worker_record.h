@@ -1,8 +1,8 @@
 /*
- * worker_record.h - outcomes that are to be recorded.
+ * worker_record.h - holds the outcomes of mails until they are recorded.
  *
  * An outcome is settled (to be recorded soon), locked (another session has locked the row), or
- * refused (a trigger or constraint of the application raises an error).
+ * refused (a trigger or constraint of the application raises an error, or suppresses the update).
  */
 #ifndef RHESIS_WORKER_RECORD_H
 #define RHESIS_WORKER_RECORD_H
@@ -10,61 +10,97 @@
 #include "base/monotonic.h"
 #include "delivery/delivery.h"
 
+/* Adds a settled delivery to those that are to be recorded. */
 extern void AppendSettled(Delivery *delivery);
 
-/* Settle as returned to the queue all that is claimed and of whose mail no byte was written. */
+/*
+ * Settles as returned to the queue each delivery that is ready, or of whose mail the pool has not
+ * written a byte.
+ */
 extern void ReturnUnsent(void);
 
-/* All that is claimed and not recorded, but for locked and refused outcomes. */
+/*
+ * Returns the number of mails that are ready or in flight, and of settled outcomes. Locked and
+ * refused outcomes, and a batch that is to be prepared, do not count.
+ */
 extern int Outstanding(void);
 
-/* Is nothing left that was claimed, but for refused outcomes? */
+/*
+ * Returns true if no mail is ready or in flight, and no outcome is settled or locked. (Outcomes may
+ * still be refused.)
+ */
 extern bool IsDrained(void);
 
 /*
- * Is the worker recording around rows that other sessions have locked? Those would get lost if it
- * exited.
+ * Returns true if the worker records around locks (see RecordsAroundLocks()) and has outcomes left.
+ * If it exited now, these outcomes would be lost.
  */
 extern bool WaitsForLocks(void);
 
-/* So many outcomes were refused that nothing more is claimed. */
+/* Returns true if so many outcomes are refused that nothing more may be claimed. */
 extern bool TooMuchIsRefused(void);
 
-/* Settled outcomes wait a moment for others, unless nothing else is going on. */
+/*
+ * Returns true if RecordSettled() should be called at the time now. While mails are ready or in
+ * flight, settled outcomes wait a moment, so that more are recorded together.
+ */
 extern bool RecordingIsDue(MonotonicTime now);
 
-/* When the next outcome is to be recorded; MONOTONIC_NEVER: there is none. */
+/* Returns when the next outcome is to be recorded; MONOTONIC_NEVER if there is none. */
 extern MonotonicTime RecordingTime(void);
 
-/* Settle what was locked or refused, as far as its time has come. */
+/* Makes locked and refused outcomes settled again if they are to be tried again at the time now. */
 extern void SettleWaiting(MonotonicTime now);
 
-/* Record what is settled, in the open transaction. */
+/*
+ * Records the settled outcomes, in the open transaction. Deliveries are only marked: CloseSettled()
+ * must be called after the commit.
+ */
 extern void RecordSettled(void);
 
-/* That transaction is committed: log the outcomes and let them go. */
+/*
+ * Call this when the transaction of RecordSettled() is committed. Logs and closes the recorded
+ * deliveries, and keeps the locked and the refused ones.
+ */
 extern void CloseSettled(void);
 
-/* Are settled outcomes to be recorded each in its own subtransaction? */
+/*
+ * Returns true if there are settled outcomes, and each is to be recorded in its own subtransaction.
+ */
 extern bool RecordsOneByOne(void);
 
-/* Begin with that, after an error. False: it was so already. */
+/*
+ * Call this when RecordSettled() has raised an error. From now on, each outcome is recorded in its
+ * own subtransaction, until a transaction succeeds. Returns false if that was so already.
+ */
 extern bool StartRecordingOneByOne(void);
 
-/* The same at the commit: false, too, if nothing was recorded. */
+/*
+ * Call this when the commit has raised an error. If there are settled outcomes, does the same as
+ * StartRecordingOneByOne(). Returns false if there are none, or if each was recorded in its own
+ * subtransaction already.
+ */
 extern bool StartRecordingOneByOneAfterCommit(void);
 
-/* Record what is not locked, instead of waiting for other sessions. */
+/*
+ * Recording around locks: the worker does not wait for rows that other sessions have locked, but
+ * records the other outcomes and tries the locked ones again later. RecordsAroundLocks() returns
+ * true if that is so now.
+ */
 extern bool RecordsAroundLocks(void);
 extern void StartRecordingAroundLocks(void);
 
 /*
- * The worker exits: record refused outcomes without the triggers and constraints that refuse them,
- * or hold them. A row that stayed claimed would be mailed again.
+ * Call this when the worker exits. Records the refused outcomes without the triggers that refuse
+ * them. If a constraint still refuses an outcome, records the row as held. A row that stayed
+ * claimed would be mailed again.
  */
 extern void RecordWithoutTriggers(void);
 
-/* One transaction that records all outcomes, and waits for no session longer than half a second. */
+/*
+ * Call this before the worker exits after SIGTERM. Records all outcomes, and waits at most half a
+ * second for each lock.
+ */
 extern void RecordBeforeExit(void);
 
 #endif

@@ -8,22 +8,23 @@
 #include "queue/queue_aside.h"
 
 #define SAFETY_CHECK_MS 60000
-#define UNKNOWN_DUE_MS 1000 /* look again after this while the next due time is not known */
+#define UNKNOWN_DUE_MS 1000 /* search again after this while the next due time is not known */
 #define DUE_ALREADY_MS 100
 #define LOOK_BACK_MS 1000
 #define FROM_START_SHARE 100
 
-/* Of each time, 0 is now. */
+/* When each kind of work is due. 0 means now. */
 static MonotonicTime claim_at = 0;
-static TimestampTz next_due = DT_NOEND; /* then is a claim, too: by the clock that rows go by */
+static TimestampTz next_due = DT_NOEND; /* a claim is due then, too: by the clock on the wall */
 static bool due_time_known = false;
-static MonotonicTime look_back_at = 0;	/* when a claim begins at the first row that waits */
-static MonotonicTime from_start_at = 0; /* when it may look for that from the start of the queue */
-static bool woken = false;				/* since it did so last */
+static MonotonicTime look_back_at = 0;	/* when a claim next begins at the first waiting row */
+static MonotonicTime from_start_at = 0; /* when a claim may next begin at the start of the queue */
+static bool woken = false;				/* a wake-up came since a claim last began there */
 
 static MonotonicTime safety_check_at = 0;
 static MonotonicTime purge_at = 0;
 
+/* Returns when the next claim is due. */
 static MonotonicTime
 NextClaim(void)
 {
@@ -79,8 +80,9 @@ NextClaimStart(MonotonicTime now)
 }
 
 /*
- * How long a look from the start of the queue takes decides when the next one may be. So rows that
- * an old snapshot keeps there cost a hundredth of the time.
+ * A claim that begins at the start of the queue may take long, while an old snapshot keeps the
+ * entries of finished rows there. So the longer it took, the later is the next one: together they
+ * take a hundredth of the time.
  */
 void
 NoteClaimStart(ClaimStart start, MonotonicTime began)
@@ -121,7 +123,10 @@ NoteDueTime(TimestampTz due, MonotonicTime now)
 	MonotonicTime due_at = MonotonicAt(due);
 
 	due_time_known = true;
-	/* Due already: somebody has locked it, or it came in just now. Not in a tight loop. */
+	/*
+	 * If a row is due already, another session has locked it, or it was inserted just now. Try
+	 * again soon, but not in a tight loop.
+	 */
 	ClaimAt(due_at > soon ? MONOTONIC_NEVER : soon);
 	if (due_at > soon)
 		next_due = due;

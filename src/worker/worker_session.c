@@ -95,7 +95,10 @@ ConnectWorker(Oid database)
 	connecting = false;
 }
 
-/* Returns the installed version, or NULL. *oid and *owner are those of the extension. */
+/*
+ * Returns the installed version, and sets *oid and *owner to those of the extension. Returns NULL
+ * if there is no extension.
+ */
 static char *
 ReadExtension(Oid *oid, Oid *owner)
 {
@@ -124,7 +127,7 @@ ReadExtension(Oid *oid, Oid *owner)
 	return version;
 }
 
-/* Log that the objects are not of the version of the library. */
+/* Logs that the objects have another version than the library. */
 static void
 ReportObjectVersion(const char *version, bool served)
 {
@@ -201,7 +204,7 @@ BeginWork(const char *work)
 	ShowWork(work);
 }
 
-/* The part that is common to commit and abort. */
+/* Does what a commit and an abort have in common. */
 static void
 EndWork(void)
 {
@@ -216,7 +219,10 @@ EndWork(void)
 	if (shutdown_was_requested || wait_was_interrupted)
 		QueryCancelPending = wait_was_interrupted = false;
 
-	/* A function of the application may have taken some. A rollback does not release them. */
+	/*
+	 * A function of the application may have taken advisory locks. A rollback does not release
+	 * them.
+	 */
 	LockReleaseSession(USER_LOCKMETHOD);
 
 	/* Without this, autovacuum never sees what the worker writes. */
@@ -225,8 +231,8 @@ EndWork(void)
 }
 
 /*
- * The commit is on this server's disk. Wait for the standbys, too, as synchronous_commit says, and
- * answer other processes meanwhile.
+ * The commit is on this server's disk. If the wait for the standbys was interrupted, waits again,
+ * as synchronous_commit says, and answers other processes meanwhile.
  */
 static void
 WaitForStandbys(void)

@@ -13,7 +13,7 @@ typedef enum ExtensionFit
 	EXTENSION_MISFIT /* already logged: library and SQL objects are of different versions */
 } ExtensionFit;
 
-/* SIGTERM came. Only HandleWorkerSigterm sets it. */
+/* True after SIGTERM. Only HandleWorkerSigterm() sets this. */
 extern volatile sig_atomic_t shutdown_was_requested;
 
 /*
@@ -23,24 +23,27 @@ extern volatile sig_atomic_t shutdown_was_requested;
  */
 extern void HandleWorkerSigterm(SIGNAL_ARGS);
 
-/* Connect, and pin the session's settings. FATAL if the database cannot be opened. */
+/*
+ * Connects to the database, and pins the session's settings. Raises FATAL if the database cannot be
+ * opened.
+ */
 extern void ConnectWorker(Oid database);
 
 /*
- * Look for the extension, in a transaction of its own, and remember its owner. Logs versions that
+ * Looks for the extension, in a transaction of its own, and remembers its owner. Logs versions that
  * do not fit, and objects of another version that the library serves.
  */
 extern ExtensionFit FindExtension(void);
 
 /*
- * Has the extension that FindExtension found been dropped? An extension that was created since is
- * another one.
+ * Returns true if the extension that FindExtension() found was dropped. An extension that was
+ * created since then is another one.
  */
 extern bool ExtensionIsGone(void);
 
 /*
- * A short transaction as the extension's owner, with a snapshot. pg_stat_activity shows the work
- * meanwhile, which is a constant string. After an error in between, call AbortWork.
+ * Begin, commit or abort a short transaction as the extension's owner, with a snapshot. Meanwhile
+ * pg_stat_activity shows work, a constant string. After an error in between, call AbortWork().
  */
 extern void BeginWork(const char *work);
 extern void CommitWork(void);

@@ -43,6 +43,7 @@ typedef struct ServerSetting
 static ServerSetting *server_settings;
 static int server_setting_count;
 
+/* Returns true for the exceptions that the list above names. */
 static bool
 IsLeftToTheApp(const char *name)
 {
@@ -74,8 +75,8 @@ IsLeftToTheApp(const char *name)
 }
 
 /*
- * These are not values but actions: they belong to a transaction, or change the user, which
- * PinSettings undoes.
+ * Returns true for settings that are not restored, because setting them is an action: it changes
+ * the transaction or the user (PinSettings() undoes the latter), or seeds the random numbers.
  */
 static bool
 IsAct(const char *name)
@@ -110,9 +111,9 @@ PinSetting(const char *name, const char *value)
 }
 
 /*
- * These can end the connection while it is made. From PostgreSQL 18 on, PostgreSQL looks for the
- * conversion to client_encoding in the library path, and a transaction reads the catalogs. No
- * database and no role changes a setting that was set before.
+ * Pins settings that can end the connection while it is made. From PostgreSQL 18 on, PostgreSQL
+ * looks for the conversion to client_encoding in the library path, and a transaction reads the
+ * catalogs. ALTER DATABASE and ALTER ROLE do not change a setting that was pinned before.
  */
 static void
 PinForConnection(void)
@@ -147,6 +148,7 @@ RememberServerSettings(void)
 	PinForConnection();
 }
 
+/* Returns true if ALTER DATABASE or ALTER ROLE has set this, and it is to be restored. */
 static bool
 IsSetForTheApp(const struct config_generic *setting)
 {
@@ -184,7 +186,10 @@ RestoreServerSettings(void)
 	}
 }
 
-/* Each of them can turn an error or a slow read of a relation into the end of the process. */
+/*
+ * Keeps relations of the application from changing two settings. With these settings, an error or a
+ * slow read could end the process.
+ */
 static void
 ForbidDeadlySettings(void)
 {
@@ -197,8 +202,8 @@ ForbidDeadlySettings(void)
 		for (int j = 0; j < (int) lengthof(names); j++)
 		{
 			/*
-			 * With this flag, PostgreSQL refuses it in a security-restricted operation, as it
-			 * refuses SET ROLE.
+			 * With this flag, PostgreSQL refuses to change the setting in a security-restricted
+			 * operation, as it refuses SET ROLE.
 			 */
 			if (strcmp(settings[i]->name, names[j]) == 0)
 				settings[i]->flags |= GUC_NOT_WHILE_SEC_REST;
@@ -270,7 +275,7 @@ PinSettings(void)
 
 	char application_name[NAMEDATALEN];
 
-	/* ALTER DATABASE ... SET session_authorization has made another user of this session. */
+	/* ALTER DATABASE ... SET session_authorization may have changed the user of this session. */
 	if (GetSessionUserId() != GetAuthenticatedUserId())
 		SetSessionAuthorization(GetAuthenticatedUserId(), true);
 	RestoreServerSettings();

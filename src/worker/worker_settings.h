@@ -1,21 +1,25 @@
 /*
- * worker_settings.h - the settings of a worker's session, whatever is set for the application.
+ * worker_settings.h - protects a worker's session from settings that are meant for the application.
  */
 #ifndef RHESIS_WORKER_SETTINGS_H
 #define RHESIS_WORKER_SETTINGS_H
 
 /*
- * Call this before the connection is made. It remembers the settings of the server's configuration,
+ * Call this before the connection is made. Remembers the settings of the server's configuration,
  * and pins those that could end the connection.
  */
 extern void RememberServerSettings(void);
 
 /*
- * Call this after the connection is made. It undoes what ALTER DATABASE and ALTER ROLE have
- * changed, and pins the settings that the worker relies on.
+ * Call this after the connection is made. Undoes what ALTER DATABASE and ALTER ROLE have changed,
+ * and pins the settings that the worker relies on.
  */
 extern void PinSettings(void);
 
+/*
+ * Sets a setting for the rest of the session, so that ALTER DATABASE and ALTER ROLE do not change
+ * it. Does nothing if this version of PostgreSQL lacks the setting.
+ */
 extern void PinSetting(const char *name, const char *value);
 
 #endif

@@ -27,7 +27,7 @@ LeaveSlot(int code, Datum argument)
 	pg_atomic_write_u32(&my_slot->connections, 0);
 	pg_atomic_write_u64(&my_slot->standby_since, 0);
 	LockSlots(LW_EXCLUSIVE);
-	/* SIGTERM came while it was connecting: that is no error of its database. */
+	/* If SIGTERM came while the worker was connecting, the database has no error. */
 	if (my_slot->exit_reason == EXIT_REASON_NONE && shutdown_was_requested)
 		my_slot->exit_reason = EXIT_REASON_TERMINATED;
 	my_slot->state = SLOT_IDLE;
@@ -69,8 +69,8 @@ AttachSlot(int index, uint32 generation)
 	 */
 	on_shmem_exit(LeaveSlot, (Datum) 0);
 	/*
-	 * Keep the due_since of the worker before: the first claim begins at the start of the queue
-	 * anyway.
+	 * Keep the due_since that the last worker in this slot has left: the first claim begins at the
+	 * start of the queue anyway.
 	 */
 	pg_atomic_write_u32(&slot->requests, WAKE_ROWS_DUE);
 	pg_atomic_write_u32(&slot->process, RhesisMyProcNumber());
@@ -104,7 +104,7 @@ ShowNeedOfPerson(void)
 	UnlockSlots();
 }
 
-/* Copy as much of the text as fits. */
+/* Copies as much of the text as fits into size bytes. */
 static void
 CopyShown(char *shown, size_t size, const char *text)
 {
@@ -142,7 +142,7 @@ ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
 	UnlockSlots();
 }
 
-/* A signal handler cannot take a lock. Only this process writes these members. */
+/* Takes no lock, because a signal handler cannot. Only this process writes these members. */
 void
 ShowSlowLookUp(MonotonicTime since)
 {

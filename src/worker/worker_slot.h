@@ -1,6 +1,5 @@
 /*
- * worker_slot.h - a worker's own slot in shared memory: to take it, to keep it up to date, to leave
- * it.
+ * worker_slot.h - takes, updates and leaves a worker's slot in shared memory.
  */
 #ifndef RHESIS_WORKER_SLOT_H
 #define RHESIS_WORKER_SLOT_H
@@ -11,43 +10,47 @@
 /* This process's slot. */
 extern WorkerSlot *my_slot;
 
-/* The epoch of the rows that this worker claims; 0: it has none yet. */
+/* Returns the epoch of the rows that this worker claims; 0 if it has none yet. */
 extern int64 MyEpoch(void);
 
 /*
- * Take the slot that the launcher has assigned. False: another process has got it since. The worker
- * leaves it at its exit.
+ * Takes the slot that the launcher has assigned. Returns false if another process has got it since.
+ * The worker leaves the slot when it exits.
  */
 extern bool AttachSlot(int index, uint32 generation);
 
+/* Shows until when the worker backs off; 0: it does not back off. */
 extern void ShowBackoff(TimestampTz until);
 
-/* Show what a person can do about the back-off, until the next ShowBackoff(0). */
+/* Shows what a person can do about the back-off, until the next ShowBackoff(0). */
 extern void ShowHint(const char *hint);
 
-/* Show that the back-off does not pass without a person, until the next ShowBackoff(0). */
+/*
+ * Shows that the cause of the back-off does not go away unless a person does something, until the
+ * next ShowBackoff(0).
+ */
 extern void ShowNeedOfPerson(void);
 
 /*
- * Show in health() and explain() that so many rows are refused, this one among them. 0: no row is
- * refused any more. A text of NULL leaves the text that is there.
+ * Shows in health() and explain() that count rows are refused; id is one of them, and text is why.
+ * count is 0 when no row is refused any more. If text is NULL, id and text stay as they are.
  */
 extern void ShowRefusal(RefusalKind kind, int count, int64 id, const char *text);
 
 /*
- * A look-up takes longer than usual. ShowSlowLookUp is for a signal handler, while the look-up goes
- * on; EndSlowLookUp is for its end.
+ * Show that a look-up takes longer than usual, and its end. since is shown as its beginning.
+ * ShowSlowLookUp() is for a signal handler, while the look-up runs.
  */
 extern void ShowSlowLookUp(MonotonicTime since);
 extern void EndSlowLookUp(void);
 
-/* Show in health() that this row has ended its worker while it was being prepared. */
+/* Shows in health() that this row has ended its worker while it was being prepared. */
 extern void ShowCulprit(int64 id);
 
-/* Show in worker_status what went wrong last. */
+/* Shows the last error in worker_status. */
 extern void ShowError(const char *text);
 
-/* End this process, and tell the launcher why. */
+/* Ends this process, and tells the launcher why. */
 RHESIS_NORETURN extern void WorkerExit(WorkerExitReason exit_reason);
 
 #endif

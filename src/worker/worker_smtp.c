@@ -1,8 +1,8 @@
 /*
  * worker_smtp.c - see worker_smtp.h.
  *
- * The policy decides what happens after an event. worker_backoff.c carries out what it means for the
- * mail server.
+ * After an event, the policy decides what happens to the mail and to the mail server. This file
+ * carries out the former, worker_backoff.c the latter.
  */
 #include "postgres.h"
 
@@ -25,7 +25,10 @@
 /* When the password is to be read again. */
 static MonotonicTime read_password_at = 0;
 
-/* Read the password again after a while: a mounted secret may have been replaced. */
+/*
+ * Reads the password again after a while: a mounted secret may have been replaced. If it cannot be
+ * read, backs off and returns false.
+ */
 static bool
 RefreshPassword(void)
 {
@@ -98,7 +101,10 @@ CountDisposition(const Disposition *disposition)
 	}
 }
 
-/* One mail is back from the pool. Returns true if it was sent again. */
+/*
+ * Settles a mail that the pool has finished, and treats the mail server accordingly. Returns true
+ * if the mail was given to the pool again.
+ */
 static bool
 Collect(Delivery *delivery)
 {
@@ -139,8 +145,8 @@ RunSmtp(void)
 		TryMoreConnections();
 
 		/*
-		 * By now an error of a connection has been handled. Only a back-off keeps others from being
-		 * opened.
+		 * A pool with a failed connection opens no other one. By now that error has been handled,
+		 * so let the pool open connections again, unless the worker backs off.
 		 */
 		if (BackoffUntil() == 0)
 			SmtpPoolResume(MailPool());
