@@ -1,6 +1,6 @@
 /*
- * copy_sign.c - by which sign this database is taken for a copy: rhesis_notify.copy_sign(), which
- * adopt_database() uses.
+ * copy_sign.c - tells by which sign this database is taken for a copy: rhesis_notify.copy_sign(),
+ * which adopt_database() calls.
  */
 #include "postgres.h"
 

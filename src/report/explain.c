@@ -1,11 +1,12 @@
 /*
- * explain.c - why a notification is where it is: rhesis_notify.explain().
+ * explain.c - tells why a notification is in its state, and what comes next:
+ * rhesis_notify.explain().
  *
- * It returns one row for each decision, in the order in which the worker decides. The worker's own
- * code decides: the claim's reasons, the look-up of the recipient as the relations' owners, the
- * rendering. The decisions are made again, for the present time, and nothing is changed. The rows
- * about attempts and the state say what was decided earlier. What the workers know is read from
- * shared memory. No mail server is contacted. SECURITY DEFINER, like preview().
+ * The function returns one row for each decision, in the order in which the worker decides. The
+ * worker's own code decides: the claim's reasons, the look-up of the recipient as the relations'
+ * owners, the rendering. The decisions are made again, for the present time, and nothing is
+ * changed. The rows about attempts and the state say what was decided earlier. What the workers
+ * know is read from shared memory. No mail server is contacted. SECURITY DEFINER, like preview().
  */
 #include "postgres.h"
 
@@ -49,7 +50,7 @@ typedef struct Explanation
 	/* Why no mail would be sent now; NULL: no reason is known. */
 	const char *obstacle;
 	bool recipients_unreadable; /* the obstacle is temporary and not the row's */
-	bool in_copy;				/* in a copy, nothing is decided */
+	bool in_copy;				/* this database is a copy: nothing is mailed */
 } Explanation;
 
 PG_FUNCTION_INFO_V1(rhesis_notify_explain);
@@ -165,7 +166,7 @@ ExplainAge(const Explanation *explanation)
 						 "before retry().");
 }
 
-/* Returns what to do about a reason why a user gets no mail; or NULL. */
+/* Returns what to do about a reason why a user gets no mail; NULL if there is no advice. */
 static const char *
 AdviceForReason(const char *reason)
 {
@@ -206,7 +207,7 @@ WhoWasLookedUp(const Notification *notification, const Recipient *recipient)
 					RecipientsRelationName());
 }
 
-/* The relations cannot be read now, so nothing is decided. */
+/* Shows that the relations cannot be read now. So whether a mail is owed is not known. */
 static void
 ExplainProblem(Explanation *explanation, const RecipientsProblem *problem)
 {
@@ -365,7 +366,10 @@ ExplainPause(const Explanation *explanation)
 					   "SELECT rhesis_notify.resume();");
 }
 
-/* For a notification that is being sent, this matters only in a copy. */
+/*
+ * Shows whether the database is a copy. For a notification that is being sent, shows it only if it
+ * is one.
+ */
 static void
 ExplainCopy(Explanation *explanation)
 {
@@ -684,7 +688,8 @@ ExplainNext(const Explanation *explanation, const Service *service)
 }
 
 /*
- * The second half of the rows: pause, workers, mail server, attempts, state, and what comes next.
+ * Adds the second half of the rows: copy, pause, workers, mail server, pace, attempts, state, and
+ * what comes next.
  */
 static void
 ExplainDelivery(Explanation *explanation)

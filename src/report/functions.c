@@ -107,8 +107,8 @@ ReadArguments(FunctionCallInfo fcinfo, Notification *notification, Recipient *re
 }
 
 /*
- * Renders the mail with another frontend_url. Returns false if that is refused; a WARNING then says
- * why.
+ * Renders the mail with another frontend_url; NULL: with the setting. Returns false if the URL is
+ * refused; a WARNING then says why.
  */
 static bool
 RenderWithFrontend(const Notification *notification, const Recipient *recipient,
@@ -125,7 +125,7 @@ RenderWithFrontend(const Notification *notification, const Recipient *recipient,
 	return accepted;
 }
 
-/* Returns why the mail was not sent; NULL if it was. */
+/* Sends the mail, and waits for the result. Returns why it was not sent; NULL if it was. */
 static const char *
 SendNow(const Recipient *recipient, const RenderedMail *rendered)
 {
@@ -224,7 +224,7 @@ PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, co
 
 	values[0] = CStringGetTextDatum(step);
 	values[1] = BoolGetDatum(ok);
-	/* A reply may have its own full stop. */
+	/* A mail server's reply may end with a full stop. */
 	if (hint != NULL)
 		detail = psprintf("%s%s %s", detail, EndsSentence(detail) ? "" : ".", hint);
 	values[2] = CStringGetTextDatum(detail);
@@ -234,8 +234,8 @@ PutStep(ReturnSetInfo *result, const char *step, bool ok, const char *detail, co
 
 /*
  * Returns true if the refusal says nothing about other recipients: the probe's address need not be
- * a mailbox. (A server that relays for nobody like us refuses every other address, and then has a
- * hint.)
+ * a mailbox. (If the server refuses to relay mail for us, it refuses every other address, too; then
+ * there is a hint.)
  */
 static bool
 RefusesThisRecipientAlone(const SmtpEvent *event, const Outcome *outcome)
@@ -279,8 +279,8 @@ PutProbe(ReturnSetInfo *result, const SmtpProbe *probe)
 }
 
 /*
- * Returns the address that the probe names: that of redirect_all_to, or our own, so that no
- * stranger is concerned.
+ * Returns the address that the probe names: that of redirect_all_to, or our own, but never that of
+ * another person.
  */
 static const char *
 ProbeRecipient(const Mailbox *from)

@@ -1,9 +1,9 @@
 /*
- * health.c - is mail going out, and if not, why: rhesis_notify.health().
+ * health.c - tells whether mail is sent, and if not, why: rhesis_notify.health().
  *
- * It returns one row per check, with advice if the check fails. It opens no connection: it reports
- * what the workers know about the mail server, and how old that knowledge is. SECURITY DEFINER: the
- * figures include all rows, for every caller.
+ * The function returns one row per check, with advice if the check fails. It opens no connection:
+ * it reports what the workers know about the mail server, and how old that knowledge is. SECURITY
+ * DEFINER: the figures include all rows, for every caller.
  */
 #include "postgres.h"
 
@@ -47,7 +47,8 @@
 #define MANY_FAILURES 20
 
 /*
- * Freezing begins at autovacuum_freeze_max_age. At so many times that age, it has failed for long.
+ * Autovacuum freezes rows at the age autovacuum_freeze_max_age. If a row is so many times older,
+ * that has failed for a long time.
  */
 #define FREEZE_ALLOWANCE 2
 
@@ -69,7 +70,10 @@ AppendCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value,
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The same for a check of the queue's tables, which only the primary can change. */
+/*
+ * Appends a row for a check of the queue's tables. Only the primary can change them, so on a
+ * standby the advice is to ask there.
+ */
 static void
 AppendQueueCheck(ReturnSetInfo *result, const char *name, bool ok, const char *value,
 				 const char *advice)
@@ -115,7 +119,7 @@ CheckSettings(ReturnSetInfo *result, const Service *service)
 				"server's environment; reload, or restart for the environment.");
 }
 
-/* Mails may go without links on purpose. So a missing setting is ok, but is mentioned. */
+/* Somebody may want mails without links. So a missing setting is ok, but is mentioned. */
 static void
 CheckLinks(ReturnSetInfo *result)
 {
@@ -152,7 +156,9 @@ CheckWorkers(ReturnSetInfo *result, const Service *service)
 				"copied.");
 }
 
-/* If the worker's commits wait for a standby that does not answer, nothing is mailed. */
+/*
+ * Reports a worker whose commit waits for a standby that does not answer: nothing is mailed then.
+ */
 static void
 CheckReplication(ReturnSetInfo *result, const Service *service)
 {
@@ -276,8 +282,8 @@ AppendRefusals(ReturnSetInfo *result, const Service *service)
 }
 
 /*
- * After logical replication, sequences may give ids that rows already have, and then tasks cannot
- * report. Returns true if so.
+ * Reports sequences that give ids that rows already have, as after logical replication. Then tasks
+ * cannot report. Returns true if there are such sequences.
  */
 static bool
 AppendSequenceLags(ReturnSetInfo *result)
@@ -331,7 +337,10 @@ CheckCopy(ReturnSetInfo *result)
 					 ADOPT_HINT);
 }
 
-/* After a promotion, the worker will compare this server's own instance. */
+/*
+ * Reports a standby with another rhesis_notify.instance than its primary: after a promotion, the
+ * worker would take the database for a copy.
+ */
 static void
 CheckStandby(ReturnSetInfo *result)
 {

@@ -137,7 +137,9 @@ typedef struct Samples
 	List *of[METRIC_COUNT]; /* lists of Sample * */
 } Samples;
 
-/* Adds a sample. Every sample has the label "database". A further label may be NULL. */
+/*
+ * Adds a sample. Every sample has the label "database". label is a further label; it may be NULL.
+ */
 static void
 AddSample(Samples *samples, MetricId metric, const char *label, const char *value_of_label,
 		  double value)
@@ -229,7 +231,7 @@ IsAbout(const char *asked, const char *about)
 	return asked == NULL || strcmp(asked, about) == 0;
 }
 
-/* Collects the samples that the caller asked for; NULL: all. */
+/* Collects the samples about what asked names (ABOUT_WORKER and others); NULL: all samples. */
 static void
 Collect(Samples *samples, const char *asked)
 {

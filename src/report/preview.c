@@ -1,5 +1,5 @@
 /*
- * preview.c - what would be sent, without sending: rhesis_notify.preview(), preview_message() and
+ * preview.c - shows mails without sending them: rhesis_notify.preview(), preview_message() and
  * render_template().
  *
  * All are SECURITY DEFINER: they read templates as the extension's owner. The application's
@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(rhesis_notify_preview);
 PG_FUNCTION_INFO_V1(rhesis_notify_preview_message);
 PG_FUNCTION_INFO_V1(rhesis_notify_render_template);
 
-/* Both functions' results have these columns; render_template() has only the first ones. */
+/* The columns of preview()'s result. The result of render_template() has only the first three. */
 enum
 {
 	COLUMN_SUBJECT,
@@ -61,8 +61,8 @@ FormRow(FunctionCallInfo fcinfo, const PreviewRow *row)
 }
 
 /*
- * A subject's characters come from the database, except the ellipsis of a subject that was cut,
- * which some encodings do not have.
+ * All characters of a subject come from the database, except the ellipsis of a subject that was
+ * cut, which some encodings do not have.
  */
 const char *
 StorableSubject(const char *subject)

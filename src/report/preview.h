@@ -7,14 +7,14 @@
 #include "recipients/recipients.h"
 
 /*
- * Looks recipients up like LookUpRecipients(). If the relations cannot be read, raises that as an
- * error, with its hint.
+ * Looks up recipients like LookUpRecipients(). If the relations cannot be read, raises an error
+ * with the hint of the problem.
  */
 extern void LookUpForPreview(Notification *const *notifications, int count, Recipient *recipients);
 
 /*
- * Returns the reason why the claim would settle this notification without looking up its user; or
- * NULL.
+ * Returns the reason why a claim would settle this notification at once, without a look-up of its
+ * user; NULL if there is none.
  */
 extern const char *ReasonToSkip(const Notification *notification);
 

@@ -1,5 +1,5 @@
 /*
- * render_diff.c - what a change of a template would do to the mails that it was used for:
+ * render_diff.c - shows what a change of a template would do to the mails that it was used for:
  * rhesis_notify.render_diff().
  *
  * SECURITY DEFINER, like the previews. Notifications are read a few at a time, and each is rendered
@@ -57,6 +57,7 @@ HasPart(TemplateSearch *search, const char *name, TemplatePart part)
 	return FindTemplate(search, name, strlen(name), part) != NULL;
 }
 
+/* Raises an error if the organization has no template of this name. */
 static void
 RequireTemplate(const TemplateProposal *proposal)
 {
@@ -74,7 +75,8 @@ RequireTemplate(const TemplateProposal *proposal)
 }
 
 /*
- * Reads the row that the arguments propose. Refuses what would be refused if the row was written.
+ * Reads the row that the arguments propose. Raises the errors that the trigger check_template would
+ * raise if the row was written.
  */
 static void
 ReadProposal(FunctionCallInfo fcinfo, TemplateProposal *proposal)

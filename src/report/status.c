@@ -1,5 +1,5 @@
 /*
- * status.c - the slots of shared memory, as SQL sees them.
+ * status.c - returns the workers' slots in shared memory as rows: rhesis_notify.worker_slots().
  */
 #include "postgres.h"
 
@@ -34,8 +34,8 @@ PutTime(Datum *values, bool *nulls, int column, TimestampTz time)
 }
 
 /*
- * Returns text that a worker has written. The worker's database may have another encoding, so bytes
- * that are not valid here become question marks.
+ * Returns a copy of a text that a worker has written. The worker's database may have another
+ * encoding, so bytes that are not valid in ours become question marks.
  */
 static char *
 InThisEncoding(const char *text)
@@ -53,8 +53,8 @@ InThisEncoding(const char *text)
 }
 
 /*
- * Returns a mail server's reply without its words, which may contain any user's address: its code
- * and enhanced code. For another error, says only that there is one.
+ * Returns only the code and the enhanced code of a mail server's reply: its words may contain any
+ * user's address. For another error, returns only that there is one.
  */
 static char *
 WithoutWords(const char *error)
@@ -70,6 +70,7 @@ WithoutWords(const char *error)
 	return pnstrdup(error, code + 1 + enhanced);
 }
 
+/* Fills in the columns of a row. with_words: last_error is shown as it is. */
 static void
 PutSlot(const WorkerSlot *slot, bool with_words, Datum *values, bool *nulls)
 {
@@ -116,8 +117,8 @@ MayBeSeen(const WorkerSlot *slot)
 }
 
 /*
- * Returns true if the user may read the notifications of every organization, by the queue's
- * policies. It knows only this database's operators, not those of another database's queue.
+ * Returns true if the user may read the notifications of every organization in this database, by
+ * the queue's policies. Operators of other databases are not known here.
  */
 static bool
 ReadsEveryOrganization(void)
@@ -136,9 +137,10 @@ ReadsEveryOrganization(void)
 }
 
 /*
- * rhesis_notify.worker_slots(): one row per slot that has a database; rows of other databases only
- * for pg_read_all_stats. The words of an error are shown only to users who may read the
- * notifications that they may be about.
+ * rhesis_notify.worker_slots() returns one row for each slot that has a database. Only
+ * pg_read_all_stats gets rows of other databases. The words of an error are shown only to
+ * superusers, and to users who may read all notifications of the database that the error comes
+ * from.
  */
 Datum
 rhesis_notify_worker_slots(PG_FUNCTION_ARGS)
