@@ -28,7 +28,8 @@ _PG_init(void)
 	KeepResultKeys(IsListedVariable);
 
 	/*
-	 * A session that loads the library needs only its functions. The rest needs the server's start.
+	 * A session that loads the library needs only its functions. The rest is possible only while
+	 * the server starts.
 	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;
