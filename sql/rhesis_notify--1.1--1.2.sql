@@ -503,13 +503,14 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.user_id IS
 	'The user who submitted the task, as text, whatever type the application''s key has. Null or '
 	'empty: no user, so no mail';
 COMMENT ON COLUMN rhesis_notify.task_notifications.template IS
-	'The template to use, which opts this task in. Null or empty: the registration of the task''s '
-	'name decides';
+	'The template of the mail. A row that names a template is mailed even if the task is not '
+	'registered or is silenced. Null or empty: the registration of the task''s name decides';
 COMMENT ON COLUMN rhesis_notify.task_notifications.subject_template IS
 	'The subject of this mail. Null or empty: the registration''s, else the template''s';
 COMMENT ON COLUMN rhesis_notify.task_notifications.result IS
-	'The task''s result, an object: its keys are further variables for the template. Read up to 1 '
-	'MB';
+	'The task''s result, an object: its keys are further variables for the template. If it is '
+	'larger than 1 MB, only ids, counts, names and other small values of its top level are read; '
+	'if it is larger than 16 MB, nothing is read';
 COMMENT ON COLUMN rhesis_notify.task_notifications.error_message IS
 	'Why the task failed. Any size; a mail shows the beginning and the end of a long text';
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS
@@ -517,18 +518,30 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_status IS
 COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
 	'Why it was deferred, held, failed, skipped or, in a copy, cancelled: a code, such as '
 	'silent_task or smtp_permanent. Null in the states pending and sent';
+COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS
+	'Attempts made to send or to prepare this mail. An attempt that meets an error of the mail '
+	'server itself does not count. retry() starts again from 0';
+COMMENT ON COLUMN rhesis_notify.task_notifications.claimed_by IS
+	'The epoch of the worker that holds the row while the state is sending';
+COMMENT ON COLUMN rhesis_notify.task_notifications.recipient_email IS
+	'The recipient''s address, as it was at the last attempt';
 COMMENT ON CONSTRAINT task_id_has_1_to_500_characters ON rhesis_notify.task_notifications IS
-	'An index entry must have space for it';
+	'An index entry must have space for the id';
+COMMENT ON CONSTRAINT task_name_has_1_to_100000_characters ON rhesis_notify.task_notifications IS
+	'Registrations are found by the task''s name';
+COMMENT ON CONSTRAINT result_is_an_object ON rhesis_notify.task_notifications IS
+	'The keys of the object become template variables';
+COMMENT ON CONSTRAINT attempts_are_not_negative ON rhesis_notify.task_notifications IS 'Attempts are counted up from 0';
 COMMENT ON CONSTRAINT claimed_while_sending ON rhesis_notify.task_notifications IS
 	'A row names its worker exactly while it is being sent';
 COMMENT ON CONSTRAINT finished_in_a_final_state ON rhesis_notify.task_notifications IS
-	'A row has finished_at exactly while its state is final: retention finds it by that';
+	'A row has finished_at exactly while its state is final: retention finds rows by finished_at';
 COMMENT ON INDEX rhesis_notify.task_notifications_due IS
 	'Unfinished notifications, in the order in which they are mailed';
 COMMENT ON INDEX rhesis_notify.task_notifications_finished IS
 	'Finds the notifications that retention removes';
 COMMENT ON TRIGGER wake_workers ON rhesis_notify.task_notifications IS
-	'Only sets a flag in the task''s transaction. The workers wake when that commits';
+	'Only sets a flag in the task''s transaction. The workers wake when the transaction commits';
 COMMENT ON TABLE rhesis_notify.delivery_events IS
 	'The history of notifications: each attempt that did not succeed, and other events that an '
 	'operator should know. Rows are only added, and are deleted with their notification. A '
@@ -596,6 +609,8 @@ COMMENT ON COLUMN rhesis_notify.custom_task_types.silent IS
 	'True: the task is not mailed, even if it is in shipped_task_types';
 COMMENT ON COLUMN rhesis_notify.custom_task_types.display_name IS
 	'The task''s name in its mails; null: the name that it reports';
+COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.custom_task_types IS
+	'Registrations are found by the task''s name';
 COMMENT ON CONSTRAINT silent_or_with_a_template ON rhesis_notify.custom_task_types IS
 	'A task that is mailed needs a template, and a silent task has none';
 COMMENT ON VIEW rhesis_notify.task_types IS
@@ -669,10 +684,10 @@ COMMENT ON FUNCTION rhesis_notify.cancel(bigint) IS
 	'sent. Returns false, with a notice, if the notification is sending or already finished. id '
 	'is that of task_notifications (else no_data_found)';
 COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
-	'Removes notifications that were finished longer ago than that, with their events, in one '
-	'transaction. Returns their number. Notifications that a foreign key or a trigger of the '
-	'application keeps stay, with one WARNING that says why. rhesis_notify.retention does the '
-	'same automatically, in small batches';
+	'Removes notifications that were finished longer ago than older_than, with their events, in '
+	'one transaction. Returns their number. Notifications that a foreign key or a trigger of the '
+	'application keeps stay, with one WARNING that says why. rhesis_notify.retention does the same '
+	'automatically, in small batches';
 COMMENT ON TABLE rhesis_notify.database_pause IS
 	'Has one row while this database''s mail is paused; see pause() and resume()';
 COMMENT ON FUNCTION rhesis_notify.pause() IS
@@ -685,6 +700,8 @@ COMMENT ON TABLE rhesis_notify.database_identity IS
 	'Which database this is. It is dumped: a restored dump has the row of its original, whose '
 	'token is not that of database_birth, and so the database is recognised as a copy. '
 	'adopt_database() replaces the row';
+COMMENT ON COLUMN rhesis_notify.database_identity.token IS
+	'Equal to the token in database_birth; if it differs, this database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.system_identifier IS
 	'The server''s identifier, see pg_control_system(). If it differs, pg_upgrade has made the '
 	'server, and the worker updates this column';
@@ -692,29 +709,33 @@ COMMENT ON COLUMN rhesis_notify.database_identity.database_oid IS
 	'The database''s oid in pg_database. If it differs, CREATE DATABASE ... TEMPLATE has made a '
 	'copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.instance IS
-	'rhesis_notify.instance at that time; empty: none. If it differs, the database is a copy';
+	'The value of rhesis_notify.instance at adopted_at; empty: it was not set. If the setting has '
+	'another value now, the database is a copy';
 COMMENT ON TABLE rhesis_notify.database_birth IS
 	'The twin of database_identity. It is not dumped, so it is as old as this database''s '
 	'extension';
+COMMENT ON COLUMN rhesis_notify.database_birth.token IS
+	'Equal to the token in database_identity; if it differs, this database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_birth.born IS
-	'A minute before the extension was created. A due notification that was created before came '
-	'with a restore, or with the first copy of a subscription. -infinity after adopt_database(), '
-	'and after an update from 1.0';
+	'A minute before the extension was created. A due notification that was created before this '
+	'time came with a restore, or with the first copy of a subscription. -infinity after '
+	'adopt_database(), and after an update from 1.0';
 COMMENT ON FUNCTION rhesis_notify.copy_sign() IS
 	'The sign that this database is a copy of another one, in words; null: it is itself. At most '
 	'100,000 unfinished notifications are examined';
 COMMENT ON FUNCTION rhesis_notify.adopt_database(boolean) IS
-	'Makes a copy, in which nothing is mailed, a database of its own. true sends what waits, with '
-	'this database''s templates: a notification that was being sent when the copy was made is in '
-	'doubt, as after a crash, and a held one stays held. false cancels all of them (reason '
-	'copied; retry_all() makes them due again). Returns the number of these notifications. A '
-	'pause stays. If the database is not a copy, changes nothing and gives a notice. send_pending '
-	'must not be null (null_value_not_allowed)';
+	'Makes a copy, in which nothing is mailed, a database of its own. With send_pending true, what '
+	'waits is sent with this database''s templates: a notification that was being sent when the '
+	'copy was made is in doubt, as after a crash, and a held one stays held. With false, all of '
+	'them are cancelled (reason copied; retry_all() makes them due again). Returns the number of '
+	'these notifications. A pause stays. If the database is not a copy, changes nothing and gives '
+	'a notice. send_pending must not be null (null_value_not_allowed)';
 COMMENT ON FUNCTION rhesis_notify.ignore_replicated() IS
 	'Trigger function: ignores replicated changes of a table whose rows belong to each server '
 	'alone';
 COMMENT ON FUNCTION rhesis_notify.keep_own_pause() IS
-	'Trigger function: accepts a replicated pause if there is none, and ignores its end';
+	'Trigger function: accepts a replicated pause if this database is not paused, and ignores the '
+	'replicated end of a pause';
 COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.shipped_templates IS
 	'The rows came with this server''s own extension';
 COMMENT ON TRIGGER ignore_replicated ON rhesis_notify.shipped_task_types IS
@@ -726,10 +747,14 @@ COMMENT ON TRIGGER keep_own_pause ON rhesis_notify.database_pause IS
 	'A pause ends only where resume() is called';
 COMMENT ON COLUMN rhesis_notify.delivery_status.id IS
 	'The id in task_notifications, for retry(), cancel() and preview()';
-COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS
-	'The address used; before that, the user';
+COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS 'The recipient''s address, if it is known; else the user';
 COMMENT ON COLUMN rhesis_notify.delivery_status.state IS
 	'The state of the mail, see type delivery_state';
+COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
+	'Why it was deferred, held, failed, skipped or, in a copy, cancelled: a code, such as '
+	'silent_task or smtp_permanent';
+COMMENT ON COLUMN rhesis_notify.delivery_status.attempts IS 'Attempts made';
+COMMENT ON COLUMN rhesis_notify.queue_status.notifications IS 'How many notifications are in this state';
 COMMENT ON COLUMN rhesis_notify.queue_status.oldest_due IS
 	'For how long the oldest of them has been due: normally some seconds';
 COMMENT ON FUNCTION rhesis_notify.worker_slots() IS
@@ -737,6 +762,7 @@ COMMENT ON FUNCTION rhesis_notify.worker_slots() IS
 COMMENT ON VIEW rhesis_notify.worker_status IS
 	'One row per worker process. The counts begin at the start of the server. Workers of other '
 	'databases are shown only to pg_read_all_stats, which pg_monitor has';
+COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database that it serves';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
 	'What it is doing: starting, idle, sending, looking up recipients (for longer than usual), '
 	'paused, a copy (nothing is mailed until adopt_database()), mail off (settings are '
@@ -773,9 +799,9 @@ COMMENT ON FUNCTION rhesis_notify.metrics() IS
 	'included. Due notifications are counted in their index: a million take about 0.1 s. At most '
 	'100,000 unfinished rows are read and counted; finished rows cost nothing';
 COMMENT ON FUNCTION rhesis_notify.metric_samples(text) IS
-	'The same as rows, for exporters that run SQL: one row for each sample of metrics(). about is '
-	'worker, queue or database, the word after rhesis_notify_ in the names; null: all. Any other '
-	'value is an error (invalid_parameter_value)';
+	'The samples of metrics() as rows, for exporters that run SQL: one row for each sample. about '
+	'is worker, queue or database, the word after rhesis_notify_ in the names; null: all. Any '
+	'other value is an error (invalid_parameter_value)';
 COMMENT ON FUNCTION rhesis_notify.send_task_completion_email(text, text, text, text, text, text, text, text, text) IS
 	'Sends one mail now, in this session, without the queue. Returns true if the SMTP server '
 	'accepted it; else false, with the reason as a WARNING. It waits for the server, at most '
@@ -783,9 +809,9 @@ COMMENT ON FUNCTION rhesis_notify.send_task_completion_email(text, text, text, t
 	'rollback does not recall the mail';
 COMMENT ON FUNCTION rhesis_notify.check_smtp() IS
 	'Tries the SMTP settings step by step: settings, name lookup, connect, TLS, authentication, '
-	'MAIL FROM, RCPT TO our own address (then RSET: nothing is sent). One row for each step that '
-	'was reached; a failed step says what to do. elapsed_ms is the step''s own time in '
-	'milliseconds';
+	'MAIL FROM, RCPT TO the sender''s own address, or to rhesis_notify.redirect_all_to (then RSET: '
+	'nothing is sent). One row for each step that was reached; a failed step says what to do. '
+	'elapsed_ms is the step''s own time in milliseconds';
 COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
 	'Gives a role the privileges that it needs. ''task'': to report tasks (but not to set the '
 	'address or the state of a mail), and to see what became of its organization''s. '

@@ -14,15 +14,16 @@ COMMENT ON TYPE rhesis_notify.delivery_state IS
 CREATE TABLE rhesis_notify.task_notifications
 (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	-- The task writes these columns. Its id is not a word of a language, and an index in bytewise
-	-- order is cheaper.
+	-- The task writes the columns down to completed_at. task_id is not a word of a language, and an
+	-- index in bytewise order is cheaper.
 	task_id text COLLATE "C" NOT NULL UNIQUE
 		CONSTRAINT task_id_has_1_to_500_characters CHECK (pg_catalog.length(task_id) BETWEEN 1 AND 500),
 	task_name text NOT NULL
 		CONSTRAINT task_name_has_1_to_100000_characters CHECK (pg_catalog.length(task_name) BETWEEN 1 AND 100000),
 	status text NOT NULL
 		CONSTRAINT status_is_success_or_failed CHECK (status IN ('success', 'failed')),
-	-- No real key, name or subject is longer, and a row must not fill the worker's memory.
+	-- The limits of these texts keep a row from filling the worker's memory. No real key, name or
+	-- subject is longer.
 	user_id text
 		CONSTRAINT user_id_has_at_most_100000_characters CHECK (pg_catalog.length(user_id) <= 100000),
 	organization_id text
@@ -36,7 +37,7 @@ CREATE TABLE rhesis_notify.task_notifications
 	error_message text,
 	started_at timestamptz,
 	completed_at timestamptz DEFAULT pg_catalog.now(),
-	-- The database and the worker write these columns.
+	-- The database and the worker write the following columns.
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	delivery_status rhesis_notify.delivery_state NOT NULL DEFAULT 'pending',
 	delivery_reason text,
@@ -81,13 +82,14 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.user_id IS
 	'empty: no user, so no mail';
 COMMENT ON COLUMN rhesis_notify.task_notifications.organization_id IS 'The tenant';
 COMMENT ON COLUMN rhesis_notify.task_notifications.template IS
-	'The template to use, which opts this task in. Null or empty: the registration of the task''s '
-	'name decides';
+	'The template of the mail. A row that names a template is mailed even if the task is not '
+	'registered or is silenced. Null or empty: the registration of the task''s name decides';
 COMMENT ON COLUMN rhesis_notify.task_notifications.subject_template IS
 	'The subject of this mail. Null or empty: the registration''s, else the template''s';
 COMMENT ON COLUMN rhesis_notify.task_notifications.result IS
-	'The task''s result, an object: its keys are further variables for the template. Read up to 1 '
-	'MB';
+	'The task''s result, an object: its keys are further variables for the template. If it is '
+	'larger than 1 MB, only ids, counts, names and other small values of its top level are read; '
+	'if it is larger than 16 MB, nothing is read';
 COMMENT ON COLUMN rhesis_notify.task_notifications.error_message IS
 	'Why the task failed. Any size; a mail shows the beginning and the end of a long text';
 COMMENT ON COLUMN rhesis_notify.task_notifications.started_at IS
@@ -101,19 +103,22 @@ COMMENT ON COLUMN rhesis_notify.task_notifications.delivery_reason IS
 	'Why it was deferred, held, failed, skipped or, in a copy, cancelled: a code, such as '
 	'silent_task or smtp_permanent. Null in the states pending and sent';
 COMMENT ON COLUMN rhesis_notify.task_notifications.attempts IS
-	'SMTP attempts made for this message; retry() starts again from 0';
+	'Attempts made to send or to prepare this mail. An attempt that meets an error of the mail '
+	'server itself does not count. retry() starts again from 0';
 COMMENT ON COLUMN rhesis_notify.task_notifications.next_attempt_at IS 'When the mail is due, or was due last';
 COMMENT ON COLUMN rhesis_notify.task_notifications.claimed_by IS
-	'The epoch of the worker that holds the row while it is sending';
-COMMENT ON COLUMN rhesis_notify.task_notifications.recipient_email IS 'The address used, as it was when the mail was sent';
+	'The epoch of the worker that holds the row while the state is sending';
+COMMENT ON COLUMN rhesis_notify.task_notifications.recipient_email IS
+	'The recipient''s address, as it was at the last attempt';
 COMMENT ON COLUMN rhesis_notify.task_notifications.message_id IS 'The mail''s Message-ID: the same on every attempt';
 COMMENT ON COLUMN rhesis_notify.task_notifications.smtp_reply IS
 	'The SMTP server''s last reply, printable and cut at 1,000 characters';
 COMMENT ON COLUMN rhesis_notify.task_notifications.finished_at IS
 	'When the state became final; rhesis_notify.retention counts from here';
 COMMENT ON CONSTRAINT task_id_has_1_to_500_characters ON rhesis_notify.task_notifications IS
-	'An index entry must have space for it';
-COMMENT ON CONSTRAINT task_name_has_1_to_100000_characters ON rhesis_notify.task_notifications IS 'Registrations are found by it';
+	'An index entry must have space for the id';
+COMMENT ON CONSTRAINT task_name_has_1_to_100000_characters ON rhesis_notify.task_notifications IS
+	'Registrations are found by the task''s name';
 COMMENT ON CONSTRAINT user_id_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
 	'A row must not be able to fill the worker''s memory';
 COMMENT ON CONSTRAINT organization_id_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
@@ -123,16 +128,17 @@ COMMENT ON CONSTRAINT template_has_at_most_100000_characters ON rhesis_notify.ta
 COMMENT ON CONSTRAINT subject_template_has_at_most_100000_characters ON rhesis_notify.task_notifications IS
 	'A row must not be able to fill the worker''s memory';
 COMMENT ON CONSTRAINT status_is_success_or_failed ON rhesis_notify.task_notifications IS 'Only final outcomes are reported';
-COMMENT ON CONSTRAINT result_is_an_object ON rhesis_notify.task_notifications IS 'Its keys become template variables';
-COMMENT ON CONSTRAINT attempts_are_not_negative ON rhesis_notify.task_notifications IS 'They are counted up from 0';
+COMMENT ON CONSTRAINT result_is_an_object ON rhesis_notify.task_notifications IS
+	'The keys of the object become template variables';
+COMMENT ON CONSTRAINT attempts_are_not_negative ON rhesis_notify.task_notifications IS 'Attempts are counted up from 0';
 COMMENT ON CONSTRAINT claimed_while_sending ON rhesis_notify.task_notifications IS
 	'A row names its worker exactly while it is being sent';
 COMMENT ON CONSTRAINT finished_in_a_final_state ON rhesis_notify.task_notifications IS
-	'A row has finished_at exactly while its state is final: retention finds it by that';
+	'A row has finished_at exactly while its state is final: retention finds rows by finished_at';
 
--- The claim reads only the head of this index. src/queue/queue_internal.h repeats its condition. No
--- index depends on whether a row waits or is being sent, so a claim changes none (it is a HOT
--- update).
+-- The claim reads only the head of this index. src/queue/queue_internal.h repeats the condition of
+-- the index. No index depends on whether a row waits or is being sent, so a claim changes no index
+-- (it is a HOT update).
 CREATE INDEX task_notifications_due ON rhesis_notify.task_notifications (next_attempt_at, id)
 	WHERE finished_at IS NULL;
 COMMENT ON INDEX rhesis_notify.task_notifications_due IS
@@ -146,7 +152,7 @@ COMMENT ON INDEX rhesis_notify.task_notifications_finished IS
 CREATE TRIGGER wake_workers AFTER INSERT ON rhesis_notify.task_notifications
 	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.wake_trigger();
 COMMENT ON TRIGGER wake_workers ON rhesis_notify.task_notifications IS
-	'Only sets a flag in the task''s transaction. The workers wake when that commits';
+	'Only sets a flag in the task''s transaction. The workers wake when the transaction commits';
 
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.task_notifications', '');
 SELECT pg_catalog.pg_extension_config_dump('rhesis_notify.task_notifications_id_seq', '');

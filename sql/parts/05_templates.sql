@@ -68,12 +68,13 @@ AS 'MODULE_PATHNAME', 'rhesis_notify_templates_changed';
 COMMENT ON FUNCTION rhesis_notify.templates_changed() IS
 	'Trigger function: makes every session drop the parsed templates that it keeps';
 
--- AFTER, so that one statement can insert a template and its partial.
+-- The trigger fires AFTER the statement, so that one statement can insert a template and its
+-- partial.
 CREATE TRIGGER check_template AFTER INSERT OR UPDATE ON rhesis_notify.templates
 	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.check_template();
 COMMENT ON TRIGGER check_template ON rhesis_notify.templates IS 'A template that cannot work is refused when it is written';
 
--- ALWAYS, so that changes by a replica's apply worker are noticed, too.
+-- The trigger is enabled ALWAYS, so that changes by a replica's apply worker are noticed, too.
 CREATE TRIGGER templates_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON rhesis_notify.templates
 	FOR EACH STATEMENT EXECUTE FUNCTION rhesis_notify.templates_changed();
 ALTER TABLE rhesis_notify.templates ENABLE ALWAYS TRIGGER templates_changed;

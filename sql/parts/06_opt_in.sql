@@ -45,7 +45,8 @@ COMMENT ON COLUMN rhesis_notify.custom_task_types.template IS 'The template of i
 COMMENT ON COLUMN rhesis_notify.custom_task_types.subject_template IS 'Subject of its mails; null: the template''s';
 COMMENT ON COLUMN rhesis_notify.custom_task_types.display_name IS
 	'The task''s name in its mails; null: the name that it reports';
-COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.custom_task_types IS 'Registrations are found by it';
+COMMENT ON CONSTRAINT task_name_is_not_empty ON rhesis_notify.custom_task_types IS
+	'Registrations are found by the task''s name';
 COMMENT ON CONSTRAINT silent_or_with_a_template ON rhesis_notify.custom_task_types IS
 	'A task that is mailed needs a template, and a silent task has none';
 

@@ -280,10 +280,10 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.purge(interval) IS
-	'Removes notifications that were finished longer ago than that, with their events, in one '
-	'transaction. Returns their number. Notifications that a foreign key or a trigger of the '
-	'application keeps stay, with one WARNING that says why. rhesis_notify.retention does the '
-	'same automatically, in small batches';
+	'Removes notifications that were finished longer ago than older_than, with their events, in '
+	'one transaction. Returns their number. Notifications that a foreign key or a trigger of the '
+	'application keeps stay, with one WARNING that says why. rhesis_notify.retention does the same '
+	'automatically, in small batches';
 
 CREATE TABLE rhesis_notify.database_pause
 (

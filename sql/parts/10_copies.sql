@@ -14,7 +14,8 @@ COMMENT ON TABLE rhesis_notify.database_identity IS
 	'Which database this is. It is dumped: a restored dump has the row of its original, whose '
 	'token is not that of database_birth, and so the database is recognised as a copy. '
 	'adopt_database() replaces the row';
-COMMENT ON COLUMN rhesis_notify.database_identity.token IS 'The same as in database_birth, or this database is a copy';
+COMMENT ON COLUMN rhesis_notify.database_identity.token IS
+	'Equal to the token in database_birth; if it differs, this database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.system_identifier IS
 	'The server''s identifier, see pg_control_system(). If it differs, pg_upgrade has made the '
 	'server, and the worker updates this column';
@@ -22,7 +23,8 @@ COMMENT ON COLUMN rhesis_notify.database_identity.database_oid IS
 	'The database''s oid in pg_database. If it differs, CREATE DATABASE ... TEMPLATE has made a '
 	'copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.instance IS
-	'rhesis_notify.instance at that time; empty: none. If it differs, the database is a copy';
+	'The value of rhesis_notify.instance at adopted_at; empty: it was not set. If the setting has '
+	'another value now, the database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_identity.adopted_at IS 'When the extension was created, or adopt_database() was called';
 
 CREATE TABLE rhesis_notify.database_birth
@@ -33,11 +35,12 @@ CREATE TABLE rhesis_notify.database_birth
 COMMENT ON TABLE rhesis_notify.database_birth IS
 	'The twin of database_identity. It is not dumped, so it is as old as this database''s '
 	'extension';
-COMMENT ON COLUMN rhesis_notify.database_birth.token IS 'The same as in database_identity, or this database is a copy';
+COMMENT ON COLUMN rhesis_notify.database_birth.token IS
+	'Equal to the token in database_identity; if it differs, this database is a copy';
 COMMENT ON COLUMN rhesis_notify.database_birth.born IS
-	'A minute before the extension was created. A due notification that was created before came '
-	'with a restore, or with the first copy of a subscription. -infinity after adopt_database(), '
-	'and after an update from 1.0';
+	'A minute before the extension was created. A due notification that was created before this '
+	'time came with a restore, or with the first copy of a subscription. -infinity after '
+	'adopt_database(), and after an update from 1.0';
 
 -- A new database is not a copy: both rows have the same token.
 WITH identity AS
@@ -146,9 +149,9 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.adopt_database(boolean) IS
-	'Makes a copy, in which nothing is mailed, a database of its own. true sends what waits, with '
-	'this database''s templates: a notification that was being sent when the copy was made is in '
-	'doubt, as after a crash, and a held one stays held. false cancels all of them (reason '
-	'copied; retry_all() makes them due again). Returns the number of these notifications. A '
-	'pause stays. If the database is not a copy, changes nothing and gives a notice. send_pending '
-	'must not be null (null_value_not_allowed)';
+	'Makes a copy, in which nothing is mailed, a database of its own. With send_pending true, what '
+	'waits is sent with this database''s templates: a notification that was being sent when the '
+	'copy was made is in doubt, as after a crash, and a held one stays held. With false, all of '
+	'them are cancelled (reason copied; retry_all() makes them due again). Returns the number of '
+	'these notifications. A pause stays. If the database is not a copy, changes nothing and gives '
+	'a notice. send_pending must not be null (null_value_not_allowed)';

@@ -36,7 +36,8 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION rhesis_notify.keep_own_pause() IS
-	'Trigger function: accepts a replicated pause if there is none, and ignores its end';
+	'Trigger function: accepts a replicated pause if this database is not paused, and ignores the '
+	'replicated end of a pause';
 
 CREATE TRIGGER ignore_replicated BEFORE INSERT OR UPDATE OR DELETE ON rhesis_notify.shipped_templates
 	FOR EACH ROW EXECUTE FUNCTION rhesis_notify.ignore_replicated();

@@ -21,13 +21,13 @@ COMMENT ON COLUMN rhesis_notify.delivery_status.id IS
 	'The id in task_notifications, for retry(), cancel() and preview()';
 COMMENT ON COLUMN rhesis_notify.delivery_status.created_at IS 'When the task reported';
 COMMENT ON COLUMN rhesis_notify.delivery_status.task IS 'The last part of the task''s name';
-COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS
-	'The address used; before that, the user';
+COMMENT ON COLUMN rhesis_notify.delivery_status.recipient IS 'The recipient''s address, if it is known; else the user';
 COMMENT ON COLUMN rhesis_notify.delivery_status.state IS
 	'The state of the mail, see type delivery_state';
 COMMENT ON COLUMN rhesis_notify.delivery_status.reason IS
-	'Why it was deferred, held, failed or skipped: a code, such as silent_task or smtp_permanent';
-COMMENT ON COLUMN rhesis_notify.delivery_status.attempts IS 'SMTP attempts made';
+	'Why it was deferred, held, failed, skipped or, in a copy, cancelled: a code, such as '
+	'silent_task or smtp_permanent';
+COMMENT ON COLUMN rhesis_notify.delivery_status.attempts IS 'Attempts made';
 COMMENT ON COLUMN rhesis_notify.delivery_status.due_at IS 'When the next attempt is due';
 COMMENT ON COLUMN rhesis_notify.delivery_status.finished_at IS 'When the state became final';
 COMMENT ON COLUMN rhesis_notify.delivery_status.smtp_reply IS 'The SMTP server''s last reply';
@@ -55,7 +55,7 @@ CREATE VIEW rhesis_notify.queue_status WITH (security_invoker = true) AS
 COMMENT ON VIEW rhesis_notify.queue_status IS
 	'How many notifications are in which state, and for how long the oldest has been due';
 COMMENT ON COLUMN rhesis_notify.queue_status.state IS 'See type delivery_state';
-COMMENT ON COLUMN rhesis_notify.queue_status.notifications IS 'How many are in it';
+COMMENT ON COLUMN rhesis_notify.queue_status.notifications IS 'How many notifications are in this state';
 COMMENT ON COLUMN rhesis_notify.queue_status.due IS 'How many of them should be sent now';
 COMMENT ON COLUMN rhesis_notify.queue_status.oldest_due IS
 	'For how long the oldest of them has been due: normally some seconds';
@@ -80,7 +80,7 @@ COMMENT ON VIEW rhesis_notify.worker_status IS
 	'One row per worker process. The counts begin at the start of the server. Workers of other '
 	'databases are shown only to pg_read_all_stats, which pg_monitor has';
 COMMENT ON COLUMN rhesis_notify.worker_status.pid IS 'The process, as in pg_stat_activity';
-COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database it serves';
+COMMENT ON COLUMN rhesis_notify.worker_status.database IS 'The database that it serves';
 COMMENT ON COLUMN rhesis_notify.worker_status.worker IS 'Its number, from 1 to rhesis_notify.workers';
 COMMENT ON COLUMN rhesis_notify.worker_status.state IS
 	'What it is doing: starting, idle, sending, looking up recipients (for longer than usual), '
@@ -153,6 +153,6 @@ SET search_path = pg_catalog, pg_temp
 ROWS 25
 AS 'MODULE_PATHNAME', 'rhesis_notify_metric_samples';
 COMMENT ON FUNCTION rhesis_notify.metric_samples(text) IS
-	'The same as rows, for exporters that run SQL: one row for each sample of metrics(). about is '
-	'worker, queue or database, the word after rhesis_notify_ in the names; null: all. Any other '
-	'value is an error (invalid_parameter_value)';
+	'The samples of metrics() as rows, for exporters that run SQL: one row for each sample. about '
+	'is worker, queue or database, the word after rhesis_notify_ in the names; null: all. Any '
+	'other value is an error (invalid_parameter_value)';

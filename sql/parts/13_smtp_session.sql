@@ -22,6 +22,6 @@ ROWS 7
 AS 'MODULE_PATHNAME', 'rhesis_notify_check_smtp';
 COMMENT ON FUNCTION rhesis_notify.check_smtp() IS
 	'Tries the SMTP settings step by step: settings, name lookup, connect, TLS, authentication, '
-	'MAIL FROM, RCPT TO our own address (then RSET: nothing is sent). One row for each step that '
-	'was reached; a failed step says what to do. elapsed_ms is the step''s own time in '
-	'milliseconds';
+	'MAIL FROM, RCPT TO the sender''s own address, or to rhesis_notify.redirect_all_to (then RSET: '
+	'nothing is sent). One row for each step that was reached; a failed step says what to do. '
+	'elapsed_ms is the step''s own time in milliseconds';

@@ -69,8 +69,8 @@ COMMENT ON FUNCTION rhesis_notify.grant_to(regrole, text) IS
 
 -- Row security keeps one organization's rows from another's requests. It guards against mistakes of
 -- the application: a role that may SET the setting can choose its organization. The owner is not
--- bound. The setting's name is itself a setting. Its default is repeated here, so that tasks still
--- report if the library is not loaded. The policies call no function of ours, because every role
+-- bound. The setting's name is itself a setting. The default of the latter is repeated here, so that
+-- tasks can still report if the library is not loaded. The policies call no function of ours, because every role
 -- that inserts would need a grant for it.
 ALTER TABLE rhesis_notify.task_notifications ENABLE ROW LEVEL SECURITY;
 
