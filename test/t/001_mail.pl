@@ -1,6 +1,6 @@
 
 # If and only if the transaction of a finished task commits, its row becomes one mail in the mailbox
-# of the owner. SQL shows what became of it.
+# of the owner. SQL shows the outcome of each mail.
 use strict;
 use warnings FATAL => 'all';
 use utf8;
@@ -108,7 +108,7 @@ like($node->sql_error(RhesisNotify::Cluster::insert_of(task_id => 'kept')), qr/d
 is($node->sql("SELECT rhesis_notify.task_completed('kept', 'app.tasks.export', 'success', user_id => '$JANE') IS NULL"),
 	't', 'task_completed() ignores it');
 
-# A prepared transaction wakes no worker here, so its rows are found at the next wake-up.
+# PREPARE TRANSACTION wakes no worker. After COMMIT PREPARED the row is mailed.
 $node->sql('BEGIN; ' . RhesisNotify::Cluster::insert_of(task_id => 'prepared') . "; PREPARE TRANSACTION 'p'");
 $node->sql("COMMIT PREPARED 'p'");
 $node->report(task_id => 'after the prepared one');

@@ -1,6 +1,7 @@
 
-# The processes: they start when a database needs them, return after they were ended, stop when they
-# are not needed, do nothing when there is no work, and disturb nobody.
+# The processes of the extension: they start when a database needs them, start again after they were
+# ended, and stop when they are not needed. They do nothing while there is no work, and do not
+# disturb other sessions.
 use strict;
 use warnings FATAL => 'all';
 
@@ -26,7 +27,8 @@ sub started_after
 	return $node->sql("SELECT EXTRACT(epoch FROM backend_start - '$moment') FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = '$database'");
 }
 
-# In seconds. Within a minute the launcher also finds changes of which it was not notified.
+# "At once" is at most this number of seconds. The launcher checks for changes once a minute even if
+# it was not notified, so a later start does not show that it was notified.
 my $AT_ONCE = 45;
 
 sub moment
@@ -165,7 +167,8 @@ SKIP: {
 	skip 'no /proc here', 2 unless -e '/proc/self/stat';
 	$node->wait_for($is_served);
 
-	# There may be a check once a minute. So one of three observations must find nothing.
+	# Each process may check for work once a minute. So the test observes three times, and one
+	# observation must find no activity.
 	foreach my $type ('worker', 'launcher')
 	{
 		my $pid = $node->sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'rhesis_notify $type'");

@@ -12,7 +12,8 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 
-# A mail server that must not get a mail, and a change after which it may.
+# Checks that the mail server $refused gets no password and no mail, and that the reason is shown.
+# After $mend has corrected the server, the mail must be sent.
 sub refuses
 {
 	my ($what, $refused, $trouble, $mend) = @_;
@@ -24,7 +25,7 @@ sub refuses
 	like($node->worker('last_error'), $trouble, "$what: worker_status says what is wrong");
 	is($node->worker('sent || $$ sent, $$ || failed || $$ failed$$') =~ s/^\d+ //r, 'sent, 0 failed', "$what: no mail has failed");
 
-	# The worker tries again, with the same result.
+	# The worker tries the mail server again, with the same result.
 	my $connections = () = $refused->transcript =~ / connected$/mg;
 	RhesisNotify::Peer::wait_until(sub { (() = $refused->transcript =~ / connected$/mg) > $connections }, 'it tries again');
 	my $row = $node->notification($id);
@@ -69,7 +70,8 @@ $node->reconfigure(smtp_password => 'another');
 $node->wait_for_state($id, 'sent');
 unlike($node->log, qr/wrong one|another/, 'the log has no password');
 
-# TLS from the first byte; and no TLS on loopback if that is configured.
+# The worker also sends over TLS from the first byte, and, if that is configured, without TLS on
+# loopback.
 my $implicit_peer = RhesisNotify::Peer->start(implicit_tls => 1);
 $node->reconfigure(RhesisNotify::Cluster::peer_settings($implicit_peer), smtp_tls => 'implicit');
 $node->wait_for_state($node->report, 'sent');

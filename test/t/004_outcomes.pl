@@ -16,7 +16,7 @@ my $node = RhesisNotify::Cluster->serve(
 
 my $people = 0;
 
-# A new user of Acme: (id, address).
+# Creates a user of Acme. Returns the id and the address.
 sub somebody
 {
 	my $address = sprintf 'somebody.%d@example.com', ++$people;
@@ -136,8 +136,8 @@ costs_nothing('a reset connection', sub { $peer->stop; $peer->start_again;
 costs_nothing('garbage for a greeting', sub { $peer->stop; $peer->start_again;
 	$peer->rules({ stage => 'greeting', action => 'garbage' }) }, $well, '.');
 
-# Problems of the account in a reply to RCPT or to the final dot, where most refusals are about the
-# mail.
+# These replies to RCPT and to the final dot are about the account, although most refusals at these
+# stages are about the mail.
 foreach my $case (
 	[ 'rcpt', '504 5.5.2 <pod-7f>: Helo command rejected: need fully-qualified hostname', 'smtp_helo_name' ],
 	[ 'rcpt', '554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied', "machine's address" ],
@@ -150,11 +150,11 @@ foreach my $case (
 	like($node->log($log_offset), qr/WARNING:  SMTP server .* is in trouble: \Q$reply\E\n(?:.*\n){0,2}.*HINT:  .*$hint/, "$reply: and a hint says what to do");
 }
 
-# If a server is silent, our timeout ends the wait.
+# If a server does not reply, connect_timeout ends the wait.
 $node->reconfigure(connect_timeout => '2s');
 costs_nothing('a server that never greets', sub { $peer->stop; $peer->start_again;
 	$peer->rules({ stage => 'greeting', action => 'silence' }) }, $well, '.');
-# Long enough for a reply on a busy machine.
+# These limits are long enough for a reply on a busy machine.
 $node->reconfigure(connect_timeout => '60s', send_timeout => '10s');
 
 # ---- In the middle of a message ----

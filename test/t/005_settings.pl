@@ -14,7 +14,7 @@ my $peer = RhesisNotify::Peer->start(user => 'app@rhesis.example', password => $
 
 # ---- Only the variables of the original ----
 
-# Only the certificate authority is set here. In production it is the system's.
+# The test adds only the certificate authority. In production it is the system's.
 my $node = RhesisNotify::Cluster->serve(
 	'environment',
 	environment => {
@@ -94,7 +94,7 @@ foreach my $case (
 	like($message, $says, "$name = '" . $value =~ s/[\r\n]+/\\n/gr . q(' is refused));
 }
 
-# A path is appended to a valid URL.
+# In mails, the path of a page is appended to a valid URL.
 foreach my $case (
 	[ 'https://app.example.com/' => 'https://app.example.com' ], [ 'HTTPS://App.Example.com' => 'HTTPS://App.Example.com' ],
 	[ 'https://app.example.com:8443/base/path//' => 'https://app.example.com:8443/base/path' ], [ 'https://app.example.com/#/' => 'https://app.example.com/#' ],
@@ -107,7 +107,7 @@ foreach my $case (
 		qr{^\Q$link\E/test-runs/r1$}m, "frontend_url = $url");
 }
 
-# Also in postgresql.conf. The server and the mail continue.
+# In postgresql.conf an invalid value is refused, too. The server and the mail continue.
 my $log_offset = -s $node->logfile;
 $node->configure(frontend_url => 'http://app.example.com');
 $node->reload;
@@ -116,8 +116,8 @@ $node->wait_for_state($node->report, 'sent');
 pass('a mistake in postgresql.conf stops nothing');
 $node->configure(frontend_url => 'https://app.rhesis.example');
 
-# Links use plain http only in an intranet. The order of the two settings does not matter. SQL shows
-# why mails have no links.
+# A setting must allow links with plain http. The order of the two settings does not matter. SQL
+# shows why mails have no links.
 my $problem = q{SELECT string_agg(value, E'\n') FROM (
 	SELECT ok::text || ' ' || value AS value FROM rhesis_notify.health() WHERE check_name = 'links'
 	UNION ALL SELECT detail FROM rhesis_notify.check_smtp() WHERE step = 'settings'
@@ -164,7 +164,7 @@ $node->reconfigure(frontend_url => '');
 link_is(undef, 'no URL, no link');
 all_say('true', qr/rhesis_notify\.frontend_url \(environment: FRONTEND_URL\) is not set/, 'which they say');
 
-# Invalid values in the environment: a warning, and the default.
+# An invalid value in the environment causes a warning, and the default is used.
 $node->{rhesis_environment}{SMTP_PORT} = 'submission';
 $node->{rhesis_environment}{FROM_EMAIL} = 'nobody';
 $node->{rhesis_environment}{FRONTEND_URL} = 'app.example.com';
@@ -283,7 +283,8 @@ $node->reconfigure;
 $node->reconfigure;
 is(scalar(() = $node->log =~ /WARNING:  SMTP configuration incomplete\. Email notifications will be disabled\.\n.*DETAIL:  rhesis_notify\.smtp_host \(environment: SMTP_HOST\) is not set/g),
 	1, 'the log says once what is missing');
-# As after adopt_database(): rows that are older than the database belong to it.
+# Set the birth of the database as adopt_database() does: rows that are older than the database
+# belong to it.
 $node->sql(q{UPDATE rhesis_notify.database_birth SET born = '-infinity'});
 my $late = $node->report;
 $node->sql("UPDATE rhesis_notify.task_notifications SET created_at = now() - interval '2 hours' WHERE id = $late");

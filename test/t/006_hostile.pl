@@ -24,7 +24,7 @@ sub user
 		join(', ', @names), join(', ', map { RhesisNotify::Cluster::literal($row{$_}) } @names));
 }
 
-# The mail of a finished task, after it is sent.
+# Reports a task, and returns its mail.
 sub mail_of
 {
 	my (%columns) = @_;

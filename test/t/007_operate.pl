@@ -70,7 +70,7 @@ $node->sql('SELECT rhesis_notify.resume()');
 $node->wait_for_state($id, 'sent');
 is(($peer->mails)[-1]->text =~ s/\s+//gr, $preview_text =~ s/\s+//gr, 'what is sent is what preview() showed');
 
-# ---- A test mail, and a mail as the original's service sends it ----
+# ---- email_notification_test() and send_task_completion_email() ----
 
 $id = $node->sql("SET app.current_organization = '$ACME'; SELECT rhesis_notify.email_notification_test(user_id => '$JANE')") =~ s/\D//gr;
 $node->wait_for_state($id, 'sent');
@@ -103,7 +103,7 @@ like($warning, qr/WARNING:  Failed to send task completion email to gone\@exampl
 is($result, 'f', 'an address that is none gets nothing');
 like($warning, qr/WARNING:  Failed to send .*address is not valid/, 'and is said');
 
-# It can be cancelled while the server is silent.
+# A session that runs send_task_completion_email() can be cancelled while the mail server is silent.
 $peer->rules({ stage => 'mail', action => 'silence' });
 ($result, $warning) = warning_of(q{SET statement_timeout = '500ms'; SELECT rhesis_notify.send_task_completion_email('test@example.com', NULL, 'T', '1', 'failed')});
 like($warning, qr/canceling statement due to statement timeout/, 'a session that waits for a silent server can be cancelled');
@@ -114,7 +114,7 @@ $peer->rules;
 my $steps = $node->sql("SELECT string_agg(step || ' ' || ok, ', ') FROM rhesis_notify.check_smtp()");
 is($steps, 'settings true, name lookup true, connect true, TLS true, authentication true, MAIL FROM true, RCPT TO true', 'check_smtp() goes step by step');
 $before = $peer->mail_count;
-# The peer may read the last command after the function has returned.
+# The peer may read the last command only after check_smtp() has returned, so wait for it.
 $peer->wait_for_transcript(qr/ C MAIL FROM:<noreply\@rhesis\.example>[^\n]*\n\d+ S 250[^\n]*\n\d+ C RCPT TO:<noreply\@rhesis\.example>\n\d+ S 250[^\n]*\n\d+ C RSET/);
 pass('up to RCPT TO, its own address, and sends nothing');
 unlike($peer->transcript, qr/C RCPT TO:<noreply\@rhesis\.example>\n(?:.*\n)?.*C DATA/, '... no mail');
@@ -164,7 +164,7 @@ foreach my $reply ('550 5.1.1 <noreply@rhesis.example>: Recipient address reject
 	$picky->stop;
 }
 
-# A server offers a mechanism that cannot succeed. The next one is tried.
+# A server offers a login mechanism that cannot succeed there. The next mechanism is tried.
 my $odd = RhesisNotify::Peer->start(mechanisms => 'CRAM-MD5 PLAIN LOGIN', refuse_mechanisms => 'CRAM-MD5 PLAIN');
 like($node->sql('SET rhesis_notify.smtp_port = ' . $odd->port . "; SELECT ok, detail FROM rhesis_notify.check_smtp() WHERE step = 'authentication'"), qr/^t\|as \S+, LOGIN$/m,
 	'check_smtp(): a login is tried by each mechanism, and it says which one succeeded');

@@ -8,7 +8,7 @@ use RhesisNotify::Cluster qw($JANE $ACME);
 use RhesisNotify::Peer;
 use Test::More;
 
-# Slow enough that mails are still being sent when something happens.
+# The mail server is slow, so mails are still being sent when the test ends a process.
 my $peer = RhesisNotify::Peer->start(accept_delay => 50);
 my $node = RhesisNotify::Cluster->serve(
 	'main',
@@ -21,7 +21,7 @@ sub in_state
 	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_name = '$name' AND delivery_status = '$state'");
 }
 
-# The server accepts half of these mails, and the others only after a change of the rules.
+# The mail server accepts half of these mails at once. It accepts the others after its rules change.
 sub hold_half
 {
 	my ($count) = @_;
@@ -29,8 +29,8 @@ sub hold_half
 	return;
 }
 
-# 200 tasks finish. The action runs after some of their mails have been sent. All other mails must
-# follow.
+# Reports 200 tasks, and calls $deed after some of their mails have been sent. All mails must
+# arrive. Returns how many arrived a second time.
 sub lose_nothing
 {
 	my ($name, $what, $deed) = @_;
@@ -111,7 +111,7 @@ is($node->sql("SELECT rhesis_notify.retry($id)"), 't', 'until somebody says retr
 $node->wait_for_state($id, 'sent');
 is($peer->mail_count, $before + 3, 'then it goes out');
 
-# The same after a crash: mails that were being sent are held.
+# The same happens after a crash: mails that were being sent are held.
 $peer->start_otherwise(accept_delay => 50);
 $before = $peer->mail_count;
 hold_half(200);

@@ -28,7 +28,8 @@ $node->reconfigure(recipients => 'app.recipients');
 
 my $batches = 0;
 
-# 200 tasks of 200 people in one transaction. The 100th task is changed. All others must be mailed.
+# Reports 200 tasks of 200 people in one transaction, in which $change makes the 100th task a bad
+# one. All others must be mailed. Returns the id of the bad one.
 sub harms_one
 {
 	my ($what, $change, $mend, %expected) = @_;

@@ -18,7 +18,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 my %globex = (user_id => $GLOBEX_USER, organization_id => $GLOBEX);
 
-# The mail of a finished task, and its row.
+# Reports a task, and returns its mail and its row.
 sub mail_of
 {
 	my (%columns) = @_;
@@ -43,7 +43,7 @@ sub events_of
 	return join '; ', map { "$_->{event}: $_->{detail}{message}" } $node->events($row->{id});
 }
 
-# Is the mail made from the shipped template?
+# Checks that the mail was made from the shipped template.
 sub is_shipped
 {
 	my ($what, $mail) = @_;

@@ -52,7 +52,8 @@ $node->sql(qq{
 	UNION ALL VALUES ('$ACME', 'itself', '{{>itself}}'), ('$ACME', 'ping', '{{>pong}}'), ('$ACME', 'pong', '{{>ping}}'),
 		('$ACME', 'stretched', E'{{#a}}{{#a}}\\n  {{\$b}}{{/b}}\\n{{/a}}{{/a}}')});
 
-# The mail with this template and a mail of another organization, from one transaction.
+# Returns the mail with this template, and a mail of another organization. Both tasks report in one
+# transaction.
 sub both_mails
 {
 	my ($name, $template) = @_;

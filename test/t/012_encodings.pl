@@ -33,7 +33,8 @@ foreach my $encoding (qw(LATIN1 WIN1252 EUC_JP))
 	like($mail->html_as_seen, qr/❌ Task Failed.*Hello \Q$name\E,.*\Q$name: $task\E/s, "$encoding: the HTML");
 }
 
-# An address with a domain that is not ASCII, in any encoding and locale.
+# The domain of an address need not be ASCII, whatever the encoding and the locale of the database
+# are.
 foreach my $case ([ 'latin1', 'jane@exämple.de', 'jane@xn--exmple-cua.de' ], [ 'euc_jp', 'hanako@例え.jp', 'hanako@xn--r8jz45g.jp' ], [ 'postgres', ' jane@bücher.example ', 'jane@xn--bcher-kva.example' ])
 {
 	my ($database, $written, $address) = @$case;

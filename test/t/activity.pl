@@ -13,8 +13,8 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer,
 	settings => { workers => 2, retry_delay => '1h', retry_max_delay => '1h', 'server.max_worker_processes' => 16 });
 my $time = q{\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*\S+};
 
-# Waits until a process shows such a text and waits for this event. The events have names from
-# PostgreSQL 17 on.
+# Waits until a process shows a text that matches $pattern and waits for $event. Before PostgreSQL
+# 17, the name of every event is Extension.
 my $named = $node->sql('SHOW server_version_num') >= 170000;
 sub shows
 {

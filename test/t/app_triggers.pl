@@ -17,8 +17,8 @@ $node->sql(q{CREATE ROLE auditor; GRANT USAGE, CREATE ON SCHEMA public TO audito
 	CREATE FUNCTION public.audit_it(id bigint) RETURNS void LANGUAGE sql SECURITY DEFINER AS 'INSERT INTO public.audit VALUES (id)';
 	ALTER FUNCTION public.audit_it OWNER TO auditor});
 
-# Makes a trigger function that executes a statement for rows whose task_id is like 'bad%', if the
-# condition holds.
+# Returns SQL that makes a trigger. If $condition is true, its function executes $action for rows
+# whose task_id is like 'bad%'.
 sub trigger_on
 {
 	my ($condition, $action, $kind, %are) = @_;
@@ -44,8 +44,8 @@ sub ids_of
 	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE task_id LIKE '% $round' AND delivery_status = '$state'");
 }
 
-# Reports five good tasks and a bad one together while an obstacle exists. Then the obstacle is
-# removed.
+# Reports five good tasks and a bad one in one statement, after $make has created an obstacle for
+# the bad one. At the end $unmake removes the obstacle.
 sub check_refusal
 {
 	my ($what, $make, $unmake, %more) = @_;

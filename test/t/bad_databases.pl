@@ -92,7 +92,7 @@ pass('when it can be connected to again its mail goes out');
 # ---- A database that makes a process wait ----
 
 $node->sql(q{BEGIN; ALTER DATABASE good_1 RENAME TO renamed; PREPARE TRANSACTION 'rename'});
-# Autovacuum may wait as well.
+# Autovacuum may wait for the same lock.
 $node->wait_for(q{SELECT count(*) = 1 FROM pg_locks JOIN rhesis_notify.worker_slots() USING (pid) WHERE NOT granted AND classid = 'pg_database'::regclass});
 $node->create_app('good_3');
 $elapsed = seconds_until(sub { $node->wait_for_state($node->report(database => 'good_3'), 'sent', 'good_3') });

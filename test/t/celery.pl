@@ -38,8 +38,8 @@ sub submit
 	return $celery->submit('test_tasks', @_);
 }
 
-# Returns the new mails since the last call, by task id. Waits until there are that many, and until
-# no more rows have to be mailed.
+# Waits until $count new mails have arrived and every notification is finished. Returns the mails
+# since the last call, in the order in which the mail server accepted them.
 my $seen = 0;
 
 sub new_mails
@@ -67,8 +67,8 @@ sub result_of
 	return $node->sql("SELECT result ->> '$key' FROM rhesis_notify.task_notifications WHERE task_id = '$task_id'");
 }
 
-# Were this notification and this row of the task committed together? The worker has not changed the
-# notification yet.
+# Were a notification and the task's own row committed together? The two rows have the time of the
+# commit as long as the worker has not changed the notification.
 sub in_one_transaction
 {
 	my ($task_id, $test_set) = @_;
@@ -125,7 +125,7 @@ is($node->sql(q{SELECT count(*) FROM public.test_set WHERE name = 'automatically
 is(notification_of('automatically retried in vain')->{error_message}, 'ValueError: run 3 is not good', '... and of a failure the last run\'s error is told');
 is(scalar(() = $celery->log('celery') =~ /own on_failure of automatically retried/g), 1, '... with the base\'s own on_failure, once');
 
-# ---- The original's documentation ----
+# ---- The examples in the original's documentation ----
 
 submit(
 	call('your.user.facing.task', ['params'], task_id => 'user facing'),
@@ -151,7 +151,7 @@ is(notification_of('background')->{delivery_reason}, 'silent_task', 'and the tas
 
 # ---- Durations ----
 
-# Returns when the last run of a task began and ended, by its row, in seconds since this time.
+# Returns started_at and completed_at of the task's row, in seconds after $since.
 sub run_of
 {
 	my ($task_id, $since) = @_;

@@ -37,8 +37,9 @@ ok(index(slurp_file("$examples/after.py"), $new) >= 0, '... and after.py have th
 
 # ---- The packages to install ----
 
-# Returns the packages that the modules import, and those that SQLAlchemy and Celery import for the
-# two URLs. Python's own modules and those of the example are left out.
+# Returns the packages that the demo needs: those that its modules import, and those that SQLAlchemy
+# and Celery import for the two URLs on the page. Python's own modules and those of the example are
+# left out.
 sub imported
 {
 	my @names = split ' ', qx(/usr/bin/python3 - '$examples' 2>&1 <<'PYTHON'
@@ -70,7 +71,7 @@ command_ok([ 'dpkg-query', '-W', @packages ], 'these packages are here');
 
 # ---- The demo ----
 
-# A person's shell. Its Python is Debian's, even if this machine has another one, too.
+# The environment of a user's shell. Its Python is Debian's, also if the machine has another one.
 chomp(my $bindir = qx(pg_config --bindir));
 my %shell = (
 	PATH => "$bindir:/usr/bin:/bin", HOME => $ENV{HOME}, LC_ALL => 'C.UTF-8', PYTHONDONTWRITEBYTECODE => 1,
@@ -88,7 +89,8 @@ sub in_checkout
 	return $output;
 }
 
-# A terminal with its own process group. Its last command keeps running.
+# Runs blocks of the page in the background, as in a second terminal. They have their own process
+# group, and the last command keeps running. Returns the process id.
 sub leave_running
 {
 	my ($log, @blocks) = @_;
@@ -124,8 +126,8 @@ END
 	}
 }
 
-# Removes what differs between runs: the numbers of the mail server, and the order of the tasks.
-# Lines of mails end with CR LF.
+# Removes what differs between runs: the numbers that the mail server assigns, and the order of the
+# lines. Lines of mails end with CR LF.
 sub without_chance
 {
 	my ($text) = @_;

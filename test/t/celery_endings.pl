@@ -84,7 +84,7 @@ my @exits = ('sys.exit', 'os._exit', 'SystemExit', 'CancelledError', 'MemoryErro
 submit(map { call('exits', [$_]) } @exits[ 0 .. 3 ]);
 # billiard 4.3 passes on the exception of the task.
 like(outcome("exits $_"), $_ eq 'os._exit' ? qr/^failed: WorkerLostError/ : qr/^failed: (?:WorkerLostError|SystemExit: |CancelledError: )/, "$_: the process is lost") foreach @exits[ 0 .. 3 ];
-# With billiard 4.3 this ends the worker.
+# With billiard 4.3, MemoryError ends the worker. So this task has its own worker.
 $celery->start_worker('ending_tasks', 'memory', '--concurrency', 1);
 submit(call('exits', [ $exits[4] ], queue => 'memory'));
 is(outcome('exits MemoryError'), 'failed: MemoryError: too much', 'MemoryError');
@@ -94,7 +94,7 @@ foreach my $pool (qw(solo threads))
 	$celery->start_worker('ending_tasks', $pool, '--pool', $pool, '--concurrency', 2);
 	submit(call('exits', ['CancelledError'], task_id => "cancelled $pool", queue => $pool), call('publish', [], task_id => "after it $pool", queue => $pool));
 	like(outcome("cancelled $pool"), qr/^failed: (?:WorkerLostError|CancelledError): /, "CancelledError, which is no Exception, in the pool $pool");
-	# This ends a solo worker of Celery 5.2.
+	# CancelledError ends a solo worker of Celery 5.2, so only the pool "threads" runs another task.
 	is(outcome("after it $pool"), 'success: published', '... and the next task') if $pool eq 'threads';
 	$celery->stop_worker($pool);
 }

@@ -1,6 +1,6 @@
-# The clock is set back by an hour, and forward again: nothing sleeps for as long as that. What waits for a time by the old clock (a
-# server that is left alone, a worker that is to be started, a slower pace) goes on, and a mail goes out when the clock says that it
-# is due.
+# The server's clock is set back by an hour, and forward again. This makes no process sleep for an
+# hour longer: a back-off, the start of a worker and a lower rate end by the new clock. A mail is
+# sent when the new clock reaches its due time.
 use strict;
 use warnings FATAL => 'all';
 
@@ -11,7 +11,7 @@ use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
 use Test::More;
 
-# A sanitizer wants to be the first that is loaded.
+# The library of a sanitizer must be loaded before all others, so no clock can be preloaded.
 plan skip_all => 'a clock that can be set is preloaded, which sanitizers do not allow' if $ENV{RHESIS_SANITIZED};
 
 my $hour = 3600;
@@ -20,7 +20,7 @@ my $source = abs_path(dirname(__FILE__) . '/../peers/shifted_clock.c');
 
 system('gcc', '-O2', '-shared', '-fPIC', '-o', "$directory/clock.so", $source) == 0 or die "could not build the clock\n";
 
-# For all processes of the server at once.
+# Sets the clock of all processes of the server at once: $shift is in seconds after the real time.
 sub set_clock
 {
 	my ($shift) = @_;
@@ -33,7 +33,8 @@ sub set_clock
 	return;
 }
 
-# Ahead all the time: before the real time the mail server's certificate is not valid yet.
+# The clock is never before the real time, because the mail server's certificate becomes valid at
+# the real time.
 set_clock(3 * $hour);
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer,
@@ -51,18 +52,20 @@ sub sends
 	return 1;
 }
 
-# The database is younger than the step: what is reported after it is older than the database, and no sign of a copy.
+# By the shifted clock the database was created less than an hour ago. After the clock is set back
+# by an hour, reports look older than the database. This must not be taken for a sign of a copy.
 ok(sends(), 'mail goes out');
 
 # ---- Back ----
 
-# A worker is about to be started.
+# The launcher is about to start a worker.
 $node->sql(q{SELECT pg_terminate_backend(pid, 5000) FROM rhesis_notify.worker_status});
 set_clock(2 * $hour);
 is(server_is_off_by(), 2, 'the server\'s clock is set back by an hour');
 ok(sends(), 'a worker that was to be started by the old clock is');
 
-# The mail server is in trouble, and left alone until a time that is then an hour away.
+# The worker backs off from the mail server. When the clock is set back, the end of the back-off is
+# an hour away.
 $peer->stop;
 my ($waiting, $hurried) = ($node->report, $node->report);
 $node->wait_for(q{SELECT state = 'backing off' FROM rhesis_notify.worker_status});
@@ -81,16 +84,17 @@ is(server_is_off_by(), 2, 'the clock is set forward by an hour');
 $node->wait_for_state($waiting, 'sent');
 pass('a mail that is due by the new clock goes out, without a wake-up');
 
-# ---- The pace that the mail server can bear ----
+# ---- A lower rate that the mail server asks for ----
 
-# What explain() says of it, of a mail that waits.
+# Returns the decision of the step "pace" of explain() for a waiting mail.
 sub pace
 {
 	my ($id) = @_;
 	return $node->sql("SELECT decision FROM rhesis_notify.explain($id) WHERE step = 'pace'");
 }
 
-# Many mails, then a hundred seconds with one, and that is too fast.
+# 40 mails are sent. 100 seconds later by the clock, one mail is sent, and for the next one the
+# server asks for a lower rate.
 set_clock($hour);
 $node->report_many(40);
 $node->wait_for(q{SELECT count(*) = 40 FROM rhesis_notify.delivery_status WHERE task = 'batch' AND state = 'sent'});

@@ -23,7 +23,7 @@ sub wait_for_worker
 	return;
 }
 
-# Checks that the database mails what is reported there.
+# Checks that the database is no copy: it mails what is reported there.
 sub is_itself
 {
 	my ($server, $database, $how) = @_;
@@ -134,7 +134,7 @@ open($conf, '>', $node->data_dir . '/postgresql.conf') or die "could not write: 
 print {$conf} @lines;
 close $conf;
 
-# A backup is made of it below, with a row that waits.
+# The test makes a backup of this server below, with a row that waits.
 $node->sql('SELECT rhesis_notify.pause()');
 my $waiting = $node->report(task_id => 'waiting');
 $node->sql("UPDATE rhesis_notify.database_pause SET paused_by = paused_by");
@@ -142,7 +142,7 @@ $node->backup('base');
 $node->sql('SELECT rhesis_notify.resume()');
 $node->wait_for_state($waiting, 'sent');
 
-# From no name to a name, to another name, and back to no name.
+# The name changes from none to a name, to another name, and back to none.
 foreach my $name ('production', 'staging', '')
 {
 	my $mails = $peer->mail_count;
@@ -164,7 +164,7 @@ foreach my $name ('production', 'staging', '')
 	is_itself($node, 'postgres', "$how, after another restart");
 }
 
-# An invalid name.
+# A name that is not valid is ignored.
 $log_offset = -s $node->logfile;
 $node->{rhesis_environment} = { RHESIS_NOTIFY_INSTANCE => 'two words' };
 $node->restart;

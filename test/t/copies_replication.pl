@@ -94,7 +94,7 @@ is($subscriber->sql('SELECT count(*) FROM rhesis_notify.database_birth', 'everyt
 is($subscriber->sql('SELECT count(*) FROM rhesis_notify.database_identity', 'everything'), 2, 'the publisher\'s identity has arrived');
 looked('a copy', 'everything');
 
-# Changes at the publisher.
+# The publisher changes its shipped rows.
 $publisher->sql(q{UPDATE rhesis_notify.shipped_templates SET subject = subject || '!' WHERE subject IS NOT NULL;
 	INSERT INTO rhesis_notify.shipped_task_types VALUES ('another', 'task_completion');
 	DELETE FROM rhesis_notify.shipped_task_types WHERE task_name = 'collect_results';

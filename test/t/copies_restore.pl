@@ -187,7 +187,7 @@ sub goes_step_by_step
 	create_copy();
 	if ($prepared)
 	{
-		# As an old migration left it.
+		# The database is prepared for the restore, as an old migration left it.
 		$node->sql(qq{CREATE EXTENSION rhesis_notify; CREATE SCHEMA zz; CREATE TABLE zz.people (user_id text PRIMARY KEY, email text, organization_id text);
 			SELECT rhesis_notify.grant_to('app');
 			UPDATE rhesis_notify.database_birth SET born = '2020-01-01'}, 'copy');

@@ -13,7 +13,7 @@ my $peer = RhesisNotify::Peer->start(accept_delay => 5);
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.allow_in_place_tablespaces' => 'on' });
 my $batches = 0;
 
-# The workers that are running.
+# Returns the part of a query from FROM on, for the running workers of the database.
 sub workers_of
 {
 	my ($database) = @_;
@@ -47,7 +47,7 @@ sub has_work
 	return $node->sql("SELECT count(*) FROM rhesis_notify.task_notifications WHERE delivery_status = 'pending'", $database);
 }
 
-# Gives the worker of the database work. Returns while it sends.
+# Gives the worker of the database mails to send. Returns while the worker is sending.
 sub load
 {
 	my ($database) = @_;
@@ -125,7 +125,7 @@ like(complaint('BEGIN; DROP DATABASE app'), qr/cannot run inside a transaction b
 load('app');
 pass('and mail goes on afterwards');
 
-# DROP DATABASE waits for 5 s, and is cancelled meanwhile.
+# DROP DATABASE waits 5 s for other sessions. It is cancelled while it waits.
 $guest = RhesisNotify::Session->start($node, database => 'app');
 $guest->query('SELECT 1');
 my $dropper = RhesisNotify::Session->start($node);
@@ -188,7 +188,7 @@ load('app_renamed');
 is(complaint('ALTER DATABASE app_renamed SET TABLESPACE pg_default'), '', 'and back');
 load('app_renamed');
 
-# A rename stays open in a transaction. Only mail waits.
+# While a transaction that renames a database is open, only the mail of that database waits.
 my $renamer = RhesisNotify::Session->start($node);
 $renamer->query('BEGIN');
 is(($renamer->query('ALTER DATABASE app_renamed RENAME TO app'))[1], '', 'a transaction renames a database');

@@ -33,7 +33,7 @@ sub uniq
 	return @sorted;
 }
 
-# A number on the page. The pattern has the words around it.
+# Returns a number on the page. $pattern has the text around the number.
 sub figure
 {
 	my ($pattern) = @_;

@@ -7,7 +7,8 @@ use RhesisNotify::Cluster;
 use RhesisNotify::Peer;
 use Test::More;
 
-# So slow that the worker computes the next due time while the mail is still being sent.
+# The mail server is so slow that the worker computes the next due time while the mail is still
+# being sent.
 my $peer = RhesisNotify::Peer->start(reply_delay => 400);
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1s' });
 

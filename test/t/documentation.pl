@@ -45,7 +45,7 @@ my %known = map { $_ => 1 } split /\n/, $node->sql(
 	UNION SELECT proname FROM pg_proc WHERE pronamespace = 'rhesis_notify'::regnamespace
 	UNION SELECT typname FROM pg_type WHERE typnamespace = 'rhesis_notify'::regnamespace
 	UNION SELECT relname FROM pg_class WHERE relnamespace = 'rhesis_notify'::regnamespace});
-# The example in a recipe. It does not exist.
+# The example in a recipe does not exist.
 my %is_example = ('doc/contributing.md' => { subject_prefix => 1 });
 foreach my $page (pages())
 {
@@ -97,7 +97,7 @@ sub sql_runs
 	return;
 }
 
-# If the page shows the answer of psql to SQL, the columns must be the same.
+# If the page shows psql's output of a query, the query must return the same columns.
 sub answers_are_shaped_so
 {
 	my ($page, $text) = @_;
@@ -112,7 +112,7 @@ sub answers_are_shaped_so
 	return;
 }
 
-# The output of psql about mails: no line is wider than a terminal.
+# Checks that no line of psql's output about mails is wider than a terminal.
 sub fits_a_terminal
 {
 	my ($page, $text) = @_;
@@ -136,7 +136,7 @@ sub run_psql
 	return $out;
 }
 
-# The result of the SQL of a page.
+# Returns the HTML that render_template() makes of these arguments.
 sub html_of
 {
 	my (@arguments) = @_;

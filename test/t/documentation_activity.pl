@@ -47,7 +47,8 @@ sub waiting_in_code
 	} keys %event_of;
 }
 
-# In a transaction, the worker waits for no event of the extension.
+# Returns the texts that a worker shows while it works in a transaction. There it waits for no event
+# of the extension.
 sub working_in_code
 {
 	my %name_of = body_of('WorkerActivityName') =~ /\[(WORKER_\w+)\] = "([^"]+)"/g;
@@ -62,7 +63,8 @@ sub launcher_in_code
 	return "$text | $event";
 }
 
-# The page has numbers, names and dots in place of the format's directives.
+# Does a text of the page have this format? In place of the format's directives, the page has
+# numbers, names and dots.
 sub is_of_format
 {
 	my ($text, $format) = @_;
@@ -70,7 +72,8 @@ sub is_of_format
 	return $text =~ /^$pattern$/;
 }
 
-# A row has some texts, and an event for each of them or none.
+# Returns the formats of the texts on the page, each with its event. A row of the table has several
+# texts, and an event for each of them, or no event.
 sub in_document
 {
 	my (@formats) = @_;

@@ -71,7 +71,7 @@ foreach my $page (pages())
 
 # ---- No contractions ----
 
-# These are texts of libcurl and Celery. psql may cut them at any place.
+# Returns the contractions in a text. libcurl and Celery print the two that are removed first.
 sub contractions
 {
 	my ($text) = @_;
@@ -81,7 +81,7 @@ sub contractions
 
 foreach my $file (documents(), map { s{^\Q$top\E/}{}r } map { glob "$top/$_" } 'examples/*/*.{py,sql,sh,yml,yaml}', 'examples/*/*/*.py', 'templates/*', 'demo/*.sql')
 {
-	next if $file eq 'CHANGELOG.md'; # It says which were taken out.
+	next if $file eq 'CHANGELOG.md'; # It names contractions that were removed.
 	is_deeply([ contractions(slurp_file("$top/$file")) ], [], "$file has no contractions");
 }
 is_deeply([ contractions("It can't, and it's sent; they'll see Jane's mail") ], [ "can't", "it's", "they'll" ], 'one is noticed');

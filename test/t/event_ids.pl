@@ -13,7 +13,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { retry_delay => '1s', retry_max_delay => '1s' });
 my $greatest = 'SELECT max(id) FROM rhesis_notify.delivery_events';
 
-# Inserts rows as replication does, without the sequence.
+# Inserts events as logical replication does: without the sequence, which stays behind.
 sub leave_behind
 {
 	my $id = $node->report;

@@ -273,7 +273,7 @@ is("$code: $output", "2: usage: report.sh NAME USER_ID ORGANIZATION_ID COMMAND [
 is($code, 0, 'one that can\'t be reported ends as it did too');
 like($output, qr/report\.sh: could not report nightly\.backup$/, '... and says so');
 
-# As doc/tasks.md shows it, from the start.
+# Runs the commands of doc/tasks.md in a new database.
 $node->sql('CREATE DATABASE mydb');
 $node->create_app('mydb');
 $node->sql(q{SELECT rhesis_notify.grant_to('app');

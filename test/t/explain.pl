@@ -19,7 +19,7 @@ sub explanation
 	return map { [ split /\t/, $_ ] } split /\n/, $rows =~ s/^SET\n//r;
 }
 
-# Returns the steps with that name, each as one line.
+# Returns the rows of the step with this name, each as one line without the name.
 sub step
 {
 	my ($id, $name) = @_;

@@ -10,7 +10,8 @@ my $node = PostgreSQL::Test::Cluster->new('main');
 my $library = $node->config_data('--pkglibdir') . '/rhesis_notify.so';
 my $postgres = $node->config_data('--bindir') . '/postgres';
 
-# The names of one kind. A version comes after '@'. Names that may be missing are left out.
+# Returns the symbols of one kind, "defined" or "undefined". The version of a symbol comes after
+# '@'. Symbols that may be missing (weak ones) are left out.
 sub names_of
 {
 	my ($kind, $file) = @_;

@@ -98,7 +98,7 @@ foreach my $change (sort keys %changes)
 
 $node->stop;
 
-# ---- From each earlier version: test/run has built its library ----
+# ---- The update from each earlier version, whose library test/run has built ----
 
 foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}/*")
 {
@@ -108,8 +108,8 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	create_database($node, 'fresh');
 	$node->sql('CREATE ROLE app');
 
-	# ---- The update of an empty database, of one with everything that users write, and of one at
-	# work ----
+	# ---- The update of three databases: an empty one, one with everything that users write, and
+	# one whose worker is sending mail ----
 
 	foreach my $database (qw(empty every_state busy))
 	{
@@ -177,8 +177,8 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	is($node->sql($parameters, 'tuned'), 'autovacuum_vacuum_scale_factor=0.3 fillfactor=90', 'what an operator has set stays');
 	is($node->sql($parameters, 'empty'), 'autovacuum_vacuum_scale_factor=0.1 fillfactor=50', 'what was ours is new');
 
-	# Roles with privileges of that version keep them, and get those of the current version by
-	# grant_to().
+	# Roles keep the privileges that the earlier version granted. grant_to() adds those of the
+	# current version.
 	my $grant = q{SELECT rhesis_notify.grant_to('app')};
 	my %granted = catalog_of($node, 'fresh', $grant);
 	is(join("\n", differences(\%granted, { catalog_of($node, 'every_state', $grant) })), '', 'every_state: so it is, with what grant_to gives');
@@ -263,7 +263,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	my $current_library = "$installation/current.so";
 	copy($library, $current_library) or die "could not copy: $!";
 
-	# As make install does it: a new file with the same name.
+	# Installs a library as make install does: as a new file with the same name.
 	my $install_library = sub
 	{
 		my ($file) = @_;
@@ -279,7 +279,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	$old->wait_for_state($old->report, 'sent');
 	pass("the library of $from serves objects of $from");
 
-	# After make install, before the restart.
+	# The current library is installed, and the server is not restarted yet.
 	$install_library->($current_library);
 	like($old->sql_error($update), qr/ERROR:  the library of rhesis_notify that the server has loaded is older than version \S+ of its objects.*HINT:  Restart the server/s,
 		'ALTER EXTENSION UPDATE before the restart says that it is wanted');
@@ -296,7 +296,7 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	pass('and after the update');
 	is(join("\n", differences(\%fresh, { catalog_of($old, 'postgres') })), '', 'the catalog is that of a fresh install');
 
-	# Back to the library of that version, with the current objects.
+	# The library of the earlier version is installed again, and the objects are the current ones.
 	$install_library->("$previous/rhesis_notify.so");
 	$old->customise('postgres');
 	my $log_offset = -s $old->logfile;

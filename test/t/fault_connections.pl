@@ -20,7 +20,7 @@ my $node = RhesisNotify::Cluster->serve(
 		'server.max_worker_processes' => 32, 'server.fsync' => 'off', smtp_ca_file => RhesisNotify::Peer::certificates() . '/ca.pem',
 		smtp_user => 'mailer', smtp_password => $PASSWORD, retry_delay => '200ms', retry_max_delay => '200ms' });
 
-# A database with its own mail server.
+# Creates a database with its own mail server. Returns both.
 sub database
 {
 	my ($name, $peer_options, %settings) = @_;
@@ -66,7 +66,7 @@ sub refusals
 
 # ---- A kept connection that has died ----
 
-# The ways in which this appears with the next mail.
+# The ways in which the worker notices this when it sends the next mail.
 my @deaths = (
 	[ 'is closed', { action => 'close' } ],
 	[ 'answers 421', { action => 'reply', text => '421 4.4.2 Timeout exceeded', then => 'close' } ],
@@ -205,7 +205,7 @@ $node->wait_for(q{SELECT backing_off_until - now() BETWEEN interval '100 s' AND 
 pass('a delay named for the server is kept');
 is(value($named, q{SELECT attempts FROM rhesis_notify.task_notifications WHERE task_id = 'later'}), 0, '... and costs no attempt');
 
-# But no longer than retry_max_delay, for any delay.
+# Whatever delay a server names, the worker waits no longer than retry_max_delay.
 my $patient = database('patient', {}, retry_delay => '20s', retry_max_delay => '10min', smtp_connections => 1);
 foreach my $delay ('in 999999999 hours', 'in 99999999999999999999 seconds', 'after 999999:59:59', 'in 720 minutes')
 {

@@ -90,8 +90,8 @@ $node->start;
 $node->wait_for($backs_off);
 like($node->worker('last_error'), qr/connect to 192\.0\.2\.1|unreachable/i, 'a host without a route: worker_status tells of it');
 
-# A server whose queue of connections is full does not answer. (libcurl 8.5 only tells after which
-# time it gave up; a refusal takes less than a second.)
+# If the queue of connections of a server is full, the server does not answer. (libcurl 8.5 reports
+# only how long it waited. A refusal would take less than a second.)
 my $full = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "could not listen: $!\n";
 my @waiting = map { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) } 1 .. 4;
 $node->reconfigure(smtp_host => 'localhost', smtp_port => $full->sockport);

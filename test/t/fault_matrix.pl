@@ -1,10 +1,12 @@
 
-# Whatever a mail server does wrong, at whatever stage: the mail that meets it is sent in the end, or fails for a reason, and
-# never is it lost; the other mails go on; a second copy is sent only where nobody can know that the first one was accepted.
+# A mail server fails in each way, at each stage. The mail that meets the fault is sent in the end,
+# or fails for a reason; it is never lost. The other mails are sent. A second copy is sent only if
+# nobody can know that the first one was accepted.
 #
-# Each cell of the matrix is one stage and one fault, with and without PIPELINING, through the real worker: three notifications,
-# the first of which meets the fault, once. What became of it is compared with the table in doc/reliability.md, which is written
-# by this test: where a cell differs, the new table is left in the log directory, and test/update-document takes it over.
+# Each cell of the matrix is one stage and one fault, with and without PIPELINING. A real worker
+# sends three notifications, and the first one meets the fault, once. The outcomes are compared with
+# the table in doc/reliability.md. If a cell differs, the new table is in the log directory, and
+# test/update-document copies it into the page.
 use strict;
 use warnings FATAL => 'all';
 
@@ -32,8 +34,9 @@ my %RULE = (
 	'60 kB line' => { action => 'long' },
 	'too early' => { action => 'early' });
 
-# Faults that a stage can't have: before the greeting nothing can be said, a reply in the middle of a handshake is garbage, the
-# body and the final dot have one reply together ("final dot": nothing is stored; "accepted": the mail is).
+# Can this fault happen at this stage? No reply can come too early at the greeting. In a TLS
+# handshake, any reply is garbage. The body and the final dot have one reply together: at "final
+# dot" the mail is not stored, and at "accepted" it is.
 sub has_cell
 {
 	my ($stage, $fault) = @_;
@@ -47,7 +50,7 @@ sub has_cell
 	return 1;
 }
 
-# ---- Lanes: a database, its worker and its mail server, for one cell after the other ----
+# ---- Lanes: each has a database, a worker and a mail server, and runs cells one by one ----
 
 my $PEER_PASSWORD = 'peer secret';
 my @cells = map { my $stage = $_; map { [ $stage, $_ ] } grep { has_cell($stage, $_) } @FAULTS } @STAGES;
@@ -75,7 +78,7 @@ foreach my $pipelining (1, 0)
 
 	add_lanes(5, $pipelining, \%one, grep { !$is_silent->() } @cells);
 	add_lanes(3, $pipelining, { %one, %impatient }, grep { $is_silent->() && ($IS_OPENING{ $_->[0] } || $_->[1] ne 'silence') } @cells);
-	# The others don't wait until the time is up: they have connections of their own.
+	# Here the other mails have connections of their own, so they do not wait for the timeout.
 	add_lanes(1, $pipelining, { smtp_connections => 3, %impatient }, grep { $_->[1] eq 'silence' && !$IS_OPENING{ $_->[0] } } @cells);
 }
 
@@ -101,7 +104,7 @@ sub set_up_lane
 		SELECT ('22222222-2222-2222-2222-00000000000' || n)::uuid, name || '\@example.com', '$ACME'
 		FROM unnest('{victim,second,third}'::text[]) WITH ORDINALITY AS u (name, n);
 
-		-- A mail that no socket's buffers can hold.
+		-- A mail that is larger than the buffers of the sockets.
 		INSERT INTO rhesis_notify.templates (name, subject, html, text) VALUES ('big', 'big', '{{#big}}{{.}}{{/big}}', '{{#big}}{{.}}{{/big}}');
 
 		CREATE TABLE public.history (n bigint GENERATED ALWAYS AS IDENTITY, id bigint, state text, reason text, attempts int);
@@ -132,7 +135,7 @@ sub set_up_lane
 	return;
 }
 
-# One cell; returns what happened. What is given back to the queue unseen ("pending") is no outcome.
+# Runs one cell. Returns what happened. "pending" is no outcome: the mail was returned to the queue.
 sub run_cell
 {
 	my ($lane, $stage, $fault) = @_;
@@ -178,7 +181,8 @@ sub observe
 		$ids{$name}{ $mail->raw_header('Message-ID') } = 1;
 	}
 
-	# The row that met the fault: where there is a choice, the first that was not simply sent.
+	# The row that met the fault is the first one whose first outcome is not "sent". If there is
+	# none, it counts as the first row.
 	my ($victim) = grep { $of[$_][0]{state} ne 'sent' } 0 .. 2;
 	my @others = grep { $_ != ($victim // 0) } 0 .. 2;
 	my @names = qw(victim second third);
@@ -200,7 +204,7 @@ sub observe
 		history => $history };
 }
 
-# What was recorded before this.
+# Returns the outcomes that were recorded before this one.
 sub grep_before
 {
 	my ($history, $entry) = @_;
@@ -237,7 +241,8 @@ foreach my $number (0 .. $#lanes)
 
 # ---- The table ----
 
-# libcurl sees the early reply in time, or not, as the network delivers it: the table tells the worse.
+# It depends on the network whether libcurl sees the early reply in time. The table has the worse
+# outcome.
 my %OR_WELL = ('STARTTLS, too early' => 'deferred | `timeout` | 0 | sent | 1 | no');
 
 sub outcome_of
@@ -285,7 +290,8 @@ foreach my $cell (@cells)
 		my $outcome = outcome_of($seen);
 		my $row = "| $cell->[0] | $cell->[1] | %s | $outcome |";
 		my $is_documented = grep { $documented{ sprintf $row, $_ } } 'both', $pipelining ? 'with' : 'without';
-		# A server that has taken the mail, and does not say so, gets a second one, unless it has said that it never wants it.
+		# If a server has stored the mail and its reply does not say so, the mail is sent again,
+		# unless the reply refuses it for good.
 		my $copies = ($last->{state} eq 'sent' ? 1 : 0) + ($cell->[0] eq 'accepted' && $first->{state} ne 'sent' ? 1 : 0);
 		my $good = 1;
 

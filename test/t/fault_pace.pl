@@ -28,9 +28,9 @@ sub acceptances
 	return @times;
 }
 
-# Counts the times that are too early. Mails may be sent from a start time on. The pace is a
-# function that returns the allowed number of mails after some seconds. A mail is accepted after it
-# has been sent.
+# Counts the mails that were accepted too early. No mail is sent before the time $begin. $pace is a
+# function that takes a number of seconds after $begin and returns how many mails may have been sent
+# by then. A mail is accepted after it has been sent.
 sub too_early
 {
 	my ($begin, $pace, @times) = @_;
@@ -79,7 +79,8 @@ my @replies = (
 	'451 4.7.1 Rate limit exceeded, slow down',
 	'452 Too many recipients received this hour');
 
-# Two workers. One of them is told to slow down after two seconds.
+# Two workers send at max_rate. After the mails of two seconds the server asks one worker to slow
+# down.
 sub throttled
 {
 	my ($reply, $server) = @_;
@@ -99,7 +100,7 @@ sub throttled
 		attempts => $node->sql(q{SELECT string_agg(DISTINCT attempts::text, ' ') FROM rhesis_notify.task_notifications}, $database) };
 }
 
-# The paces that a server asked for, from the log.
+# Returns the lower paces that the log shows for a server.
 sub paces_of
 {
 	my ($server) = @_;
@@ -119,8 +120,9 @@ foreach my $number (0 .. $#replies)
 	is(scalar @paces, 1, "$reply: the log says, once, that the pace is slower");
 	my $pace = $paces[0];
 	cmp_ok($pace, '<=', 0.5 * $RATE, "... by half, or more where the machine had not come to max_rate: $pace");
-	# At most 16 mails were being sent when the server asked. From then on the pace grows by a
-	# thirtieth per second. The mails that each worker was sending come in addition.
+	# When the server asked, at most 16 mails were being sent, so it asked at $told or later. After
+	# this the pace grows by a thirtieth per second. The mails that each worker was sending come in
+	# addition.
 	my ($told) = $seen->{accepted}[ 2 * $RATE - 16 ];
 	my @after = grep { $_ > $told } @{ $seen->{accepted} };
 	cmp_ok(scalar(@after), '>', 5 * $pace, '... before most mails have left');
@@ -128,7 +130,7 @@ foreach my $number (0 .. $#replies)
 	is($seen->{attempts}, 1, '... no message lost an attempt');
 }
 
-# The pace grows again. As long as it is below its limit, explain() shows it.
+# The pace grows again until it reaches max_rate. explain() shows the current pace.
 my $database = 'throttled_' . substr $replies[0], 0, 3;
 $node->sql('SELECT rhesis_notify.pause()', $database);
 my $id = $node->report(database => $database);

@@ -16,12 +16,15 @@ use Time::HiRes qw(time);
 
 my $PASSWORD = 'peer secret';
 
-# Each fault has its own database:
-#   begin, end    make the server misbehave and behave
+# Each fault has its own database and its own mail server:
+#   name          of the fault and of its database
+#   begin, end    make the server misbehave and behave; end is by default the removal of all rules
 #   settings      of the database, in addition to those of its peer
-#   error         the text that an operator reads in last_error
+#   error         a pattern for the text that an operator reads in last_error
 #   reason        of the notification that met the fault
-#   heard         the text of the transcript for each probe; undef: the server gets nothing
+#   in_document   the name of the fault in doc/reliability.md, which shows psql's output
+#   mails         the number of mails that wait; the default is 5
+#   no_end        true if the server stays unreachable
 my %refused = (action => 'reply', then => 'close');
 my @faults = (
 	{
@@ -118,7 +121,8 @@ sub wait_in
 	return $node->wait_for($query, $fault->{name});
 }
 
-# In a child process: from the first failure to the last mail. Returns the observations.
+# Runs one fault in a child process, from the first failure to the last mail. Returns what was
+# observed.
 sub run_fault
 {
 	my ($fault) = @_;
@@ -135,7 +139,7 @@ sub run_fault
 	$fault->{begin}->($peer);
 	$node->report_many($mails, task_name => 'app.waits', database => $database);
 
-	# After two failures there was one probe, and the worker backs off.
+	# Wait for the first failure, and then for the back-off after a later one, that of a probe.
 	wait_in($fault, 'SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE smtp_reply IS NOT NULL');
 	my $since = sql_of($fault, q{SELECT last_error_at FROM rhesis_notify.worker_status WHERE database = current_database()});
 	$seen{psql} = psql_of_pause($fault, $since);
@@ -146,7 +150,7 @@ sub run_fault
 	$seen{events} = sql_of($fault, 'SELECT count(*) FROM rhesis_notify.delivery_events');
 	return \%seen if $fault->{no_end};
 
-	# The server is back. The next connection is a probe, and then all is well.
+	# The server works again. The next connection is a probe, and then all mails are sent.
 	($fault->{end} // sub { shift->rules() })->($peer);
 	my $before = connections($peer);
 	wait_in($fault, q{SELECT count(*) > 0 FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'});
@@ -181,8 +185,8 @@ sub psql_of
 	return join '', map { my ($out) = run_command([ 'psql', @options, '-c', $_ ]); "=> $_\n$out\n" } @queries;
 }
 
-# The same, in a pause after this time. If the pause ends before psql has asked, waits for the next
-# pause.
+# As psql_of(), while the worker backs off after an error that is later than $since. If the back-off
+# ends before psql has asked, waits for the next one.
 sub psql_of_pause
 {
 	my ($fault, $since) = @_;
@@ -196,7 +200,7 @@ sub psql_of_pause
 	return $psql;
 }
 
-# A role that sees only the worker of this database.
+# In worker_status, this role sees only the worker of the database that it is connected to.
 $node->sql('CREATE ROLE operator');
 
 $_->{peer} = RhesisNotify::Peer->start(password => $PASSWORD) foreach @faults;
@@ -218,14 +222,14 @@ foreach my $number (0 .. $#faults)
 	is($seen->{events}, 0, "$name: it is no event of a message");
 	is(scalar @warnings, 1, "$name: one warning, not one for each message or probe");
 	next if $fault->{no_end};
-	# Or over a connection that is already open.
+	# It is 0 if the probe used a connection that was already open.
 	like($seen->{new_connections}, qr/^[01]$/, "$name: the first probe after the server's return gets through");
 	is($seen->{attempts_in_the_end}, 1, "$name: each mail has used one attempt in the end");
 	is("$seen->{copies} $seen->{different}", "$mails $mails", "$name: all $mails are delivered once each");
 	is($seen->{status}, 't', "$name: nothing is left of the pause");
 }
 
-# The lines of psql's output about the worker, without numbers and column widths.
+# Returns the lines of psql's output about the worker, without numbers and column widths.
 sub of_worker
 {
 	my ($psql) = @_;

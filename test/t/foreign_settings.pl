@@ -1,5 +1,5 @@
-# Settings for the application do not change the worker. A database that refuses connections is left
-# alone. A lack of processes is reported once, and the worker starts when there is one again.
+# Settings for the application do not change the worker. A database that refuses connections gets no
+# worker. A lack of processes is reported once, and the worker starts as soon as a process is free.
 use strict;
 use warnings FATAL => 'all';
 
@@ -84,7 +84,7 @@ is($node->sql(q{SELECT count(*) FROM rhesis_notify.worker_status WHERE last_erro
 
 my $newcomers = 0;
 
-# Waits until the launcher has examined all databases: until it has found a new one.
+# Waits until the launcher has examined all databases. It has done so when it has found a new one.
 sub launcher_has_looked
 {
 	my $name = 'newcomer_' . ++$newcomers;
@@ -111,7 +111,7 @@ $node->sql('ALTER DATABASE moody ALLOW_CONNECTIONS true');
 $node->wait_for($served);
 pass('and served when they are allowed again');
 
-# As an interrupted DROP DATABASE leaves it. No process is notified of this change.
+# An interrupted DROP DATABASE leaves datconnlimit at -2. No process is notified of this UPDATE.
 $node->sql(q{UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'moody'});
 launcher_has_looked();
 $node->sql(q{SELECT pg_terminate_backend(pid) FROM rhesis_notify.worker_status WHERE database = 'moody'});
@@ -127,7 +127,8 @@ $node->sql('DROP DATABASE moody');
 
 # ---- Too few processes ----
 
-# Two for the extension, and one for the launcher of logical replication.
+# One process for the launcher, one for a worker, and one for PostgreSQL's launcher of logical
+# replication.
 $node->configure('server.max_worker_processes' => 3);
 $offset = -s $node->logfile;
 $node->sql('CREATE DATABASE second');

@@ -57,8 +57,8 @@ foreach my $table (qw(task_notifications delivery_events custom_task_types templ
 	pass('and it is mailed when that is mended');
 }
 
-# A session with session_replication_role = replica needs more rights than the owner has. It gets an
-# error, and nothing changes.
+# In a session with session_replication_role = replica, purge() needs more rights than the owner
+# has. The caller gets an error, and nothing changes.
 my $count = $node->sql('SELECT count(*) FROM rhesis_notify.task_notifications');
 my $message = $node->sql_error(q{SET session_replication_role = replica; SELECT rhesis_notify.purge('0')});
 like($message, qr/permission denied to set parameter "session_replication_role"/, 'purge() in the session of a replica is refused');

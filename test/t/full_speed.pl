@@ -24,8 +24,8 @@ my $node = RhesisNotify::Cluster->serve('main', settings => {
 	'server.fsync' => 'on',
 	'server.restart_after_crash' => 'on' });
 
-# How a worker is ended, by its process id, and what starts the next one if no process does. After a
-# crash the worker has no time to record.
+# The ways to end a worker. `end` gets its process id. `revive` starts the server again, where no
+# process does this by itself. `is_crash` means that the worker has no time to record outcomes.
 my $terminated = { end => sub { kill 'TERM', shift } };
 my $killed = { end => sub { kill 'KILL', shift }, is_crash => 1 };
 my $restarted = { end => sub { $node->stop('fast') }, revive => sub { $node->start } };
@@ -58,7 +58,7 @@ sub queue
 	return;
 }
 
-# At least this number of rows waits when the worker continues.
+# Ends the pause when at least $rows rows wait. If too few wait, adds $more rows before.
 sub resume_with
 {
 	my ($name, $rows, $more) = @_;
@@ -69,9 +69,9 @@ sub resume_with
 	return;
 }
 
-# Ends the worker and waits for the next one. Returns the event with the facts before it: the epoch
-# of the worker, the number of waiting rows, the rows that were recorded as sent, and the time of
-# that observation. If no row was waiting, it does nothing and returns nothing.
+# Ends the worker, and waits for the next one. Returns $deed with facts from before it: the epoch of
+# the worker, the number of waiting rows, the rows that were recorded as sent, and the time when
+# these were read. If no row was waiting, does nothing and returns nothing.
 sub end_worker
 {
 	my ($name, $deed) = @_;
@@ -88,8 +88,8 @@ sub end_worker
 	return { %$deed, epoch => $epoch, waiting => $waiting, recorded => [ split ' ', $recorded ], moment => $moment };
 }
 
-# Sends mails, and ends the worker in these ways meanwhile. Returns the results of end_worker. If
-# the worker has sent all mails before the next event, more mails are added.
+# Sends mails, and meanwhile ends the worker in each of these ways. Returns the results of
+# end_worker(). If the worker has sent all mails before the next one, adds more mails.
 sub drain
 {
 	my ($name, $rows, @deeds) = @_;
@@ -101,7 +101,8 @@ sub drain
 
 		until ($end)
 		{
-			# More than one worker can have claimed, so that the next one is at work.
+			# Wait for more mails than one worker can have claimed, so that the next worker is at
+			# work.
 			my $mails = $most_claimed + int rand 700;
 			resume_with($name, $mails + 2 * $most_claimed, $rows);
 			$sink->mail_count($sink->mail_count + $mails);
@@ -113,8 +114,8 @@ sub drain
 	return @ends;
 }
 
-# Checks what must hold in both modes of in_doubt. Returns the rows, and the times when the sink
-# accepted their mails, both by task_id.
+# Checks what must be true for both values of in_doubt. Returns the rows, and the times when the
+# sink accepted their mails, both by task_id.
 sub check
 {
 	my ($name, @ends) = @_;
@@ -142,8 +143,8 @@ sub check
 	is_deeply([ grep { $rows{$_}{state} eq 'sent' && !$moments{$_} } keys %rows ], [], "$name: what is recorded as sent was accepted");
 	is_deeply([ uniq(map { my $end = $_; grep { max(@{ $moments{$_} // [0] }) > $end->{moment} } @{ $end->{recorded} } } @ends) ],
 		[], "$name: what was recorded is never sent again");
-	# At a crash, no row may be claimed: the server gets the signal some time after the query for
-	# waiting rows.
+	# A crash need not leave mails in doubt: when the signal arrives, some time after end_worker()
+	# has counted the waiting rows, the worker may have no claimed rows.
 	my %crashed = map { $_->{epoch} => 1 } grep { $_->{is_crash} } @ends;
 	is_deeply([ grep { !$crashed{$_} } keys %left ], [], "$name: no end that was asked for leaves mails in doubt");
 	ok(scalar(keys %left), "$name: crashes do");
@@ -153,7 +154,7 @@ sub check
 	return (\%rows, \%moments);
 }
 
-# The highest rate over that number of consecutive mails.
+# Returns the highest rate, in mails per second, of $count consecutive mails.
 sub pace
 {
 	my ($count) = @_;

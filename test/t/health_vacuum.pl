@@ -7,8 +7,8 @@ use RhesisNotify::Cluster;
 use RhesisNotify::Session;
 use Test::More;
 
-# Mail is off, so only the test writes. Autovacuum runs when the test allows it. The limits are the
-# lowest possible ones.
+# Mail is off, so only the test writes. Autovacuum runs only after the test shortens
+# autovacuum_naptime. The limits are the lowest possible ones.
 my ($transactions, $multixacts) = (100_000, 10_000);
 my $node = RhesisNotify::Cluster->serve(
 	'main',
@@ -42,7 +42,7 @@ sub leave_dead_rows
 	COMMIT});
 }
 
-# A statement in the advice.
+# Returns the statement in the advice that matches the pattern.
 sub advised
 {
 	my ($check, $pattern) = @_;
@@ -50,7 +50,7 @@ sub advised
 	return $statement;
 }
 
-# Each subtransaction that writes uses a transaction id.
+# Uses $count transaction ids: each subtransaction that writes uses one.
 sub take_transactions
 {
 	my ($count) = @_;
@@ -63,8 +63,8 @@ sub take_transactions
 	END \$\$});
 }
 
-# Each subtransaction locks the row in addition to the lock of its transaction, which needs a
-# multixact.
+# Uses $count multixacts: each subtransaction locks the row in addition to the lock of its
+# transaction, which needs a multixact.
 sub take_multixacts
 {
 	my ($session, $count) = @_;

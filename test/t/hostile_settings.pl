@@ -27,7 +27,8 @@ $node->sql(
 	SELECT 'old ' || n, 'app.old', 'success', 'nobody', 'sent', now() FROM generate_series(1, $history) AS n;
 	ANALYZE rhesis_notify.task_notifications;
 
-	-- Try each of these values until one is taken; returns how many settings took none.
+	-- Sets each setting to a hostile value that it accepts. Returns the names of the settings that
+	-- accept none.
 	CREATE FUNCTION public.set_hostile(whose text, extreme text) RETURNS text LANGUAGE plpgsql AS \$\$
 	DECLARE
 		setting record;
@@ -64,7 +65,7 @@ $node->sql(
 		RETURN refused;
 	END \$\$});
 
-# The number of rows of the queue that were read since then.
+# Returns the number of rows of the queue that have been read since the server started.
 sub rows_read
 {
 	return $node->sql("SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) $table");

@@ -1,7 +1,8 @@
-# Processes are killed again and again while a backlog is sent: no mail is lost, what was recorded is never sent again, and no
-# more comes twice than was claimed and not yet recorded.
+# Processes are killed again and again while a backlog is sent. No mail is lost, and a mail whose
+# outcome was recorded is never sent again. A mail arrives twice only if it was claimed and not yet
+# recorded.
 #
-# RHESIS_SOAK makes it 30 kills over 5,000 rows.
+# With RHESIS_SOAK there are 32 kills over 5,000 rows.
 use strict;
 use warnings FATAL => 'all';
 
@@ -25,10 +26,11 @@ my %deeds = (
 	'worker that is terminated' => sub { kill 'TERM', shift },
 	'immediate shutdown' => sub { $node->stop('immediate'); $node->start },);
 
-# Mostly workers; the others take turns.
+# Every second kill is that of a worker. The others take turns.
 my @order = ('worker', 'launcher', 'worker', 'immediate shutdown', 'worker', 'worker that is terminated');
 
-# [the number of mails there were, the rows that had been recorded as sent before]
+# For each kill: [the number of mails that had arrived, the ids of the rows that were recorded as
+# sent]
 my @recorded;
 my %killed;
 my $sent = q{SELECT count(*) FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'};
@@ -41,14 +43,15 @@ foreach my $number (1 .. $kills)
 	my $deed = $order[ ($number - 1) % @order ];
 	my $enough = int(0.8 * $rows * $number / $kills);
 
-	# On a busy machine all may have been sent before somebody looks.
+	# On a busy machine, all mails may have been sent before this query finds one in flight.
 	$node->wait_for("SELECT count(*) >= $enough AND (count(*) = $rows OR (SELECT count(*) FILTER (WHERE in_flight > 0) = 1 FROM rhesis_notify.worker_status))
 		FROM rhesis_notify.task_notifications WHERE delivery_status = 'sent'");
 	my $worker = $node->worker('pid');
 	$deeds{$deed}->($worker);
 	$killed{$deed}++;
 	$node->wait_for("SELECT count(*) = 1 FROM rhesis_notify.worker_status WHERE pid <> $worker AND state NOT IN ('starting', 'stopping', 'stopped')");
-	# Counted behind the query: mails that came in between may be of rows that it has.
+	# The mails are counted after this query. A mail that arrives in between may be that of a row in
+	# its result.
 	my @ids = split /\n/, $node->sql($sent =~ s/count\(\*\)/id/r);
 	push @recorded, [ $peer->mail_count, \@ids ];
 }

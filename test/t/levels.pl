@@ -40,13 +40,14 @@ sub level_after
 	is($node->worker('pid'), $worker, "after $mails mails it is the same worker, with one thread");
 	my ($memory) = slurp_file("/proc/$worker/status") =~ /^RssAnon:\s+(\d+) kB$/m;
 
-	# The files of its database that a process has open depend on PostgreSQL.
+	# Do not count the files of the database: how many a process has open depends on PostgreSQL.
 	my $data = $node->data_dir;
 	my @descriptors = grep { !m{^(?:\Q$data\E/)?(?:base|global|pg_wal|pg_xact)/} } map { readlink($_) // () } glob "/proc/$worker/fd/*";
 	return { mails => $mails, descriptors => scalar(@descriptors), memory => $memory };
 }
 
-# The first measurement is the reference. By then, each part of the worker has been used.
+# Compares the resources with those of the first measurement. By then, each part of the worker has
+# been used.
 sub are_level
 {
 	my ($what, $first, @others) = @_;

@@ -17,7 +17,7 @@ my %libc = ('tr_TR.UTF-8' => [ 'tr_TR', 'UTF-8', 'UTF8' ], 'tr_TR.ISO-8859-9' =>
 foreach my $locale (sort keys %libc)
 {
 	my ($input, $charmap) = @{ $libc{$locale} };
-	# It prints a warning and still makes the locale.
+	# localedef prints a warning and still makes the locale.
 	system_log('localedef', '--no-archive', '-c', '-i', $input, '-f', $charmap, "$locales/$locale");
 	delete $libc{$locale} unless -d "$locales/$locale";
 }

@@ -107,7 +107,7 @@ RhesisNotify::Peer::wait_until(
 	},
 	'the exporter has figures');
 my ($theirs, $ours) = (samples($exported), samples($node->sql('SET ROLE prometheus; SELECT rhesis_notify.metrics()')));
-# Beside all figures of the database there is the version.
+# The exporter adds the label "version" to all figures of the database, so it is not compared.
 is_deeply(
 	[ sort map { s/,version="[^"]*"//r } keys %$theirs ],
 	[ sort map { s/,version="[^"]*"//r } keys %$ours ],

@@ -148,7 +148,8 @@ $operator->query('COMMIT');
 $node->wait_for_state($held_up, 'deferred');
 pass('its own follows when it is let go');
 
-# A reload waits for such a row, because otherwise it would be mailed twice.
+# After a reload, the worker exits only after it has recorded the outcome of such a row. Otherwise
+# the mail would be sent twice.
 $node->sql("SELECT rhesis_notify.retry($held_up)");
 $node->wait_for_state($held_up, 'sent');
 $peer->rules({ stage => 'accepted', action => 'hold' });

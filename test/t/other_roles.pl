@@ -61,7 +61,7 @@ $node->sql(
 	REVOKE SELECT ON rhesis_notify.task_notifications FROM blind_auditor;
 	GRANT pg_read_all_stats TO task;
 });
-# A role that reaches the function through a view of another role, and has no right to use the
+# The role by_view reaches the function through a view of another role, and has no right to use the
 # schema.
 $node->sql(q{
 	CREATE ROLE by_view LOGIN;

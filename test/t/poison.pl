@@ -30,7 +30,8 @@ $node->sql(
 		FROM app.person;
 });
 
-# Reports one task of each person. User ids and templates can be replaced.
+# Reports one task of each person. User ids, templates and results can be replaced by SQL
+# expressions, in which n is the number of the person.
 sub report_batch
 {
 	my ($name, %changes) = @_;
@@ -42,7 +43,8 @@ sub report_batch
 	return;
 }
 
-# The tasks with that name that were not sent: number, state and reason, one per line.
+# Returns the tasks of a batch that were not mailed, one per line: the number of the person, the
+# state and the reason.
 sub poisoned
 {
 	my ($name) = @_;
@@ -125,7 +127,7 @@ $node->wait_for($nothing_due);
 is(poisoned('all slow'), '', 'each of them is mailed when that is mended');
 $node->reconfigure(recipients => 'app.recipients');
 
-# Keys of another type: an invalid key belongs to no user.
+# If the key has another type, a user id that is not valid for this type belongs to no user.
 $node->sql(q{
 	SET ROLE app_owner;
 	CREATE TABLE app.member (user_id bigint PRIMARY KEY, email text);

@@ -15,8 +15,8 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer, allows_streaming 
 my $in_flight = q{SELECT coalesce(sum(in_flight), 0) > 0 FROM rhesis_notify.worker_status WHERE database = 'postgres'};
 my $all_sent = q{SELECT bool_and(delivery_status = 'sent') FROM rhesis_notify.task_notifications};
 
-# Runs a statement in a new session. It must not wait. Returns the error message of psql, or of this
-# function.
+# Runs a statement in a new session. Returns an error message if the statement fails or takes a
+# minute.
 sub at_once
 {
 	my ($statement) = @_;
@@ -28,8 +28,8 @@ sub at_once
 	return $error || (time - $begin < 60 ? '' : sprintf 'it took %.1f s', time - $begin);
 }
 
-# Everything that a shutdown could wait for takes minutes, or is cut short by the limit of a
-# look-up. The log shows the latter.
+# Checks that a fast shutdown takes less than a minute. Everything that it could wait for takes
+# minutes, or ends at the limit of a look-up. The log would show this limit.
 sub stops_fast
 {
 	my ($when) = @_;
@@ -93,7 +93,8 @@ $node->reconfigure(RhesisNotify::Cluster::peer_settings($peer));
 
 # ---- A fast shutdown ----
 
-# A phase, the rule that keeps the worker in it, and a check that it is there.
+# Each phase has a name, the rule that keeps the worker in it, and a query that is true while the
+# worker is in it.
 my @phases = (
 	[ 'idle', undef, q{SELECT state = 'idle' FROM rhesis_notify.worker_status} ],
 	[ 'in the middle of connecting', { stage => 'greeting', action => 'silence' }, $in_flight ],
@@ -133,7 +134,7 @@ $node->wait_for($all_sent);
 		$node->wait_for($waits);
 	}
 	is($peer->mail_count, $mails, 'nothing is mailed of which the standby has no claim');
-	# This would take long.
+	# A look-up of recipients would take a minute.
 	$node->sql($slow);
 	stops_fast('waiting for a synchronous standby, about to look recipients up');
 	$node->configure('server.synchronous_standby_names' => '');

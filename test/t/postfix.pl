@@ -1,6 +1,7 @@
-# Mail goes out by a real mail server: Postfix, with TLS and a login, with and without PIPELINING.
+# A worker sends mail through a real mail server: Postfix, with TLS and a login, with and without
+# PIPELINING.
 #
-# test/run starts it for this file, as root, and says where it is (RHESIS_POSTFIX_*).
+# For this file, test/run starts Postfix as root, and says where it is (RHESIS_POSTFIX_*).
 use strict;
 use warnings FATAL => 'all';
 
@@ -27,7 +28,8 @@ foreach my $port ($ENV{RHESIS_POSTFIX_PORT}, $ENV{RHESIS_POSTFIX_PORT_WITHOUT_PI
 	like($delivered->text, qr/Hello Jane Doe,/, "port $port: it can be read");
 }
 
-# By default Postfix refuses a client's name not before RCPT, where most refusals are the message's.
+# By default Postfix refuses the name in EHLO only at RCPT, where most refusals are about the
+# message.
 $node->reconfigure(smtp_helo_name => 'pod-7f');
 my $id = $node->report(task_id => 'from a pod');
 $node->wait_for(q{SELECT state = 'backing off' AND last_error ~ 'Helo command rejected' FROM rhesis_notify.worker_status});

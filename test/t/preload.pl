@@ -106,7 +106,8 @@ like($stderr = ($node->psql('postgres', q{SELECT * FROM rhesis_notify.worker_sta
 is($stdout, 'f', 'send_task_completion_email() mails nothing');
 like($stderr, qr/WARNING:  Failed to send task completion email to jane\@example\.com: $hint/, 'and says why');
 
-# Functions that stop mail work, for the time when the line is back.
+# These functions stop mail, and do not need the library. They have their effect when the line is
+# back.
 is($node->safe_psql('postgres', q{SELECT rhesis_notify.pause(), rhesis_notify.resume(), rhesis_notify.cancel(1)}), 't|t|t', 'pause(), resume() and cancel() work');
 
 $node->stop;

@@ -28,7 +28,7 @@ sub prepare
 	return;
 }
 
-# Commits it, and waits for the effect.
+# Commits the prepared transaction $name, and waits until the query $then returns true.
 sub commit_soon
 {
 	my ($name, $what, $then, $database) = @_;

@@ -26,7 +26,8 @@ sub finished
 		COMMIT};
 }
 
-# A worker checks once a minute, and a new worker checks at once.
+# Makes a worker remove rows now. A running worker does this once a minute, and a new worker at
+# once.
 sub purge_now
 {
 	my $pid = $node->worker('pid');
@@ -40,7 +41,8 @@ sub left
 	return $node->sql("SELECT coalesce(string_agg(task_id, ', ' ORDER BY id), 'none') FROM rhesis_notify.task_notifications WHERE finished_at < now() - interval '30 days'");
 }
 
-# An operator's call removes the same rows. A slow foreign key does not matter for it.
+# purge(), which an operator calls, removes the same rows. A slow foreign key does not stop it, so
+# that case is left out.
 sub purges_around
 {
 	my ($what, $pattern) = @_;
@@ -143,7 +145,7 @@ note("the longest time from a task's report to its mail: $longest s; the most ro
 cmp_ok(slow_left(), '>', 0, "$MAILS mails are sent, one after the other, before the rows are gone");
 cmp_ok($most, '<', 300, 'no mail waits for a large batch of them');
 
-# With constant mail, each removal is cut short. Still all rows are removed.
+# While mails arrive all the time, each removal is cut short. Rows are still removed.
 my $left = slow_left();
 my $reports = 0;
 while (slow_left() > $left - 5 && $reports < 20000)

@@ -75,7 +75,7 @@ if ($ENV{RHESIS_SANITIZED})
 	exit 0;
 }
 
-# Limits a worker's memory to this much more than it has now. Returns nothing.
+# Limits a worker's memory to $extra bytes more than it has now. Without $extra, removes the limit.
 sub limit_memory
 {
 	my ($pid, $extra) = @_;

@@ -1,6 +1,6 @@
 # Unusual ways to run a server: single-user mode, wal_level minimal, many reloads in a short time,
-# and a row of pg_database that was changed by hand (the launcher notices it within a minute).
-# Nothing is lost, and mail continues.
+# and a row of pg_database that was changed by hand (the launcher notices the change within a
+# minute). Nothing is lost, and mail continues.
 use strict;
 use warnings FATAL => 'all';
 

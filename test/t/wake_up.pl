@@ -31,7 +31,7 @@ sub wake_ups
 	return $switches;
 }
 
-# Tasks finish, each in its own transaction.
+# Checks that the worker rarely wakes up while tasks finish, each in its own transaction.
 sub few_wake_ups
 {
 	my ($when) = @_;
@@ -45,7 +45,7 @@ sub few_wake_ups
 	return;
 }
 
-# The duration depends on the machine. The start does not.
+# Checks that mail starts at once. How long it takes depends on the machine.
 sub all_is_sent_soon
 {
 	my ($what) = @_;
@@ -103,8 +103,8 @@ my $standby = RhesisNotify::Daemon->start('standby',
 $node->wait_for('SELECT count(*) = 1 FROM pg_stat_replication');
 $node->reconfigure('server.synchronous_standby_names' => 'standby');
 
-# The worker waits with the record that the row of a task has no user. So no idle connection wakes
-# it, either.
+# The worker waits for the commit of a record: the row of a task has no user. No mail is sent, so no
+# idle connection wakes the worker, either.
 sub while_commit_waits
 {
 	my ($what) = @_;

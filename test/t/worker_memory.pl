@@ -35,7 +35,7 @@ sub forget_peak
 	return;
 }
 
-# Returns after the worker has sent mails over all its connections.
+# Starts a new worker. Returns its process id after it has sent mails over all its connections.
 sub new_worker
 {
 	my $pid = $node->worker('pid');
@@ -47,7 +47,8 @@ sub new_worker
 	return $node->worker('pid');
 }
 
-# The columns of the rows as SQL, in which n is the number of the row.
+# Checks that the worker needs little memory for $rows rows. $columns has SQL for the columns, in
+# which n is the number of the row.
 sub fits
 {
 	my ($case, $rows, $columns, $states) = @_;

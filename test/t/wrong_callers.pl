@@ -93,7 +93,7 @@ $node->sql(<<'END');
 		unnest('{INSERT,UPDATE,DELETE,TRUNCATE,INSERT OR UPDATE OR DELETE}'::text[]) AS event,
 		unnest(ARRAY['', $$'x', '{{y}}', ''$$]) AS given
 	WHERE f.is_trigger AND (event <> 'UPDATE' OR updates IS NOT NULL)
-		-- A statement's trigger fires on a view only beside one that is INSTEAD OF.
+		-- A statement trigger on a view fires only if the view also has an INSTEAD OF trigger.
 		AND NOT (is_view AND level = 'STATEMENT');
 	GRANT SELECT ON attack.trigger, attack.shape TO attacker;
 END
@@ -121,7 +121,8 @@ server_stays('triggers');
 
 # ---- With nulls and unusual values ----
 
-# Each argument in turn while the others have usable values; then all together.
+# Each argument gets each kind of value in turn while the others have usable values. Then all
+# arguments get the same kind.
 $node->sql(
 	q{
 	CREATE FUNCTION attack.value(type regtype, kind text) RETURNS text LANGUAGE sql AS $$
@@ -161,7 +162,7 @@ cmp_ok($count, '>', 50, "$count calls");
 is_deeply(\@broken, [], 'none is an internal error');
 server_stays('arguments');
 
-# Also after a superuser has removed STRICT.
+# The same is true after a superuser has removed STRICT.
 is( $node->sql(
 		q{
 		SELECT name, 'not an error' FROM attack.function AS f WHERE is_strict AND cardinality(arguments) > 0
