@@ -1,9 +1,10 @@
-# What comes before a build; the Makefile includes this file. A build that cannot work ends in a sentence that says what to do.
-# Where root builds in somebody's checkout, or packages have to be installed first, a make below this one does the work: then
-# DELEGATED is set, and the Makefile has no rules of its own.
+# The Makefile includes this file first. If a build cannot work, it stops with a sentence that says
+# what to do. If root builds in the checkout of another user, or if packages must be installed
+# first, a second make does the work. Then DELEGATED is set, and the Makefile has no rules of its
+# own.
 DELEGATED =
 
-# ---- Where this cannot be built ----
+# ---- What cannot be built ----
 
 lparen := (
 rparen := )
@@ -20,9 +21,10 @@ ifneq ($(USE_VPATH)$(VPATH),)
 $(error this builds in the directory of its sources: VPATH and USE_VPATH are not supported)
 endif
 
-# What comes without building.
+# Targets that build nothing.
 NOT_BUILDING = clean distclean maintainer-clean demo-stop lint dist
-# Where nothing is installed yet, these begin with the packages: a first make installs what building needs, a second one sees it.
+# If nothing is installed yet, these targets begin with the packages: the first make installs what
+# building needs, and a second make finds it.
 INSTALLING_FIRST = test test-sanitized test-loaded demo bench bench-profile bench-versions bench-render
 INSTALLING = $(INSTALLING_FIRST) test-versions test-celery test-guide
 BUILDING := $(filter-out $(NOT_BUILDING),$(or $(MAKECMDGOALS),all))
@@ -30,7 +32,7 @@ BUILDING := $(filter-out $(NOT_BUILDING),$(or $(MAKECMDGOALS),all))
 PG_VERSION := $(shell $(PG_CONFIG) --version 2>/dev/null)
 PG_MAJOR := $(shell echo '$(PG_VERSION)' | sed -n 's/[^0-9]*\([0-9]*\).*/\1/p')
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
-# 7.87.0, as a hexadecimal number has it.
+# 7.87.0 is 0x075700.
 CURL_VERSION := $(shell $(CURL_CONFIG) --version 2>/dev/null)
 CURL_IS_OLD := $(shell v=`$(CURL_CONFIG) --vernum 2>/dev/null` && test $$((0x0$$v)) -lt $$((0x075700)) && echo yes)
 
@@ -54,7 +56,7 @@ $(error libcurl's headers are missing: install the package libcurl4-openssl-dev,
 endif
 endif
 
-# ---- Whose files these are ----
+# ---- The owner of the files ----
 
 OWNERSHIP := $(shell test/ownership check)
 ifneq ($(filter ERROR:,$(OWNERSHIP)),)
@@ -63,7 +65,8 @@ endif
 ifeq ($(OWNERSHIP),root)
 DELEGATED = yes
 
-# Root in somebody's checkout: all that follows is done by a make below this one, and its files are given to the owner in the end.
+# Root builds in the checkout of another user. A second make does everything. At the end the new
+# files are given to the owner.
 .PHONY: hand-back $(or $(MAKECMDGOALS),all)
 $(or $(MAKECMDGOALS),all): hand-back
 	@:
@@ -75,7 +78,8 @@ else
 
 # ---- Packages ----
 
-# Debian packages to build. Of PostgreSQL the version that PG_CONFIG belongs to, else Debian's own.
+# Debian packages for building. If PG_CONFIG has no headers, the headers are those of Debian's own
+# PostgreSQL.
 INCLUDEDIR_SERVER := $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 SERVER_HEADERS = $(wildcard $(INCLUDEDIR_SERVER)/postgres.h)
 BUILD_PACKAGES = gcc make pkg-config libcurl4-openssl-dev $(if $(SERVER_HEADERS),,postgresql-server-dev-all)

@@ -153,10 +153,10 @@ stage('a copy that was interrupted is made anew', 'postgres');
 isnt($status, 0, 'PostgreSQL is not copied over itself');
 ok(-e "$installed/bin/postgres", '... and is still there');
 
-# ---- So is the PostgreSQL with sanitizers ----
+# ---- The PostgreSQL with sanitizers is renewed, too ----
 
-# The sources are built in no time, by stub programs. The stub of apt-get counts its calls and has
-# no version after 15.3. The stub of dpkg-query prints the installed version.
+# Stub programs replace the build. The stub of apt-get counts its calls and has no version after
+# 15.3. The stub of dpkg-query prints the installed version.
 my $programs = "$scratch/programs";
 make_path($programs, map { "$scratch/sources/postgresql-15/$_" } '.', 'contrib');
 write_file("$scratch/sources/postgresql-15/configure", <<'CONFIGURE', $EXECUTABLE);

@@ -103,8 +103,8 @@ test-versions:
 	test/install-packages $(DEBIAN_PACKAGES)
 	@SUITES="$(SUITES)" TESTS="$(TESTS)" test/versions $(ROOTS) $(VERSIONS)
 
-# Of these tests, only those of the Celery example. bookworm has Celery 5.2, SQLAlchemy 1.4 and
-# psycopg2; trixie has Celery 5.5, SQLAlchemy 2 and psycopg 3.
+# Runs only the tests of the Celery example, in the same Debians. bookworm has Celery 5.2,
+# SQLAlchemy 1.4 and psycopg2; trixie has Celery 5.5, SQLAlchemy 2 and psycopg 3.
 .PHONY: test-celery
 test-celery:
 	@$(MAKE) --no-print-directory test-versions SUITES=servers TESTS=celery

@@ -169,7 +169,7 @@ class Chromium:
         return self.requests
 
     def picture(self, width, quick=False):
-        """Returns the shown page as PNG. With fast, the file is larger and is made quickly."""
+        """Returns the shown page as PNG. With quick, the file is larger and is made faster."""
         height = self.evaluate("document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip, optimizeForSpeed=quick)

@@ -273,7 +273,7 @@ def before_start_fails(self):
 
 
 class AbortableBase(BaseTask, AbortableTask):
-    """Both bases."""
+    """A base that inherits from BaseTask and from AbortableTask."""
 
     abstract = True
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from demo_app import app
 from rhesis_tasks import BaseTask, EmailTemplate, email_notification, get_engine, with_tenant_context
 
-importlib.import_module("original_tasks")  # Its tasks are this application's.
+importlib.import_module("original_tasks")  # This adds its tasks to the application.
 
 DIRECTORY = os.environ["TEST_DIRECTORY"]
 

@@ -4,8 +4,9 @@
 //
 // A template is a list of pieces, because some facts about a tag are hard to see in the source:
 //   { text }                                     text between tags
-//   { tag, sigil, name, padded, open, close }    a tag: its source, its contents, whether white space precedes the sigil,
-//                                                and the current delimiters
+//   { tag, sigil, name, padded, open, close }    a tag: its source, its contents, whether white
+//                                                space precedes the sigil, and the current
+//                                                delimiters
 // Tags that mustache.js does not know are left out, because it would read them in another way:
 // {{<parents}}, {{$blocks}}, {{>*dynamic}}. Variables contain no NUL and no lone surrogate, because
 // jsonb cannot store them.

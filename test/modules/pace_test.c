@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(pace_slow_down);
 extern PGDLLEXPORT Datum pace_limit(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(pace_limit);
 
-/* Belongs to this module. It has the slot of one worker. */
+/* The shared state of this module, with the slot of one worker. */
 SharedState *rhesis_shared = NULL;
 
 /* pace_begin(): starts anew, before the first mail. */

@@ -10,7 +10,8 @@ SET LOCAL client_min_messages = notice;
 SET LOCAL rhesis_notify.frontend_url = 'https://app.example.com';
 SELECT * FROM no_plan();
 
--- As after adopt_database(): rows that are older than the database belong to it.
+-- Set the birth of the database as adopt_database() does: rows that are older than the database
+-- belong to it.
 UPDATE rhesis_notify.database_birth SET born = '-infinity';
 CREATE TABLE public.organization (id text PRIMARY KEY, name text);
 CREATE TABLE public."user" (id bigint PRIMARY KEY, email text, name text, organization_id text, is_active boolean DEFAULT true);
@@ -87,7 +88,7 @@ FROM (VALUES
 	(7, '4', 'acme', 'placeholder_email | user 4, organization acme, looked up in public."user" | Addresses in rhesis_notify.placeholder_domains get no mail. Give the user another address.'),
 	(8, '5', 'acme', 'invalid_email | it has no @; user 5, organization acme, looked up in public."user" | Correct the user''s address.')) AS recipient (n, user_id, organization, expected);
 
--- What is wrong with an address.
+-- Problems of an address.
 CREATE FUNCTION pg_temp.problem(address text) RETURNS text LANGUAGE sql AS $$
 	UPDATE public."user" SET email = $1 WHERE id = 5;
 	SELECT split_part(split_part(pg_temp.step(pg_temp.report('address ' || md5($1), user_id => '5'), 'recipient'), ' | ', 2), ';', 1);

@@ -12,7 +12,8 @@ SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
 DELETE FROM rhesis_notify.task_notifications;
--- As after adopt_database(): rows that are older than the database belong to it.
+-- Set the birth of the database as adopt_database() does: rows that are older than the database
+-- belong to it.
 UPDATE rhesis_notify.database_birth SET born = '-infinity';
 
 CREATE FUNCTION pg_temp.task(name text) RETURNS bigint LANGUAGE sql AS $$
@@ -36,7 +37,7 @@ $$;
 SELECT is(pg_temp.claim(1, 10, true), NULL, 'nothing is claimed from an empty queue');
 SELECT is(queue_probe.next_due_time(), NULL, 'and nothing is due');
 
--- Is a mail owed?
+-- Which rows are mailed.
 SELECT rhesis_notify.email_notification('app.export', 'task_completion', 'Export {status}', 'Data Export') \g /dev/null
 SELECT rhesis_notify.email_notification('app.import') \g /dev/null
 SELECT rhesis_notify.email_notification('import', display_name => 'Any Import') \g /dev/null

@@ -1,6 +1,6 @@
--- An old snapshot must not make the queue slower. Here it is that of the test's own transaction:
--- all rows that leave the queue stay in its indexes. It is rolled back, so a worker in the same
--- database sees nothing.
+-- An old snapshot must not make the queue slower. Here the test's own transaction holds it, so all
+-- rows that leave the queue stay in its indexes. The transaction is rolled back, so a worker in the
+-- same database sees nothing.
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;

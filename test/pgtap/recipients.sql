@@ -177,7 +177,7 @@ SELECT is((SELECT (organization_id, organization_name, timezone)::text FROM reci
 SELECT is((SELECT (organization_id, organization_name, timezone)::text FROM recipients_probe.look_up(ARRAY['cat'])),
 	'(,,)', 'and are null where they are blank');
 
--- The same pair of user and organization twice.
+-- The relation has the same pair of user and organization twice.
 CREATE VIEW "My App".doubled AS
 	SELECT user_id, email, active, organization_id FROM "My App".member
 	UNION ALL SELECT user_id, 'second@example.org', NOT active, organization_id FROM "My App".member;

@@ -47,12 +47,12 @@ CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUA
 	RETURNING id
 $$;
 
--- The text part of a mail, made from only this template.
+-- Returns the text part of a mail that is made from only this template.
 CREATE FUNCTION pg_temp.shown(template text, columns jsonb DEFAULT '{}') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	shown text;
 BEGIN
-	-- With brackets, because a text that shows nothing would be replaced.
+	-- The brackets keep a text that shows nothing from being replaced.
 	INSERT INTO rhesis_notify.templates (name, text) VALUES ('shown', '[' || template || ']');
 	SELECT substr(text, 2, length(text) - 2) INTO shown FROM rhesis_notify.preview(pg_temp.notify(columns || '{"template": "shown"}'));
 	DELETE FROM rhesis_notify.templates WHERE name = 'shown';

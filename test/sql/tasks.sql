@@ -59,7 +59,7 @@ SELECT rhesis_notify.task_completed('t5', repeat('long.', 1000), 'failed', user_
 SELECT length(error_message) FROM rhesis_notify.task_notifications WHERE task_id = 't5';
 SELECT rhesis_notify.task_completed(repeat('ü', 500), 'app.report', 'success') IS NOT NULL AS queued;
 
--- States must not contradict themselves, whichever role writes them.
+-- The columns of a row must agree with its state, whichever role writes them.
 UPDATE rhesis_notify.task_notifications SET delivery_status = 'sending' WHERE task_id = 't1';
 ROLLBACK TO s;
 UPDATE rhesis_notify.task_notifications SET delivery_status = 'sent' WHERE task_id = 't1';

@@ -1,8 +1,9 @@
 /*
  * disposition_test.c - what happens next to a mail and to the mail server, in all circumstances.
  *
- * The first table has a row for each cell of the fault matrix (test/t/fault_matrix.pl). With the argument "cells" the program
- * prints it, and test/unit/fault_cells_test compares it with the matrix.
+ * The first table has a row for each cell of the fault matrix (test/t/fault_matrix.pl). With the
+ * argument "cells" the program prints these rows, and test/unit/fault_cells_test compares them with
+ * the matrix.
  */
 #ifdef FRONTEND
 #include "postgres_fe.h"
@@ -16,7 +17,10 @@
 
 #define MAX_ATTEMPTS 12
 
-/* What a test does not say is as at the first attempt, with the default settings and without jitter. */
+/*
+ * The first attempt of a mail, with the default settings and without jitter, unless a test changes
+ * it.
+ */
 #define MAIL(...)                                                                              \
 	{                                                                                          \
 		.max_attempts = MAX_ATTEMPTS, .retry_delay_ms = 30000, .retry_max_delay_ms = 14400000, \
@@ -49,7 +53,9 @@ Describe(const Disposition *disposition, char *text, size_t size)
 
 /* ---- The fault matrix ---- */
 
-/* A stage and a fault of the matrix, with and without PIPELINING, and what the SMTP client reports. */
+/*
+ * A stage and a fault of the matrix, and what the SMTP client reports with and without PIPELINING.
+ */
 typedef struct Cell
 {
 	const char *stage;
@@ -243,7 +249,10 @@ CheckCells(void)
 	}
 }
 
-/* For fault_cells_test: the cells, and what is recorded at first as doc/reliability.md has it. */
+/*
+ * Prints the cells for fault_cells_test, each with the outcome that is recorded first, as
+ * doc/reliability.md has it.
+ */
 static void
 PrintCells(void)
 {
@@ -584,7 +593,7 @@ CheckEvents(void)
 	is_str(EventFor(&no_server), NULL, "a server in trouble adds none to a mail");
 }
 
-/* No mail could be composed, at the attempt with this number. */
+/* Checks what happens to a mail that could not be composed at this attempt. */
 static void
 CheckPreparation(int attempt, bool can_pass, const char *expected, const char *event,
 				 const char *name)

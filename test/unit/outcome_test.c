@@ -1,8 +1,8 @@
 /*
  * outcome_test.c - each rule of the delivery policy, with the reply that it is for.
  *
- * It includes the source, so that it can ask which rule an event met. Each rule must be met by a case
- * below. No rule may match words that a user could have chosen.
+ * It includes the source, so that it can ask which rule an event met. Each rule must be met by a
+ * case below. No rule may match words that a user could have chosen.
  */
 #include "policy/outcome.c"
 
@@ -25,7 +25,7 @@ typedef struct Case
 #define R SMTP_EVENT_REPLY
 
 static const Case cases[] = {
-	/* Acceptance, and what is none */
+	/* Acceptance, and replies that are no acceptance */
 	{SMTP_STAGE_FINAL_DOT, R, 250, "2.0.0", "Ok: queued as 4F2A", IF_DOT_WRITTEN,
 	 "message sent - 0"},
 	{SMTP_STAGE_FINAL_DOT, R, 250, "", "Ok 0100018d-SES-Message-ID", IF_DOT_WRITTEN | IF_REUSED,
@@ -101,7 +101,9 @@ static const Case cases[] = {
 	 "Domain example.com has exceeded the max emails per hour (150/150 (100%)) allowed.", 0,
 	 "quota return quota 900"},
 
-	/* One recipient's or one message's trouble, in the words or with the code of another */
+	/*
+	 * A problem of one recipient or message, with words or a code that usually mean something else
+	 */
 	{SMTP_STAGE_FINAL_DOT, R, 554, "5.2.121",
 	 "Recipient's per hour message receive limit from specific sender exceeded", IF_DOT_WRITTEN,
 	 "address defer smtp_temporary 0"},
@@ -138,7 +140,7 @@ static const Case cases[] = {
 	{SMTP_STAGE_FINAL_DOT, R, 551, "5.7.1", "Not authorised to send from this header address",
 	 IF_DOT_WRITTEN, "account return auth 0"},
 
-	/* A connection that has served its turn */
+	/* A connection that carries no further mails */
 	{SMTP_STAGE_MAIL, R, 451, "4.4.2", "Timeout waiting for data from client.", IF_REUSED,
 	 "connection retry_fresh connection 0"},
 	{SMTP_STAGE_MAIL, R, 451, "", "Timeout waiting for data from client", IF_REUSED,
@@ -158,7 +160,7 @@ static const Case cases[] = {
 	{SMTP_STAGE_RCPT, R, 421, "4.7.0", "mail.example.com Error: too many errors", 0,
 	 "connection return connection 0"},
 
-	/* One recipient's trouble in an account's words */
+	/* A problem of one recipient, in words that could be about the account */
 	{SMTP_STAGE_DATA, R, 421, "",
 	 "Domain sandbox1.mailgun.org is not allowed to send: Sandbox subdomains are for test purposes "
 	 "only. Please add your own domain or add the address to authorized recipients",
@@ -170,7 +172,7 @@ static const Case cases[] = {
 	 "RESOLVER.RST.SenderNotAuthenticatedForMailbox; authentication required", IF_DOT_WRITTEN,
 	 "address fail smtp_permanent 0"},
 
-	/* Microsoft 365 says most with x.2.x */
+	/* Microsoft 365 uses codes x.2.x for most problems */
 	{SMTP_STAGE_FINAL_DOT, R, 554, "5.2.252",
 	 "SendAsDenied; a@b.example not allowed to send as c@b.example", IF_DOT_WRITTEN,
 	 "account return auth 0"},
@@ -337,7 +339,7 @@ static const Case cases[] = {
 	{SMTP_STAGE_MAIL, SMTP_EVENT_CONNECTION_LOST, 0, NULL, NULL, 0,
 	 "connection return connection 0"},
 
-	/* A 4xx to MAIL may be about the size that MAIL names, unless it says that the server is in trouble */
+	/* A 4xx to MAIL may be about the size in MAIL, unless it names a problem of the server */
 	{SMTP_STAGE_MAIL, R, 450, "", "come back later", 0, "message defer smtp_temporary 0"},
 	{SMTP_STAGE_MAIL, R, 451, "4.3.0", "Not now", 0, "message defer smtp_temporary 0"},
 	{SMTP_STAGE_MAIL, R, 455, "4.5.4", "Not with this parameter", 0,
@@ -345,7 +347,9 @@ static const Case cases[] = {
 	{SMTP_STAGE_MAIL, R, 451, "4.3.2", "come back later", 0, "connection return connection 0"},
 	{SMTP_STAGE_MAIL, R, 452, "4.3.1", "come back later", 0, "server return smtp_temporary 0"},
 
-	/* A refusal of MAIL is about the sender that every mail has, unless it is about this mail's size or characters */
+	/*
+	 * A refusal of MAIL is about the sender of all mails, unless it names this mail's size or text
+	 */
 	{SMTP_STAGE_MAIL, R, 550, "", "Not you", 0, "account return auth 0"},
 	{SMTP_STAGE_MAIL, R, 554, "5.3.0", "Not at all", 0, "message fail smtp_permanent 0"},
 	{SMTP_STAGE_MAIL, R, 550, "", "Message too big!", 0, "message fail smtp_permanent 0"},
@@ -373,7 +377,7 @@ static const Case cases[] = {
 	{SMTP_STAGE_RCPT, R, 525, "5.7.13", "No", 0, "account return auth 0"},
 	{SMTP_STAGE_FINAL_DOT, R, 450, "4.7.28", "No", IF_DOT_WRITTEN, "quota return quota 0"},
 
-	/* A policy server's words, behind those of Postfix */
+	/* The words of a policy server, after those of Postfix */
 	{SMTP_STAGE_RCPT, R, 554, "5.7.1",
 	 "<jane@example.org>: Recipient address rejected: You have exceeded your quota.", 0,
 	 "quota return quota 900"},
@@ -385,7 +389,7 @@ static const Case cases[] = {
 	 "<jane@example.org>: Recipient address rejected: Server IP address has bad reputation.", 0,
 	 "account return auth 0"},
 
-	/* Postfix's default since 2.10; the mail is tried again, since a relay may know the domain later */
+	/* Postfix's default since 2.10. The mail is tried again: a relay may know the domain later */
 	{SMTP_STAGE_RCPT, R, 454, "4.7.1", "<jane@example.org>: Relay access denied", 0,
 	 "address defer smtp_temporary 0"},
 
@@ -427,7 +431,7 @@ static const Case cases[] = {
 	{SMTP_STAGE_DATA, SMTP_EVENT_GARBAGE, 0, NULL, NULL, 0, "connection defer connection 0"},
 	{SMTP_STAGE_BODY, SMTP_EVENT_TIMEOUT, 0, NULL, NULL, 0, "connection defer timeout 0"},
 
-	/* An address that a user chose for its words */
+	/* An address that a user chose because it looks like a problem */
 	{SMTP_STAGE_RCPT, R, 550, "5.1.1", "<throttling-failure@example.org>: User unknown", 0,
 	 "address fail smtp_permanent 0"},
 	{SMTP_STAGE_FINAL_DOT, R, 554, "", "Email address is not verified: \"" SENDER "\"@example.org",
@@ -486,8 +490,8 @@ CheckRules(void)
 }
 
 /*
- * Only a 2xx reply to the final dot counts as sent. A mail whose dot was written is never sent again
- * without being in doubt.
+ * Only a 2xx reply to the final dot counts as sent. A mail whose dot was written is never sent
+ * again without being in doubt.
  */
 static void
 CheckAllEvents(void)

@@ -26,7 +26,7 @@ typedef struct Row
 	const char *reply;
 	const char *expected;
 	const char *url;
-	const char *seen; /* how the address has it */
+	const char *seen; /* how the page at url has the reply */
 } Row;
 
 static SmtpStage

@@ -23,7 +23,7 @@ KEPT = tempfile.TemporaryDirectory()  # pylint: disable=consider-using-with
 
 @functools.cache
 def certificates():
-    """The directory that make-certificates fills."""
+    """Returns the directory that make-certificates fills."""
     subprocess.run([os.path.join(PEERS, "make-certificates"), KEPT.name], check=True)
     return KEPT.name
 

@@ -10,7 +10,7 @@ typedef struct Case
 {
 	const char *written;
 	const char *expected; /* NULL: none */
-	const char *problem;  /* a part of what is said of it */
+	const char *problem;  /* a part of the expected problem */
 } Case;
 
 static const Case cases[] = {

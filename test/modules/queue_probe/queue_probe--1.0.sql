@@ -10,7 +10,8 @@ CREATE TYPE queue_probe.claimed AS
 CREATE FUNCTION queue_probe.claim(epoch bigint, batch integer, from_start boolean) RETURNS SETOF queue_probe.claimed
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_claim';
 
--- The same from the first waiting row, which is looked for at its last known place.
+-- As claim(), from the first waiting row on. The search for that row starts at its last known
+-- position.
 CREATE FUNCTION queue_probe.claim_from_first(epoch bigint, batch integer) RETURNS SETOF queue_probe.claimed
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_claim_from_first';
 

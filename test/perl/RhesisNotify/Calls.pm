@@ -9,11 +9,11 @@ use File::Basename;
 
 our @EXPORT_OK = qw(circles_of_calls);
 
-# clang-format writes a function like this: a line with its type, a line that begins with its name, and its body between two lines
-# with a brace each.
+# A function as clang-format writes it: a line with its type, a line that begins with its name, and
+# its body between two lines that have only a brace.
 my $function = qr/^([^\n]*)\n(\w+)\([^;{}]*\)\n\{\n(.*?)^\}/ms;
 
-# The text of a file without its comments and strings.
+# Returns the text of a file without comments and strings.
 sub code_of
 {
 	my ($file) = @_;
@@ -24,8 +24,8 @@ sub code_of
 	return $text;
 }
 
-# Returns, for each file, the files whose functions it names, each with one of these names. A function that is only named, for example
-# in a table, counts as called.
+# Returns, for each file, the files whose functions it names, each with one of these names. A
+# function that is only named, for example in a table, counts as called.
 sub calls_among
 {
 	my (@files) = @_;
@@ -56,7 +56,7 @@ sub calls_among
 	return \%calls;
 }
 
-# The shortest chain of calls from one file to another. The empty list: there is none.
+# Returns the shortest chain of calls from one file to another, or the empty list.
 sub way
 {
 	my ($calls, $from, $to) = @_;

@@ -137,8 +137,8 @@ FROM types AS t,
 		('privileges', typacl::text), ('owner', typowner::regrole::text)) AS facts (property, value)
 };
 
-# The rows that the extension ships: those of tables that are not dumped, without the table in which
-# each database has its own row.
+# The tables whose rows the extension ships: those whose rows are not dumped. Without
+# database_birth, because each database has its own row there.
 my $shipped = q{
 	SELECT c.oid::regclass FROM pg_class AS c
 	WHERE relnamespace = 'rhesis_notify'::regnamespace AND relkind = 'r' AND relname <> 'database_birth'
@@ -154,7 +154,7 @@ sub catalog_of
 
 	foreach my $table (split /\n/, $node->sql($shipped, $database))
 	{
-		# Numbers that the database assigns do not belong to the shipped rows.
+		# The column id is not compared, because the database assigns its numbers.
 		$sql .= "SELECT coalesce(jsonb_agg(jsonb_build_object('object', 'row of $table', 'property', (to_jsonb(r) - 'id')::text, 'value', 'is there')), '[]')
 			FROM $table AS r;\n";
 	}

@@ -26,7 +26,7 @@ sub driver
 	return $? == 0 ? 'psycopg' : 'psycopg2';
 }
 
-# Starts the broker. The database of the tasks is that of the cluster, with this role.
+# Starts the broker. The tasks connect to the database "postgres" of the cluster, as $role.
 sub start
 {
 	my ($class, $node, $role) = @_;
@@ -67,7 +67,7 @@ sub stop_redis
 	return;
 }
 
-# Starts a process with its output in a file. Returns its id.
+# Starts a process whose output goes to a file. Returns its process id.
 sub spawn
 {
 	my ($self, $name, @command) = @_;
@@ -89,7 +89,7 @@ sub environment
 	return;
 }
 
-# Starts a worker of the queue. Returns when it is ready.
+# Starts a worker that takes its tasks from this queue. Returns when the worker is ready.
 sub start_worker
 {
 	my ($self, $module, $queue, @options) = @_;

@@ -75,8 +75,8 @@ sub peer_settings
 		(defined $peer->user ? (smtp_user => $peer->user, smtp_password => $peer->password) : ()));
 }
 
-# Adds settings to postgresql.conf. If one is there already, the last one counts. They apply after a
-# reload or restart.
+# Adds settings to postgresql.conf. If a setting is there already, the last line counts. The
+# settings apply after a reload or restart.
 sub configure
 {
 	my ($self, %settings) = @_;
@@ -113,7 +113,7 @@ sub start
 	return $self->SUPER::start(@options);
 }
 
-# Restarts the server. Its environment may have changed.
+# Restarts the server with its current environment.
 sub restart
 {
 	my ($self) = @_;
@@ -291,7 +291,7 @@ sub events
 	return @{ decode_json($self->sql("SELECT coalesce(json_agg(e ORDER BY id), '[]') FROM rhesis_notify.delivery_events AS e WHERE notification_id = $id")) };
 }
 
-# The worker's row in worker_status, for the application's database.
+# Returns a column of the worker's row in worker_status, for the application's database.
 sub worker
 {
 	my ($self, $column) = @_;

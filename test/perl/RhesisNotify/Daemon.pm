@@ -1,6 +1,6 @@
 
-# The test's own program that runs until it is stopped, by its process id. Its output is in the log
-# directory of the test.
+# A program of the test that runs until the test stops it by its process id. Its output is in the
+# log directory of the test.
 package RhesisNotify::Daemon;
 
 use strict;

@@ -22,7 +22,7 @@ sub report_with
 	return;
 }
 
-# Waits until all of them are finished. Returns number, state and reason of those that were not
+# Waits until these tasks are finished. Returns number, state and reason of those that were not
 # mailed.
 sub outcomes
 {

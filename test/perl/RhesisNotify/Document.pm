@@ -33,7 +33,7 @@ sub pages
 	return ('README.md', 'CHANGELOG.md', map { 'doc/' . basename($_) } sort glob "$top/doc/*.md");
 }
 
-# The same, and all other Markdown files of the checkout.
+# Returns the same, and all other Markdown files of the checkout.
 sub documents
 {
 	my %seen = map { $_ => 1 } pages();

@@ -8,7 +8,7 @@ use warnings;
 use Encode qw(decode);
 use MIME::QuotedPrint qw(decode_qp);
 
-# Makes it from the bytes of a mail and its envelope.
+# Makes an object from the bytes of a mail and its envelope.
 sub new
 {
 	my ($class, $raw, $envelope) = @_;
@@ -65,7 +65,7 @@ sub raw_header
 	return $values[0] // '';
 }
 
-# The same, with encoded words decoded.
+# Returns the same with encoded words decoded.
 sub header
 {
 	my ($self, $name) = @_;

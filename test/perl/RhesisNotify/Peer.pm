@@ -186,7 +186,7 @@ sub mail_in_maildir
 	return $mail;
 }
 
-# Lines of the form "CONNECTION C|S|- TEXT".
+# Returns the transcript: lines of the form "CONNECTION C|S|- TEXT".
 sub transcript
 {
 	my ($self) = @_;
