@@ -14,7 +14,8 @@ def chromium():
 
 
 def run_chromium(demo, *options):
-    # Chromium's sandbox needs rights that a container often lacks. It only shows the demo's own mails.
+    # Chromium's sandbox needs rights that a container often lacks. Chromium shows only the demo's
+    # own mails.
     return demo.run(chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                     "--no-first-run", f"--user-data-dir={demo.scratch}/chromium", *options)
 

@@ -1,5 +1,6 @@
--- The result of each notification: the mail's subject (without a mail, the task), its recipient, its state, the attempts, the milliseconds
--- from the task's INSERT to the final state, and the mail server's reply, or the reason for no mail.
+-- The result of each notification: the mail's subject (without a mail, the task), its recipient,
+-- its state, the attempts, the milliseconds from the task's INSERT to the final state, and the mail
+-- server's reply, or the reason for no mail.
 SELECT status.id, COALESCE(mail.subject, status.task), status.recipient, status.state, status.attempts,
 	pg_catalog.round(EXTRACT(epoch FROM n.finished_at - n.created_at) * 1000),
 	pg_catalog.concat_ws(', then ',

@@ -34,8 +34,8 @@ def cpu_of(pid):
 
 
 def run_time(pid):
-    """The same for a process with one thread, without its children. It counts nanoseconds, and
-    cpu_of counts steps of 10 ms."""
+    """The same for a process with one thread, without its children. The result is exact to a
+    nanosecond; that of cpu_of is exact to 10 ms."""
     with open(f"/proc/{pid}/schedstat", encoding="utf-8") as file:
         return int(file.read().split()[0]) / 1e9
 

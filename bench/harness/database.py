@@ -12,7 +12,7 @@ class Database:
     def __init__(self, cluster, name):
         """Copies the database bench, which must still be small."""
         self.cluster, self.name = cluster, name
-        self.newest = 0  # the last row before the backlog
+        self.newest = 0  # the id of the last row before the backlog
         self.queued = 0  # of all backlogs
         cluster.sql(f"CREATE DATABASE {name} TEMPLATE bench", database="postgres")
         # The copy is adopted, so that it sends mail as a database of its own.

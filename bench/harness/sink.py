@@ -90,7 +90,7 @@ class Sink:
         return settings
 
     def login(self):
-        """The same for a peer."""
+        """The settings of a peer for this mail server."""
         return {"port": self.port} | ({"ca": self.ca, "user": USER, "password": PASSWORD} if self.tls else {})
 
 

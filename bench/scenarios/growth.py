@@ -27,8 +27,8 @@ def warm_up(database, sink, count):
 
 
 def pace(database, sink, count, users=1000, keeps=True):
-    """Sends a backlog for that number of users in turn. Older rows of the database are kept, or
-    not."""
+    """Sends a backlog for that number of users in turn. If keeps is false, older rows of the
+    database are removed first."""
     def run():
         if not keeps:
             database.clear()

@@ -19,7 +19,8 @@ def percentile(values, share):
 
 
 def figures(committed, accepted):
-    """Both are {key: nanoseconds}: of the tasks, and of their mails."""
+    """Both arguments are {key: nanoseconds}: when the task's commit was acknowledged, and when its
+    mail was accepted."""
     waited = [(accepted[key] - moment) / 1e6 for key, moment in committed.items()]
     return {"p50": percentile(waited, 0.5), "p99": percentile(waited, 0.99), "longest": max(waited)}
 

@@ -48,7 +48,7 @@ DecodesTo(const char *text, const char *expected)
 	return Decode(text, decoded, sizeof(decoded)) >= 0 && strcmp(decoded, expected) == 0;
 }
 
-/* "authorization identity NUL user NUL password" */
+/* The decoded text is "authorization identity NUL user NUL password". */
 static bool
 IsPlainLogin(const char *text)
 {
