@@ -151,13 +151,14 @@ sub meanings
 
 # ---- Functions ----
 
-# The roles to which grant_to() gives a function.
+# Says who may call a function: the calls of grant_to() that grant it.
 sub audience
 {
 	my ($row) = @_;
-	my @who = ($row->{for_tasks} ? '`task`' : (), $row->{for_operators} ? '`operator`' : (), $row->{for_monitors} ? '`monitor`' : ());
+	my @who = ($row->{for_tasks} ? 'task' : (), $row->{for_operators} ? 'operator' : (), $row->{for_monitors} ? 'monitor' : ());
+	my $calls = join ' or ', map { "`grant_to(..., '$_')`" } @who;
 
-	return @who ? 'Granted by `grant_to` for ' . join(', ', @who) . '.' : "The extension's owner alone.";
+	return @who ? "$calls grants it." : "Only the extension's owner may call it.";
 }
 
 # Shortens PostgreSQL's long names of types and removes casts.
