@@ -723,7 +723,7 @@ def report_first(
 ) -> None:
     """Reports the first of these tasks that sends mail, else the first that reports; if there is none, logs an error.
 
-    If it names no owner, the owner of the failed task is used.
+    If that task names no owner, the owner of the failed task is used.
     """
     reporting = [part for part in parts if getattr(current_app.tasks.get(part.get("task")), "reports", False)]
     mailed = [part for part in reporting if current_app.tasks[part["task"]].chosen("email_template")]

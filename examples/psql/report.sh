@@ -18,8 +18,9 @@ started=$(date +%s)
 code=$?
 cat "$errors" >&2
 
-# psql quotes :'variables' itself. The mail has the end of the error output, because the last lines are the most useful. A command may
-# write any bytes, and the end may begin inside a character: bytes that are not UTF-8 are left out.
+# psql quotes :'variables' itself. The mail has the end of the error output, because the last lines
+# are the most useful. A command may write any bytes, and the end may begin inside a character: bytes
+# that are not UTF-8 are left out.
 psql -X -q -v ON_ERROR_STOP=1 \
 	-v id="$(hostname)-$$-$started" -v name="$name" -v user="$user_id" -v organization="$organization_id" \
 	-v code="$code" -v errors="$(tail -c 2000 "$errors" | tr -d '\000' | iconv -c -f UTF-8 -t UTF-8)" -v started="$started" \
