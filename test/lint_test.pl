@@ -13,7 +13,7 @@ my $top = dirname(abs_path(dirname(__FILE__)));
 my $scratch = tempdir('lint-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $checkout = "$scratch/checkout";
 
-# Output and status of test/lint in a checkout.
+# Returns the output and the status of test/lint in a checkout.
 sub lint
 {
 	my ($directory, @checks) = @_;
@@ -89,7 +89,7 @@ is_found('words', 'test/t/health.pl', q{# The worker says farewell.}, 'farewell'
 
 # ---- Calls ----
 
-# A lower file of the copy gets a function that calls a higher one.
+# Checks that a circle is found: a lower file of the copy gets a function that calls a higher one.
 sub circle_is_found
 {
 	my ($lower, $call, $upper, $name) = @_;
@@ -118,7 +118,7 @@ is_found('shell', 'test/stray.sh', "# shellcheck shell=sh\nrm -r \$1", 'SC2086',
 is_found('shell', 'demo/stray', "#!/bin/sh\nrm -r \$1", 'SC2086', '... also one that its first line alone tells');
 is_found('python', 'examples/stray.py', 'import os', 'imported but unused', 'an import in Python that nothing uses');
 is_found('python', 'bench/stray', "#!/usr/bin/env python3\nprint(stray)", 'undefined name', 'a name in Python that is not defined');
-# The Perl files of this copy are few: perlcritic takes its time.
+# Keep few Perl files in this copy, because perlcritic is slow.
 remove_tree("$checkout/test/t");
 is_found('perl', 'test/stray.pl', "use strict;\nuse warnings;\nmy \$stray;", 'declared but not used', 'a variable in Perl that nothing uses');
 is_found('perl', 'test/guide/stray', "#!/usr/bin/perl\nuse warnings;\nprint 1;", 'strictures', 'a program in Perl without strict');

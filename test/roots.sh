@@ -31,7 +31,7 @@ enter()
 		exit $status' sh "$root" "$@"
 }
 
-# The same with a new environment.
+# As enter(), with a new environment.
 enter_cleanly()
 {
 	local root=$1

@@ -122,7 +122,7 @@ TakeReply(Connection *connection)
 		connection->replies++;
 }
 
-/* A line that starts with "250-" belongs to a reply that continues. */
+/* Takes one byte of a reply. A line that starts with "250-" belongs to a reply that continues. */
 static void
 TakeByte(Connection *connection, char byte)
 {
@@ -139,7 +139,7 @@ TakeByte(Connection *connection, char byte)
 	connection->line_length = 0;
 }
 
-/* TLS may hold decrypted bytes, which epoll does not report. So read until there is no more. */
+/* Reads until there is no more: TLS may hold decrypted bytes, which epoll does not report. */
 static void
 ReadOn(Connection *connection)
 {

@@ -7,8 +7,8 @@ import { readFileSync } from 'node:fs';
 import Handlebars from 'handlebars';
 import nodemailer from 'nodemailer';
 
-// The job of the n-th mail. It contains the same values that our worker gets from a row, a user and
-// an organization.
+// Returns the job of one mail. It contains the same values that the extension's worker gets from a
+// row, a user and an organization.
 export function jobFor(key) {
 	const id = `${key}-${process.pid}-${process.hrtime.bigint()}`;
 	return {

@@ -14,9 +14,9 @@
 
 #include "sample_mail.h"
 
-#define MAILS_PER_LOOK 200 /* at the clock */
+#define MAILS_PER_LOOK 200 /* the clock is read after this number of mails */
 
-/* Processor time, because other programs may use the machine as well. */
+/* Returns the processor time, because other programs may use the machine as well. */
 static double
 Now(void)
 {

@@ -80,7 +80,7 @@ def one_run(database, sink, count, naptime, say):
 
 
 def run(bench, report):
-    # The default of autovacuum_naptime.
+    # 60 s is the default of autovacuum_naptime.
     count, runs, naptime = bench.pick((1000000, 5, 60), (40000, 2, 5))
     with bench.cluster() as cluster, bench.sink() as sink:
         cluster.configure(autovacuum_naptime=naptime, **sink.settings())

@@ -42,7 +42,7 @@ Hang(void)
 	wait_for = 0;
 }
 
-/* A new client replaces the one before. */
+/* Accepts a client, which replaces the one before. */
 static void
 Accept(void *owner, uint32_t events)
 {

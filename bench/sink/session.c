@@ -177,7 +177,7 @@ Release(Session *session)
 	}
 }
 
-/* All replies have been sent: do what had to wait for that. */
+/* All replies have been sent: do what had to wait until then. */
 static void
 AllSent(Session *session)
 {
@@ -227,8 +227,8 @@ Send(Session *session)
 /* ---- Input ---- */
 
 /*
- * After all replies were sent, the client has sent something. Does that belong to a mail? Greeting,
- * login and QUIT do not.
+ * All replies were sent, and then the client has sent something. Does it belong to a mail?
+ * Greeting, login and QUIT do not.
  */
 static bool
 BeginsTurn(const Session *session, size_t length)
@@ -238,7 +238,7 @@ BeginsTurn(const Session *session, size_t length)
 	return session->smtp.mailing || (length >= 4 && strncasecmp(input, "MAIL", 4) == 0);
 }
 
-/* Do what the answer says; the reply waits for its time. */
+/* Execute the answer to a command or a mail. The reply waits for its time. */
 static void
 Execute(Session *session, const SmtpAnswer *answer)
 {
@@ -254,7 +254,7 @@ Execute(Session *session, const SmtpAnswer *answer)
 		session->end_next = true;
 }
 
-/* Take what was carried over and what was read, and carry over what is left. */
+/* Take the bytes that were carried over and the bytes that were read, and carry over the rest. */
 static void
 Take(Session *session, size_t count)
 {

@@ -160,7 +160,7 @@ AfterBatch(void)
 	ControlAnswerWaiting();
 }
 
-/* Each client takes up to two descriptors. */
+/* Raise the limit of descriptors, because each client takes up to two. */
 static void
 RaiseLimits(void)
 {

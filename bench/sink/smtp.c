@@ -48,7 +48,7 @@ DecodesTo(const char *text, const char *expected)
 	return Decode(text, decoded, sizeof(decoded)) >= 0 && strcmp(decoded, expected) == 0;
 }
 
-/* The decoded text is "authorization identity NUL user NUL password". */
+/* Is this the right login? The decoded text is "authorization identity NUL user NUL password". */
 static bool
 IsPlainLogin(const char *text)
 {
@@ -304,8 +304,8 @@ TakeBodyStart(Smtp *smtp, SmtpAnswer *answer, const char *bytes, size_t length)
 }
 
 /*
- * Take the body up to its end. If that has not come, leave the bytes that may be the beginning of
- * it. Returns how many bytes were used.
+ * Take the body up to its end. If the end has not come, leave the bytes that may be the beginning
+ * of the end. Returns how many bytes were used.
  */
 static size_t
 TakeBody(Smtp *smtp, SmtpAnswer *answer, const char *bytes, size_t length)

@@ -33,8 +33,8 @@ TlsResult(SSL *ssl, int count)
 }
 
 /*
- * When the kernel received the bytes, by the clock of Now(). The kernel's time stamp is by the wall
- * clock, which may be set back.
+ * Returns the time when the kernel received the bytes, by the clock of Now(). The kernel's time
+ * stamp is by the wall clock, which may be set back.
  */
 static int64_t
 Arrival(struct msghdr *message)

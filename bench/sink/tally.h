@@ -33,7 +33,9 @@ extern void TallyReset(void);
 extern void TallyConnection(void);
 extern void TallyDisconnection(void);
 
-/* A mail was accepted now. If stamps are kept, so is its key, the local part of its recipient. */
+/*
+ * A mail was accepted now. If stamps are kept, keep its key, the local part of its recipient, too.
+ */
 extern void TallyMail(int64_t bytes, const char *key);
 
 /* Keep the time at which each mail is accepted? The default is no. */

@@ -27,7 +27,7 @@ GOOD = page(
     <img alt="Logo" src="{PIXEL}"><div style="display:none;font-size:1px">preheader</div>"""
 )
 
-# What is broken, the check that must report it, the page, and a further width or mode in which it is
+# What is broken, the check that must report it, the page, and the width or mode in which the page is
 # shown. The default is 700 px in light mode.
 BROKEN = [
     ("a wide box", "overflow", page('<div style="width:500px;height:9px"></div>'), 375),

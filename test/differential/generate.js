@@ -56,7 +56,7 @@ function object(random, depth) {
 	return members;
 }
 
-// A value whose member "more" is another such value, for a number of levels.
+// Returns a value whose member "more" is another such value, and so on, for this number of levels.
 function chain(random, length) {
 	const more = length > 0 ? chain(random, length - 1) : random.pick([null, false, '', []]);
 	return { value: scalar(random), more: length > 0 && random.chance(0.3) ? [more, chain(random, 0)] : more };
@@ -255,7 +255,7 @@ function template(random, depth, variables, partials) {
 	return writer.pieces;
 }
 
-// A partial that includes itself until the chain of values ends.
+// Returns a partial that includes itself until the chain of values ends.
 function recursivePartial(random) {
 	const writer = new TemplateWriter(random, {}, []);
 	const body = () => {

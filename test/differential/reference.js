@@ -31,7 +31,7 @@ const DO_NOT_INDENT = '\u0003';
 
 // ---- Values ----
 
-// The digits of a number, without an exponent.
+// Returns the digits of a number, without an exponent.
 function numberText(number) {
 	const [, sign, whole, , fraction = '', exponent = '0'] = String(number).match(/^(-?)(\d+)(\.(\d+))?(?:e([+-]\d+))?$/);
 	const point = whole.length + Number(exponent);
@@ -43,7 +43,7 @@ function numberText(number) {
 	return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
 }
 
-// As jsonb prints it: keys are ordered by length, then by bytes.
+// Returns a value as jsonb prints it: keys are ordered by length, then by bytes.
 function jsonText(value) {
 	if (Array.isArray(value))
 		return `[${value.map(jsonText).join(', ')}]`;
@@ -168,7 +168,7 @@ class Writer extends mustache.Writer {
 
 // ---- The template ----
 
-// A tag that prints nothing.
+// Returns a tag that prints nothing.
 function nothing({ open, close }) {
 	return { tag: `${open}&${NOTHING}${close}`, sigil: '&', name: NOTHING, open, close };
 }
@@ -191,8 +191,8 @@ function replaceTag(piece, differences) {
 	return piece;
 }
 
-// The lines as mustache.js counts them: lists of pieces. Only the last piece of a line may end with
-// a line break.
+// Returns the lines as mustache.js counts them: lists of pieces. Only the last piece of a line may
+// end with a line break.
 function linesOf(pieces) {
 	const lines = [[]];
 	for (const piece of pieces) {

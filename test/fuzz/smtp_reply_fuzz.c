@@ -70,7 +70,9 @@ CheckOutcomes(const SmtpReply *reply)
 	}
 }
 
-/* All replies in the bytes as one text. The bytes arrive in pieces of at most this length. */
+/*
+ * Returns all replies in the bytes as one text. The bytes arrive in pieces of at most this length.
+ */
 static char *
 AllReplies(const char *data, size_t length, size_t piece)
 {
@@ -102,7 +104,7 @@ AllReplies(const char *data, size_t length, size_t piece)
 	return all.data;
 }
 
-/* The lines of the bytes, as libcurl passes them. */
+/* Notes the lines of the bytes, as libcurl passes them. */
 static void
 NoteLines(const char *data, size_t length)
 {

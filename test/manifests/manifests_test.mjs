@@ -140,7 +140,7 @@ const container = statefulSet.spec.template.spec.containers[0];
 same(secret.metadata.name, 'rhesis-worker-secrets', 'the Secret has the name that Rhesis gives it');
 same(sorted(Object.keys(secret.stringData)), keys, 'and its keys');
 
-// The keys that a manifest uses from the Secret, as variables and as files.
+// Returns the keys that a manifest uses from the Secret, as variables and as files.
 function taken(env, items) {
 	const variables = env.filter(({ valueFrom }) => valueFrom?.secretKeyRef?.name === secret.metadata.name);
 

@@ -25,8 +25,8 @@ RETURNS bigint LANGUAGE sql AS $$
 	INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, user_id, organization_id, template, subject_template)
 	VALUES (name, task_name, 'success', user_id, organization_id, template, subject_template) RETURNING id
 $$;
--- The steps of an explanation in order; and decision, detail and advice of one step. Times are
--- shortened to minutes, because the test takes some seconds.
+-- steps() returns the steps of an explanation in order. step() returns decision, detail and advice
+-- of one step. Times are shortened to minutes, because the test takes some seconds.
 CREATE FUNCTION pg_temp.steps(id bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(step, ', ' ORDER BY ordinality) FROM rhesis_notify.explain(id) WITH ORDINALITY
 $$;
@@ -88,7 +88,7 @@ FROM (VALUES
 	(7, '4', 'acme', 'placeholder_email | user 4, organization acme, looked up in public."user" | Addresses in rhesis_notify.placeholder_domains get no mail. Give the user another address.'),
 	(8, '5', 'acme', 'invalid_email | it has no @; user 5, organization acme, looked up in public."user" | Correct the user''s address.')) AS recipient (n, user_id, organization, expected);
 
--- Problems of an address.
+-- Returns the problem of an address.
 CREATE FUNCTION pg_temp.problem(address text) RETURNS text LANGUAGE sql AS $$
 	UPDATE public."user" SET email = $1 WHERE id = 5;
 	SELECT split_part(split_part(pg_temp.step(pg_temp.report('address ' || md5($1), user_id => '5'), 'recipient'), ' | ', 2), ';', 1);

@@ -46,7 +46,7 @@ SELECT is_empty($$ SELECT * FROM rhesis_notify.metric_samples() WHERE value < 0 
 SELECT lives_ok($$ SELECT rhesis_notify.retry_failed(since => 'infinity'), rhesis_notify.retry_failed(since => '-infinity') $$, 'retry_failed()');
 SELECT lives_ok($$ SELECT rhesis_notify.purge('30 days') $$, 'purge()');
 
--- The text of a mail.
+-- Returns the text of a mail about a task with these times.
 CREATE FUNCTION pg_temp.text_of(started timestamptz, completed timestamptz) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	new_id bigint;

@@ -9,7 +9,7 @@ CREATE EXTENSION IF NOT EXISTS rhesis_notify;
 SET LOCAL client_min_messages = notice;
 SELECT * FROM no_plan();
 
--- The value of a check, and then "ok" or the advice.
+-- Returns the value of a check, and then "ok" or the advice.
 CREATE FUNCTION pg_temp.health(name text) RETURNS text LANGUAGE sql AS $$
 	SELECT value || ' | ' || CASE WHEN ok THEN 'ok' ELSE advice END FROM rhesis_notify.health() WHERE check_name = name
 $$;

@@ -82,7 +82,7 @@ SELECT throws_ok('no_object', '22023', 'partials must be a JSON object', 'partia
 PREPARE no_string AS SELECT rhesis_notify.mustache('{{>p}}', '{}', '{"p": 1}');
 SELECT throws_ok('no_string', '22023', 'partial "p" is not a string', 'a partial that is a number');
 
--- The position of the error, in a form for programs.
+-- Returns the position of the error, in a form for programs.
 CREATE FUNCTION pg_temp.error_detail(template text, OUT detail text, OUT hint text)
 LANGUAGE plpgsql AS $$
 BEGIN

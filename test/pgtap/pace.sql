@@ -17,7 +17,7 @@ CREATE FUNCTION pg_temp.pace_leave(rate float8, since timestamptz, until timesta
 CREATE FUNCTION pg_temp.pace_slow_down(rate float8, at timestamptz) RETURNS float8 LANGUAGE c AS :'module', 'pace_slow_down';
 CREATE FUNCTION pg_temp.pace_limit(rate float8, at timestamptz) RETURNS float8 LANGUAGE c AS :'module', 'pace_limit';
 
--- Times are in seconds after this one.
+-- Times are in seconds after 2026-01-01 00:00:00 UTC.
 CREATE FUNCTION pg_temp.at(seconds float8) RETURNS timestamptz LANGUAGE sql
 AS $$ SELECT timestamptz '2026-01-01 00:00:00+00' + seconds * interval '1 second' $$;
 CREATE FUNCTION pg_temp.leave(rate float8, since float8, until float8) RETURNS integer LANGUAGE sql

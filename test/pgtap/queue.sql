@@ -22,7 +22,7 @@ $$;
 CREATE FUNCTION pg_temp.state(name text) RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' ', delivery_status, delivery_reason) FROM rhesis_notify.task_notifications WHERE task_id = name
 $$;
--- The task_ids of a claim, in the order of the queue.
+-- Claims rows, and returns their task_ids in the order of the queue.
 CREATE FUNCTION pg_temp.claim(epoch bigint, batch integer, from_start boolean) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(task_id, ' ' ORDER BY id) FROM queue_probe.claim(epoch, batch, from_start)
 $$;

@@ -11,7 +11,8 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION recipients_probe;
 LOAD 'recipients_probe';
 
--- A verdict in words: "mail to NAME <ADDRESS>", the reason to skip it, or the error.
+-- Returns the verdicts in words: "mail to NAME <ADDRESS>", the reason to skip the mail, or the
+-- error.
 CREATE FUNCTION verdicts(user_ids text[], organization_ids text[] DEFAULT NULL) RETURNS text[]
 BEGIN ATOMIC
 	SELECT array_agg(coalesce('error: ' || error, skip_reason, format('mail to %s <%s>', name, email))

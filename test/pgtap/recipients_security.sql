@@ -18,7 +18,7 @@ BEGIN ATOMIC
 	FROM recipients_probe.look_up(ARRAY[user_id], ARRAY[organization_id]);
 END;
 
--- The problem that ends a look-up, as the log shows it.
+-- Returns the problem that ends a look-up, as the log shows it.
 CREATE FUNCTION problem(user_id text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	message text; detail text; hint text;

@@ -17,7 +17,7 @@ INSERT INTO rhesis_notify.task_notifications (task_id, task_name, status, organi
 VALUES ('acme 1', 'n', 'success', 'acme'), ('acme 2', 'n', 'success', 'acme'), ('globex 1', 'n', 'success', 'globex'),
 	('nobody 1', 'n', 'success', NULL);
 
--- The rows that a role sees in a relation, or the SQLSTATE of its error.
+-- Returns the rows that a role sees in a query, or the SQLSTATE of its error.
 CREATE FUNCTION pg_temp.seen_by(role text, query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	seen text;

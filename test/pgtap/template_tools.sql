@@ -35,7 +35,7 @@ CREATE FUNCTION pg_temp.notify(columns jsonb DEFAULT '{}') RETURNS bigint LANGUA
 	RETURNING id
 $$;
 
--- The message of a statement that fails.
+-- Returns the message of a statement that fails.
 CREATE FUNCTION pg_temp.complaint(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	message text;
@@ -131,7 +131,7 @@ SELECT pg_temp.notify('{"organization_id": "acme"}') AS acme, pg_temp.notify('{"
 	pg_temp.notify('{"template": null, "task_name": "silent"}') AS silent, pg_temp.notify('{"user_id": "nobody"}') AS nobody,
 	pg_temp.notify('{"template": null, "task_name": "x.email_notification_test"}') AS registered \gset
 
--- The lines of a diff for each notification, as one text.
+-- Returns the lines of a diff for each notification, as one text.
 CREATE FUNCTION pg_temp.said(VARIADIC call text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	said text;

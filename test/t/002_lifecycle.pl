@@ -13,14 +13,15 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, bare => 1, allows_streaming => 1);
 
-# The workers of a database in pg_stat_activity.
+# Returns the workers of a database in pg_stat_activity.
 sub workers
 {
 	my ($database) = @_;
 	return $node->sql("SELECT coalesce(string_agg(pid::text, ' ' ORDER BY pid), '') FROM pg_stat_activity WHERE backend_type = 'rhesis_notify worker' AND datname = '$database'");
 }
 
-# The seconds from a time of the server's clock to the start of the worker of a database.
+# Returns the seconds from $moment, a time of the server's clock, to the start of the worker of a
+# database.
 sub started_after
 {
 	my ($moment, $database) = @_;
@@ -154,7 +155,7 @@ $node->wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 
 
 # ---- Nothing to do ----
 
-# The CPU time and the voluntary context switches of a process.
+# Returns the CPU time and the voluntary context switches of a process.
 sub exertion
 {
 	my ($pid) = @_;

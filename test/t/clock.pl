@@ -62,7 +62,7 @@ ok(sends(), 'mail goes out');
 $node->sql(q{SELECT pg_terminate_backend(pid, 5000) FROM rhesis_notify.worker_status});
 set_clock(2 * $hour);
 is(server_is_off_by(), 2, 'the server\'s clock is set back by an hour');
-ok(sends(), 'a worker that was to be started by the old clock is');
+ok(sends(), 'a worker starts although its start was timed by the old clock');
 
 # The worker backs off from the mail server. When the clock is set back, the end of the back-off is
 # an hour away.
@@ -71,11 +71,11 @@ my ($waiting, $hurried) = ($node->report, $node->report);
 $node->wait_for(q{SELECT state = 'backing off' FROM rhesis_notify.worker_status});
 set_clock($hour);
 $peer->start_again;
-ok(sends(), 'a mail server that was left alone by the old clock is asked again');
-isnt($node->notification($_)->{delivery_status}, 'sent', 'what was reported before is due by its own time') foreach $waiting, $hurried;
+ok(sends(), 'a back-off that was timed by the old clock ends');
+isnt($node->notification($_)->{delivery_status}, 'sent', 'a mail that was reported before is due at its own time') foreach $waiting, $hurried;
 $node->sql("UPDATE rhesis_notify.task_notifications SET next_attempt_at = now() WHERE id = $hurried; SELECT rhesis_notify.wake_workers()");
 $node->wait_for_state($hurried, 'sent');
-pass('which can be changed');
+pass('the due time of such a mail can be changed');
 
 # ---- Forward ----
 
@@ -109,9 +109,9 @@ $node->sql('SELECT rhesis_notify.pause()');
 $waiting = $node->report;
 like(pace($waiting), qr/^[1-3]\.\d mails a second$/, 'the mail server has asked for a slower pace');
 set_clock(0);
-like(pace($waiting), qr/^[1-3]\.\d mails a second$/, 'which stays when the clock is set back');
+like(pace($waiting), qr/^[1-3]\.\d mails a second$/, 'the slower pace stays when the clock is set back');
 set_clock(100);
-is(pace($waiting), 'no limit', 'but no longer than it would have');
+is(pace($waiting), 'no limit', 'the slower pace does not last longer because of this');
 
 $node->stop;
 done_testing();

@@ -162,7 +162,7 @@ $node->wait_for_state($behind_lock, 'sent');
 
 # ---- The network ----
 
-# The sockets of a process, each as "STATE REMOTE PORT".
+# Returns the sockets of a process, each as "STATE REMOTE PORT".
 sub sockets_of
 {
 	my ($pid) = @_;

@@ -31,7 +31,7 @@ sub end_of_demo
 	return $output =~ /^(\S*Results\b.*)/ms ? $1 : die "the demo has no end:\n$output";
 }
 
-# Times, and the order of the mails on the mail server, differ in each run.
+# Removes what differs in each run: times, and the order of the mails on the mail server.
 sub without_chance
 {
 	my ($text) = @_;

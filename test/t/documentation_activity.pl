@@ -18,16 +18,16 @@ sub uniq
 	return @sorted;
 }
 
-# Static functions in several files may have the same name. Then the result is the bodies of all of
-# them.
+# Returns the body of a function. If static functions in several files have this name, returns the
+# bodies of all of them.
 sub body_of
 {
 	my ($function) = @_;
 	return join('', $source =~ /^\Q$function\E\([^;]*?\)\n\{(.*?)^\}/msg) || die "there is no function $function in the sources\n";
 }
 
-# The texts that a worker shows while it waits, as formats of printf, each with its wait event. An
-# activity without a format shows its name.
+# Returns the texts that a worker shows while it waits, as formats of printf, each with its wait
+# event. An activity without a format shows its name.
 sub waiting_in_code
 {
 	my %event_of = body_of('ActivityWaitEvent') =~ /\[(WORKER_\w+)\] = "(\w+)"/g;

@@ -93,7 +93,7 @@ is_deeply([ grep { m{^doc/} && $_ ne 'doc/README.md' && !$listed{$_} } pages() ]
 
 # ---- Commands ----
 
-# The targets of the Makefiles, and those of PGXS that pages name.
+# Returns the targets of the Makefiles, and those of PGXS that pages name.
 sub targets_in
 {
 	my (@makefiles) = @_;

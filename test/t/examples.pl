@@ -89,7 +89,7 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'se
 $node->sql('CREATE ROLE app LOGIN');
 $node->sql(q{SELECT rhesis_notify.grant_to('app')});
 
-# The environment of a program that uses this database as this role.
+# Returns the environment of a program that uses this database as this role.
 sub environment
 {
 	my ($database, $role) = @_;

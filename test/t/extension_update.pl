@@ -1,6 +1,6 @@
 # From each earlier version to the current one: ALTER EXTENSION UPDATE loses and changes nothing
 # that users wrote, while mail continues. The result is the same as a new installation. A library
-# with SQL objects of another version does not crash, in both directions.
+# does not crash with SQL objects of an older or a newer version.
 use strict;
 use warnings FATAL => 'all';
 

@@ -66,7 +66,7 @@ sub refusals
 
 # ---- A kept connection that has died ----
 
-# The ways in which the worker notices this when it sends the next mail.
+# The ways in which the worker notices, at the next mail, that the connection has died.
 my @deaths = (
 	[ 'is closed', { action => 'close' } ],
 	[ 'answers 421', { action => 'reply', text => '421 4.4.2 Timeout exceeded', then => 'close' } ],

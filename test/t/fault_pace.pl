@@ -20,7 +20,7 @@ my $node = RhesisNotify::Cluster->serve(
 	peer => $peer,
 	settings => { workers => 2, max_rate => $MAX_RATE, log_deliveries => 'off', 'server.max_worker_processes' => 32 });
 
-# The times when a server accepted its mails, in order, from the times of their files.
+# Returns the times when a server accepted its mails, in order, from the times of their files.
 sub acceptances
 {
 	my ($server) = @_;

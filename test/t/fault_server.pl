@@ -165,7 +165,7 @@ sub run_fault
 	return \%seen;
 }
 
-# The number of the last connection.
+# Returns the number of the last connection.
 sub connections
 {
 	my ($peer) = @_;
@@ -173,7 +173,7 @@ sub connections
 	return @numbers ? $numbers[-1] : 0;
 }
 
-# The output of psql for an operator.
+# Returns the output of psql for an operator.
 sub psql_of
 {
 	my ($database) = @_;

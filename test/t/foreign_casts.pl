@@ -67,7 +67,8 @@ sub create_casts
 	return;
 }
 
-# Sent, deferred, failed and skipped mails are recorded, and the rows of a dead worker are adopted.
+# Checks that sent, deferred, failed and skipped mails are recorded, and that the rows of a dead
+# worker are adopted.
 sub mails
 {
 	my ($what) = @_;

@@ -38,7 +38,7 @@ diag("SEED=$seed");
 # The number of finished tasks with this name.
 my %queued;
 
-# More tasks finish while the queue is paused, each for another user. The task_id of a row is the
+# Reports more tasks while the queue is paused, each for another user. The task_id of a row is the
 # local part of the recipient, by which the sink identifies the mail.
 sub queue
 {
@@ -146,9 +146,9 @@ sub check
 	# A crash need not leave mails in doubt: when the signal arrives, some time after end_worker()
 	# has counted the waiting rows, the worker may have no claimed rows.
 	my %crashed = map { $_->{epoch} => 1 } grep { $_->{is_crash} } @ends;
-	is_deeply([ grep { !$crashed{$_} } keys %left ], [], "$name: no end that was asked for leaves mails in doubt");
-	ok(scalar(keys %left), "$name: crashes do");
-	cmp_ok(max(0, values %left), '<=', $most_claimed, "$name: no more than a worker claims");
+	is_deeply([ grep { !$crashed{$_} } keys %left ], [], "$name: SIGTERM and fast shutdowns leave no mail in doubt");
+	ok(scalar(keys %left), "$name: crashes leave mails in doubt");
+	cmp_ok(max(0, values %left), '<=', $most_claimed, "$name: no crash leaves more mails in doubt than a worker claims");
 	is_deeply([ grep { $rows{$_}{attempts} != $rows{$_}{in_doubt} + ($rows{$_}{state} eq 'sent') } keys %rows ],
 		[], "$name: each row has counted its attempts");
 	return (\%rows, \%moments);

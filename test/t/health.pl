@@ -34,7 +34,7 @@ sub words_of
 	return one_spelling($text =~ s/\.\n +\|\.//gr) =~ s/(?:\d+[dhms] ?)+/0/gr =~ s/[^[:alpha:]]//gr;
 }
 
-# The page must show these statements with psql's output. Times and numbers may differ.
+# Checks that the page shows these statements with psql's output. Times and numbers may differ.
 sub in_document
 {
 	my ($name, @statements) = @_;

@@ -59,7 +59,7 @@ foreach my $database (sort keys %databases)
 		"$database: a domain");
 }
 
-# Letters that are not ASCII follow the locale.
+# Returns the subject of a mail in this database. Letters that are not ASCII follow the locale.
 sub subject_of
 {
 	my ($database, $name, $method) = @_;

@@ -14,7 +14,7 @@ my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { ret
 my $at_work = q{SELECT in_flight > 0 FROM rhesis_notify.worker_status};
 my $nothing_due = q{SELECT count(*) = 0 FROM rhesis_notify.task_notifications WHERE delivery_status IN ('pending', 'sending')};
 
-# The number of mails of each notification.
+# Returns the number of mails of each notification.
 sub mails_by_notification
 {
 	my %count;

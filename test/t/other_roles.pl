@@ -12,7 +12,7 @@ use Test::More;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 
-# A query of another role.
+# Runs a query as another role.
 sub as
 {
 	my ($role, $query, $database) = @_;

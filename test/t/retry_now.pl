@@ -13,7 +13,7 @@ my $FEW = 25;
 my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer);
 
-# The server names a delay that is longer than the test waits.
+# Makes the worker back off: the server names a delay that is longer than the test waits.
 sub leave_alone
 {
 	my $id;

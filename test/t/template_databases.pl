@@ -38,7 +38,8 @@ sub wait_until_served
 	return;
 }
 
-# Consecutive copies meet the worker in each state: working, gone, starting, connecting.
+# Makes copies one after the other. They meet the worker in each state: working, gone, starting,
+# connecting.
 sub copies_one_after_the_other
 {
 	my ($what, $template) = @_;

@@ -23,7 +23,7 @@ my $node = RhesisNotify::Cluster->serve(
 	allows_streaming => 1,
 	settings => { log_deliveries => 'off', 'server.fsync' => 'off', 'server.max_worker_processes' => 16 });
 
-# The number of times that the worker has gone to sleep.
+# Returns the number of times that the worker has gone to sleep.
 sub wake_ups
 {
 	my ($pid) = @_;

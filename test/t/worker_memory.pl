@@ -18,7 +18,7 @@ my $peer = RhesisNotify::Peer->start;
 my $node = RhesisNotify::Cluster->serve('main', peer => $peer, settings => { 'server.shared_buffers' => '2MB', retry_delay => '1h', retry_max_delay => '1h', log_deliveries => 'off' });
 my $tables = 'rhesis_notify.task_notifications';
 
-# In kB: VmHWM is the peak, and VmRSS the current size.
+# Returns a size in kB: VmHWM is the peak, and VmRSS the current size.
 sub memory
 {
 	my ($pid, $what) = @_;

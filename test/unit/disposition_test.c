@@ -27,7 +27,7 @@
 		__VA_ARGS__                                                                            \
 	}
 
-/* "deferred quota +0 in 1000 ms; back_off 1000 ms, firm" */
+/* Returns a disposition as text: "deferred quota +0 in 1000 ms; back_off 1000 ms, firm" */
 static const char *
 Describe(const Disposition *disposition, char *text, size_t size)
 {

@@ -112,7 +112,7 @@ ReadString(Reader *reader, const char **text, int *length)
 }
 
 /*
- * The members of an object, or the elements of a list.
+ * Reads the members of an object, or the elements of a list.
  */
 static bool
 ReadMembers(Reader *reader, JsonValue *value, char close)

@@ -17,7 +17,7 @@ Repeat(const char *piece, int count)
 	return text.data;
 }
 
-/* The input on one line, as the name of its test. */
+/* Returns the input on one line, as the name of its test. */
 static char *
 Label(const char *input)
 {

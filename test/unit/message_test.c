@@ -228,7 +228,7 @@ CheckSubjects(void)
 		"a long subject is folded between words");
 }
 
-/* A text of letters and spaces with this length. */
+/* Returns a text of letters and spaces with this length. */
 static char *
 Letters(int count)
 {

@@ -21,7 +21,7 @@ Wakes(int milliseconds)
 	return poll(&wait, 1, milliseconds) > 0;
 }
 
-/* All events of fd that are ready now. */
+/* Returns all events of fd that are ready now. */
 static int
 Ready(int fd)
 {

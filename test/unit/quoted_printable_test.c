@@ -33,7 +33,7 @@ EncodedByte(int c)
 	return psprintf("%c", c);
 }
 
-/* Each ASCII byte in each of eight places. The code may read eight bytes at once. */
+/* Checks each ASCII byte in each of eight places, because the code may read eight bytes at once. */
 static void
 CheckEachByte(void)
 {

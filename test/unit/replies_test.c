@@ -39,7 +39,7 @@ StageByName(const char *name)
 	return (SmtpStage) stage;
 }
 
-/* The word in the table for an outcome. */
+/* Returns the word in the table for an outcome. */
 static const char *
 WordFor(const Outcome *outcome)
 {
@@ -103,8 +103,8 @@ CheckReply(const Row *row)
 }
 
 /*
- * Before MAIL, no reply can be the fault of a mail, so the mail must be returned to the queue.
- * Returns how often it is not.
+ * Before MAIL, a reply is never about a mail, so the mail must be returned to the queue. Returns in
+ * how many cases it is not.
  */
 static int
 CountBlamedBeforeMail(const Row *row)
@@ -178,7 +178,7 @@ CheckTable(void)
 	is_int(blamed, 0, "no mail is to blame for a reply before MAIL");
 }
 
-/* The same reply in other spellings. */
+/* Checks the same reply in other spellings. */
 static void
 CheckWording(void)
 {

@@ -315,7 +315,7 @@ Collect(SmtpPool *pool, const DriverOptions *options, Progress *progress)
 	}
 }
 
-/* The pool opens no more connections, so the remaining mails cannot be sent. */
+/* Takes back the remaining mails: the pool opens no more connections, so they cannot be sent. */
 static void
 TakeBackAll(SmtpPool *pool, const DriverOptions *options, Progress *progress)
 {

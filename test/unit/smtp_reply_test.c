@@ -40,7 +40,7 @@ Replies(const char *data, size_t length, size_t piece)
 	return list.data;
 }
 
-/* The same bytes must mean the same as a whole, byte by byte, and in odd pieces. */
+/* Checks that the bytes mean the same as a whole, byte by byte, and in odd pieces. */
 static void
 Check(const char *data, size_t length, const char *expected, const char *name)
 {
@@ -144,7 +144,7 @@ CheckText(void)
 		  "NEL, line separators and overrides are unprintable");
 }
 
-/* A reply with this number of lines, each of which repeats a piece. */
+/* Returns a reply with this number of lines, each of which repeats a piece. */
 static StringInfo
 LongReply(const char *piece, int repeat, int lines)
 {
@@ -199,7 +199,7 @@ CheckFormat(void)
 	is_str(FormatSmtpReply(0, "", ""), "", "without anything");
 }
 
-/* The capabilities from an answer to EHLO, line by line as libcurl passes it. */
+/* Returns the capabilities from an answer to EHLO, line by line as libcurl passes it. */
 static SmtpCapabilities
 Capabilities(const char *const *lines)
 {

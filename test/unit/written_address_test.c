@@ -118,7 +118,7 @@ CheckCase(const Case *c)
 		ok(IsValidAddress(address), "... which is valid");
 }
 
-/* Never returns several addresses or a part of the text. */
+/* Checks that a long text is refused, and not cut. */
 static void
 CheckLengths(void)
 {

@@ -18,7 +18,7 @@ LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_claim_from_first';
 CREATE FUNCTION queue_probe.note_rows_due_since(since timestamptz) RETURNS void
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_note_rows_due_since';
 
--- The other results of the last claim.
+-- Returns the other results of the last claim.
 CREATE FUNCTION queue_probe.last_claim(OUT settled integer, OUT is_full boolean)
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_last_claim';
 
@@ -34,7 +34,7 @@ CREATE FUNCTION queue_probe.record(epoch bigint, ids bigint[], state text, reaso
 RETURNS integer
 LANGUAGE c AS 'MODULE_PATHNAME', 'queue_probe_record';
 
--- The same, but skips rows that other sessions have locked, and returns their ids.
+-- As record(), but skips rows that other sessions have locked, and returns their ids.
 CREATE FUNCTION queue_probe.record_unlocked(epoch bigint, ids bigint[], state text) RETURNS SETOF bigint
 LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'queue_probe_record_unlocked';
 

@@ -18,8 +18,8 @@ use RhesisNotify::Peer;
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 my @running;
 
-# SQLAlchemy's driver for psycopg 3, if SQLAlchemy on this machine has one. Otherwise the driver for
-# psycopg2.
+# Returns SQLAlchemy's driver for psycopg 3, if SQLAlchemy on this machine has one, else the driver
+# for psycopg2.
 sub driver
 {
 	my $found = qx(/usr/bin/python3 -c 'import psycopg, sqlalchemy.dialects.postgresql.psycopg' 2>&1);

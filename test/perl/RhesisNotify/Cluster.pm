@@ -195,7 +195,7 @@ sub insert_of
 		join(', ', @names), join(', ', map { literal($row{$_}) } @names));
 }
 
-# A task finishes. Returns the id of the notification.
+# Reports a finished task. Returns the id of the notification.
 sub report
 {
 	my ($self, %columns) = @_;
@@ -204,9 +204,9 @@ sub report
 	return $self->sql(insert_of(%columns) . ' RETURNING id', $database);
 }
 
-# A session locks the queue in a transaction, and then the pause ends. The worker cannot claim the
-# rows that were reported during the pause before that transaction ends. (A row that was claimed
-# before the lock could still be sent.)
+# Locks the queue in a transaction of the session, and then ends the pause. So the worker cannot
+# claim the rows that were reported during the pause before that transaction ends. (A row that was
+# claimed before the lock could still be sent.)
 sub lock_queue
 {
 	my ($self, $session) = @_;
@@ -216,7 +216,7 @@ sub lock_queue
 	return $session;
 }
 
-# Many tasks finish in one transaction. Their ids are task_name and a number.
+# Reports many tasks in one transaction. Their ids are task_name and a number.
 sub report_many
 {
 	my ($self, $count, %columns) = @_;
@@ -284,7 +284,7 @@ sub wait_for
 	return;
 }
 
-# The events of a notification as hashes, the oldest first.
+# Returns the events of a notification as hashes, the oldest first.
 sub events
 {
 	my ($self, $id) = @_;

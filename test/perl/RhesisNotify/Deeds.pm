@@ -9,8 +9,8 @@ use Exporter qw(import);
 
 our @EXPORT_OK = qw(report_with outcomes);
 
-# 60 tasks report. For the users with these numbers the view executes a statement, which the column
-# app.person.deed has.
+# Reports 60 tasks. For the users with these numbers, the view executes the statement $deed, which
+# the column app.person.deed has.
 sub report_with
 {
 	my ($node, $name, $deed, @numbers) = @_;

@@ -27,7 +27,7 @@ our @EXPORT_OK = qw(pages documents page_text blocks beginning_of anchors_of tar
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
-# Paths from the top of the checkout: README.md, CHANGELOG.md, and the pages of doc/.
+# Returns the paths of README.md, CHANGELOG.md and the pages of doc/, from the top of the checkout.
 sub pages
 {
 	return ('README.md', 'CHANGELOG.md', map { 'doc/' . basename($_) } sort glob "$top/doc/*.md");
@@ -54,8 +54,8 @@ sub page_text
 	return slurp_file("$top/$page");
 }
 
-# The fenced blocks in a language. If they are indented as part of a list, the indentation is
-# removed.
+# Returns the fenced blocks in a language. If they are indented as part of a list, the indentation
+# is removed.
 sub blocks
 {
 	my ($text, $language) = @_;
@@ -69,7 +69,7 @@ sub blocks
 	return @blocks;
 }
 
-# The SQL that the test of the page executes before that of the page.
+# Returns the SQL that the test of the page executes before the SQL of the page.
 sub beginning_of
 {
 	my ($text) = @_;
@@ -83,7 +83,7 @@ sub prose_of
 	return $text =~ s/^( *)```.*?^\1```$//msgr =~ s/`[^`\n]*`/`/gr;
 }
 
-# The anchors of the headings, as GitHub makes them.
+# Returns the anchors of the headings, as GitHub makes them.
 sub anchors_of
 {
 	my ($text) = @_;
@@ -99,7 +99,7 @@ sub anchors_of
 	return \%anchors;
 }
 
-# The targets of links and pictures.
+# Returns the targets of links and pictures.
 sub targets_of
 {
 	my ($text) = @_;

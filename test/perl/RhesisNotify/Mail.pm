@@ -29,7 +29,7 @@ sub new
 	return $self;
 }
 
-# A list of [name, unfolded value], in order.
+# Returns a list of [name, unfolded value], in order.
 sub parse_headers
 {
 	my ($head) = @_;
@@ -42,7 +42,7 @@ sub types { return @{ shift->{types} // [] }; }
 sub text { return shift->{parts}{'text/plain'} =~ s/\r\n/\n/gr; }
 sub html { return shift->{parts}{'text/html'} =~ s/\r\n/\n/gr; }
 
-# The HTML as a reader sees it: without tags, and with entities decoded.
+# Returns the HTML as a reader sees it: without tags, and with entities decoded.
 sub html_as_seen
 {
 	my ($self) = @_;

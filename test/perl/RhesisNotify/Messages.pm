@@ -34,8 +34,8 @@ sub messages_of_sources
 
 # ---- Style ----
 
-# All files with texts for people: the C sources, the SQL sources, and the newest update script.
-# Older scripts never change.
+# Returns all files with texts for people: the C sources, the SQL sources, and the newest update
+# script. Older scripts never change.
 sub sources_of_messages
 {
 	return (source_files(), source_files('sql'), (sort glob "$top/sql/rhesis_notify--*--*.sql")[-1]);

@@ -35,7 +35,7 @@ sub in_parallel
 	return @results;
 }
 
-# The child runs no END block, because the servers belong to the parent.
+# Starts a child process. It runs no END block, because the servers belong to the parent.
 sub start
 {
 	my ($code) = @_;

@@ -18,7 +18,7 @@ use Time::HiRes qw(usleep);
 my $peers = abs_path(dirname(__FILE__) . '/../../peers');
 my @running;
 
-# The directory that test/peers/make-certificates has filled.
+# Returns the directory that test/peers/make-certificates has filled.
 sub certificates
 {
 	$ENV{RHESIS_CERTIFICATES} //= do
@@ -47,7 +47,7 @@ sub start
 	return $self;
 }
 
-# Stops, and starts again with changed options. undef removes an option.
+# Stops the server, and starts it again with changed options. undef removes an option.
 sub start_otherwise
 {
 	my ($self, %options) = @_;
@@ -76,7 +76,7 @@ sub arguments
 		} grep { defined $options{$_} } sort keys %options);
 }
 
-# After stop: starts again on the same port, with the same mails.
+# Starts the server again after stop(), on the same port and with the same mails.
 sub start_again
 {
 	my ($self) = @_;
@@ -148,7 +148,7 @@ sub rules
 	return;
 }
 
-# All mails so far, the oldest first.
+# Returns all mails so far, the oldest first.
 sub mails
 {
 	my ($self) = @_;
@@ -193,7 +193,7 @@ sub transcript
 	return -e "$self->{directory}/transcript" ? slurp_file("$self->{directory}/transcript") : '';
 }
 
-# The commands of the clients, in order.
+# Returns the commands of the clients, in order.
 sub commands
 {
 	my ($self) = @_;

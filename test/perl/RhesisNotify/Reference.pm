@@ -18,8 +18,8 @@ our @EXPORT_OK = qw(sections);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
-# Name and text of each part. The server needs the extension, and the roles "a_task", "an_operator"
-# and "a_monitor" with the privileges of grant_to().
+# Returns name and text of each part. The server needs the extension, and the roles "a_task",
+# "an_operator" and "a_monitor" with the privileges of grant_to().
 sub sections
 {
 	my ($node) = @_;
@@ -40,7 +40,7 @@ sub sections
 
 # ---- Markdown ----
 
-# Text as a cell of a table.
+# Returns a text as a cell of a table.
 sub cell
 {
 	my ($text) = @_;
@@ -53,7 +53,7 @@ sub code
 	return defined $text && $text ne '' ? '`' . ($text =~ s/\|/\\|/gr) . '`' : '';
 }
 
-# A comment as prose. Names of objects are formatted as code, and it ends with a full stop.
+# Returns a comment as prose. Names of objects are formatted as code, and it ends with a full stop.
 sub prose
 {
 	my ($text) = @_;
@@ -68,7 +68,7 @@ sub table
 	return join '', map { '| ' . join(' | ', @$_) . " |\n" } $head, [ map { '---' } @$head ], @rows;
 }
 
-# The rows of a query as hashes.
+# Returns the rows of a query as hashes.
 sub rows
 {
 	my ($node, $query) = @_;
@@ -84,7 +84,7 @@ my %values_of = (
 	real => \&range,
 	string => sub { 'text' },);
 
-# The largest integer means that there is no upper limit.
+# Returns the range of a setting. The largest integer means that there is no upper limit.
 sub range
 {
 	my ($setting) = @_;
@@ -92,7 +92,7 @@ sub range
 	return $setting->{max_val} == 2147483647 ? "from $setting->{min_val}$unit" : "$setting->{min_val} to $setting->{max_val}$unit";
 }
 
-# pg_settings does not show the password, so its description comes from the source.
+# Adds the password. pg_settings does not show it, so its description comes from the source.
 sub password_setting
 {
 	my ($descriptions) = source_text('c') =~
@@ -103,7 +103,7 @@ sub password_setting
 	return { name => 'rhesis_notify.smtp_password', vartype => 'string', context => 'superuser', short_desc => $short, extra_desc => $extra };
 }
 
-# The default, the source of the default, and the allowed values.
+# Returns the default, the source of the default, and the allowed values.
 sub default_and_values
 {
 	my ($setting, $variable) = @_;
@@ -113,7 +113,7 @@ sub default_and_values
 	return "Default: $default; " . $values_of{ $setting->{vartype} }->($setting) . '.';
 }
 
-# One table for each context.
+# Returns one table of settings for each context.
 sub settings
 {
 	my ($node) = @_;
@@ -140,7 +140,7 @@ sub settings
 
 # ---- Words and their meanings ----
 
-# A comment of the form "word: meaning; word: meaning" as a table.
+# Returns a comment of the form "word: meaning; word: meaning" as a table.
 sub meanings
 {
 	my ($node, $head, $comment) = @_;
@@ -168,7 +168,7 @@ sub short_type
 	return $text =~ s/timestamp with time zone/timestamptz/gr =~ s/::[\w ]+\z//r;
 }
 
-# "NAME(ITEM, ...)", on one line if it is short.
+# Returns "NAME(ITEM, ...)", on one line if it is short.
 sub call
 {
 	my ($name, @items) = @_;
@@ -206,7 +206,7 @@ sub functions
 	} @functions;
 }
 
-# The functions that run as the owner of the extension.
+# Returns the functions that run as the owner of the extension.
 sub security_definer
 {
 	my ($node) = @_;
@@ -256,7 +256,7 @@ sub relations
 	return $text;
 }
 
-# The other parts of a table: constraints, indexes, policies.
+# Returns the other parts of a table: constraints, indexes, policies.
 sub details
 {
 	my ($what, $of, $details) = @_;
@@ -291,7 +291,7 @@ sub messages
 
 # ---- The sources ----
 
-# The purpose in the comment at the head of a file, up to its first full stop or paragraph.
+# Returns the purpose in the comment at the head of a file, up to its first full stop or paragraph.
 sub purpose_of
 {
 	my ($file) = @_;
@@ -301,7 +301,8 @@ sub purpose_of
 	return $first =~ s/\A\S+ - //r =~ s/\s+/ /gr =~ s/\. .*|\.?\s*\z//r;
 }
 
-# A header and a C file with the same name are one module. Its purpose is in the header.
+# Returns the table of a folder. A header and a C file with the same name are one module, whose
+# purpose is in the header.
 sub map_of_folder
 {
 	my ($folder) = @_;

@@ -38,7 +38,7 @@ sub stop
 	return $self->{daemon}->stop;
 }
 
-# The settings of the extension for this mail server.
+# Returns the settings of the extension for this mail server.
 sub settings
 {
 	my ($self) = @_;
@@ -54,7 +54,7 @@ sub ask
 	return;
 }
 
-# The number of accepted mails. With an argument, waits until there are that many.
+# Returns the number of accepted mails. With an argument, first waits until there are that many.
 sub mail_count
 {
 	my ($self, $enough) = @_;
@@ -63,8 +63,8 @@ sub mail_count
 	return decode_json($self->{control}->getline)->{mails};
 }
 
-# For each mail, in order: [local part of the recipient, time of acceptance in seconds of the
-# monotonic clock].
+# Returns for each mail, in order: [local part of the recipient, time of acceptance in seconds of
+# the monotonic clock].
 sub mails
 {
 	my ($self) = @_;

@@ -22,8 +22,8 @@ sub folder_levels
 	return @levels;
 }
 
-# Full paths. The argument is an extension of C sources ("c" or "h"), "sql" for the parts of the
-# install script, or missing for all C sources.
+# Returns full paths. The argument is an extension of C sources ("c" or "h"), or "sql" for the parts
+# of the install script. Without an argument, returns all C sources.
 sub source_files
 {
 	my ($extension) = @_;
@@ -33,7 +33,7 @@ sub source_files
 	return map { "$top/$_" } @files;
 }
 
-# The same files as one text.
+# Returns the same files as one text.
 sub source_text
 {
 	my ($extension) = @_;
