@@ -43,6 +43,9 @@ static const char *const invisible_entities[] = {
 /* Elements whose content is not shown in the mail. */
 static const char *const hidden_elements[] = {"head", "style", "script", "title", "template", NULL};
 
+/* A layout may have its content in the head, outside of the elements in it that are hidden. */
+static const char *const head_element[] = {"head", NULL};
+
 /* Tags that show something by themselves. */
 static const char *const shown_tags[] = {"img",	  "svg",   "video",	 "object", "iframe",
 										 "embed", "input", "canvas", NULL};
@@ -210,7 +213,7 @@ HtmlHidesPlace(const char *html, const char *place)
 	{
 		if (strncmp(p, "{{", 2) == 0)
 			p = strstr(p, "}}");
-		else if (BeginsTag(p) && pg_strncasecmp(p, "<head", 5) != 0)
+		else if (BeginsTag(p) && TagName(p + 1, head_element) == NULL)
 			p = SkipTag(p);
 		else
 			p++;

@@ -74,10 +74,31 @@ CheckText(void)
 	ok(!TextIsBlank("\xE2"), "half a character");
 }
 
+/* Each source has a place that it hides, and then one that it shows. */
+static void
+CheckPlaces(void)
+{
+	static const char *const sources[] = {
+		"<header class='{{hidden}}'>{{shown}}</header>",
+		"<head><title>{{hidden}}</title>{{shown}}</head>",
+		"<head lang='x'><style>{{hidden}}</style></head>{{shown}}",
+		"<headline {{hidden}}>{{shown}}",
+		"<!-- {{hidden}} --><p>{{shown}}</p>",
+		"<STYLE>{{hidden}}</STYLE>{{shown}}",
+	};
+
+	for (int i = 0; i < (int) lengthof(sources); i++)
+	{
+		ok(HtmlHidesPlace(sources[i], strstr(sources[i], "{{hidden")), "HTML %d hides a place", i);
+		ok(!HtmlHidesPlace(sources[i], strstr(sources[i], "{{shown")), "HTML %d shows a place", i);
+	}
+}
+
 int
 main(void)
 {
 	CheckHtml();
+	CheckPlaces();
 	CheckText();
 	ArenaReset();
 	return done_testing();
