@@ -156,6 +156,7 @@ OccupySlot(WorkerSlot *slot, Oid database, int number)
 	slot->needs_person = false;
 	slot->hint[0] = '\0';
 	slot->settings_problem_logged = false;
+	slot->copy_logged = false;
 	slot->links_problem_logged = false;
 	pg_atomic_write_u32(&slot->requests, 0);
 	pg_atomic_write_u32(&slot->wanted_workers, 0);

@@ -286,5 +286,16 @@ is_deeply([ sort keys %copies_warned ], [ 'copy', 'running' ], 'the log says whi
 like($_, qr/HINT:  .*adopt_database\(true\).*adopt_database\(false\)/, 'and names both calls') foreach $warnings[0];
 is(scalar(@warnings), 1 + $restores, 'once for each');
 
+# When every slot has served a copy, the next copy gets one of these slots.
+foreach my $number (0 .. $node->sql('SHOW max_worker_processes'))
+{
+	my $offset = -s $node->logfile;
+
+	$node->sql("CREATE DATABASE copy_$number TEMPLATE running");
+	$node->wait_for_log(qr/WARNING:  rhesis_notify mails nothing in database "copy_$number"/, $offset);
+	$node->sql("DROP DATABASE copy_$number");
+}
+pass('the log says so about each further copy');
+
 $node->stop;
 done_testing();
