@@ -59,7 +59,8 @@ static QueueStatement latest = {
 		   " FROM rhesis_notify.task_notifications AS due" REGISTRATION_JOIN ")"
 		   "SELECT o.id FROM opted AS o"
 		   " WHERE o.template OPERATOR(pg_catalog.=) COALESCE($1, o.template)"
-		   "  AND ($2 IS NULL OR COALESCE(o.organization_id, $2) OPERATOR(pg_catalog.=) $2)"
+		   "  AND ($2 IS NULL OR o.organization_id IS NULL"
+		   "       OR o.organization_id OPERATOR(pg_catalog.=) ANY (ARRAY['', $2]))"
 		   " ORDER BY o.id DESC LIMIT $3",
 	.parameter_count = 3,
 	.parameter_types = {TEXTOID, TEXTOID, INT4OID},

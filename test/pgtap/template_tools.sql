@@ -168,6 +168,10 @@ SELECT is(pg_temp.said($$ 'task_completion' $$, $$ subject => 'Done: {task_name}
 	'where an organization has its own, everybody''s changes nothing');
 SELECT is(pg_temp.said($$ 'task_completion' $$, $$ organization_id => 'acme' $$, $$ subject => 'acme: {task_name}' $$), '0 differs subject; 6 differs subject',
 	'the organization''s current one counts');
+SELECT pg_temp.notify('{"organization_id": ""}') AS empty \gset
+SELECT is(pg_temp.said($$ 'task_completion' $$, $$ organization_id => 'acme' $$, $$ subject => 'acme: {task_name}' $$, 'last => 1'), '7 differs subject',
+	'an empty organization is none');
+DELETE FROM rhesis_notify.task_notifications WHERE id = :empty;
 DELETE FROM rhesis_notify.templates;
 INSERT INTO rhesis_notify.templates (name, html) VALUES ('big', '{{#a}}{{#a}}{{#a}}{{#a}}{{/a}}{{/a}}{{/a}}{{/a}}');
 SELECT is(pg_temp.said($$ 'layout' $$, $$ html => '{{>layout}}' $$, 'last => 1'),
