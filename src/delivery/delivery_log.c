@@ -8,7 +8,11 @@
 #include "settings/settings.h"
 #include "smtp/smtp_reply.h"
 
-char *
+/*
+ * Returns a copy with '?' for line breaks and control characters, so that no value can forge a log
+ * line.
+ */
+static char *
 OneLine(const char *text)
 {
 	char *line = pstrdup(text);

@@ -8,12 +8,6 @@
 
 #include "smtp/smtp_event.h"
 
-/*
- * Returns a copy with '?' for line breaks and control characters, so that no value can forge a log
- * line.
- */
-extern char *OneLine(const char *text);
-
 /* Returns the server's reply, or else what happened and at which stage. Printable, palloc'd. */
 extern char *EventInOneLine(const SmtpEvent *event);
 

@@ -182,13 +182,6 @@ extern void SkipUsedEventIds(void);
 extern bool NextDueTime(TimestampTz *due);
 
 /*
- * Deletes up to limit finished rows that are older than rhesis_notify.retention, oldest first.
- * Returns their number. If limit rows were found, the next call continues after them; else it
- * begins at the oldest row again. Raises an error if a row cannot be deleted.
- */
-extern int PurgeFinished(int limit);
-
-/*
  * Returns the notification with this id, in any state, as a claim would return it, palloc'd in
  * context. Returns NULL if there is no such row.
  */

@@ -95,13 +95,6 @@ ForgetUntried(MonotonicTime now)
 	}
 }
 
-void
-TryAsideAtOnce(void)
-{
-	for (int i = 0; i < count; i++)
-		rows[i] = (AsideRow){.id = rows[i].id};
-}
-
 /* Returns, as a bigint[], the ids of the rows that are not to be tried until after time. */
 static Datum
 IdsAsideAfter(MonotonicTime time)

@@ -32,9 +32,6 @@ extern void TakeFromAside(int64 id);
  */
 extern void ForgetUntried(MonotonicTime now);
 
-/* Allows all rows to be tried at once. For use after triggers or constraints have changed. */
-extern void TryAsideAtOnce(void);
-
 /* Return ids as a bigint[]: of all rows set aside, or of those that are not to be tried at now. */
 extern Datum AllAside(void);
 extern Datum StillAside(MonotonicTime now);

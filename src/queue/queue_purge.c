@@ -123,16 +123,3 @@ RestartPurge(void)
 {
 	place = oldest;
 }
-
-int
-PurgeFinished(int limit)
-{
-	PurgeResult result;
-
-	PurgeBatch(limit, &result);
-	if (result.failed)
-		RaiseProblem(&result.problem);
-	if (result.picked < limit)
-		RestartPurge();
-	return result.removed;
-}

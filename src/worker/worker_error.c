@@ -44,7 +44,7 @@ ShouldLogError(const char *text)
 	return true;
 }
 
-void
+static void
 ResetLoggedError(void)
 {
 	logged_error[0] = '\0';

@@ -26,10 +26,9 @@ extern WorkerStep CurrentStep(void);
 
 /*
  * Shows an error in worker_status. Returns true if it should be logged, too: an error is logged
- * once, until another one occurs or ResetLoggedError() is called because all is well again.
+ * once, until another one occurs or all is well again.
  */
 extern bool ShouldLogError(const char *text);
-extern void ResetLoggedError(void);
 
 /*
  * Call this when a transaction has failed. No other one begins before ErrorWaitUntil(), which is

@@ -102,10 +102,13 @@ IsRestored(const struct config_generic *setting)
 		   !IsLeftToTheApp(setting->name) && !IsAct(setting->name);
 }
 
-void
+/*
+ * Sets a setting for the rest of the session, so that ALTER DATABASE and ALTER ROLE do not change
+ * it. Does nothing if this version of PostgreSQL lacks the setting.
+ */
+static void
 PinSetting(const char *name, const char *value)
 {
-	/* Some versions lack the setting. */
 	if (GetConfigOption(name, true, false) != NULL)
 		SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }

@@ -16,10 +16,4 @@ extern void RememberServerSettings(void);
  */
 extern void PinSettings(void);
 
-/*
- * Sets a setting for the rest of the session, so that ALTER DATABASE and ALTER ROLE do not change
- * it. Does nothing if this version of PostgreSQL lacks the setting.
- */
-extern void PinSetting(const char *name, const char *value);
-
 #endif

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "queue/queue.h"
+#include "queue/queue_purge.h"
 #include "queue/result_excerpt.h"
 #include "settings/settings.h"
 #include "template/variable_list.h"
@@ -285,7 +286,15 @@ queue_probe_next_due_time(PG_FUNCTION_ARGS)
 Datum
 queue_probe_purge_finished(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT32(PurgeFinished(PG_GETARG_INT32(0)));
+	int limit = PG_GETARG_INT32(0);
+	PurgeResult result;
+
+	PurgeBatch(limit, &result);
+	if (result.failed)
+		RaiseProblem(&result.problem);
+	if (result.picked < limit)
+		RestartPurge();
+	PG_RETURN_INT32(result.removed);
 }
 
 Datum
