@@ -326,7 +326,7 @@ DECLARE
 	role text := pg_catalog.current_setting('session_replication_role');
 	was_paused boolean;
 BEGIN
-	-- In a replica's session, the trigger keep_own_pause would keep the row.
+	-- With session_replication_role = replica, the trigger keep_own_pause would ignore the change.
 	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 	DELETE FROM rhesis_notify.database_pause;
 	was_paused := FOUND;
@@ -368,7 +368,8 @@ BEGIN
 		RETURN 0;
 	END IF;
 
-	-- In a replica's session, the triggers ignore_replicated would keep the rows.
+	-- With session_replication_role = replica, the triggers ignore_replicated would ignore the
+	-- changes below.
 	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 
 	-- pg_restore --disable-triggers turns all triggers of a table into ordinary ones, which do not

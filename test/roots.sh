@@ -1,9 +1,10 @@
-# shellcheck shell=dash disable=SC2016 # Scripts in single quotes are for the shell in there, which fills them in.
+# shellcheck shell=dash disable=SC2016 # The shell that runs a script in single quotes expands its variables.
 # Functions for sh that make a Debian in a directory, for tests that need their own system. Source
 # this file with $top set to the checkout.
 #
-# It needs root, debootstrap and unshare. Mounts exist only in the namespace of the run. They end
-# with its processes, so a program that removes files outside never meets a mount.
+# It needs root, debootstrap and unshare. Mounts exist only in the namespace of the run, and end
+# with its processes. A program outside does not see them: if it removes the root, it cannot delete
+# files below a mount.
 
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 

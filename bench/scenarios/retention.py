@@ -65,7 +65,7 @@ def run(bench, report):
         cluster.configure(rhesis_notify__retention=0, **sink.settings())
         database = Database(cluster, "retention")
         database.serve()
-        # There are more rows than that, so that they last for all rounds.
+        # A quarter more rows than `old`, so that some are left until the last round ends.
         database.add_history(old + old // 4, old + old // 4)
         cluster.sql("CHECKPOINT")
         database.hold_back(counts["without"])

@@ -330,7 +330,7 @@ DECLARE
 	role text := pg_catalog.current_setting('session_replication_role');
 	was_paused boolean;
 BEGIN
-	-- In a replica's session, the trigger keep_own_pause would keep the row.
+	-- With session_replication_role = replica, the trigger keep_own_pause would ignore the change.
 	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 	DELETE FROM rhesis_notify.database_pause;
 	was_paused := FOUND;

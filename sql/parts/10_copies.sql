@@ -90,7 +90,8 @@ BEGIN
 		RETURN 0;
 	END IF;
 
-	-- In a replica's session, the triggers ignore_replicated would keep the rows.
+	-- With session_replication_role = replica, the triggers ignore_replicated would ignore the
+	-- changes below.
 	PERFORM pg_catalog.set_config('session_replication_role', 'origin', true) WHERE role OPERATOR(pg_catalog.=) 'replica';
 
 	-- pg_restore --disable-triggers turns all triggers of a table into ordinary ones, which do not

@@ -147,7 +147,8 @@ IsMistakable(const char *p, const char *end)
 }
 
 /*
- * Encodes the character at p. Returns its end; or p, on a new line, if the character did not fit.
+ * Encodes the character at p, and returns its end. If it does not fit, ends the line instead, and
+ * returns p.
  */
 static const char *
 PutEncoded(QpLine *line, const char *p, const char *end)

@@ -159,8 +159,8 @@ WasTooFast(const Outcome *outcome, const MailCircumstances *mail)
 }
 
 /*
- * Returns true if the account has to change. A login that is refused with 4xx may be accepted
- * later.
+ * Returns true if waiting does not help, because a setting or the account has to change. A reply
+ * with 4xx may be another one later.
  */
 static bool
 NeedsPerson(const Outcome *outcome, const SmtpEvent *event)

@@ -755,8 +755,8 @@ const Rule outcome_rules[] = {
 	{REPLY, ANYWHERE, 500, 599, NULL, NULL, 0, MESSAGE_REFUSED},
 
 	/*
-	 * The dialogue broke in the middle of a message. The message itself may be the cause, each time
-	 * again, so the attempt counts.
+	 * The dialogue broke in the middle of a message. The message itself may be the cause and break
+	 * every connection, so the attempt counts.
 	 */
 	{TIMEOUT, ANYWHERE, 0, 0, NULL, NULL, 0, /* => */
 	 OUTCOME_SCOPE_CONNECTION, OUTCOME_DEFER, "timeout", 0, NULL, false},

@@ -1,10 +1,10 @@
 /*
- * queue_figures.h - the queue in figures, and what its tables need from the server, for health()
- * and metrics().
+ * queue_figures.h - the queue in figures, and the vacuum state of its tables, for health() and
+ * metrics().
  *
  * Monitoring reads these figures every few seconds, on queues of any length. So every statement
- * uses indexes. The due rows are counted in their index alone. Where rows themselves must be read,
- * at most MOST_COUNTED are read.
+ * uses indexes. The due rows are counted in their index alone. Held rows are all read, through an
+ * index. Of other rows at most MOST_COUNTED are read.
  */
 #ifndef RHESIS_QUEUE_FIGURES_H
 #define RHESIS_QUEUE_FIGURES_H

@@ -109,9 +109,9 @@ FailureDelayMs(const KnownDatabase *known, int64 at_most)
 }
 
 /*
- * Let a database whose processes failed wait less, because a session has told of a change in it: a
- * process may be able to connect now, as that session was. But the database still waits, because
- * tasks report often.
+ * Shorten the wait of a database whose processes failed, because something has changed in it: a
+ * process may be able to connect now. Do not try at once: while a database has no worker, each task
+ * that reports counts as a change.
  */
 static void
 HurryFailed(KnownDatabase *known)

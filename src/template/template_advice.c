@@ -545,7 +545,7 @@ WarnOfLayout(Advice *advice, const char *source)
 				(errmsg("%s of template \"%s\" does not always have its block {{$%s}}",
 						TemplatePartName(advice->part), advice->template_name, CONTENT),
 				 errdetail("It is in a section or in another block, which begins in line %d. "
-						   "Mails that do not show that lose their content.",
+						   "A mail that does not show that part loses its content.",
 						   conditional_line),
 				 errhint("Put {{$%s}}{{/%s}} outside of sections, or into both {{#name}} and "
 						 "{{^name}}.",

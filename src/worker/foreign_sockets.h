@@ -1,6 +1,6 @@
 /*
- * foreign_sockets.h - ends a look-up that waits for another server where PostgreSQL does not look
- * for interrupts.
+ * foreign_sockets.h - ends a look-up that waits for another server (dblink, postgres_fdw) in code
+ * that ignores interrupts.
  */
 #ifndef RHESIS_FOREIGN_SOCKETS_H
 #define RHESIS_FOREIGN_SOCKETS_H

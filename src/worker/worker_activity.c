@@ -111,8 +111,8 @@ ShowWorkDone(void)
 }
 
 /*
- * standby_since is set for each commit that may wait. Readers test whether the process really
- * waits: the setting may be newer than what this process has read.
+ * Sets standby_since at each commit that may wait for a standby. synchronous_standby_names may have
+ * changed since this process read it, so readers test whether the process really waits.
  */
 void
 ShowCommit(void)

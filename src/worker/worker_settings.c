@@ -3,7 +3,7 @@
  *
  * ALTER DATABASE and ALTER ROLE are meant for the sessions of the application. A read-only
  * database, an isolation level, a time-out, planner settings or exit_on_error must not change what
- * the worker does, its plans or its life. New versions of PostgreSQL bring new settings, so the
+ * the worker does, nor its plans, nor end it. New versions of PostgreSQL bring new settings, so the
  * code does not list them: each setting that a user or a superuser may change goes back to the
  * value of the server's configuration. The exceptions are:
  *
@@ -18,9 +18,9 @@
  * PinSettings pins a second list of settings, whatever the server's configuration says: our
  * statements and their plans rely on them.
  *
- * A relation of the application can change settings while it is read. The end of its subtransaction
- * undoes that. Two settings would end the process before that, so they cannot be changed there at
- * all.
+ * A relation of the application can change settings while the worker reads it. The worker reads it
+ * in a subtransaction, whose end undoes the change. exit_on_error and transaction_timeout could end
+ * the process before that, so ForbidDeadlySettings() refuses to change them there.
  */
 #include "postgres.h"
 

@@ -58,7 +58,8 @@ ok(sends(), 'mail goes out');
 
 # ---- Back ----
 
-# The launcher is about to start a worker.
+# The worker ends just before the clock is set back: by then the launcher has timed the next start by
+# the old clock.
 $node->sql(q{SELECT pg_terminate_backend(pid, 5000) FROM rhesis_notify.worker_status});
 set_clock(2 * $hour);
 is(server_is_off_by(), 2, 'the server\'s clock is set back by an hour');

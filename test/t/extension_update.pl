@@ -183,8 +183,8 @@ foreach my $from (map { basename($_) } sort glob "$ENV{RHESIS_PREVIOUS_VERSIONS}
 	my %granted = catalog_of($node, 'fresh', $grant);
 	is(join("\n", differences(\%granted, { catalog_of($node, 'every_state', $grant) })), '', 'every_state: so it is, with what grant_to gives');
 
-	# Version 1.0 granted operators every function. The update revokes trigger functions, keeps the
-	# others, and does not let default privileges apply to new objects.
+	# Version 1.0 granted operators every function but grant_to(). The update revokes trigger
+	# functions, keeps the others, and does not let default privileges apply to new objects.
 	if ($from eq '1.0')
 	{
 		$node->sql('CREATE ROLE operator_of_10; CREATE ROLE somebody');

@@ -69,9 +69,9 @@ sub resume_with
 	return;
 }
 
-# Ends the worker, and waits for the next one. Returns $deed with facts from before it: the epoch of
-# the worker, the number of waiting rows, the rows that were recorded as sent, and the time when
-# these were read. If no row was waiting, does nothing and returns nothing.
+# Ends the worker as $deed says, and waits for the next one. Returns $deed with what was true before:
+# the epoch of the worker, the number of waiting rows, the rows that were recorded as sent, and the
+# time when these were read. If no row was waiting, does nothing and returns nothing.
 sub end_worker
 {
 	my ($name, $deed) = @_;

@@ -105,8 +105,8 @@ check_retention('a trigger that raises', $trigger->(q{RAISE EXCEPTION 'kept for 
 check_retention('a trigger that suppresses', $trigger->('RETURN NULL;'), $drop, qr/suppresses/);
 check_retention('a trigger that takes its time', $trigger->('PERFORM pg_sleep(60);'), $drop, qr/takes longer than/);
 
-# ---- A slow foreign key: many rows refer to one row, and the removal of each other row searches
-# all of them ----
+# ---- A foreign key without an index: many rows refer to one row, and the removal of any row
+# searches all of them ----
 
 my $RECEIPTS = 300_000;
 my $SLOW = 3000;

@@ -22,7 +22,7 @@ QuotedPrintable(const char *text)
 #define TEN "0123456789"
 #define SEVENTY TEN TEN TEN TEN TEN TEN TEN
 
-/* Returns the encoding of an ASCII byte between two letters. */
+/* Returns the encoding of an ASCII byte that has a letter before and after it. */
 static const char *
 EncodedByte(int c)
 {

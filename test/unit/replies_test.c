@@ -221,8 +221,8 @@ CheckWording(void)
 }
 
 /*
- * The problem of one recipient must not delay other mails, whatever the name of the recipient is
- * and the server says.
+ * The problem of one recipient must not delay other mails, whatever the recipient is called, and
+ * whatever the server says.
  */
 static void
 CheckRecipientsTexts(void)
