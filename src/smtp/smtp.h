@@ -165,6 +165,19 @@ extern SmtpMail *SmtpTakeBack(SmtpPool *pool);
  */
 extern void SmtpCloseIdle(SmtpPool *pool);
 
+/*
+ * Begins to note the dialogue if wanted, and else stops. While a connection is opened that was begun
+ * before, only its replies are noted. The text has the addresses of mails, but neither the data of a
+ * login nor the content of a mail.
+ */
+extern void SmtpPoolTrace(SmtpPool *pool, bool wanted);
+
+/*
+ * Returns the dialogue since the last call, in printable ASCII, each line with "\n"; NULL if nothing
+ * was said. The text is valid until the next call that gets the pool.
+ */
+extern const char *SmtpTakeTrace(SmtpPool *pool);
+
 extern void SmtpPoolGetStatus(const SmtpPool *pool, SmtpPoolStatus *status);
 
 /* Free the texts of the event. The mail and what the caller has put into it are not freed. */

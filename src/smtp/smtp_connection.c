@@ -122,6 +122,7 @@ NoteReplyLine(char *line, size_t size, size_t count, void *connection_data)
 	SmtpConnection *connection = connection_data;
 	size_t length = size * count;
 
+	SmtpTraceReceived(connection, line, length);
 	NoteEhloLine(&connection->capabilities, line, length);
 	for (size_t used = 0; used < length;)
 	{
@@ -230,6 +231,7 @@ SmtpOpenConnection(SmtpPool *pool, SmtpProbe *probe, const SmtpMail *probe_mail)
 	if (connection == NULL)
 		return false;
 	connection->pool = pool;
+	connection->number = ++pool->numbered;
 	connection->fd = -1;
 	connection->probe = probe;
 	if (probe_mail != NULL)
@@ -290,6 +292,12 @@ SetUpHandle(SmtpConnection *connection)
 	SET(CURLOPT_HEADERFUNCTION, NoteReplyLine);
 	SET(CURLOPT_HEADERDATA, connection);
 	SET(CURLOPT_PRIVATE, connection);
+	if (pool->trace != NULL)
+	{
+		SET(CURLOPT_VERBOSE, 1L);
+		SET(CURLOPT_DEBUGFUNCTION, SmtpTraceOpening);
+		SET(CURLOPT_DEBUGDATA, connection);
+	}
 
 	SET(CURLOPT_USE_SSL, (long) (pool->tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
@@ -445,6 +453,7 @@ BeginDialogue(SmtpConnection *connection)
 	SmtpPool *pool = connection->pool;
 	SmtpMail *mail;
 
+	SmtpTraceNote(connection, "is ready");
 	connection->state = SMTP_CONNECTION_READY;
 	pool->opening_count--;
 	ReleaseDescriptors(connection, DESCRIPTORS_READY);
@@ -545,6 +554,7 @@ FreeConnection(SmtpConnection *connection)
 		if (SmtpConnectionByFd(pool, connection->fd) == connection)
 			pool->by_fd[connection->fd] = NULL;
 	}
+	SmtpTraceNote(connection, "is closed");
 	if (connection->easy != NULL)
 	{
 		BlockSignals(&saved);

@@ -11,6 +11,7 @@
  *	smtp_auth.c			the login mechanism that a connection tries
  *	smtp_mails.c		the mails that wait and the mails that are finished
  *	smtp_timer.c		the clock and the timer of a pool
+ *	smtp_trace.c		the dialogue as text, for the log
  *
  * smtp_reply.c, smtp_event.c and multiplexer.c are at the bottom. They do not know what a pool is.
  *
@@ -99,6 +100,7 @@ typedef enum SmtpConnectionState
 typedef struct SmtpConnection
 {
 	SmtpPool *pool;
+	unsigned int number; /* for the trace: 1 for the first one of the pool */
 	SmtpConnectionState state;
 	CURL *easy;
 	int fd;			 /* -1 until it is ready */
@@ -152,6 +154,8 @@ typedef struct SmtpMailList
 	int length;
 } SmtpMailList;
 
+typedef struct SmtpTrace SmtpTrace;
+
 #define SMTP_NO_MECHANISM (-1)
 
 /* What is known about the server's login mechanisms. A set of mechanisms is a mask of bits. */
@@ -203,6 +207,8 @@ struct SmtpPool
 	int limit;
 	bool stalled;
 	uint64 connects;
+	unsigned int numbered; /* connections that have a number */
+	SmtpTrace *trace;	   /* NULL: the dialogue is not noted */
 
 	SmtpConnection **by_fd; /* ready connections, by their sockets */
 	int by_fd_length;
@@ -262,5 +268,13 @@ extern int64 SmtpNowUs(void);
 extern void SmtpReadClock(SmtpPool *pool);
 extern void SmtpSetDeadline(SmtpConnection *connection, int milliseconds);
 extern void SmtpArmTimer(SmtpPool *pool);
+
+/* smtp_trace.c */
+extern void SmtpTraceSent(const SmtpConnection *connection, const char *line, size_t length);
+extern void SmtpTraceReceived(const SmtpConnection *connection, const char *line, size_t length);
+extern void SmtpTraceReply(const SmtpConnection *connection, const SmtpReply *reply);
+extern void SmtpTraceNote(const SmtpConnection *connection, const char *note);
+extern int
+SmtpTraceOpening(CURL *easy, curl_infotype type, char *data, size_t size, void *connection);
 
 #endif

@@ -246,6 +246,7 @@ SmtpPoolDestroy(SmtpPool *pool)
 	free(pool->ca_file);
 	free(pool->connections);
 	free(pool->by_fd);
+	free(pool->trace);
 	free(pool);
 }
 

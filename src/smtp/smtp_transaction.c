@@ -170,6 +170,7 @@ AppendCommand(SmtpConnection *connection, SmtpCommand command, SmtpMail *mail, c
 {
 	AppendOutput(connection, line, strlen(line));
 	Expect(connection, command, mail);
+	SmtpTraceSent(connection, line, strlen(line));
 }
 
 static void
@@ -210,6 +211,7 @@ AppendBody(SmtpConnection *connection)
 	if (connection->data_appended == mail->data_length)
 	{
 		Expect(connection, SMTP_COMMAND_DOT, mail);
+		SmtpTraceNote(connection, "sends the mail");
 		connection->mail = NULL;
 		connection->step = SMTP_STEP_IDLE;
 	}
@@ -435,6 +437,8 @@ SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *repl
 
 	if (connection->step == SMTP_STEP_ENDED)
 		return;
+	if (text != NULL)
+		SmtpTraceNote(connection, text);
 	while (true)
 	{
 		SmtpMail *mail = NULL;
@@ -532,6 +536,7 @@ HandleReply(SmtpConnection *connection, const SmtpReply *reply)
 	bool granted = !refused && IsGranted(expected.command, reply->code);
 	SmtpEvent event = {0};
 
+	SmtpTraceReply(connection, reply);
 	if (connection->expected_count == 0 || !IsWritten(connection, &expected) || reply->code == 421)
 	{
 		SmtpGiveUp(connection, refused ? SMTP_EVENT_REPLY : SMTP_EVENT_GARBAGE, reply, reply->text);

@@ -75,6 +75,10 @@ HandleRequests(void)
 
 	CHECK_FOR_INTERRUPTS();
 	requests = ConsumeRequests(my_slot, &due_since);
+	if (requests != 0)
+		elog(DEBUG2, "woken:%s%s%s", requests & WAKE_ROWS_DUE ? " rows are due" : "",
+			 requests & WAKE_RETRY_NOW ? ", retry now" : "",
+			 requests & WAKE_RELOAD ? ", reload" : "");
 	if (ConfigReloadPending || (requests & WAKE_RELOAD))
 	{
 		ConfigReloadPending = false;

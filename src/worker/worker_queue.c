@@ -173,6 +173,8 @@ Claim(MonotonicTime now, const DatabaseState *state)
 		MemoryContextSetParent(context, TopMemoryContext);
 	}
 	NoteClaimStart(start, began);
+	elog(claim.count > 0 ? DEBUG1 : DEBUG2, "claimed %d notifications, at most %d%s", claim.count,
+		 limit, claim.full ? ", there may be more" : "");
 	/* After the last claimed row there may be more. */
 	if (claim.full)
 		ClaimNow();

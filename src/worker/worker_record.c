@@ -299,9 +299,23 @@ RecordOneByOne(void)
 	refusals = recorded > 0 ? 0 : refusals + problems.count;
 }
 
+/* Logs at DEBUG2 how many rows were recorded, and how long the statements took. */
+static void
+LogRecording(MonotonicTime began)
+{
+	int recorded = 0;
+
+	for (const Delivery *delivery = settled.first; delivery; delivery = delivery->next)
+		recorded += delivery->is_locked || delivery->is_refused ? 0 : 1;
+	elog(DEBUG2, "recorded %d of %d outcomes in %.3f ms", recorded, settled.count,
+		 (MonotonicNow() - began) / 1000.0);
+}
+
 void
 RecordSettled(void)
 {
+	bool is_logged = message_level_is_interesting(DEBUG2);
+	MonotonicTime began = is_logged ? MonotonicNow() : 0;
 	DeliveryRecord *records;
 	int count = 0;
 
@@ -325,6 +339,8 @@ RecordSettled(void)
 	else
 		refusals = 0;
 	pfree(records);
+	if (is_logged)
+		LogRecording(began);
 }
 
 void

@@ -8,6 +8,7 @@
 
 #include "worker/worker_smtp.h"
 
+#include "delivery/delivery_log.h"
 #include "miscadmin.h"
 #include "server/pace.h"
 #include "settings/settings.h"
@@ -101,6 +102,19 @@ CountDisposition(const Disposition *disposition)
 	}
 }
 
+/* Logs at DEBUG2 what has happened to a mail in the pool. */
+static void
+LogEvent(const Delivery *delivery)
+{
+	char *event;
+
+	if (!message_level_is_interesting(DEBUG2))
+		return;
+	event = EventInOneLine(&delivery->mail.event);
+	elog(DEBUG2, "notification " INT64_FORMAT ": %s", delivery->notification->id, event);
+	pfree(event);
+}
+
 /*
  * Settles a mail that the pool has finished, and treats the mail server accordingly. Returns true
  * if the mail was given to the pool again.
@@ -111,6 +125,7 @@ Collect(Delivery *delivery)
 	ServerCircumstances server;
 	Disposition disposition;
 
+	LogEvent(delivery);
 	NoteBackFromPool(delivery);
 	GetServerCircumstances(&server);
 	disposition = SettleDelivery(delivery, &server);
@@ -128,6 +143,34 @@ Collect(Delivery *delivery)
 	return disposition.resend;
 }
 
+/* Logs the dialogue with the mail server at DEBUG3. */
+static void
+LogDialogue(void)
+{
+	const char *line = SmtpTakeTrace(MailPool());
+
+	while (line != NULL && *line != '\0')
+	{
+		int length = strcspn(line, "\n");
+
+		elog(DEBUG3, "SMTP %.*s", length, line);
+		line += length + 1;
+	}
+}
+
+static void
+LogConnections(const SmtpPoolStatus *status)
+{
+	static uint64 logged;
+
+	if (status->connects == logged)
+		return;
+	logged = status->connects;
+	elog(DEBUG1,
+		 "connected to SMTP server \"%s\" port %d: %d connections now, " UINT64_FORMAT " in all",
+		 rhesis_smtp_host, rhesis_smtp_port, status->connections, status->connects);
+}
+
 void
 RunSmtp(void)
 {
@@ -139,7 +182,9 @@ RunSmtp(void)
 		SmtpMail *mail;
 
 		again = false;
+		SmtpPoolTrace(MailPool(), message_level_is_interesting(DEBUG3));
 		SmtpRun(MailPool());
+		LogDialogue();
 		while ((mail = SmtpNextFinished(MailPool())) != NULL)
 			again |= Collect(mail->cookie);
 		TryMoreConnections();
@@ -152,6 +197,7 @@ RunSmtp(void)
 			SmtpPoolResume(MailPool());
 	} while (again);
 	SmtpPoolGetStatus(MailPool(), &status);
+	LogConnections(&status);
 	pg_atomic_write_u32(&my_slot->connections, status.connections);
 	pg_atomic_write_u32(&my_slot->in_flight, InFlightCount());
 }

@@ -30,6 +30,7 @@ typedef struct DriverOptions
 	bool one_by_one; /* submit a mail when the one before is done */
 	bool quiet;
 	bool probe;
+	bool trace; /* print the dialogue */
 	bool
 		retry_fresh; /* submit a mail again where the policy says: at once, over another connection */
 	bool close_idle; /* at the end, wait until the server has answered QUIT */
@@ -46,6 +47,7 @@ usage(void)
 		  "  --connections N (1)  --messages-per-connection N (500)\n"
 		  "  --count N (1)  --size BYTES (1000)  --sender ADDRESS  --one-by-one\n"
 		  "  --resumes N (0)  --abort-after N  --close-idle  --retry-fresh  --quiet  --probe\n"
+		  "  --trace\n"
 		  "Mail number i goes to the i-th recipient, round and round.\n",
 		  stderr);
 	exit(2);
@@ -90,6 +92,7 @@ ParseOptions(int argc, char **argv)
 										  {"retry-fresh", no_argument, NULL, 'F'},
 										  {"quiet", no_argument, NULL, 'q'},
 										  {"probe", no_argument, NULL, 'P'},
+										  {"trace", no_argument, NULL, 'T'},
 										  {NULL, 0, NULL, 0}};
 	static char *default_recipients[] = {"recipient@example.test"};
 	DriverOptions options = {.smtp = {.host = "127.0.0.1",
@@ -176,6 +179,9 @@ ParseOptions(int argc, char **argv)
 			case 'P':
 				options.probe = true;
 				break;
+			case 'T':
+				options.trace = true;
+				break;
 			default:
 				usage();
 		}
@@ -227,6 +233,20 @@ PrintOutcome(const SmtpMail *mail)
 }
 
 static void
+PrintTrace(SmtpPool *pool)
+{
+	const char *trace = SmtpTakeTrace(pool);
+
+	while (trace != NULL && *trace != '\0')
+	{
+		int length = strcspn(trace, "\n");
+
+		printf("trace: %.*s\n", length, trace);
+		trace += length + 1;
+	}
+}
+
+static void
 RunOnce(SmtpPool *pool)
 {
 	struct pollfd wait = {.fd = SmtpPoolDescriptor(pool), .events = POLLIN};
@@ -237,6 +257,7 @@ RunOnce(SmtpPool *pool)
 		exit(3);
 	}
 	SmtpRun(pool);
+	PrintTrace(pool);
 }
 
 static void
@@ -412,6 +433,7 @@ main(int argc, char **argv)
 		printf("no pool: %s\n", problem);
 		return 2;
 	}
+	SmtpPoolTrace(pool, options.trace);
 	if (options.probe)
 		Probe(pool, &options);
 	else
