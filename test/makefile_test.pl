@@ -333,6 +333,44 @@ is($status, 0, 'what is packed builds, and installs') or diag($output);
 my ($installed_control) = split /\n/, qx(find '$scratch/from_archive' -name rhesis_notify.control);
 ok(defined $installed_control && -e dirname($installed_control) . '/' . (slurp("$top/rhesis_notify.control") =~ /^default_version = '(.*)'/m ? "rhesis_notify--$1.sql" : ''), '... with the install script');
 
+# PGXN refuses what breaks the rules of its META.json.
+sub is_refused_by_pgxn
+{
+	my ($change, $breach, $name) = @_;
+	my $broken = decode_json(slurp("$scratch/unpacked/$packed/META.json"));
+
+	$change->($broken);
+	write_file("$scratch/unpacked/$packed/broken.json", encode_json($broken));
+	my ($breaches, $exit) = shell($top, "test/check-meta $scratch/unpacked/$packed/broken.json");
+	like($breaches, qr{^META\.json/?\Q$breach\E}m, "META.json is refused: $name");
+	return isnt($exit, 0, '... with a status');
+}
+
+is_refused_by_pgxn(sub { delete $_[0]{$_} }, qq(: the key "$_" is missing), "without $_") foreach qw(name version abstract maintainer license provides meta-spec);
+is_refused_by_pgxn(sub { $_[0]{license} = 'PostgreSQL' }, 'license: ', 'with a license that PGXN does not know');
+is_refused_by_pgxn(sub { delete $_[0]{provides}{rhesis_notify}{file} }, 'provides/rhesis_notify: the key "file"', 'with an extension without a file');
+is_refused_by_pgxn(sub { $_[0]{provides}{rhesis_notify}{docfile} = 'doc/none.md' }, 'provides/rhesis_notify/docfile: ', 'with a page that is not there');
+is_refused_by_pgxn(sub { $_[0]{provides}{rhesis_notify}{version} = '1.1.0' }, 'provides/rhesis_notify/version: ', 'with a version that the control file does not give');
+is_refused_by_pgxn(sub { $_[0]{version} = '1.2' }, 'version: ', 'with a version of two numbers');
+is_refused_by_pgxn(sub { $_[0]{resources}{bugtracker}{web} = 'code.example' }, 'resources/bugtracker/web: ', 'with an address that is no URL');
+is_refused_by_pgxn(sub { $_[0]{'meta-spec'}{version} = '2.0.0' }, 'meta-spec/version: ', 'with another version of the rules');
+is_refused_by_pgxn(sub { $_[0]{prereqs}{runtime}{needs} = {} }, 'prereqs/runtime/needs: ', 'with an unknown kind of requirement');
+is_refused_by_pgxn(sub { $_[0]{sources} = 1 }, ': the key "sources" is unknown', 'with an unknown key');
+
+# ---- The sources of an earlier version, where there is no history ----
+
+($output, $status) = shell($checkout, "test/previous-version 1.0 $scratch/previous");
+like($output, qr/^our own sources, called 1\.0 and without rhesis_notify_require_library \(this checkout has no history\)$/m, 'without a history, the sources of an earlier version are our own');
+is($status, 0, '... which is no failure') or diag($output);
+my %is_previous = map { $_ => 1 } split /\n/, qx(cd '$scratch/previous' && find . -type f);
+my @packed_files = split /\n/, qx(/usr/bin/python3 -c 'import sys, zipfile; print(*zipfile.ZipFile(sys.argv[1]).namelist(), sep="\\n")' '$archive');
+my @lacking = grep { !m{/\z|/sql/rhesis_notify--[^/]*\z} && !$is_previous{s{^\Q$packed\E}{.}r} } @packed_files;
+cmp_ok(scalar(@packed_files), '>', 100, 'the archive has its files');
+is(join(' ', @lacking), '', '... and what is packed is there');
+is(join(' ', glob "$scratch/previous/sql/rhesis_notify--*"), "$scratch/previous/sql/rhesis_notify--1.0.sql", '... with the install script of that version alone');
+($output, $status) = shell("$scratch/previous", "make -j2 all with_llvm=no PG_CONFIG=$pg_config");
+is($status, 0, '... and it builds') or diag($output);
+
 # ---- A demo that root has left running ----
 
 make_path("$checkout/build/demo", "$scratch/demo");
