@@ -94,7 +94,7 @@ JsonbMember(const JsonbScope *scope, const MustacheValue *object, const char *na
 {
 	JsonbValue member;
 
-	if (object->data == NULL ||
+	if (object->kind != MUSTACHE_OBJECT || object->data == NULL ||
 		getKeyJsonValueFromContainer(ContainerOf(object), name, name_length, &member) == NULL)
 		return false;
 	SetValue(&member, value);

@@ -86,7 +86,14 @@ foreach my $change (
 	$node->wait_for_state($waiting, 'sent');
 	pass("$column: the worker says that it is not as it was, and goes on when it is");
 }
-$node->sql("ALTER TABLE $queue ADD CONSTRAINT result_is_an_object CHECK (pg_catalog.jsonb_typeof(result) = 'object')");
+
+# Without its constraint, a result may be no object.
+foreach my $result ('[1, {"test_run_id": 7}]', '"' . ('text ' x 50) . '"', '12345', 'true')
+{
+	$node->wait_for_state($node->report(result => $result), 'sent');
+	pass("a result that is no object has no variables: $result");
+}
+$node->sql("ALTER TABLE $queue ADD CONSTRAINT result_is_an_object CHECK (pg_catalog.jsonb_typeof(result) = 'object') NOT VALID");
 
 is($node->sql('SELECT pg_postmaster_start_time()'), $started, 'the server still runs');
 unlike($node->log, qr/was terminated by signal|PANIC:|TRAP:/, 'and none of its processes crashed');
