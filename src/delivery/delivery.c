@@ -33,6 +33,7 @@ DeliveriesWeight(void)
 static void
 Weigh(DeliveryBatch *batch)
 {
+	Assert(deliveries_weight >= batch->weight);
 	deliveries_weight -= batch->weight;
 	batch->weight = MemoryContextMemAllocated(batch->context, true);
 	deliveries_weight += batch->weight;
@@ -254,6 +255,7 @@ StageInWords(SmtpStage stage)
 		[SMTP_STAGE_FINAL_DOT] = "after the end of the message",
 	};
 
+	Assert(stage < lengthof(words));
 	return words[stage];
 }
 
@@ -275,6 +277,7 @@ SettleDelivery(Delivery *delivery, const ServerCircumstances *server)
 		ReturnToQueue(delivery, disposition.delay_ms);
 		return disposition;
 	}
+	Assert(disposition.state != DELIVERY_SKIPPED);
 	SettleAs(delivery, &disposition);
 	record->smtp_reply = ReplyText(delivery);
 	if (disposition.state == DELIVERY_SENT)
@@ -399,12 +402,14 @@ CloseDelivery(Delivery *delivery)
 
 	SmtpMailClear(&delivery->mail);
 	ForgetUnsent(&delivery->unsent_place);
+	Assert(batch->open > 0);
 	if (--batch->open > 0)
 	{
 		if (IsHeavy(delivery))
 			ShedWeight(delivery);
 		return;
 	}
+	Assert(deliveries_weight >= batch->weight);
 	deliveries_weight -= batch->weight;
 	MemoryContextDelete(batch->context);
 }

@@ -135,8 +135,11 @@ ComposeMessage(const MessageParts *parts, StringInfo out, const char **problem)
 char *
 MessageIdFor(int64 notification_id, uint64 mac, const char *domain)
 {
-	return psprintf("<rhesis-notify." INT64_FORMAT ".%016" PRIx64 "@%s>", notification_id, mac,
-					IsValidDomain(domain) ? domain : "localhost");
+	char *id = psprintf("<rhesis-notify." INT64_FORMAT ".%016" PRIx64 "@%s>", notification_id, mac,
+						IsValidDomain(domain) ? domain : "localhost");
+
+	Assert(IsMessageId(id));
+	return id;
 }
 
 /*

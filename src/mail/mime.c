@@ -82,6 +82,7 @@ CutText(CleanText *clean, int offset)
 	}
 	while (offset > 0 && clean->bytes[offset - 1] == ' ')
 		offset--;
+	Assert(offset + strlen(ELLIPSIS) < sizeof(clean->bytes));
 	memcpy(clean->bytes + offset, ELLIPSIS, strlen(ELLIPSIS));
 	clean->length = offset + strlen(ELLIPSIS);
 }
@@ -143,6 +144,7 @@ MakeClean(CleanText *clean, const char *text, int max_chars)
 			space_pending = false;
 		}
 		last_char = clean->length;
+		Assert(clean->length + byte_count < (int) sizeof(clean->bytes));
 		memcpy(clean->bytes + clean->length, bytes, byte_count);
 		clean->length += byte_count;
 		char_count++;
@@ -194,6 +196,7 @@ AppendPlain(HeaderField *field, const CleanText *clean, bool in_quotes)
 	const char *end = clean->bytes + clean->length;
 	char word[MAX_PLAIN_WORD + 2];
 
+	Assert(clean->plain);
 	for (bool first = true; first || p < end; first = false)
 	{
 		int length = 0;
@@ -209,6 +212,7 @@ AppendPlain(HeaderField *field, const CleanText *clean, bool in_quotes)
 		if (p == end && in_quotes)
 			word[length++] = '"';
 		p++;
+		Assert(length <= (int) sizeof(word));
 
 		if (!first && field->column + 1 + length > HEADER_LINE)
 			Fold(field);
@@ -306,9 +310,11 @@ AppendEncoded(HeaderField *field, const CleanText *clean)
 		int limit = Min(ENCODED_WORD, ENCODED_LINE - field->column) - ENCODED_OVERHEAD;
 		int byte_count = FittingBytes(p, end, limit, base64);
 
+		Assert(byte_count > 0);
 		Append(field, base64 ? "=?UTF-8?B?" : "=?UTF-8?Q?", 10);
 		Append(field, word, base64 ? PutBase64(word, p, byte_count) : PutQ(word, p, byte_count));
 		Append(field, "?=", 2);
+		Assert(field->column <= ENCODED_LINE);
 		p += byte_count;
 		if (p < end)
 			Fold(field);
@@ -350,6 +356,7 @@ AppendMailboxHeader(StringInfo out, const char *field_name, const char *name, co
 	CleanText clean;
 	int address_length = strlen(address);
 
+	Assert(strpbrk(address, "\r\n") == NULL);
 	MakeClean(&clean, name, max_chars);
 	BeginField(&field, out, field_name);
 	if (clean.length == 0 || strcmp(clean.bytes, address) == 0)

@@ -84,6 +84,7 @@ EndLine(QpLine *line, const char *end)
 {
 	int end_length = strlen(end);
 
+	Assert(line->length <= MAX_CONTENT);
 	memcpy(line->bytes + line->length, end, end_length);
 	line->out->len += line->length + end_length;
 	line->out->data[line->out->len] = '\0';
@@ -157,6 +158,7 @@ PutEncoded(QpLine *line, const char *p, const char *end)
 	const char *bytes = char_length > 0 ? p : UTF8_REPLACEMENT;
 	int byte_count = char_length > 0 ? char_length : (int) strlen(UTF8_REPLACEMENT);
 
+	Assert(3 * byte_count <= MAX_CONTENT);
 	/* The bytes of a character stay on one line, for people who read the source. */
 	if (line->length + 3 * byte_count > MAX_CONTENT)
 	{

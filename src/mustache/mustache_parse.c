@@ -288,7 +288,12 @@ CloseParent(Parser *parser, const OpenTag *open, const Tag *tag)
 		node->indentation = open->indentation;
 		node->line_start = false;
 		if (open->preceding_text >= 0)
-			parser->nodes[open->preceding_text].tag.length -= open->indentation.length;
+		{
+			Node *text = &parser->nodes[open->preceding_text];
+
+			Assert(text->kind == NODE_TEXT && text->tag.length >= open->indentation.length);
+			text->tag.length -= open->indentation.length;
+		}
 		parser->position = tag->line_end;
 	}
 	parser->line_start = node->indents;
@@ -440,6 +445,31 @@ ParseSource(Parser *parser)
 	return true;
 }
 
+#ifdef USE_ASSERT_CHECKING
+static bool
+IsInSource(const Parser *parser, Span span)
+{
+	return span.offset >= 0 && span.length >= 0 &&
+		   span.offset + span.length <= parser->reader.length;
+}
+
+/* Rendering trusts this: a node ends after it begins, and all that it points to is there. */
+static bool
+NodesAreSound(const Parser *parser)
+{
+	for (int i = 0; i < parser->node_count; i++)
+	{
+		const Node *node = &parser->nodes[i];
+
+		if (node->end <= i || node->end > parser->node_count || !IsInSource(parser, node->tag) ||
+			!IsInSource(parser, node->name) || !IsInSource(parser, node->indentation) ||
+			node->first_part < 0 || node->first_part + node->part_count > parser->part_count)
+			return false;
+	}
+	return true;
+}
+#endif
+
 /* Copies the template into one allocation. */
 static MustacheTemplate *
 BuildTemplate(const Parser *parser)
@@ -450,6 +480,7 @@ BuildTemplate(const Parser *parser)
 	MustacheTemplate *template;
 	char *p;
 
+	Assert(NodesAreSound(parser));
 	p = palloc(MAXALIGN(sizeof(MustacheTemplate)) + nodes_size + parts_size +
 			   parser->reader.length + name_size);
 	template = (MustacheTemplate *) p;

@@ -359,6 +359,8 @@ FindArgument(Renderer *renderer, const Frame *frame, const Node *block, const Ar
 
 		for (int i = a->parent - nodes + 1; i < a->parent->end;
 			 i = nodes[i].end, steps += 1 + block->name.length / BYTES_PER_STEP)
+		{
+			Assert(nodes[i].kind == NODE_BLOCK);
 			if (nodes[i].name.length == block->name.length &&
 				memcmp(a->template->source + nodes[i].name.offset, name, block->name.length) == 0)
 			{
@@ -366,6 +368,7 @@ FindArgument(Renderer *renderer, const Frame *frame, const Node *block, const Ar
 				*argument = &nodes[i];
 				break;
 			}
+		}
 	}
 	return CountSteps(renderer, steps);
 }
@@ -456,6 +459,7 @@ RenderNodes(Renderer *renderer, const Frame *frame, const Context *context, int 
 {
 	const Node *nodes = frame->template->nodes;
 
+	Assert(0 <= first && first <= end && end <= frame->template->node_count);
 	if (++renderer->depth > MUSTACHE_MAX_RENDER_DEPTH)
 		return FailLimit(renderer, "sections and partials are nested too deeply", NULL);
 	for (int i = first; i < end; i = nodes[i].end)
@@ -488,6 +492,8 @@ MustacheRender(const MustacheTemplate *template, const MustacheScope *scope,
 	memset(error, 0, sizeof(MustacheError));
 	scope->root(scope->arg, &root.value);
 	done = RenderNodes(&renderer, &frame, &root, 0, template->node_count);
+	Assert(!done || renderer.depth == 0);
+	Assert(out->len <= renderer.output.max_length);
 	if (renderer.scratch.data)
 		pfree(renderer.scratch.data);
 	if (!done)

@@ -33,6 +33,7 @@ FailLimit(const TagReader *reader, Span tag, const char *message, const char *hi
 Span
 TrimSpan(const TagReader *reader, int start, int end)
 {
+	Assert(0 <= start && start <= end && end <= reader->length);
 	while (start < end && IsSpace(reader->source[start]))
 		start++;
 	while (end > start && IsSpace(reader->source[end - 1]))
@@ -47,6 +48,7 @@ Find(const TagReader *reader, int from, const char *delimiter, int delimiter_len
 	const char *p = reader->source + from;
 	const char *end;
 
+	Assert(from >= 0 && delimiter_length > 0);
 	if (reader->length - from < delimiter_length)
 		return -1;
 	end = reader->source + reader->length - delimiter_length + 1;

@@ -18,5 +18,6 @@ DeliveryStateName(DeliveryState state)
 		[DELIVERY_FAILED] = "failed",	[DELIVERY_SKIPPED] = "skipped",
 	};
 
+	Assert(state < lengthof(names));
 	return names[state];
 }

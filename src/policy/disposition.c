@@ -28,6 +28,7 @@ Exponential(int step, int64 base_ms, int64 max_ms, double jitter)
 {
 	double delay = ldexp(base_ms, Min(Max(step, 1) - 1, 60));
 
+	Assert(jitter >= 0 && jitter <= 1);
 	return (int64) (Min(delay, max_ms) * (1.0 - 0.25 * jitter));
 }
 
@@ -233,6 +234,8 @@ DispositionForEvent(const SmtpEvent *event, const MailCircumstances *mail,
 	FailAtLastAttempt(&outcome, mail);
 	DecideMail(&disposition, &outcome, event, mail);
 	DecideServer(&disposition, &outcome, event, mail, server);
+	Assert(disposition.delay_ms >= 0 && disposition.backoff_ms >= 0);
+	Assert(!disposition.in_doubt || disposition.counts_attempt);
 	return disposition;
 }
 
@@ -262,5 +265,6 @@ ServerActionName(ServerAction action)
 		[SERVER_ACTION_SLOW_DOWN] = "slow_down",
 	};
 
+	Assert(action < lengthof(names));
 	return names[action];
 }

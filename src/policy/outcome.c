@@ -72,6 +72,7 @@ FindRule(const SmtpEvent *event, SmtpEventKind kind)
 
 	while (rule < last && !RuleMatches(rule, event, kind))
 		rule++;
+	Assert(RuleMatches(rule, event, kind));
 	return rule;
 }
 

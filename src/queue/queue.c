@@ -8,6 +8,7 @@
 
 #include "queue/queue.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "queue/queue_internal.h"
 #include "settings/settings.h"
@@ -122,8 +123,10 @@ SwitchOff(const char *setting)
 int
 QueueBegin(void)
 {
-	int nest_level = NewGUCNestLevel();
+	int nest_level;
 
+	Assert(IsTransactionState());
+	nest_level = NewGUCNestLevel();
 	SwitchOff("enable_seqscan");
 	SwitchOff("enable_bitmapscan");
 	/* The remaining sequential scans look so costly that PostgreSQL would compile the plan. */
@@ -160,6 +163,7 @@ QueueExecute(QueueStatement *statement, Datum *values, const char *nulls)
 {
 	int result;
 
+	Assert(statement->parameter_count == 0 || values != NULL);
 	if (statement->plan == NULL)
 		Prepare(statement);
 	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
@@ -171,6 +175,7 @@ QueueExecute(QueueStatement *statement, Datum *values, const char *nulls)
 Datum
 QueueValue(uint64 row, int column, bool *is_null)
 {
+	Assert(SPI_tuptable != NULL && row < SPI_tuptable->numvals);
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, is_null);
 }
 

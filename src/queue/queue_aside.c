@@ -67,6 +67,7 @@ SetAside(int64 id, MonotonicTime now, bool briefly)
 			rows = rows == NULL ? MemoryContextAlloc(TopMemoryContext, capacity * sizeof(AsideRow))
 								: repalloc(rows, capacity * sizeof(AsideRow));
 		}
+		Assert(count < capacity);
 		row = &rows[count++];
 		*row = (AsideRow){.id = id};
 	}

@@ -143,12 +143,13 @@ typedef struct Field
 	Datum *values;
 	bool *nulls;
 	int count;
+	int capacity;
 } Field;
 
 static Field
 EmptyField(int capacity)
 {
-	Field field = {palloc_array(Datum, capacity), palloc_array(bool, capacity), 0};
+	Field field = {palloc_array(Datum, capacity), palloc_array(bool, capacity), 0, capacity};
 
 	return field;
 }
@@ -156,6 +157,7 @@ EmptyField(int capacity)
 static void
 AppendValue(Field *field, Datum value, bool is_null)
 {
+	Assert(field->count < field->capacity);
 	field->values[field->count] = value;
 	field->nulls[field->count] = is_null;
 	field->count++;
@@ -234,6 +236,7 @@ CollectFields(const DeliveryRecord *records, int count, Datum *values)
 	{
 		const DeliveryRecord *record = &records[i];
 
+		Assert(record->delay_ms >= 0);
 		AppendValue(&ids, Int64GetDatum(record->id), false);
 		AppendValue(&states, CStringGetTextDatum(DeliveryStateName(record->state)), false);
 		AppendValue(&attempts, Int32GetDatum(record->counts_attempt ? 1 : 0), false);

@@ -199,6 +199,8 @@ BuildStatement(const AppRelation *wanted, Relation relation, AppRows *rows)
 {
 	StringInfoData statement;
 
+	Assert(wanted->column_count <= APP_COLUMNS_MAX);
+	Assert(wanted->columns[0].form == APP_COLUMN_KEY && wanted->columns[0].is_required);
 	initStringInfo(&statement);
 	for (int i = 0; i < wanted->column_count; i++)
 	{
@@ -455,6 +457,7 @@ ReadAppRelation(AppRelation *wanted, const char *name, const char *const *ids, i
 	ResourceOwner resource_owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
 
+	Assert(IsTransactionState());
 	memset(rows, 0, sizeof(*rows));
 	rows->context =
 		AllocSetContextCreate(context, "rhesis_notify recipients", ALLOCSET_DEFAULT_SIZES);
@@ -504,5 +507,7 @@ FirstRowOfKey(const AppRows *rows, const char *key)
 		else
 			high = middle;
 	}
+	Assert(low == 0 || strcmp(rows->values[low - 1][0], key) < 0);
+	Assert(low == rows->count || strcmp(rows->values[low][0], key) >= 0);
 	return low;
 }

@@ -101,6 +101,7 @@ IsEmpty(const JournalLife *life)
 static JournalLife *
 LifeOf(int number)
 {
+	Assert(0 <= number && number < 2 * rhesis_shared->slot_count);
 	return &journals[number / 2].lives[number % 2];
 }
 
@@ -127,6 +128,7 @@ BeginJournal(int slot, int64 epoch)
 {
 	Journal *journal = &journals[slot];
 
+	Assert(0 <= slot && slot < rhesis_shared->slot_count);
 	LockSlots(LW_EXCLUSIVE);
 	ForgetEarlierExtension(epoch);
 	if (!IsEmpty(&journal->lives[journal->current]))
@@ -158,6 +160,7 @@ NoteUnsent(int64 id)
 void
 ForgetUnsent(int *place)
 {
+	Assert(*place == NOT_NOTED || (0 <= *place && *place < JOURNAL_ROWS && my_life != NULL));
 	if (*place != NOT_NOTED)
 		my_life->unsent[*place] = 0;
 	*place = NOT_NOTED;
@@ -166,6 +169,7 @@ ForgetUnsent(int *place)
 void
 NotePreparing(int count, int64 id, int single_row_claims)
 {
+	Assert(my_life != NULL);
 	my_life->single_row_claims = single_row_claims;
 	my_life->preparing_id = id;
 	my_life->preparing = count;

@@ -174,6 +174,7 @@ HoldDatabase(Oid database)
 	MonotonicTime until;
 	int *signalled;
 
+	Assert(IsTransactionState());
 	if (rhesis_shared == NULL || !PublishHold(database))
 		return;
 	holding = true;

@@ -113,6 +113,7 @@ ChooseFreeSlot(Oid database, int number)
 	int unused = -1;
 	int any = -1;
 
+	Assert(LWLockHeldByMe(rhesis_shared->lock));
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
 		WorkerSlot *slot = &rhesis_shared->slots[i];
@@ -135,6 +136,8 @@ ChooseFreeSlot(Oid database, int number)
 static void
 OccupySlot(WorkerSlot *slot, Oid database, int number)
 {
+	Assert(LWLockHeldByMeInMode(rhesis_shared->lock, LW_EXCLUSIVE));
+	Assert(slot->state == SLOT_FREE && OidIsValid(database));
 	if (slot->former_database != database || slot->number != number)
 	{
 		pg_atomic_write_u64(&slot->sent, 0);
@@ -195,6 +198,7 @@ FreeSlot(int i)
 	WorkerSlot *slot = &rhesis_shared->slots[i];
 
 	LockSlots(LW_EXCLUSIVE);
+	Assert(slot->state == SLOT_IDLE);
 	slot->state = SLOT_FREE;
 	slot->former_database = HasCounted(slot) ? pg_atomic_read_u32(&slot->database) : InvalidOid;
 	pg_atomic_write_u32(&slot->database, InvalidOid);
@@ -362,6 +366,7 @@ ReserveSlot(WorkerSlot *slot, uint32 *generation)
 	bool free_to_start;
 
 	LockSlots(LW_EXCLUSIVE);
+	Assert(slot->state == SLOT_IDLE);
 	free_to_start = !DatabaseIsHeld(pg_atomic_read_u32(&slot->database));
 	if (free_to_start)
 	{

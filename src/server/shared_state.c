@@ -180,6 +180,7 @@ SendRequests(Oid database, uint32 requests, TimestampTz due_since)
 {
 	bool found = false;
 
+	Assert((requests & ~(WAKE_ROWS_DUE | WAKE_RELOAD | WAKE_RETRY_NOW)) == 0);
 	for (int i = 0; i < rhesis_shared->slot_count; i++)
 	{
 		WorkerSlot *slot = &rhesis_shared->slots[i];
@@ -278,5 +279,6 @@ WorkerActivityName(WorkerActivity activity)
 		[WORKER_STOPPED] = "stopped",
 	};
 
+	Assert(activity < lengthof(names));
 	return names[activity];
 }

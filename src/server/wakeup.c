@@ -122,6 +122,7 @@ WakeAtCommit(uint32 more_requests)
 {
 	if (rhesis_shared == NULL)
 		return;
+	Assert(IsTransactionState());
 	RegisterCallback();
 	requests |= more_requests;
 	/* By default, a row is due since the start of its transaction. */
@@ -144,6 +145,7 @@ AnnounceChangeAtCommit(Oid database)
 		announced_count = 0;
 		database = InvalidOid;
 	}
+	Assert(announced_count < MAX_ANNOUNCED);
 	announced[announced_count++] = database;
 }
 

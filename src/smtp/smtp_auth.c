@@ -69,6 +69,7 @@ SmtpParseMechanisms(const char *list, int *order, int *count)
 			if (order[i] == mechanism)
 				return false;
 		}
+		Assert(*count < SMTP_MECHANISMS);
 		order[(*count)++] = mechanism;
 		list += length;
 	}
@@ -148,6 +149,7 @@ NextMechanisms(SmtpAuth *auth)
 		next |= 1u << mechanism;
 		last = mechanism;
 	}
+	Assert(next != 0);
 	return next;
 }
 
@@ -169,6 +171,7 @@ SmtpLoginOptions(SmtpConnection *connection, char *options, size_t size)
 			length += snprintf(options + length, size - length, "%sAUTH=%s", length > 0 ? ";" : "",
 							   mechanisms[i]);
 	}
+	Assert(length < size);
 }
 
 /*

@@ -453,6 +453,7 @@ BeginDialogue(SmtpConnection *connection)
 	SmtpPool *pool = connection->pool;
 	SmtpMail *mail;
 
+	Assert(connection->state == SMTP_CONNECTION_OPENING && pool->opening_count > 0);
 	SmtpTraceNote(connection, "is ready");
 	connection->state = SMTP_CONNECTION_READY;
 	pool->opening_count--;
@@ -475,6 +476,7 @@ NoteProgress(SmtpConnection *connection, SmtpProgress progress)
 	bool blocked = progress == SMTP_PROGRESS_BLOCKED;
 	bool idle = progress == SMTP_PROGRESS_IDLE;
 
+	Assert(connection->state == SMTP_CONNECTION_READY);
 	if (progress == SMTP_PROGRESS_ENDED)
 	{
 		SmtpKill(connection);
@@ -491,6 +493,7 @@ NoteProgress(SmtpConnection *connection, SmtpProgress progress)
 		SmtpSetDeadline(connection, SMTP_IDLE_MS);
 	}
 	pool->idle_count += (int) idle - (int) connection->idle;
+	Assert(0 <= pool->idle_count && pool->idle_count <= pool->connection_count);
 	connection->idle = idle;
 }
 
@@ -508,6 +511,7 @@ SmtpServe(SmtpConnection *connection)
 void
 SmtpContinue(SmtpConnection *connection)
 {
+	Assert(connection->idle);
 	NoteProgress(connection, SmtpFlush(connection));
 }
 
@@ -534,6 +538,7 @@ SmtpKill(SmtpConnection *connection)
 		connection->pool->opening_count--;
 	if (connection->idle)
 		connection->pool->idle_count--;
+	Assert(connection->pool->opening_count >= 0 && connection->pool->idle_count >= 0);
 	connection->idle = false;
 	connection->state = SMTP_CONNECTION_DEAD;
 	/* A closed socket is readable for ever, so it must not be watched any more. */
@@ -548,6 +553,7 @@ FreeConnection(SmtpConnection *connection)
 	SmtpPool *pool = connection->pool;
 	sigset_t saved;
 
+	Assert(connection->state == SMTP_CONNECTION_DEAD);
 	if (connection->fd >= 0)
 	{
 		MuxWatch(pool->mux, connection->fd, 0);

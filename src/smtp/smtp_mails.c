@@ -33,6 +33,7 @@ TakeMail(SmtpMailList *list)
 	{
 		list->head = mail->next;
 		list->length--;
+		Assert((list->head == NULL) == (list->length == 0));
 	}
 	return mail;
 }
@@ -114,6 +115,7 @@ SmtpFinishMail(SmtpPool *pool, SmtpMail *mail, const SmtpEvent *event)
 	mail->event.enhanced = mail->enhanced;
 	mail->text = event->text != NULL ? strdup(event->text) : NULL;
 	mail->event.text = mail->text;
+	Assert(pool->in_flight > 0);
 	pool->in_flight--;
 	AppendMail(&pool->finished, mail);
 }
@@ -129,6 +131,7 @@ SmtpTakeBack(SmtpPool *pool)
 {
 	SmtpMail *mail = SmtpTakeWaiting(pool);
 
+	Assert(mail == NULL || pool->in_flight > 0);
 	if (mail != NULL)
 		pool->in_flight--;
 	return mail;

@@ -233,6 +233,7 @@ SmtpPoolDestroy(SmtpPool *pool)
 		return;
 	if (pool->mux != NULL)
 		SmtpPoolAbort(pool);
+	Assert(pool->connection_count == 0 && pool->opening_count == 0 && pool->idle_count == 0);
 	SmtpTearDownCurl(pool);
 	MuxDestroy(pool->mux);
 #ifndef FRONTEND

@@ -42,6 +42,7 @@ AppendPrintable(SmtpReply *reply, const char *text, const char *end)
 			shown = (*text == '\t') ? " " : "?";
 			shown_length = 1;
 		}
+		Assert(reply->text_length + shown_length < (int) sizeof(reply->text));
 		memcpy(reply->text + reply->text_length, shown, shown_length);
 		reply->text_length += shown_length;
 		reply->text_chars++;
@@ -122,6 +123,7 @@ SetGarbage(SmtpReplyParser *parser)
 static void
 KeepEnhancedCode(SmtpReply *reply, const char *code, int length)
 {
+	Assert(length < (int) sizeof(reply->enhanced));
 	memcpy(reply->enhanced, code, length);
 	reply->enhanced[length] = '\0';
 }

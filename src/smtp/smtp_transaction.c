@@ -127,9 +127,11 @@ static bool
 WriteOutput(SmtpConnection *connection)
 {
 	size_t sent = 0;
-	CURLcode result = curl_easy_send(connection->easy, connection->output + connection->output_done,
-									 connection->output_length - connection->output_done, &sent);
+	CURLcode result;
 
+	Assert(connection->output_done < connection->output_length);
+	result = curl_easy_send(connection->easy, connection->output + connection->output_done,
+							connection->output_length - connection->output_done, &sent);
 	if (result == CURLE_AGAIN)
 		return false;
 	if (result != CURLE_OK)
@@ -141,6 +143,7 @@ WriteOutput(SmtpConnection *connection)
 	}
 	connection->output_done += sent;
 	connection->written += sent;
+	Assert(connection->written <= connection->appended);
 	NoteProgress(connection);
 	return true;
 }
@@ -148,6 +151,7 @@ WriteOutput(SmtpConnection *connection)
 static void
 AppendOutput(SmtpConnection *connection, const char *data, size_t length)
 {
+	Assert(length <= SMTP_OUTPUT_SIZE - connection->output_length);
 	memcpy(connection->output + connection->output_length, data, length);
 	connection->output_length += length;
 	connection->appended += length;
@@ -159,6 +163,7 @@ Expect(SmtpConnection *connection, SmtpCommand command, SmtpMail *mail)
 {
 	SmtpExpected *expected = &connection->expected[connection->expected_count++];
 
+	Assert(connection->expected_count <= SMTP_MAX_EXPECTED);
 	expected->command = command;
 	expected->mail = mail;
 	expected->end = connection->appended;
@@ -206,6 +211,7 @@ AppendBody(SmtpConnection *connection)
 	size_t space = SMTP_OUTPUT_SIZE - connection->output_length;
 	size_t length = Min(mail->data_length - connection->data_appended, space);
 
+	Assert(connection->data_appended <= mail->data_length);
 	AppendOutput(connection, mail->data + connection->data_appended, length);
 	connection->data_appended += length;
 	if (connection->data_appended == mail->data_length)
@@ -253,6 +259,7 @@ LearnFromRefusal(SmtpConnection *connection, const SmtpEvent *event)
 void
 SmtpBeginMail(SmtpConnection *connection, SmtpMail *mail)
 {
+	Assert(connection->step == SMTP_STEP_IDLE && connection->mail == NULL);
 	connection->mail = mail;
 	connection->data_appended = 0;
 	connection->step = SMTP_STEP_MAIL;
@@ -381,7 +388,10 @@ LocateMail(const SmtpConnection *connection, const SmtpMail *mail, SmtpEvent *ev
 	while (expected < end && expected->mail != mail)
 		expected++;
 	if (expected == end)
+	{
+		Assert(connection->mail == mail && connection->step < lengthof(stage_of_step));
 		event->stage = stage_of_step[connection->step];
+	}
 	else if (expected->command == SMTP_COMMAND_MAIL)
 		event->stage = SMTP_STAGE_MAIL;
 	else if (expected->command == SMTP_COMMAND_RCPT)
@@ -435,6 +445,7 @@ SmtpGiveUp(SmtpConnection *connection, SmtpEventKind kind, const SmtpReply *repl
 {
 	bool first = true;
 
+	Assert(kind != SMTP_EVENT_REPLY || reply != NULL);
 	if (connection->step == SMTP_STEP_ENDED)
 		return;
 	if (text != NULL)
@@ -485,6 +496,7 @@ EndMail(SmtpConnection *connection, const SmtpExpected *expected, const SmtpEven
 static void
 AfterData(SmtpConnection *connection, bool go_ahead)
 {
+	Assert(connection->step == SMTP_STEP_GO_AHEAD);
 	if (!go_ahead)
 		connection->step = SMTP_STEP_IDLE;
 	else if (connection->mail != NULL)

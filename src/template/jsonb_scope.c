@@ -14,6 +14,8 @@
 #include "utils/json.h"
 #include "utils/numeric.h"
 
+StaticAssertDecl(SCOPE_MAX_VARIABLES < SCOPE_SLOTS, "a search must come to an empty slot");
+
 static void
 SetValue(const JsonbValue *jsonb, MustacheValue *value)
 {
@@ -56,6 +58,7 @@ SetValue(const JsonbValue *jsonb, MustacheValue *value)
 static JsonbContainer *
 ContainerOf(const MustacheValue *value)
 {
+	Assert(value->data != NULL && (value->kind == MUSTACHE_LIST || value->kind == MUSTACHE_OBJECT));
 	return (JsonbContainer *) unconstify(void *, value->data);
 }
 
@@ -191,6 +194,7 @@ Element(void *arg, const MustacheValue *list, int index, MustacheValue *value)
 	const JsonbScope *scope = arg;
 	JsonbValue *element = getIthJsonbValueFromContainer(ContainerOf(list), index);
 
+	Assert(element != NULL && index < list->length);
 	SetValue(element, value);
 	pfree(element);
 	if (value->kind == MUSTACHE_STRING && scope->filter != NULL)

@@ -22,6 +22,7 @@ typedef struct DeliveryList
 static inline void
 AppendDelivery(DeliveryList *list, Delivery *delivery)
 {
+	Assert(*list->tail == NULL);
 	delivery->next = NULL;
 	*list->tail = delivery;
 	list->tail = &delivery->next;
@@ -40,6 +41,7 @@ TakeFirst(DeliveryList *list)
 	if (list->first == NULL)
 		list->tail = &list->first;
 	list->count--;
+	Assert((list->first == NULL) == (list->count == 0));
 	return delivery;
 }
 

@@ -11,6 +11,7 @@
 
 #include "worker/worker.h"
 
+#include "access/xact.h"
 #include "base/compat.h"
 #include "base/monotonic.h"
 #include "base/time_limit.h"
@@ -184,6 +185,7 @@ Wait(MonotonicTime wake_at)
 	WorkerActivity activity = CurrentActivity();
 	WaitEvent events[3];
 
+	Assert(!IsTransactionState());
 	ShowActivity(activity, Outstanding());
 	if (timeout > 0)
 		WaitEventSetWait(waits, timeout, events, lengthof(events), ActivityWaitEvent(activity));

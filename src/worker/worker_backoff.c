@@ -268,6 +268,7 @@ UseFewerConnections(const SmtpEvent *event)
 		Min(Max(limit_grew ? 2 * growth_ms : growth_ms, FIRST_GROWTH_MS), SLOWEST_GROWTH_MS);
 	growth_at = DeadlineAfter(growth_ms);
 	limit_grew = false;
+	Assert(status.connections > 0);
 	connection_limit = status.connections;
 	LimitConnections(rhesis_smtp_connections);
 	ShowError(text);

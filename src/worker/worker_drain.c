@@ -33,5 +33,6 @@ IsDraining(void)
 MonotonicTime
 DrainUntil(void)
 {
+	Assert(draining);
 	return drain_until;
 }

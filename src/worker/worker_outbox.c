@@ -21,6 +21,7 @@ OpenPool(void)
 	const char *problem = SmtpSettingsProblem();
 	SmtpOptions options;
 
+	Assert(pool == NULL);
 	if (problem == NULL)
 		problem = SmtpInitialize();
 	if (problem == NULL)
@@ -64,6 +65,7 @@ ReadyCount(void)
 void
 SubmitToPool(Delivery *delivery)
 {
+	Assert(delivery->owes_mail);
 	probe_is_out |= delivery->is_probe;
 	ForgetUnsent(&delivery->unsent_place);
 	SmtpSubmit(pool, &delivery->mail);
@@ -73,6 +75,7 @@ SubmitToPool(Delivery *delivery)
 void
 NoteBackFromPool(const Delivery *delivery)
 {
+	Assert(in_flight > 0);
 	in_flight--;
 	if (delivery->is_probe)
 		probe_is_out = false;

@@ -25,6 +25,7 @@ static bool slow_row_failed = false; /* a row was too slow, and no look-up has s
 void
 KeepForPreparing(DeliveryBatch *batch)
 {
+	Assert(preparing == NULL && batch->count > 0);
 	preparing = batch;
 }
 

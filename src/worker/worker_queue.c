@@ -160,6 +160,7 @@ Claim(MonotonicTime now, const DatabaseState *state)
 		ClaimOneByOne(limit, &state->bounds, context, &claim);
 	else
 		ClaimDueNotifications(MyEpoch(), limit, start, &state->bounds, context, &claim);
+	Assert(claim.count <= Max(limit, 0));
 	NoteFitting(claim.count, claim.cut);
 	if (claim.refused)
 		StandStillAsCopy(state, COPY_WITH_OLD_ROWS);

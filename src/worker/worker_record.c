@@ -224,6 +224,7 @@ SettledDelivery(int64 id)
 
 	while (delivery && delivery->record.id != id)
 		delivery = delivery->next;
+	Assert(delivery != NULL);
 	return delivery;
 }
 
@@ -330,6 +331,7 @@ RecordSettled(void)
 		delivery->is_locked = delivery->is_refused = false;
 		records[count++] = delivery->record;
 	}
+	Assert(count == settled.count);
 	if (recording_one_by_one)
 		RecordOneByOne();
 	else if (around_locks)

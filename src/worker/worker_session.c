@@ -195,6 +195,7 @@ ExtensionIsGone(void)
 void
 BeginWork(const char *work)
 {
+	Assert(!in_transaction && !IsTransactionState());
 	in_transaction = true;
 	/* PostgreSQL does not set it in a background worker, and now() would stand still. */
 	SetCurrentStatementStartTimestamp();
@@ -208,6 +209,7 @@ BeginWork(const char *work)
 static void
 EndWork(void)
 {
+	Assert(!IsTransactionState());
 	/* A commit does not restore the user. */
 	SetUserIdAndSecContext(GetSessionUserId(), 0);
 
@@ -255,6 +257,7 @@ WaitForStandbys(void)
 void
 CommitWork(void)
 {
+	Assert(in_transaction && IsTransactionState());
 	PopActiveSnapshot();
 	committing = true;
 	ShowCommit();

@@ -21,6 +21,7 @@ WorkerSlot *my_slot = NULL;
 static void
 LeaveSlot(int code, Datum argument)
 {
+	Assert(my_slot->state == SLOT_RUNNING && my_slot->pid == MyProcPid);
 	pg_atomic_write_u64(&my_slot->epoch, 0);
 	pg_atomic_write_u32(&my_slot->process, NO_PROCESS);
 	pg_atomic_write_u32(&my_slot->in_flight, 0);
@@ -45,6 +46,7 @@ AttachSlot(int index, uint32 generation)
 	WorkerSlot *slot = &rhesis_shared->slots[index];
 	bool mine;
 
+	Assert(my_slot == NULL && 0 <= index && index < rhesis_shared->slot_count);
 	LockSlots(LW_EXCLUSIVE);
 	mine = slot->state == SLOT_STARTING && slot->generation == generation;
 	if (mine)
@@ -128,6 +130,7 @@ ShowRefusal(RefusalKind kind, int count, int64 id, const char *text)
 {
 	Refusal *refusal = &my_slot->refusals[kind];
 
+	Assert(kind < REFUSAL_KINDS);
 	if (count == refusal->count && text == NULL)
 		return;
 	LockSlots(LW_EXCLUSIVE);

@@ -8,6 +8,7 @@
 
 #include "worker/worker_smtp.h"
 
+#include "access/xact.h"
 #include "delivery/delivery_log.h"
 #include "miscadmin.h"
 #include "server/pace.h"
@@ -177,6 +178,7 @@ RunSmtp(void)
 	SmtpPoolStatus status;
 	bool again;
 
+	Assert(!IsTransactionState());
 	do
 	{
 		SmtpMail *mail;
