@@ -7,6 +7,7 @@
 
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "worker/worker_drain.h"
 #include "worker/worker_error.h"
 #include "worker/worker_outbox.h"
