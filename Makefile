@@ -2,6 +2,7 @@
 #
 #   make, make install        build and install for the PostgreSQL of PG_CONFIG
 #   make debug                the same build without optimization and with assertions; make install DEBUG_BUILD=1 installs it
+#   make install-volume       the files of an image that CloudNativePG mounts, below DESTDIR (doc/image-volume.md)
 #   make test                 build and run every test (installs what is missing through apt)
 #   make test-versions        the same on PostgreSQL 15, 17, 18 and 19, each in a Debian of its own (VERSIONS="17" picks some)
 #   make test-celery          the Celery example alone, with the Celery, SQLAlchemy and driver of each of these Debians
@@ -95,6 +96,13 @@ build/results:
 .PHONY: debug
 debug:
 	@+$(MAKE) --no-print-directory all DEBUG_BUILD=1
+
+# The files as extension_control_path and dynamic_library_path of PostgreSQL 18 look for them.
+.PHONY: install-volume
+install-volume: all
+	$(MKDIR_P) '$(DESTDIR)/share/extension' '$(DESTDIR)/lib'
+	$(INSTALL_DATA) $(EXTENSION).control $(DATA) $(DATA_built) '$(DESTDIR)/share/extension/'
+	$(INSTALL_SHLIB) $(MODULE_big).so '$(DESTDIR)/lib/'
 
 # The tests, the benchmark and the demo.
 include test/targets.mk bench/targets.mk

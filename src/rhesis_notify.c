@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "queue/result_excerpt.h"
@@ -16,7 +17,7 @@
 #include "settings/settings.h"
 #include "template/variable_list.h"
 
-PG_MODULE_MAGIC;
+RHESIS_MODULE_MAGIC;
 
 /* PostgreSQL 15's headers do not declare it. */
 extern PGDLLEXPORT void _PG_init(void);

@@ -92,6 +92,14 @@ RhesisPushJsonb(RhesisJsonbState *state, JsonbIteratorToken token, JsonbValue *v
 }
 #endif
 
+/* ---- PostgreSQL 18: pg_get_loaded_modules() shows the name and version of a library ---- */
+#if PG_VERSION_NUM >= 180000
+#define RHESIS_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "rhesis_notify", .version = RHESIS_NOTIFY_VERSION)
+#else
+#define RHESIS_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
 #endif /* FRONTEND */
 
 /* ---- libcurl, for files that have included <curl/curl.h> before ---- */

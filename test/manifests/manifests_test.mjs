@@ -11,6 +11,7 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import Ajv from 'ajv';
+import { parse } from 'yaml';
 import { done, documentsOf, manifests, objects, ok, read, same, sorted, top } from './common.mjs';
 
 const require = createRequire(import.meta.url);
@@ -125,6 +126,20 @@ ok(changedCluster(spec => { spec.imagename = 'x:17'; }) > 0, 'an unknown field i
 ok(changedCluster(spec => { spec.env.find(variable => variable.valueFrom).valueFrom.secretKeyRef.kee = 'c'; }) > 0, 'deep inside too');
 ok(changedCluster(spec => { spec.projectedVolumeTemplate.sources[0].secret.items[0].key = 587; }) > 0, 'and a wrong type there');
 ok(changedCluster((spec, whole) => { whole.metadata.label = {}; }) > 0, 'and what metadata do not have');
+
+// The Cluster of doc/image-volume.md: its YAML laid over the manifest. A list replaces a list.
+const volumePage = read('doc/image-volume.md');
+const laidOver = (base, change) => change === null || typeof change !== 'object' || Array.isArray(change) ? change
+	: { ...base, ...Object.fromEntries(Object.entries(change).map(([key, value]) => [key, laidOver(base?.[key] ?? {}, value)])) };
+const mounting = laidOver(cluster, parse(volumePage.match(/^```yaml\n(.*?)^```$/ms)[1]));
+const [extension] = mounting.spec.postgresql.extensions;
+
+same(problemsOfCluster(mounting), [], 'the Cluster with an image volume is what CloudNativePG defines');
+same(mounting.spec.env, cluster.spec.env, 'it has the rest of the manifest');
+ok(changedCluster(spec => { spec.postgresql.extensions = [{ ...extension, images: {} }]; }) > 0, 'an unknown field of an extension is found');
+same([extension.name, ...mounting.spec.postgresql.shared_preload_libraries], ['rhesis_notify', 'rhesis_notify'], 'it mounts the extension and loads the library');
+ok(volumePage.includes(`-t ${extension.image.reference} .`), 'the page builds the image that it mounts');
+ok(volumePage.includes(`'$system:/extensions/${extension.name}/share'`) && volumePage.includes(`'$libdir:/extensions/${extension.name}/lib'`), 'and names the directories that it is mounted at');
 
 // The operator's webhook checks these, too.
 ok(/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(cluster.metadata.name) && cluster.metadata.name.length <= 50, 'the Cluster can be called so');
