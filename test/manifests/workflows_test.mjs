@@ -46,12 +46,12 @@ for (const [file, script] of scripts) {
 }
 
 const dockerfile = sorted([...read('examples/docker/Dockerfile').matchAll(/^ARG (\w+)/gm)].map(([, name]) => name));
-for (const file of ['.github/workflows/test.yml', 'doc/kubernetes.md', 'examples/docker/Dockerfile']) {
+for (const file of ['.github/workflows/test.yml', 'doc/kubernetes.md', 'doc/image-volume.md', 'examples/docker/Dockerfile']) {
 	const given = [...read(file).matchAll(/--build-arg (\w+)=/g)].map(([, name]) => name);
 	ok(given.length > 0 && given.every(name => dockerfile.includes(name)), `${file} gives the Dockerfile arguments that it has`, given);
 }
 
 const matrix = parse(read('.github/workflows/test.yml')).jobs.test.strategy.matrix.postgresql;
-same(matrix, [15, 16, 17, 18], 'every supported PostgreSQL is tested');
+same(matrix, [15, 16, 17, 18, 19], 'every supported PostgreSQL is tested');
 
 done();
