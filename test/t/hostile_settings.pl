@@ -49,7 +49,7 @@ $node->sql(
 				WHEN setting.vartype = 'enum' THEN (SELECT array_agg(v ORDER BY n DESC) FROM unnest(setting.enumvals) WITH ORDINALITY AS e (v, n))
 				WHEN setting.vartype IN ('integer', 'real') AND extreme = 'least' THEN ARRAY[setting.min_val, '1', '100']
 				WHEN setting.vartype IN ('integer', 'real') THEN ARRAY[setting.max_val, '100000', '1000']
-				ELSE '{German, sql_standard, LATIN1, Asia/Kathmandu, India, C, heap, simple, pglz, nowhere}' END::text[]
+				ELSE '{German, sql_standard, LATIN1, Asia/Kathmandu, India, C, heap, simple, pglz, nowhere, debug5}' END::text[]
 			LOOP
 				BEGIN
 					EXECUTE format('ALTER %s SET %I = %L', whose, setting.name, wanted);
