@@ -265,6 +265,7 @@ PinSettings(void)
 		{"cpu_operator_cost", "0.0025"},
 		{"cursor_tuple_fraction", "0.1"},
 		{"recursive_worktable_factor", "10"},
+		{"min_eager_agg_group_size", "8"},
 		{"from_collapse_limit", "8"},
 		{"join_collapse_limit", "8"},
 		{"geqo", "off"},
