@@ -28,7 +28,11 @@ is_deeply([ sort grep { /^rhesis_notify_/ } @exported ], [ sort keys %functions 
 
 my %of_server = map { $_ => 1 } names_of(defined => $postgres);
 cmp_ok(scalar(keys %of_server), '>', 1000, 'the names of the server were found');
-is_deeply([ grep { !/\@(?:GLIBC|GCC|CURL)/ && !/^(?:curl_\w+|__(?:a|ub|l)san_\w+)$/ && !$of_server{$_} } names_of(undefined => $library) ], [],
-	'what it takes from others is the server\'s, the C library\'s or libcurl\'s');
+SKIP:
+{
+	skip 'a sanitizer has functions of its own', 1 if $ENV{RHESIS_SANITIZED};
+	is_deeply([ grep { !/\@(?:GLIBC|GCC|CURL)/ && !/^curl_\w+$/ && !$of_server{$_} } names_of(undefined => $library) ], [],
+		'what it takes from others is the server\'s, the C library\'s or libcurl\'s');
+}
 
 done_testing();
