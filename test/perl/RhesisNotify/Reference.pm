@@ -151,14 +151,15 @@ sub meanings
 
 # ---- Functions ----
 
-# Says who may call a function: the calls of grant_to() that grant it.
+# Says who may call a function, or read a relation: the calls of grant_to() that grant it.
 sub audience
 {
-	my ($row) = @_;
+	my ($row, $what) = @_;
 	my @who = ($row->{for_tasks} ? 'task' : (), $row->{for_operators} ? 'operator' : (), $row->{for_monitors} ? 'monitor' : ());
 	my $calls = join ' or ', map { "`grant_to(..., '$_')`" } @who;
 
-	return @who ? "$calls grants it." : "Only the extension's owner may call it.";
+	return "Only the extension's owner may $what it." unless @who;
+	return $what eq 'call' ? "$calls grants it." : "$calls grants reading it.";
 }
 
 # Shortens PostgreSQL's long names of types and removes casts.
@@ -202,7 +203,7 @@ sub functions
 		my $result = $function->{columns} ? call($function->{is_set} ? 'TABLE ' : 'ROW ', map { short_type($_) } @{ $function->{columns} }) : $function->{result};
 
 		"### $function->{name}\n\n```text\n" . call($function->{name}, @arguments) . "\nRETURNS $result\n```\n\n"
-		  . prose($function->{comment}) . ' ' . audience($function) . "\n";
+		  . prose($function->{comment}) . ' ' . audience($function, 'call') . "\n";
 	} @functions;
 }
 
@@ -247,7 +248,7 @@ sub relations
 		my @columns = map { [ code($_->{name}), code(short_type($_->{type})), $kind eq 'r' ? default_of($_) : (), cell(prose($_->{comment})) ] } @{ $relation->{columns} };
 
 		$text .= "\n" if $text ne '';
-		$text .= "### $relation->{name}\n\n" . prose($relation->{comment}) . ' ' . (audience($relation) =~ s/^Granted/Reading it is granted/r) . "\n\n"
+		$text .= "### $relation->{name}\n\n" . prose($relation->{comment}) . ' ' . audience($relation, 'read') . "\n\n"
 		  . table([ 'column', 'type', $kind eq 'r' ? 'default' : (), 'meaning' ], @columns)
 		  . details('constraint', 'condition', $relation->{checks})
 		  . details('index', 'of', $relation->{indexes})
