@@ -90,8 +90,9 @@ is_refused($scratch, "make -f $checkout/Makefile PG_CONFIG=$pg_config", "run mak
 is_refused($checkout, "make VPATH=src PG_CONFIG=$pg_config", 'VPATH', 'VPATH');
 foreach my $name ('with a blank', 'with$dollar', 'with(parentheses)', 'with;semicolon')
 {
-	mkdir "$scratch/$name" or die "could not make $name: $!\n";
+	make_path("$scratch/$name/test");
 	system('cp', "$checkout/Makefile", "$checkout/rhesis_notify.control", "$scratch/$name");
+	system('cp', "$checkout/test/before-build.mk", "$scratch/$name/test");
 	is_refused("$scratch/$name", 'make', 'use a directory of another name', "a directory $name");
 }
 foreach my $curl ($least_curl, $newest_curl)
@@ -112,7 +113,8 @@ foreach my $goal (qw(demo test bench))
 my $makefile = join '', map { slurp("$checkout/$_") } qw(Makefile test/before-build.mk test/targets.mk bench/targets.mk);
 my %ours = map { $_ => 1 } map { /make [-\w]+[^\n]*?\b([A-Z][A-Z_]+)=/g } $makefile, map { slurp($_) } glob "$top/README.md $top/doc/*.md $top/bench/README.md";
 $ours{$_} = 1 foreach $makefile =~ /"\$\(([A-Z][A-Z_]+)\)"/g;
-delete $ours{PG_CONFIG};
+# These are PostgreSQL's on purpose.
+delete @ours{qw(PG_CONFIG DESTDIR)};
 chomp(my $pgxs = qx('$pg_config' --pgxs));
 my $postgresqls = join '', map { slurp($_) } glob dirname($pgxs) . '/*.mk ' . dirname(dirname($pgxs)) . '/Makefile.*';
 like($postgresqls, qr/^include/m, 'PostgreSQL\'s makefiles are read');
