@@ -1,6 +1,8 @@
 /* recipients_probe.c - LookUpRecipients() as an SQL function. */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
