@@ -29,8 +29,8 @@ _PG_init(void)
 	KeepResultKeys(IsListedVariable);
 
 	/*
-	 * A session that loads the library needs only its functions. The rest is possible only while
-	 * the server starts.
+	 * A session that loads the library needs only its functions. Shared memory, hooks and the
+	 * launcher are set up only while the server starts.
 	 */
 	if (!process_shared_preload_libraries_in_progress)
 		return;

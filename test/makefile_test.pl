@@ -157,8 +157,8 @@ ok(-e "$installed/bin/postgres", '... and is still there');
 
 # ---- The PostgreSQL with sanitizers is renewed, too ----
 
-# Stub programs replace the build. The stub of apt-get counts its calls and has no version after
-# 15.3. The stub of dpkg-query prints the installed version.
+# Stub programs replace the programs of the build. The stub of apt-get counts its calls, and offers
+# no version later than 15.3. The stub of dpkg-query prints the installed version.
 my $programs = "$scratch/programs";
 make_path($programs, map { "$scratch/sources/postgresql-15/$_" } '.', 'contrib');
 write_file("$scratch/sources/postgresql-15/configure", <<'CONFIGURE', $EXECUTABLE);

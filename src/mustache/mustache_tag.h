@@ -46,8 +46,8 @@ IsSpace(char c)
 extern int FindTag(const TagReader *reader, int from);
 
 /*
- * Reads the tag at the offset start: its kind and extent, and how it stands on its line. Returns
- * false and fills in the reader's error if the tag is not closed.
+ * Reads the tag that begins at the offset `start` into *tag: its kind, its extent, and how it stands
+ * on its line. If the tag is not closed, returns false and fills in the reader's error.
  */
 extern bool ReadTag(const TagReader *reader, int start, Tag *tag);
 

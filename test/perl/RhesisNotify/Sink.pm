@@ -63,8 +63,8 @@ sub mail_count
 	return decode_json($self->{control}->getline)->{mails};
 }
 
-# Returns for each mail, in order: [local part of the recipient, time of acceptance in seconds of
-# the monotonic clock].
+# Returns a list of the accepted mails, in the order of acceptance. Each entry is [local part of the
+# recipient, time of acceptance in seconds of the monotonic clock].
 sub mails
 {
 	my ($self) = @_;
